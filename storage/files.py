@@ -1,0 +1,76 @@
+"""Small file-system acts that the rest of storage builds on: hashing, fsync, atomic replacement, honest errors."""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.errors import StorageFullError, StorageUnwritableError
+
+CHUNK_BYTES = 1 << 20
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of the file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fsync_path(path: Path) -> None:
+    """Flush a file or a folder entry to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write beside the final name, fsync and rename: readers see the old bytes or the new ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        fsync_path(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_path(path.parent)
+
+
+def _errno_of(error: OSError) -> int | None:
+    """The error number, also where a C library (HDF5) put it only into the text."""
+    if error.errno is not None:
+        return error.errno
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found.group(1)) if found else None
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Turn operating-system errors of the enclosed writes below `path` into errors that say what to do.
+
+    Raises:
+        StorageFullError: no space, quota or file-size limit left.
+        StorageUnwritableError: permission denied, read-only file system, or a file where a folder is needed.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = _errno_of(error)
+        if code in FULL:
+            raise StorageFullError(
+                f"{path}: expected room to write; found {os.strerror(code or errno.ENOSPC)}. "
+                "Free some space or set MARQUEE_HOME to a larger disk, then run again: finished steps are kept."
+            ) from error
+        if code in UNWRITABLE or isinstance(error, FileExistsError):
+            raise StorageUnwritableError(
+                f"{path}: expected a folder this user can write; found {error.strerror or error}. "
+                "Set MARQUEE_HOME to a writable folder or mend its permissions."
+            ) from error
+        raise
