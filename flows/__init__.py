@@ -1,0 +1,1 @@
+"""What runs: one file per deployment, wiring only, and the command line."""

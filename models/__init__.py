@@ -1,0 +1,1 @@
+"""All that learns or scores: no Prefect, no files, no network."""

@@ -1,0 +1,1 @@
+"""Every byte outside the process: sources, the transition dataset, checkpoints, artifacts, the object store."""

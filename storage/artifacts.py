@@ -1,4 +1,4 @@
-"""Immutable artifact folders: written whole or not at all, named by the digest of what made them, verified when used."""
+"""Immutable artifact folders: written whole or not at all, named by what made them, verified when used."""
 
 import hashlib
 import json
@@ -163,6 +163,7 @@ class Draft:
     """An artifact being written: files go below `path`, what is known of them into the other fields."""
 
     path: Path
+    digest: str
     rows: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     licences: list[str] = field(default_factory=list)
@@ -269,7 +270,7 @@ class ArtifactStore:
             _sweep_dead_drafts(final.parent)
             draft_path = final.parent / f".draft.{recipe.digest}.{owner}.{secrets.token_hex(4)}"
             draft_path.mkdir()
-        draft = Draft(draft_path)
+        draft = Draft(draft_path, recipe.digest)
         for manifest in map(self.manifest, inputs):
             draft.licences.extend(manifest.licences)
             draft.generated |= manifest.generated

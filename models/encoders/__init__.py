@@ -1,0 +1,1 @@
+"""What turns raw columns into item embeddings."""

@@ -1,0 +1,1 @@
+"""Where raw ratings and metadata come from."""

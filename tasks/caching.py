@@ -1,0 +1,176 @@
+"""One decorator that makes a function a cached, retried Prefect task whose result is an artifact.
+
+Prefect's own policies either never hit across runs, miss a changed helper, or hit on a deleted file. So the key is
+the artifact's digest, the code that goes into it is named by each task, and the artifact itself is looked at first.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from prefect import task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.serializers import JSONSerializer
+from prefect.tasks import Task, exponential_backoff
+from pydantic import BaseModel
+
+from storage.artifacts import ArtifactRef, ArtifactStore, Depth, Draft, Recipe
+from storage.errors import MarqueeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def home() -> Path:
+    """Marquee's work directory: `MARQUEE_HOME`, by default `.marquee/` where the process runs."""
+    return Path(os.environ.get("MARQUEE_HOME", ".marquee")).absolute()
+
+
+def artifact_store() -> ArtifactStore:
+    """The artifacts of this work directory, verified as closely as `MARQUEE_VERIFY` (manifest, sizes, hashes) says."""
+    depth = os.environ.get("MARQUEE_VERIFY", "hashes")
+    try:
+        return ArtifactStore(home() / "artifacts", Depth[depth.upper()])
+    except KeyError:
+        raise MarqueeError(f"MARQUEE_VERIFY: expected manifest, sizes or hashes; found {depth!r}.") from None
+
+
+def artifact_task(
+    kind: str, *, schema_version: int = 1, modules: Sequence[str] = (), outside: Sequence[str] = (), retries: int = 2
+) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
+    """Make `function(draft, ...)`, which fills a draft, a task that returns the finished artifact's reference.
+
+    Arguments that are `ArtifactRef`s are the recipe's inputs, all others its parameters, except those named in
+    `outside`: they say how or where the work is done and must not change what comes out.
+
+    Args:
+        kind: the artifact's kind, and the task's name in the Prefect UI.
+        schema_version: to be raised when readers of the artifact must change.
+        modules: first-party modules whose code shapes the bytes; with the function itself they are the fingerprint.
+        outside: argument names that are not part of the digest.
+        retries: how often a failure that is not a typed error is tried again.
+    """
+
+    def decorate(function: Callable[Concatenate[Draft, P], None]) -> Callable[P, ArtifactRef]:
+        signature = inspect.signature(function)
+
+        def run(recipe: Recipe, arguments: dict[str, Any]) -> ArtifactRef:
+            inputs = [value for value in arguments.values() if isinstance(value, ArtifactRef)]
+            with artifact_store().create(recipe, inputs) as draft:
+                cast(Callable[..., None], function)(draft, **arguments)
+            return draft.committed
+
+        prefect_task = artifact_prefect_task(run, kind, function.__doc__, retries)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> ArtifactRef:
+            bound = signature.bind(cast(Draft, None), *args, **kwargs)
+            bound.apply_defaults()
+            arguments = dict(list(bound.arguments.items())[1:])
+            recipe = Recipe(
+                kind=kind,
+                schema_version=schema_version,
+                parameters={
+                    name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+                    for name, value in arguments.items()
+                    if name not in outside and not isinstance(value, ArtifactRef)
+                },
+                inputs={name: value.digest for name, value in arguments.items() if isinstance(value, ArtifactRef)},
+                code=code_fingerprint(function, tuple(modules)),
+            )
+            store = artifact_store()
+            missing = store.find(kind, recipe.digest) is None
+            place = hashlib.sha256(str(store.root).encode()).hexdigest()[:12]
+            keyed = prefect_task.with_options(
+                refresh_cache=missing, cache_key_fn=lambda *_: f"marquee-{kind}-{recipe.digest}-{place}"
+            )
+            return keyed(recipe, arguments)
+
+        call.modules = tuple(modules)  # type: ignore[attr-defined]
+        return cast(Callable[P, ArtifactRef], call)
+
+    return decorate
+
+
+def artifact_prefect_task(
+    run: Callable[[Recipe, dict[str, Any]], ArtifactRef], kind: str, purpose: str | None, retries: int
+) -> Task[[Recipe, dict[str, Any]], ArtifactRef]:
+    """The Prefect task around `run`: persisted as JSON, retried with jitter unless the failure is a typed error."""
+    return task(
+        name=kind,
+        description=inspect.cleandoc(purpose or ""),
+        retries=retries,
+        retry_delay_seconds=exponential_backoff(2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=is_worth_retrying,
+        persist_result=True,
+        result_serializer=JSONSerializer(),
+    )(run)
+
+
+async def is_worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Typed errors (bad input, a failed gate, a full disk) stay what they are; all else may have been bad luck."""
+    error = await state.aresult(raise_on_failure=False)
+    return not isinstance(error, MarqueeError | ValueError)
+
+
+def code_fingerprint(function: Callable[..., Any], modules: tuple[str, ...]) -> str:
+    """SHA-256 over the code of `function`, what it uses of its own file, and whole `modules`; comments don't count."""
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        digest.update(module_fingerprint(name).encode())
+    digest.update(function_code(function).encode())
+    return digest.hexdigest()
+
+
+@cache
+def module_fingerprint(name: str) -> str:
+    """SHA-256 of a module's code, without comments, docstrings and layout."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{name}: expected a module to fingerprint; found none.", name=name)
+    return hashlib.sha256(normalised(ast.parse(Path(spec.origin).read_text())).encode()).hexdigest()
+
+
+def function_code(function: Callable[..., Any]) -> str:
+    """The normalised code of a function and of all top-level names of its file that it reaches."""
+    own = cast(FunctionType, inspect.unwrap(function))
+    tree = ast.parse(Path(own.__code__.co_filename).read_text())
+    definitions: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            definitions[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            definitions.update({target.id: node for target in targets if isinstance(target, ast.Name)})
+    reached: dict[str, str] = {}
+    waiting = [own.__name__]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in definitions:
+            continue
+        node = definitions[name]
+        # How a task is cached and which types it takes do not shape what it writes: bodies do.
+        parts = node.body if isinstance(node, ast.FunctionDef) else [node]
+        waiting += [child.id for part in parts for child in ast.walk(part) if isinstance(child, ast.Name)]
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+        reached[name] = normalised(node)
+    return "\n".join(reached[name] for name in sorted(reached))
+
+
+def normalised(tree: ast.AST) -> str:
+    """The tree as text, without docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                del body[0]
+    return ast.dump(tree)
