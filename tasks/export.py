@@ -1,0 +1,52 @@
+"""Events and items in, the static transition dataset out."""
+
+import json
+import logging
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.artifacts import ArtifactRef, Draft
+from storage.splits import SplitParams
+from storage.tables import embedding_matrix
+from storage.transitions_writer import write_transitions
+from tasks.caching import artifact_store, artifact_task
+from tasks.ingest import copy_file, read_table
+
+logger = logging.getLogger("marquee.export")
+
+
+class ExportParams(BaseModel):
+    """How histories become transitions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frame: int = Field(10, ge=1, le=200, description="F: events in one observation.")
+    splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
+
+
+@artifact_task("dataset", modules=("storage.transitions_writer", "storage.tables"))
+def make_dataset(draft: Draft, events: ArtifactRef, items: ArtifactRef, splits: ArtifactRef, frame: int) -> None:
+    """Write transitions.h5 (compact layout) beside the items it refers to."""
+    rated = read_table(events, "events.parquet")
+    catalogue = read_table(items, "items.parquet")
+    users = read_table(splits, "users.parquet")
+    user_ids = users["user_id"].to_numpy()
+    movie_ids = catalogue["movie_id"].to_numpy()
+    draft.facts = write_transitions(
+        draft.path / "transitions.h5",
+        item=np.searchsorted(movie_ids, rated["movie_id"].to_numpy()),
+        rating=rated["rating"].to_numpy(),
+        timestamp=rated["timestamp"].to_numpy(),
+        offsets=np.searchsorted(rated["user_id"].to_numpy(), [*user_ids, np.iinfo(np.int64).max]),
+        user_ids=user_ids,
+        split=users["split"].to_numpy(),
+        movie_ids=movie_ids,
+        embeddings=embedding_matrix(catalogue),
+        frame=frame,
+        time_cut=json.loads((artifact_store().open(splits) / "splits.json").read_text())["time_cut"],
+        provenance={"events": events.digest, "items": items.digest, "splits": splits.digest},
+    )
+    copy_file(items, "items.parquet", draft.path)
+    draft.rows = draft.facts["transitions"]
+    logger.info("dataset: %s", json.dumps(draft.facts))

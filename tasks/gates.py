@@ -1,0 +1,95 @@
+"""The gates between stages: Great Expectations judges a table; a failed verdict stops the flow."""
+
+from collections.abc import Callable
+
+import pandas as pd
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from expectations.events import events_suite
+from expectations.items import items_suite
+from expectations.judge import Verdict, judge
+from expectations.movies import movies_suite
+from expectations.profiles import profile_events, profile_items, profile_transitions
+from expectations.transitions import transitions_suite
+from storage.artifacts import ArtifactRef, Draft
+from storage.errors import MarqueeError
+from storage.transitions import TransitionDataset
+from tasks.caching import artifact_store, artifact_task
+from tasks.ingest import read_table
+
+JUDGE = ("expectations.judge", "expectations.profiles")
+
+
+class GateError(MarqueeError):
+    """A table does not meet its expectations; names them, with sample rows."""
+
+
+@artifact_task("validation-movies", modules=(*JUDGE, "expectations.movies"))
+def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
+    """Judge the movies table and build its Data Docs."""
+    keep(draft, judge(read_table(movies, "movies.parquet").to_pandas(), movies_suite(), draft.path))
+
+
+@artifact_task("validation-events", modules=(*JUDGE, "expectations.events"))
+def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef) -> None:
+    """Judge the events, one profile row per user, and build their Data Docs."""
+    known = read_table(movies, "movies.parquet")["movie_id"].to_numpy()
+    profile = profile_events(read_table(events, "events.parquet"), known)
+    keep(draft, judge(profile, events_suite(), draft.path))
+
+
+@artifact_task("validation-items", modules=(*JUDGE, "expectations.items"))
+def judge_items(draft: Draft, items: ArtifactRef) -> None:
+    """Judge the items and their embeddings and build their Data Docs."""
+    table = read_table(items, "items.parquet")
+    suite = items_suite(items=table.num_rows, dim=table.schema.field("embedding").type.list_size)
+    keep(draft, judge(profile_items(table), suite, draft.path))
+
+
+@artifact_task("validation-transitions", modules=(*JUDGE, "expectations.transitions", "storage.transitions"))
+def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
+    """Judge the transition dataset, one profile row per user, and build its Data Docs."""
+    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    profile: pd.DataFrame = profile_transitions(
+        items=data.item.cpu().numpy(),
+        codes=data.rating_code.cpu().numpy(),
+        timestamps=data.timestamp.cpu().numpy(),
+        offsets=data.offset.cpu().numpy(),
+        user_ids=data.user_ids,
+        split=data.user_split,
+        frame=data.frame,
+    )
+    keep(draft, judge(profile, transitions_suite(items=data.items), draft.path))
+
+
+def keep(draft: Draft, verdict: Verdict) -> None:
+    """Note the verdict in the artifact's manifest."""
+    draft.rows = verdict.rows
+    draft.facts = verdict.model_dump(mode="json")
+
+
+@task(name="gate", task_run_name="gate-{name}")
+def pass_gate(name: str, validation: ArtifactRef) -> None:
+    """Show the verdict in the UI and stop the flow if it is not a pass.
+
+    Raises:
+        GateError: an expectation of critical severity failed, or the table is empty.
+    """
+    folder = artifact_store().open(validation)
+    verdict = Verdict.model_validate(artifact_store().manifest(validation).facts)
+    docs = folder / "data_docs" / "index.html"
+    create_markdown_artifact(
+        key=f"gate-{name}", description=f"Gate on {name}", markdown=f"{verdict.message()}\n\nData Docs: [{docs}]({docs.as_uri()})"
+    )
+    if not verdict.passed:
+        raise GateError(f"{verdict.message()}\nData Docs: {docs}")
+
+
+def gate(name: str, judged: Callable[..., ArtifactRef], *tables: ArtifactRef) -> None:
+    """Judge tables and let them pass, or stop.
+
+    Raises:
+        GateError: see `pass_gate`.
+    """
+    pass_gate(name, judged(*tables))
