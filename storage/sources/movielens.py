@@ -1,0 +1,238 @@
+"""MovieLens releases in CSV: ratings, movies and links, with every row checked or counted."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from numpy.typing import NDArray
+
+from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
+from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA
+
+RATING_COLUMNS = {
+    "userId": pa.int64(),
+    "movieId": pa.int64(),
+    "rating": pa.float64(),
+    "timestamp": pa.int64(),
+}
+LATEST_SECOND = 4_102_444_800  # 2100-01-01; beyond lie milliseconds taken for seconds
+TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)
+ARTICLE = re.compile(r"^(?P<title>.*), (?P<article>The|A|An|Les|Le|La|L'|Il|El|Das|Der|Die|Los|Las)(?P<rest> \(.*\))?$")
+
+
+def licence_notes(source: Literal["movielens", "tmdb"]) -> str:
+    """What the terms of a source ask for, in one sentence for manifests and reports."""
+    return {
+        "movielens": "MovieLens (GroupLens): research use, cite Harper and Konstan 2015, no commercial use without permission.",
+        "tmdb": "TMDB data: attribution, non-commercial; its terms limit caching and machine-learning use.",
+    }[source]
+
+
+def source_files(folder: Path) -> dict[str, Path | None]:
+    """The files of a release by name; optional ones (links, tags) may be None.
+
+    Raises:
+        SourceError: ratings.csv or movies.csv is missing.
+    """
+    files: dict[str, Path | None] = {}
+    for name, needed in (("ratings.csv", True), ("movies.csv", True), ("links.csv", False), ("tags.csv", False)):
+        path = folder / name
+        if path.is_file():
+            files[name] = path
+        elif needed:
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) if folder.is_dir() else "no folder"
+            raise SourceError(
+                f"{folder}: expected {name}; found {found or 'nothing'}. Give the folder of an unpacked MovieLens release."
+            )
+        else:
+            files[name] = None
+    return files
+
+
+def read_ratings(
+    folder: Path, known_movies: NDArray[np.int64], columns: Mapping[str, str] | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Read ratings.csv into the events table, sorted by user and time; ties keep file order.
+
+    Dropped and counted: events of movies that movies.csv does not have; repeated (user, movie, timestamp), the first
+    stays. Users with short histories stay.
+
+    Args:
+        folder: of the release.
+        known_movies: ids in movies.csv.
+        columns: names in the file for userId, movieId, rating, timestamp where they differ.
+
+    Returns: a table in EVENTS_SCHEMA and counts.
+
+    Raises:
+        SourceError, RatingsSchemaError: the file is not a ratings table.
+        RatingsValueError: a value outside its domain, with its line.
+    """
+    path = folder / "ratings.csv"
+    names = {name: (columns or {}).get(name, name) for name in RATING_COLUMNS}
+    table = _read_csv(path, {names[name]: kind for name, kind in RATING_COLUMNS.items()}, hint=True)
+    if table.num_rows == 0:
+        raise SourceError(f"{path}: expected ratings; found only a header. Give a whole release.")
+    user, movie, rating, timestamp = (table[names[name]].to_numpy() for name in RATING_COLUMNS)
+    for name, values in (("userId", user), ("movieId", movie), ("timestamp", timestamp)):
+        if table[names[name]].null_count:
+            _refuse(path, np.isnan(values), values, names[name], "a whole number")
+    half_stars = rating * 2
+    _refuse(path, ~((rating >= 0.5) & (rating <= 5) & (half_stars == np.rint(half_stars))), rating, names["rating"], "0.5, 1.0 … 5.0")
+    _refuse(
+        path, ~((timestamp >= 0) & (timestamp < LATEST_SECOND)), timestamp, names["timestamp"],
+        "unix seconds from 1970 to 2100",
+    )  # fmt: skip
+    known = np.isin(movie, known_movies)
+    user, movie, rating, timestamp = (values[known] for values in (user, movie, rating, timestamp))
+    order = np.lexsort((timestamp, user))  # stable: equal seconds keep file order
+    user, movie, rating, timestamp = (values[order] for values in (user, movie, rating, timestamp))
+    first, contradicting = _first_of_repeated(user, movie, rating, timestamp)
+    user, movie, rating, timestamp = (values[first] for values in (user, movie, rating, timestamp))
+    if not len(user):
+        raise SourceError(f"{path}: expected ratings of movies in movies.csv; found none. Are both of one release?")
+    events = pa.table([user, movie, rating.astype(np.float32), timestamp], schema=EVENTS_SCHEMA)
+    facts = {
+        "rows": table.num_rows,
+        "events": events.num_rows,
+        "dropped_unknown_movie": int((~known).sum()),
+        "dropped_repeated": int((~first).sum()),
+        "of_these_contradicting": contradicting,
+        "users": len(np.unique(user)),
+        "rated_movies": len(np.unique(movie)),
+        "first_timestamp": int(timestamp.min()),
+        "last_timestamp": int(timestamp.max()),
+    }
+    return events, facts
+
+
+def _first_of_repeated(
+    user: NDArray[Any], movie: NDArray[Any], rating: NDArray[Any], timestamp: NDArray[Any]
+) -> tuple[NDArray[np.bool_], int]:
+    """Mask of the first event of every (user, movie, timestamp), and how many others give another rating."""
+    order = np.lexsort((np.arange(len(user)), movie, timestamp, user))
+    same = np.zeros(len(user), dtype=bool)
+    if len(user) > 1:
+        now, before = order[1:], order[:-1]
+        same[1:] = (user[now] == user[before]) & (movie[now] == movie[before]) & (timestamp[now] == timestamp[before])
+    leader = order[np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))]
+    first = np.ones(len(user), dtype=bool)
+    first[order[same]] = False
+    return first, int((rating[order[same]] != rating[leader[same]]).sum())
+
+
+def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Read movies.csv and, where there is one, links.csv.
+
+    Returns: a table in IDENTITY_SCHEMA sorted by movie_id, and counts.
+
+    Raises:
+        SourceError, RatingsSchemaError: a file is not what its name says, or a movie id occurs twice.
+    """
+    path = folder / "movies.csv"
+    table = _read_csv(path, {"movieId": pa.int64(), "title": pa.string(), "genres": pa.string()})
+    if table.num_rows == 0 or table["movieId"].null_count:
+        raise SourceError(f"{path}: expected a movie with an id per line; found {table.num_rows} lines, or ids missing.")
+    table = table.sort_by("movieId")
+    ids = table["movieId"].to_numpy()
+    if (np.diff(ids) == 0).any():
+        twice = ids[1:][np.diff(ids) == 0][:3].tolist()
+        raise SourceError(f"{path}: expected every movieId once; found {twice} repeated. Remove the second lines.")
+    parsed = [parse_title(title or "") for title in table["title"].to_pylist()]
+    genres = [
+        [genre for genre in (text or "").split("|") if genre and genre != "(no genres listed)"]
+        for text in table["genres"].to_pylist()
+    ]
+    tmdb, imdb, facts = _links(folder / "links.csv")
+    movie_ids = ids.tolist()
+    movies = pa.table(
+        [
+            movie_ids,
+            [tmdb.get(movie) for movie in movie_ids],
+            [imdb.get(movie) for movie in movie_ids],
+            [title or f"movie {movie}" for movie, (title, _) in zip(movie_ids, parsed, strict=True)],
+            [year for _, year in parsed],
+            genres,
+        ],
+        schema=IDENTITY_SCHEMA,
+    )
+    linked = [tmdb[movie] for movie in movie_ids if tmdb.get(movie) is not None]
+    return movies, {
+        "movies": len(movie_ids),
+        "without_year": sum(year is None for _, year in parsed),
+        "without_genres": sum(not names for names in genres),
+        "without_tmdb_id": len(movie_ids) - len(linked),
+        "sharing_a_tmdb_id": len(linked) - len(set(linked)),
+        **facts,
+    }
+
+
+def parse_title(text: str) -> tuple[str, int | None]:
+    """Split MovieLens' "Matrix, The (1999)" into ("The Matrix", 1999)."""
+    match = TITLE.match(" ".join(text.replace("\x00", "").split()))
+    if match is None:
+        return text, None
+    title, year = match["title"], match["year"]
+    if moved := ARTICLE.match(title):
+        gap = "" if moved["article"].endswith("'") else " "
+        title = f"{moved['article']}{gap}{moved['title']}{moved['rest'] or ''}"
+    return title, int(year) if year else None
+
+
+def _links(path: Path) -> tuple[dict[int, int | None], dict[int, str], dict[str, Any]]:
+    if not path.is_file():
+        return {}, {}, {"links": "absent"}
+    table = _read_csv(path, {"movieId": pa.int64(), "imdbId": pa.string(), "tmdbId": pa.int64()})
+    ids = table["movieId"].to_pylist()
+    tmdb = dict(zip(ids, table["tmdbId"].to_pylist(), strict=True))
+    digits = ((movie, (text or "").removeprefix("tt")) for movie, text in zip(ids, table["imdbId"].to_pylist(), strict=True))
+    imdb = {movie: f"tt{int(text):07d}" for movie, text in digits if text.isdigit()}
+    return tmdb, imdb, {"links": len(ids)}
+
+
+def _read_csv(path: Path, types: dict[str, pa.DataType], hint: bool = False) -> pa.Table:
+    """Only the columns of `types`, typed; LF or CRLF, with or without a byte-order mark."""
+    if not path.is_file():
+        raise SourceError(f"{path}: expected a file; found none.")
+    with path.open("rb") as stream:
+        head = stream.read(65536)
+    if not head.strip():
+        raise SourceError(f"{path}: expected a CSV table; the file is empty. Fetch it again.")
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"pk\x03\x04", b"\x1f\x8b")):
+        kind = "an archive" if start[:1] in (b"p", b"\x1f") else "a web page"
+        raise SourceError(f"{path}: expected a CSV table; found {kind}. Unpack or fetch it again.")
+    header = [name.strip().strip('"') for name in head.splitlines()[0].decode("utf-8-sig", "replace").split(",")]
+    missing = [name for name in types if name not in header]
+    if missing:
+        advice = " Set `columns=` in SourceParams to map them." if hint else " Fetch it again."
+        raise RatingsSchemaError(f"{path}: expected columns {','.join(types)}; found {','.join(header)[:200]}.{advice}")
+    try:
+        return pacsv.read_csv(
+            path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=False),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=["", "NaN", "nan", "NA", "null"],
+                strings_can_be_null=True,
+            ),
+        )  # fmt: skip
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+        raise RatingsSchemaError(
+            f"{path}: expected {', '.join(f'{name} as {kind}' for name, kind in types.items())}; found: {error}. "
+            "Mend the line or fetch the file again."
+        ) from error
+
+
+def _refuse(path: Path, bad: NDArray[np.bool_], values: NDArray[Any], name: str, expected: str) -> None:
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise RatingsValueError(
+            f"{path}, line {row + 2}: expected {name} to be {expected}; found {values[row]} "
+            f"({int(bad.sum())} such lines). Mend or remove them, then run again."
+        )
+
+

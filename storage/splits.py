@@ -1,0 +1,66 @@
+"""Who and when is held out: disjoint users by a keyed hash, and one global time cut."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SPLIT_NAMES = ("train", "validation", "test")
+
+
+class SplitParams(BaseModel):
+    """The held-out fractions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(13, ge=0, description="Key of the hash that assigns users to splits.")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Fraction of users that choose checkpoints.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Fraction of users that policies are judged on.")
+    time_quantile: float = Field(0.9, gt=0, le=1, description="Fraction of events before the global time cut.")
+
+    @model_validator(mode="after")
+    def _leaves_training_users(self) -> "SplitParams":
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation + test: expected less than 0.9 of the users, so that some are left to train.")
+        return self
+
+
+def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
+    """Codes of SPLIT_NAMES per user, (U,) uint8; a user's split does not depend on who else is there.
+
+    With three users or more no split is left empty: the users with the smallest hashes fill it.
+    """
+    key = params.seed.to_bytes(8, "little")
+    place = np.array(
+        [
+            int.from_bytes(hashlib.blake2b(int(user).to_bytes(8, "little", signed=True), digest_size=8, key=key).digest())
+            for user in user_ids
+        ],
+        dtype=np.uint64,
+    )
+    fraction = place / np.float64(2**64)
+    split = np.zeros(len(user_ids), dtype=np.uint8)
+    split[fraction < params.validation + params.test] = 1
+    split[fraction < params.test] = 2
+    if len(user_ids) >= 3:
+        order = np.argsort(fraction, kind="stable")
+        if not (split == 2).any():
+            split[order[0]] = 2
+        if not (split == 1).any():
+            split[order[1]] = 1
+        if not (split == 0).any():
+            split[order[-1]] = 0
+    return split
+
+
+def time_cut(timestamps: NDArray[np.int64], params: SplitParams) -> int:
+    """The timestamp (unix seconds) up to which `params.time_quantile` of all events lie."""
+    return int(np.quantile(timestamps, params.time_quantile, method="lower")) if len(timestamps) else 0
+
+
+def training_events(
+    split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int
+) -> NDArray[np.bool_]:
+    """Which events, (N,) bool, may be learnt from: of training users, at or before the cut."""
+    return np.asarray((split == 0) & (timestamps <= cut))

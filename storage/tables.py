@@ -1,0 +1,81 @@
+"""The columns of the parquet tables that stages hand to one another."""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+EVENTS_SCHEMA = pa.schema(
+    [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
+)
+
+# What a metadata export can say of a movie; `movies.parquet` has these columns too.
+METADATA_SCHEMA = pa.schema(
+    [
+        ("tagline", pa.string()),
+        ("overview", pa.string()),
+        ("original_language", pa.string()),
+        ("collection", pa.string()),
+        ("countries", pa.list_(pa.string())),
+        ("languages", pa.list_(pa.string())),
+        ("companies", pa.list_(pa.string())),
+        ("keywords", pa.list_(pa.string())),
+        ("cast", pa.list_(pa.string())),
+        ("directors", pa.list_(pa.string())),
+        ("runtime_minutes", pa.float32()),
+        ("budget_usd", pa.float64()),
+        ("revenue_usd", pa.float64()),
+        ("popularity", pa.float32()),
+        ("vote_average", pa.float32()),
+        ("vote_count", pa.float32()),
+    ]
+)
+
+IDENTITY_SCHEMA = pa.schema(
+    [
+        ("movie_id", pa.int64()),
+        ("tmdb_id", pa.int64()),
+        ("imdb_id", pa.string()),
+        ("title", pa.string()),
+        ("year", pa.int16()),
+        ("genres", pa.list_(pa.string())),
+    ]
+)
+
+MOVIES_SCHEMA = pa.schema(
+    [*IDENTITY_SCHEMA, ("has_metadata", pa.bool_()), ("metadata_source", pa.string()), *METADATA_SCHEMA]
+)
+
+
+def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDArray[np.bool_]) -> pa.Table:
+    """The items table: one row per movie in the order of `movies`, its row number being the item index.
+
+    Args:
+        movies: in MOVIES_SCHEMA.
+        embedding: (I, D) float32.
+        has_text: (I,) bool, whether a text stands behind the embedding.
+    """
+    years = movies["year"].to_pylist()
+    titles = [
+        title if year is None else f"{title} ({year})"
+        for title, year in zip(movies["title"].to_pylist(), years, strict=True)
+    ]
+    flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
+    return pa.table(
+        {
+            "item_index": pa.array(np.arange(movies.num_rows, dtype=np.int32)),
+            "movie_id": movies["movie_id"],
+            "tmdb_id": movies["tmdb_id"],
+            "imdb_id": movies["imdb_id"],
+            "title": pa.array(titles),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1]),
+            "has_text": pa.array(has_text),
+            "has_metadata": movies["has_metadata"],
+        }
+    )
+
+
+def embedding_matrix(items: pa.Table) -> NDArray[np.float32]:
+    """The (I, D) float32 embeddings of an items table."""
+    column = items["embedding"].combine_chunks()
+    width = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(-1, width)
