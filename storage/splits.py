@@ -34,7 +34,9 @@ def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.
     key = params.seed.to_bytes(8, "little")
     place = np.array(
         [
-            int.from_bytes(hashlib.blake2b(int(user).to_bytes(8, "little", signed=True), digest_size=8, key=key).digest())
+            int.from_bytes(
+                hashlib.blake2b(int(user).to_bytes(8, "little", signed=True), digest_size=8, key=key).digest()
+            )
             for user in user_ids
         ],
         dtype=np.uint64,
@@ -59,8 +61,6 @@ def time_cut(timestamps: NDArray[np.int64], params: SplitParams) -> int:
     return int(np.quantile(timestamps, params.time_quantile, method="lower")) if len(timestamps) else 0
 
 
-def training_events(
-    split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int
-) -> NDArray[np.bool_]:
+def training_events(split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int) -> NDArray[np.bool_]:
     """Which events, (N,) bool, may be learnt from: of training users, at or before the cut."""
     return np.asarray((split == 0) & (timestamps <= cut))

@@ -115,7 +115,11 @@ def _check(
 
     need(len(rating) == len(timestamp) == events, f"{events} ratings and timestamps", (len(rating), len(timestamp)))
     need(len(split) == users, f"{users} splits", len(split))
-    need(len(offsets) == users + 1 and offsets[0] == 0 and offsets[-1] == events, "offsets that cover all events", offsets)
+    need(
+        len(offsets) == users + 1 and offsets[0] == 0 and offsets[-1] == events,
+        "offsets that cover all events",
+        offsets,
+    )
     lengths = np.diff(offsets)
     need(bool((lengths >= 0).all()), "offsets that do not fall", lengths.min(initial=0))
     need(bool((lengths > frame).any()), f"a user with more than {frame} events", f"at most {lengths.max(initial=0)}")

@@ -44,8 +44,12 @@ class ClusterParams(BaseModel):
     workers: int = Field(2, ge=1, le=256, description="Workers of the local cluster.")
 
 
-@artifact_task("texts", modules=("models.encoders.text", "tasks.encode_texts", "tasks.feature_blocks"), outside=("cluster",))
-def encode_movie_texts(draft: Draft, movies: ArtifactRef, encoder: str, max_tokens: int, cluster: ClusterParams) -> None:
+@artifact_task(
+    "texts", modules=("models.encoders.text", "tasks.encode_texts", "tasks.feature_blocks"), outside=("cluster",)
+)
+def encode_movie_texts(
+    draft: Draft, movies: ArtifactRef, encoder: str, max_tokens: int, cluster: ClusterParams
+) -> None:
     """Encode every movie's text by a BERT-family model, in partitions on Dask workers."""
     texts = item_texts(read_table(movies, "movies.parquet"))
     progress_id = create_progress_artifact(0.0, key="encode-texts", description=f"Texts encoded by {encoder}")
@@ -63,10 +67,21 @@ def encode_movie_texts(draft: Draft, movies: ArtifactRef, encoder: str, max_toke
 
 @artifact_task(
     "items",
-    modules=("tasks.feature_blocks", "models.encoders.tabular", "models.encoders.reduce", "storage.splits", "storage.tables"),
+    modules=(
+        "tasks.feature_blocks",
+        "models.encoders.tabular",
+        "models.encoders.reduce",
+        "storage.splits",
+        "storage.tables",
+    ),
 )
 def make_items(
-    draft: Draft, movies: ArtifactRef, events: ArtifactRef, splits: ArtifactRef, texts: ArtifactRef, params: FeatureParams
+    draft: Draft,
+    movies: ArtifactRef,
+    events: ArtifactRef,
+    splits: ArtifactRef,
+    texts: ArtifactRef,
+    params: FeatureParams,
 ) -> None:
     """Join text embeddings and statistics, reduce them to `params.dim`; all fitting sees training events only."""
     table = read_table(movies, "movies.parquet")
@@ -84,7 +99,11 @@ def make_items(
         "text": text,
         "metadata": metadata_blocks(table, train_items),
         "ratings": rating_blocks(
-            item[training], rated["rating"].to_numpy()[training], rated["timestamp"].to_numpy()[training], table.num_rows, train_items
+            item[training],
+            rated["rating"].to_numpy()[training],
+            rated["timestamp"].to_numpy()[training],
+            table.num_rows,
+            train_items,
         ),
     }
     weights = {"text": params.text_weight, "metadata": params.metadata_weight, "ratings": params.rating_weight}

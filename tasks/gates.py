@@ -80,7 +80,9 @@ def pass_gate(name: str, validation: ArtifactRef) -> None:
     verdict = Verdict.model_validate(artifact_store().manifest(validation).facts)
     docs = folder / "data_docs" / "index.html"
     create_markdown_artifact(
-        key=f"gate-{name}", description=f"Gate on {name}", markdown=f"{verdict.message()}\n\nData Docs: [{docs}]({docs.as_uri()})"
+        key=f"gate-{name}",
+        description=f"Gate on {name}",
+        markdown=f"{verdict.message()}\n\nData Docs: [{docs}]({docs.as_uri()})",
     )
     if not verdict.passed:
         raise GateError(f"{verdict.message()}\nData Docs: {docs}")

@@ -106,7 +106,9 @@ def make_movies(draft: Draft, source: Source, sha256: dict[str, str]) -> None:
 
 
 @artifact_task("events", modules=("storage.sources.movielens", "storage.tables"), outside=("source",))
-def make_events(draft: Draft, source: Source, sha256: dict[str, str], movies: ArtifactRef, columns: dict[str, str]) -> None:
+def make_events(
+    draft: Draft, source: Source, sha256: dict[str, str], movies: ArtifactRef, columns: dict[str, str]
+) -> None:
     """Read, check and sort the ratings by user and time."""
     known = read_table(movies, "movies.parquet")["movie_id"].to_numpy()
     events, facts = read_ratings(source.folder, known, columns or None)

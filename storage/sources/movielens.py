@@ -82,7 +82,13 @@ def read_ratings(
         if table[names[name]].null_count:
             _refuse(path, np.isnan(values), values, names[name], "a whole number")
     half_stars = rating * 2
-    _refuse(path, ~((rating >= 0.5) & (rating <= 5) & (half_stars == np.rint(half_stars))), rating, names["rating"], "0.5, 1.0 … 5.0")
+    _refuse(
+        path,
+        ~((rating >= 0.5) & (rating <= 5) & (half_stars == np.rint(half_stars))),
+        rating,
+        names["rating"],
+        "0.5, 1.0 … 5.0",
+    )
     _refuse(
         path, ~((timestamp >= 0) & (timestamp < LATEST_SECOND)), timestamp, names["timestamp"],
         "unix seconds from 1970 to 2100",
@@ -136,7 +142,9 @@ def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     path = folder / "movies.csv"
     table = _read_csv(path, {"movieId": pa.int64(), "title": pa.string(), "genres": pa.string()})
     if table.num_rows == 0 or table["movieId"].null_count:
-        raise SourceError(f"{path}: expected a movie with an id per line; found {table.num_rows} lines, or ids missing.")
+        raise SourceError(
+            f"{path}: expected a movie with an id per line; found {table.num_rows} lines, or ids missing."
+        )
     table = table.sort_by("movieId")
     ids = table["movieId"].to_numpy()
     if (np.diff(ids) == 0).any():
@@ -189,7 +197,9 @@ def _links(path: Path) -> tuple[dict[int, int | None], dict[int, str], dict[str,
     table = _read_csv(path, {"movieId": pa.int64(), "imdbId": pa.string(), "tmdbId": pa.int64()})
     ids = table["movieId"].to_pylist()
     tmdb = dict(zip(ids, table["tmdbId"].to_pylist(), strict=True))
-    digits = ((movie, (text or "").removeprefix("tt")) for movie, text in zip(ids, table["imdbId"].to_pylist(), strict=True))
+    digits = (
+        (movie, (text or "").removeprefix("tt")) for movie, text in zip(ids, table["imdbId"].to_pylist(), strict=True)
+    )
     imdb = {movie: f"tt{int(text):07d}" for movie, text in digits if text.isdigit()}
     return tmdb, imdb, {"links": len(ids)}
 
@@ -234,5 +244,3 @@ def _refuse(path: Path, bad: NDArray[np.bool_], values: NDArray[Any], name: str,
             f"{path}, line {row + 2}: expected {name} to be {expected}; found {values[row]} "
             f"({int(bad.sum())} such lines). Mend or remove them, then run again."
         )
-
-

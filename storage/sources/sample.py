@@ -24,7 +24,9 @@ FACTORS = (
 FIRST = "Silent Golden Last Broken Hidden Crimson Distant Little Wild Midnight Lost Burning Frozen Secret Second Iron".split()
 NOUN = "River House Garden Empire Letter Mirror Summer Bridge Harbour Stranger Promise Winter Road Island Song Tower".split()
 NAMES = "Ada Bruno Clara Dario Edith Felix Greta Hugo Irma Jonas Kira Leon Mona Nils Olga Pavel Rosa Sven Tilda Viktor".split()
-SURNAMES = "Ahlberg Barone Castell Duval Eriksen Falk Gallo Hahn Iversen Jansen Kowal Lindt Moreau Novak Ortiz Petri".split()
+SURNAMES = (
+    "Ahlberg Barone Castell Duval Eriksen Falk Gallo Hahn Iversen Jansen Kowal Lindt Moreau Novak Ortiz Petri".split()
+)
 
 
 class SampleParams(BaseModel):
@@ -138,11 +140,15 @@ def _write_movies(rng: np.random.Generator, folder: Path, params: SampleParams, 
         poles = [FACTORS[k][:2] if content[k] > 0 else FACTORS[k][2:] for k in order[:3]]
         strong = [pole for pole, k in zip(poles, order, strict=False) if abs(content[k]) > 0.3] or poles[:1]
         genres = [genre for genre, _ in strong]
-        words = [word for (_, text), size in zip(poles, (9, 6, 3), strict=True) for word in rng.choice(text.split(), size)]
+        words = [
+            word for (_, text), size in zip(poles, (9, 6, 3), strict=True) for word in rng.choice(text.split(), size)
+        ]
         year = int(rng.integers(1950, 2015))
         title = f"{FIRST[rng.integers(16)]} {NOUN[rng.integers(16)]}"
         shown = f"{title}, The" if rng.random() < 0.3 else f"{title} of {NOUN[rng.integers(16)]}"
-        movies.append((movie_id, f"{shown} ({year})", "|".join(genres) if rng.random() > 0.01 else "(no genres listed)"))
+        movies.append(
+            (movie_id, f"{shown} ({year})", "|".join(genres) if rng.random() > 0.01 else "(no genres listed)")
+        )
         tmdb_id, imdb = 10_000 + place, 100_000 + 7 * place
         links.append((movie_id, f"{imdb:07d}", tmdb_id if rng.random() > 0.01 else ""))
         if rng.random() < 0.1:

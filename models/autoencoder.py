@@ -1,0 +1,48 @@
+"""An autoencoder of real actions: what it reconstructs badly is unlike anything logged."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+
+class Autoencoder(nn.Module):
+    """D → hidden → latent → hidden → D; the output is linear, since embeddings have negative coordinates."""
+
+    def __init__(self, dim: int, hidden_dim: int, latent_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, latent_dim),
+            nn.Linear(latent_dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, dim),
+        )
+
+    def forward(self, action: Tensor) -> Tensor:
+        """The reconstruction, (N, D)."""
+        reconstruction: Tensor = self.layers(action)
+        return reconstruction
+
+    def errors(self, action: Tensor) -> Tensor:
+        """Mean squared reconstruction error of each action, (N,)."""
+        with torch.no_grad():
+            return (self(action) - action).square().mean(dim=1)
+
+
+def fit_autoencoder(
+    actions: Tensor, hidden_dim: int = 64, latent_dim: int = 16, steps: int = 600, batch_size: int = 256, seed: int = 0
+) -> Autoencoder:
+    """Fit to real actions (N, D) by Adam on the mean squared error; equal seeds give equal weights on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Autoencoder(actions.shape[1], hidden_dim, latent_dim).to(actions.device)
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3, fused=True)
+    for _ in range(steps):
+        rows = torch.randint(len(actions), (min(batch_size, len(actions)),), generator=generator).to(actions.device)
+        loss = mse_loss(model(actions[rows]), actions[rows])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval().requires_grad_(False)
