@@ -27,7 +27,8 @@ class Autoencoder(nn.Module):
     def errors(self, action: Tensor) -> Tensor:
         """Mean squared reconstruction error of each action, (N,)."""
         with torch.no_grad():
-            return (self(action) - action).square().mean(dim=1)
+            errors: Tensor = (self(action) - action).square().mean(dim=1)
+            return errors
 
 
 def fit_autoencoder(

@@ -80,7 +80,7 @@ class TransitionDataset:
     @property
     def observation_dim(self) -> int:
         """S = F * D + F."""
-        return self.frame * self.dim + self.frame
+        return int(self.frame * self.dim + self.frame)
 
     def __len__(self) -> int:
         return len(self.starts("all"))
@@ -149,7 +149,8 @@ class TransitionDataset:
 
     def target_rewards(self, starts: Tensor) -> Tensor:
         """The reward, (B,) float32, of each transition."""
-        return self.reward[starts.to(self.item.device) + self.frame]
+        rewards: Tensor = self.reward[starts.to(self.item.device) + self.frame]
+        return rewards
 
     def users_of(self, starts: Tensor) -> Tensor:
         """The user row, (B,) int64, of each transition."""

@@ -61,7 +61,7 @@ def read_export(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     header = tuple(reader.fieldnames or ())
     parse = _dialect(path, header)
     movies: dict[int, Movie] = {}
-    facts = {"member": name, "rows": 0, "dropped_broken": 0, "dropped_repeated": 0, "texts_cut": 0}
+    facts: dict[str, Any] = {"member": name, "rows": 0, "dropped_broken": 0, "dropped_repeated": 0, "texts_cut": 0}
     try:
         for row in reader:
             facts["rows"] += 1
@@ -145,8 +145,8 @@ def _open_text(path: Path) -> tuple[str, Iterable[str]]:
         raise MetadataError(f"{path}: expected one .csv in the archive; found {[m.filename for m in members]}.")
     if members[0].file_size > MAX_MEMBER_BYTES:
         raise MetadataError(f"{path}: expected at most {MAX_MEMBER_BYTES} bytes; found {members[0].file_size}.")
-    stream = archive.open(members[0])
-    return members[0].filename, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="strict", newline="")
+    member = archive.open(members[0])
+    return members[0].filename, io.TextIOWrapper(member, encoding="utf-8-sig", errors="strict", newline="")
 
 
 def _dialect(path: Path, header: tuple[str, ...]) -> Callable[[Row], Movie]:

@@ -1,0 +1,41 @@
+"""What must hold of the events, judged on one profile row per user."""
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+
+IDENTIFY = ("user_id", "first_row")
+
+
+def events_suite() -> gx.ExpectationSuite:
+    """Critical: domain, order and keys. Warning: users who give no transition."""
+    critical = {"severity": "critical"}
+    return gx.ExpectationSuite(
+        name="events",
+        expectations=[
+            gxe.ExpectColumnValuesToBeUnique(
+                column="user_id", notes="A user's events stand together, so that a history is one slice.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeBetween(column="rating_min", min_value=0.5, notes="Half stars from 0.5.", **critical),
+            gxe.ExpectColumnValuesToBeBetween(column="rating_max", max_value=5.0, notes="Half stars to 5.0.", **critical),
+            gxe.ExpectColumnValuesToBeInSet(column="off_grid", value_set=[0], notes="Half stars only.", **critical),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="first_timestamp", min_value=0, notes="Unix seconds are not negative.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="last_timestamp", max_value=4_102_444_800, notes="Later than 2100 are milliseconds.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="out_of_order", value_set=[0], notes="Histories are in time order.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="repeated", value_set=[0], notes="A user rates a movie once in a second.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="unknown_movies", value_set=[0], notes="Every event's movie is in movies.parquet.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="events", min_value=11, mostly=0.9, severity="warning",
+                notes="Users with fewer than F + 1 events (F = 10) stay, but give no transition.",
+            ),
+        ],
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""Great Expectations as judge and record: one verdict per table, with its Data Docs page."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.render.renderer import ValidationResultsPageRenderer
+from great_expectations.render.view import DefaultJinjaPageView
+from pydantic import BaseModel, ConfigDict
+
+EXAMPLES = 5
+REMOTE = re.compile(r"<(?:link|script)[^>]*(?:href|src)=[\"']https?://[^>]*>(?:\s*</script>)?|<img[^>]*https?://[^>]*>", re.S)
+CHANGING = re.compile(r"\d{8}T\d{6}\.\d+Z|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+RENDERED_ID = re.compile(r"(?<=[-_\"#])[0-9a-f]{32}")
+# The pages take their looks from public CDNs; offline they keep at least this.
+PAGE_STYLE = """<style>body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}
+svg{max-width:1.2em;max-height:1.2em}.badge{font-weight:600}</style>"""
+
+
+class Failure(BaseModel):
+    """One expectation that was not met."""
+
+    model_config = ConfigDict(frozen=True)
+
+    expectation: str
+    column: str | None
+    severity: str
+    why: str
+    unexpected: int | None
+    found: str | None
+    examples: tuple[dict[str, Any], ...]
+
+
+class Verdict(BaseModel):
+    """What a suite says of a table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    suite: str
+    rows: int
+    expectations: int
+    passed: bool
+    failures: tuple[Failure, ...]
+    warnings: tuple[Failure, ...]
+
+    def message(self) -> str:
+        """The verdict for people: what was expected, what was found, where, and what to do next."""
+        if self.rows == 0:
+            return f"{self.suite}: expected rows; found an empty table. Check the step before and its input."
+        lines = [f"{self.suite}: {self.rows} rows, {self.expectations} expectations: {'passed' if self.passed else 'FAILED'}."]
+        for label, group in (("failed", self.failures), ("warning", self.warnings)):
+            for failure in group:
+                count = f"{failure.unexpected} unexpected" if failure.unexpected is not None else f"found {failure.found}"
+                lines.append(f"- {label}: {failure.expectation}({failure.column or 'table'}): {count}. {failure.why}")
+                lines += [f"    {json.dumps(example, default=str)}" for example in failure.examples]
+        if not self.passed:
+            lines.append("Mend the input named above and run again; nothing after this gate was made.")
+        return "\n".join(lines)
+
+
+def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identify: tuple[str, ...] = ()) -> Verdict:
+    """Validate `frame`, write `validation.json` and `data_docs/index.html` below `folder`; equal input, equal bytes.
+
+    An empty table never passes. A failure of severity `warning` is recorded and lets pass.
+
+    Args:
+        frame: what the suite judges.
+        suite: expectations with a severity and notes that say why.
+        folder: where the record goes.
+        identify: columns that tell a reader which row an example is.
+    """
+    if frame.empty:
+        verdict = Verdict(suite=suite.name, rows=0, expectations=len(suite.expectations), passed=False, failures=(), warnings=())
+        _write(folder, verdict, f"<h1>{suite.name}</h1><p>{verdict.message()}</p>")
+        return verdict
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    source = context.data_sources.add_pandas("tables")
+    batch = source.add_dataframe_asset(suite.name).add_batch_definition_whole_dataframe("whole")
+    context.suites.add(suite)
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=suite.name, data=batch, suite=suite))
+    result = definition.run(
+        batch_parameters={"dataframe": frame},
+        result_format={"result_format": "COMPLETE", "partial_unexpected_count": EXAMPLES},
+    )
+    unmet = [_failure(entry, frame, identify) for entry in result.results if not entry.success]
+    failures = tuple(failure for failure in unmet if failure.severity == "critical")
+    verdict = Verdict(
+        suite=suite.name,
+        rows=len(frame),
+        expectations=len(result.results),
+        passed=not failures,
+        failures=failures,
+        warnings=tuple(failure for failure in unmet if failure.severity != "critical"),
+    )
+    for entry in result.results:  # a page of a million indices helps nobody
+        for key in ("unexpected_list", "unexpected_index_list", "unexpected_index_query", "partial_unexpected_index_list"):
+            entry.result.pop(key, None)
+    _write(folder, verdict, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
+    return verdict
+
+
+def _failure(entry: Any, frame: pd.DataFrame, identify: tuple[str, ...]) -> Failure:
+    config = entry.expectation_config
+    rows = list(entry.result.get("unexpected_index_list") or [])[:EXAMPLES]
+    columns = [name for name in dict.fromkeys([*identify, config.kwargs.get("column")]) if name in frame.columns]
+    picked = json.loads(frame.loc[rows, columns].to_json(orient="records")) if rows and columns else []
+    error = next((info.get("exception_message") for info in entry.exception_info.values() if isinstance(info, dict)), None)
+    found = entry.result.get("observed_value", error)
+    severity = getattr(config.severity, "value", config.severity)
+    return Failure(
+        expectation=config.type,
+        column=config.kwargs.get("column"),
+        severity="critical" if error else str(severity or "critical"),
+        why=" ".join([config.notes] if isinstance(config.notes, str) else config.notes or []),
+        unexpected=entry.result.get("unexpected_count"),
+        found=None if found is None else str(found),
+        examples=tuple(picked),
+    )
+
+
+def _write(folder: Path, verdict: Verdict, page: str) -> None:
+    (folder / "validation.json").write_text(verdict.model_dump_json(indent=2))
+    (folder / "data_docs").mkdir(parents=True, exist_ok=True)
+    offline = REMOTE.sub("", page).replace("</head>", f"{PAGE_STYLE}</head>", 1)
+    # Run times and random ids say nothing of the table and would give equal input different bytes.
+    seen: dict[str, str] = {}
+    steady = RENDERED_ID.sub(lambda match: seen.setdefault(match[0], f"{len(seen):032x}"), CHANGING.sub("", offline))
+    (folder / "data_docs" / "index.html").write_text(steady)

@@ -1,0 +1,42 @@
+"""What must hold of the transition dataset, judged on one profile row per user."""
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+
+IDENTIFY = ("user_id", "split")
+
+
+def transitions_suite(items: int) -> gx.ExpectationSuite:
+    """Critical: ranges, order and all three splits. Warning: users who give no transition.
+
+    Args:
+        items: I, the number of items the dataset knows.
+    """
+    return gx.ExpectationSuite(
+        name="transitions",
+        expectations=[
+            gxe.ExpectColumnValuesToBeUnique(column="user_id", severity="critical", notes="Splits are by user."),
+            gxe.ExpectColumnDistinctValuesToEqualSet(
+                column="split", value_set=["train", "validation", "test"], severity="critical",
+                notes="There is something to learn from, to choose by and to judge on.",
+            ),
+            gxe.ExpectColumnSumToBeBetween(
+                column="transitions", min_value=1, severity="critical", notes="At least one transition."
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="item_min", min_value=0, severity="critical", notes="Item indices start at 0."
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="item_max", max_value=items - 1, severity="critical", notes="Every event's item has an embedding."
+            ),
+            gxe.ExpectColumnValuesToBeBetween(column="code_min", min_value=1, severity="critical", notes="0.5 stars."),
+            gxe.ExpectColumnValuesToBeBetween(column="code_max", max_value=10, severity="critical", notes="5 stars."),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="out_of_order", value_set=[0], severity="critical", notes="Histories are in time order."
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="transitions", min_value=1, mostly=0.9, severity="warning",
+                notes="Users with F events or fewer give no transition.",
+            ),
+        ],
+    )  # fmt: skip
