@@ -1,0 +1,123 @@
+"""The report's charts, as Vega-Lite specifications."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evaluation.distribution import pairwise
+
+alt.data_transformers.disable_max_rows()
+Spec = dict[str, Any]
+COLOURS = ["#3b6fb6", "#d1743c", "#4f9a6b", "#8a6bb0", "#999999"]
+MATRIX_ROWS = 24
+
+
+def curves(rows: pd.DataFrame, metrics: Sequence[str], title: str, unit: str) -> Spec:
+    """Metrics over steps, one panel per metric, a line per learner, dashed for validation.
+
+    Args:
+        rows: columns learner, step, split, metric, value.
+        metrics: which of them.
+        title: of the chart.
+        unit: of the values.
+    """
+    data = rows[rows["metric"].isin(metrics)]
+    chart = (
+        alt.Chart(data)
+        .mark_line(interpolate="linear", strokeWidth=1.6)
+        .encode(
+            x=alt.X("step:Q", title="updates"),
+            y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False)),
+            color=alt.Color("learner:N", scale=alt.Scale(range=COLOURS), title="learner"),
+            strokeDash=alt.StrokeDash("split:N", sort=["train", "validation"], title="users"),
+            tooltip=["learner:N", "split:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
+        )
+        .properties(width=330, height=200)
+        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
+        .resolve_scale(y="independent")
+        .properties(title=title)
+    )
+    return finished(chart)
+
+
+def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
+    """Metrics of every method with 95 % intervals, a panel per metric.
+
+    Args:
+        methods: columns method, metric, value, low, high (of one split).
+        metrics: which of them.
+    """
+    base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
+    mark = base.mark_bar(height=14).encode(
+        x=alt.X("value:Q", title=None),
+        color=alt.Color("method:N", scale=alt.Scale(range=COLOURS), legend=None),
+        tooltip=["method:N", alt.Tooltip("value:Q", format=".4f")],
+    )
+    whisker = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
+    chart = (mark + whisker).properties(width=230, height=130).facet(
+        facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
+    )  # fmt: skip
+    return finished(chart.resolve_scale(x="independent"))
+
+
+def matrix(kind: str, sets: dict[str, NDArray[np.float32]], title: str) -> Spec:
+    """All distances between the first rows of several sets of actions, blocks in the sets' order."""
+    chosen = {name: actions[:MATRIX_ROWS] for name, actions in sets.items()}
+    joined = np.concatenate(list(chosen.values()))
+    labels = [f"{name} {place:02d}" for name, actions in chosen.items() for place in range(len(actions))]
+    distances = np.round(pairwise(kind, joined, joined), 4)
+    data = pd.DataFrame(
+        {
+            "row": np.repeat(labels, len(labels)),
+            "column": np.tile(labels, len(labels)),
+            "distance": distances.ravel(),
+        }
+    )
+    ticks = [f"{name} {len(actions) // 2:02d}" for name, actions in chosen.items()]
+    axis = alt.Axis(values=ticks, labelExpr="split(datum.label, ' ')[0]", ticks=False, title=None)
+    chart = (
+        alt.Chart(data, title=title)
+        .mark_rect()
+        .encode(
+            x=alt.X("column:O", sort=labels, axis=axis),
+            y=alt.Y("row:O", sort=labels, axis=axis),
+            color=alt.Color("distance:Q", scale=alt.Scale(scheme="viridis"), title="distance"),
+            tooltip=["row:O", "column:O", alt.Tooltip("distance:Q", format=".3f")],
+        )
+        .properties(width=280, height=280)
+    )
+    return finished(chart)
+
+
+def densities(errors: dict[str, NDArray[np.float64]], title: str) -> Spec:
+    """Densities of reconstruction errors, on a logarithmic axis."""
+    data = pd.concat(
+        [pd.DataFrame({"set": name, "log_error": np.log10(np.maximum(values, 1e-8))}) for name, values in errors.items()]
+    )
+    low, high = float(data["log_error"].min()) - 0.2, float(data["log_error"].max()) + 0.2
+    chart = (
+        alt.Chart(data, title=title)
+        .transform_density("log_error", groupby=["set"], as_=["log_error", "density"], extent=[low, high], steps=120)
+        .mark_area(opacity=0.35, line=True)
+        .encode(
+            x=alt.X("log_error:Q", title="log10 of the mean squared reconstruction error"),
+            y=alt.Y("density:Q", title="density", stack=None),
+            color=alt.Color("set:N", sort=list(errors), scale=alt.Scale(range=COLOURS), title="actions"),
+        )
+        .properties(width=420, height=200)
+    )
+    return finished(chart)
+
+
+def finished(chart: Any) -> Spec:
+    """The specification with a transparent ground and text that reads on light and dark pages."""
+    grey = "#808890"
+    themed = chart.configure(background="transparent", font="system-ui, sans-serif")
+    themed = themed.configure_axis(labelColor=grey, titleColor=grey, gridColor="#80808033", domainColor=grey, tickColor=grey)
+    themed = themed.configure_legend(labelColor=grey, titleColor=grey).configure_header(labelColor=grey, titleColor=grey)
+    spec: Spec = themed.configure_title(color=grey, fontSize=13).configure_view(stroke="#80808055").to_dict()
+    return spec

@@ -1,0 +1,211 @@
+"""The report: one self-contained page for people, the same numbers as JSON for programs."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from evaluation import figures
+from evaluation.distribution import kl_divergence, mean_distances, wasserstein
+from evaluation.ranking import RankingResult
+
+BASELINE = "popularity"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method's result on one split."""
+
+    name: str
+    split: str
+    result: RankingResult
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the methods recommend to one user at one step."""
+
+    user: str
+    history: list[tuple[str, float]]  # title, rating
+    target: str
+    target_rating: float
+    recommendations: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """All that the report says."""
+
+    title: str
+    generated: bool
+    k: int
+    dataset: dict[str, Any]
+    licences: Sequence[str]
+    curves: pd.DataFrame  # learner, step, split, metric, value
+    learners: dict[str, dict[str, Any]]  # name → config and selected step
+    methods: Sequence[Method]
+    actions: dict[str, dict[str, NDArray[np.float32]]]  # learner → set (real, train, test) → (N, D)
+    errors: dict[str, dict[str, NDArray[np.float64]]]  # learner → set (real, train, test, noise) → (N,)
+    examples: Sequence[Example] = ()
+    lineage: dict[str, str] = field(default_factory=dict)
+
+
+def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
+    """Write report.html and report.json below `folder`; returns what the JSON holds. Equal input gives equal bytes."""
+    numbers = report_numbers(data)
+    (folder / "report.json").write_text(json.dumps(numbers, indent=2, sort_keys=True, allow_nan=False))
+    environment = Environment(
+        loader=PackageLoader("evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    page = environment.get_template("report.html.j2").render(
+        data=data,
+        numbers=numbers,
+        charts=[(name, title, note, in_script(spec)) for name, title, note, spec in charts(data)],
+        bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # noqa: S704
+        headline=headline(numbers["methods"], data.k),
+        baseline=BASELINE,
+    )
+    (folder / "report.html").write_text(page)
+    return numbers
+
+
+def report_numbers(data: ReportInput) -> dict[str, Any]:
+    """The report's numbers, ready for JSON: no NaN, no infinity."""
+    numbers = {
+        "format": "marquee-report/1",
+        "title": data.title,
+        "generated": data.generated,
+        "k": data.k,
+        "dataset": data.dataset,
+        "licences": list(data.licences),
+        "lineage": data.lineage,
+        "learners": data.learners,
+        "methods": [
+            {
+                "name": method.name,
+                "split": method.split,
+                "metrics": method.result.metrics,
+                "intervals": {name: list(bounds) for name, bounds in method.result.intervals.items()},
+                "users": method.result.users,
+                "steps": method.result.steps,
+            }
+            for method in data.methods
+        ],
+        "distances": {
+            learner: {kind: mean_distances(kind, sets) for kind in ("cosine", "euclidean")}
+            for learner, sets in data.actions.items()
+        },
+        "anomaly": {
+            learner: {
+                name: {
+                    "mean_error": float(errors.mean()),
+                    "wasserstein_to_real": wasserstein(errors, sets["real"]),
+                    "kl_to_real": kl_divergence(sets["real"], errors),
+                }
+                for name, errors in sets.items()
+            }
+            for learner, sets in data.errors.items()
+        },
+    }
+    clean: dict[str, Any] = without_nan(numbers)
+    return clean
+
+
+def without_nan(value: Any) -> Any:
+    """The same structure with null for what is not a finite number, floats to 6 significant digits."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def number(value: float | None) -> str:
+    """A metric for people: four decimals, or a dash."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
+    """One sentence: which method ranks best on the test users, and how that compares with popularity."""
+    metric = f"ndcg@{k}"
+    test = {method["name"]: method for method in methods if method["split"] == "test"}
+    if not test or BASELINE not in test:
+        return "No test users were left to judge on."
+    best = max(test.values(), key=lambda method: method["metrics"][metric])
+    base = test[BASELINE]
+    values = f"NDCG@{k} {best['metrics'][metric]:.4f}"
+    if best["name"] == BASELINE:
+        others = [method for name, method in test.items() if name != BASELINE]
+        second = max(others, key=lambda method: method["metrics"][metric], default=base)
+        return (
+            f"Popularity ranks best on the test users ({values}); the best learner, {second['name']}, reaches "
+            f"{second['metrics'][metric]:.4f}. No policy here earns its place by ranking."
+        )
+    low, high = best["intervals"][metric][0], base["intervals"][metric][1]
+    apart = "the intervals do not overlap" if low > high else "but the intervals overlap"
+    return (
+        f"{best['name']} ranks best on the test users ({values}, popularity {base['metrics'][metric]:.4f}); {apart}."
+    )
+
+
+def methods_table(numbers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Methods and their metrics as rows, for a table in the Prefect UI."""
+    return [
+        {"method": method["name"], "split": method["split"]}
+        | {name: number(value) for name, value in sorted(method["metrics"].items())}
+        for method in numbers["methods"]
+    ]
+
+
+def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
+    """(id, title, note, specification) of every chart."""
+    ndcg, recall, coverage = f"ndcg@{data.k}", f"recall@{data.k}", f"coverage@{data.k}"
+    made = []
+    if data.methods:
+        rows = [
+            {
+                "method": method.name,
+                "metric": name,
+                "value": value,
+                "low": method.result.intervals.get(name, (value, value))[0],
+                "high": method.result.intervals.get(name, (value, value))[1],
+            }
+            for method in data.methods
+            if method.split == "test"
+            for name, value in method.result.metrics.items()
+        ]
+        note = "Test users; whiskers are 95 % bootstrap intervals over users."
+        made.append(("ranking", "Ranking", note, figures.bars(pd.DataFrame(rows), (ndcg, recall, coverage))))
+    note = "Dashed: the same losses on users that training never saw."
+    made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "", "loss")))
+    note = "Mean Q of the logged actions and of the policy's own. A policy value far above the logged one is overestimation."
+    made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "", "Q")))
+    note = "Ranking on the validation users while training; the best point is the policy that is kept."
+    made.append(("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "", "mean over users")))
+    for learner, sets in data.actions.items():
+        for kind in ("cosine", "euclidean"):
+            note = "Logged actions (real), and the policy's on training and on test users; every cell is one pair."
+            spec = figures.matrix(kind, sets, f"{learner}: {kind} distance")
+            made.append((f"{kind}-{learner}", f"{kind.title()} distances, {learner}", note, spec))
+    for learner, errors in data.errors.items():
+        note = "An autoencoder fitted to real training actions; the further right, the less like anything logged."
+        spec = figures.densities(errors, f"{learner}: reconstruction errors")
+        made.append((f"errors-{learner}", f"Reconstruction errors, {learner}", note, spec))
+    return made
+
+
+def in_script(spec: figures.Spec) -> Markup:
+    """JSON that is safe between script tags."""
+    return Markup(json.dumps(spec, sort_keys=True).replace("<", "\\u003c"))  # noqa: S704
