@@ -96,7 +96,10 @@ def matrix(kind: str, sets: dict[str, NDArray[np.float32]], title: str) -> Spec:
 def densities(errors: dict[str, NDArray[np.float64]], title: str) -> Spec:
     """Densities of reconstruction errors, on a logarithmic axis."""
     data = pd.concat(
-        [pd.DataFrame({"set": name, "log_error": np.log10(np.maximum(values, 1e-8))}) for name, values in errors.items()]
+        [
+            pd.DataFrame({"set": name, "log_error": np.log10(np.maximum(values, 1e-8))})
+            for name, values in errors.items()
+        ]
     )
     low, high = float(data["log_error"].min()) - 0.2, float(data["log_error"].max()) + 0.2
     chart = (
@@ -117,7 +120,11 @@ def finished(chart: Any) -> Spec:
     """The specification with a transparent ground and text that reads on light and dark pages."""
     grey = "#808890"
     themed = chart.configure(background="transparent", font="system-ui, sans-serif")
-    themed = themed.configure_axis(labelColor=grey, titleColor=grey, gridColor="#80808033", domainColor=grey, tickColor=grey)
-    themed = themed.configure_legend(labelColor=grey, titleColor=grey).configure_header(labelColor=grey, titleColor=grey)
+    themed = themed.configure_axis(
+        labelColor=grey, titleColor=grey, gridColor="#80808033", domainColor=grey, tickColor=grey
+    )
+    themed = themed.configure_legend(labelColor=grey, titleColor=grey).configure_header(
+        labelColor=grey, titleColor=grey
+    )
     spec: Spec = themed.configure_title(color=grey, fontSize=13).configure_view(stroke="#80808055").to_dict()
     return spec

@@ -64,7 +64,11 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
     numbers = report_numbers(data)
     (folder / "report.json").write_text(json.dumps(numbers, indent=2, sort_keys=True, allow_nan=False))
     environment = Environment(
-        loader=PackageLoader("evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
     page = environment.get_template("report.html.j2").render(
@@ -155,9 +159,7 @@ def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
         )
     low, high = best["intervals"][metric][0], base["intervals"][metric][1]
     apart = "the intervals do not overlap" if low > high else "but the intervals overlap"
-    return (
-        f"{best['name']} ranks best on the test users ({values}, popularity {base['metrics'][metric]:.4f}); {apart}."
-    )
+    return f"{best['name']} ranks best on the test users ({values}, popularity {base['metrics'][metric]:.4f}); {apart}."
 
 
 def methods_table(numbers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -193,7 +195,9 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
     note = "Mean Q of the logged actions and of the policy's own. A policy value far above the logged one is overestimation."
     made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "", "Q")))
     note = "Ranking on the validation users while training; the best point is the policy that is kept."
-    made.append(("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "", "mean over users")))
+    made.append(
+        ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "", "mean over users"))
+    )
     for learner, sets in data.actions.items():
         for kind in ("cosine", "euclidean"):
             note = "Logged actions (real), and the policy's on training and on test users; every cell is one pair."

@@ -15,8 +15,12 @@ from great_expectations.render.view import DefaultJinjaPageView
 from pydantic import BaseModel, ConfigDict
 
 EXAMPLES = 5
-REMOTE = re.compile(r"<(?:link|script)[^>]*(?:href|src)=[\"']https?://[^>]*>(?:\s*</script>)?|<img[^>]*https?://[^>]*>", re.S)
-CHANGING = re.compile(r"\d{8}T\d{6}\.\d+Z|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+REMOTE = re.compile(
+    r"<(?:link|script)[^>]*(?:href|src)=[\"']https?://[^>]*>(?:\s*</script>)?|<img[^>]*https?://[^>]*>", re.S
+)
+CHANGING = re.compile(
+    r"\d{8}T\d{6}\.\d+Z|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+)
 RENDERED_ID = re.compile(r"(?<=[-_\"#])[0-9a-f]{32}")
 # The pages take their looks from public CDNs; offline they keep at least this.
 PAGE_STYLE = """<style>body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
@@ -54,10 +58,14 @@ class Verdict(BaseModel):
         """The verdict for people: what was expected, what was found, where, and what to do next."""
         if self.rows == 0:
             return f"{self.suite}: expected rows; found an empty table. Check the step before and its input."
-        lines = [f"{self.suite}: {self.rows} rows, {self.expectations} expectations: {'passed' if self.passed else 'FAILED'}."]
+        lines = [
+            f"{self.suite}: {self.rows} rows, {self.expectations} expectations: {'passed' if self.passed else 'FAILED'}."
+        ]
         for label, group in (("failed", self.failures), ("warning", self.warnings)):
             for failure in group:
-                count = f"{failure.unexpected} unexpected" if failure.unexpected is not None else f"found {failure.found}"
+                count = (
+                    f"{failure.unexpected} unexpected" if failure.unexpected is not None else f"found {failure.found}"
+                )
                 lines.append(f"- {label}: {failure.expectation}({failure.column or 'table'}): {count}. {failure.why}")
                 lines += [f"    {json.dumps(example, default=str)}" for example in failure.examples]
         if not self.passed:
@@ -77,7 +85,9 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identif
         identify: columns that tell a reader which row an example is.
     """
     if frame.empty:
-        verdict = Verdict(suite=suite.name, rows=0, expectations=len(suite.expectations), passed=False, failures=(), warnings=())
+        verdict = Verdict(
+            suite=suite.name, rows=0, expectations=len(suite.expectations), passed=False, failures=(), warnings=()
+        )
         _write(folder, verdict, f"<h1>{suite.name}</h1><p>{verdict.message()}</p>")
         return verdict
     context = gx.get_context(mode="ephemeral")
@@ -101,7 +111,12 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identif
         warnings=tuple(failure for failure in unmet if failure.severity != "critical"),
     )
     for entry in result.results:  # a page of a million indices helps nobody
-        for key in ("unexpected_list", "unexpected_index_list", "unexpected_index_query", "partial_unexpected_index_list"):
+        for key in (
+            "unexpected_list",
+            "unexpected_index_list",
+            "unexpected_index_query",
+            "partial_unexpected_index_list",
+        ):
             entry.result.pop(key, None)
     _write(folder, verdict, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
     return verdict
@@ -112,7 +127,9 @@ def _failure(entry: Any, frame: pd.DataFrame, identify: tuple[str, ...]) -> Fail
     rows = list(entry.result.get("unexpected_index_list") or [])[:EXAMPLES]
     columns = [name for name in dict.fromkeys([*identify, config.kwargs.get("column")]) if name in frame.columns]
     picked = json.loads(frame.loc[rows, columns].to_json(orient="records")) if rows and columns else []
-    error = next((info.get("exception_message") for info in entry.exception_info.values() if isinstance(info, dict)), None)
+    error = next(
+        (info.get("exception_message") for info in entry.exception_info.values() if isinstance(info, dict)), None
+    )
     found = entry.result.get("observed_value", error)
     severity = getattr(config.severity, "value", config.severity)
     return Failure(

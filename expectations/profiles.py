@@ -12,7 +12,9 @@ from storage.splits import SPLIT_NAMES
 
 def profile_events(events: pa.Table, known_movies: NDArray[np.int64]) -> pd.DataFrame:
     """One row per run of equal user ids: its size, the bounds of its values and counts of its faults."""
-    user, movie, rating, timestamp = (events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp"))
+    user, movie, rating, timestamp = (
+        events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")
+    )
     if len(user) == 0:
         return pd.DataFrame()
     starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])

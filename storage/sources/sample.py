@@ -21,12 +21,82 @@ FACTORS = (
     ("Animation", "cartoon animals talking forest adventure penguin castle", "Drama", "family illness divorce grief village mother silence"),
     ("Action", "explosion fight rescue car mercenary martial revenge", "Film-Noir", "shadow rain smoke dame cynical nightclub secret"),
 )  # fmt: skip
-FIRST = ["Silent", "Golden", "Last", "Broken", "Hidden", "Crimson", "Distant", "Little", "Wild", "Midnight", "Lost", "Burning", "Frozen", "Secret", "Second", "Iron"]
-NOUN = ["River", "House", "Garden", "Empire", "Letter", "Mirror", "Summer", "Bridge", "Harbour", "Stranger", "Promise", "Winter", "Road", "Island", "Song", "Tower"]
-NAMES = ["Ada", "Bruno", "Clara", "Dario", "Edith", "Felix", "Greta", "Hugo", "Irma", "Jonas", "Kira", "Leon", "Mona", "Nils", "Olga", "Pavel", "Rosa", "Sven", "Tilda", "Viktor"]
-SURNAMES = (
-    ["Ahlberg", "Barone", "Castell", "Duval", "Eriksen", "Falk", "Gallo", "Hahn", "Iversen", "Jansen", "Kowal", "Lindt", "Moreau", "Novak", "Ortiz", "Petri"]
-)
+FIRST = [
+    "Silent",
+    "Golden",
+    "Last",
+    "Broken",
+    "Hidden",
+    "Crimson",
+    "Distant",
+    "Little",
+    "Wild",
+    "Midnight",
+    "Lost",
+    "Burning",
+    "Frozen",
+    "Secret",
+    "Second",
+    "Iron",
+]
+NOUN = [
+    "River",
+    "House",
+    "Garden",
+    "Empire",
+    "Letter",
+    "Mirror",
+    "Summer",
+    "Bridge",
+    "Harbour",
+    "Stranger",
+    "Promise",
+    "Winter",
+    "Road",
+    "Island",
+    "Song",
+    "Tower",
+]
+NAMES = [
+    "Ada",
+    "Bruno",
+    "Clara",
+    "Dario",
+    "Edith",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Irma",
+    "Jonas",
+    "Kira",
+    "Leon",
+    "Mona",
+    "Nils",
+    "Olga",
+    "Pavel",
+    "Rosa",
+    "Sven",
+    "Tilda",
+    "Viktor",
+]
+SURNAMES = [
+    "Ahlberg",
+    "Barone",
+    "Castell",
+    "Duval",
+    "Eriksen",
+    "Falk",
+    "Gallo",
+    "Hahn",
+    "Iversen",
+    "Jansen",
+    "Kowal",
+    "Lindt",
+    "Moreau",
+    "Novak",
+    "Ortiz",
+    "Petri",
+]
 
 
 class SampleParams(BaseModel):

@@ -1,0 +1,325 @@
+"""Where artifacts are published: a folder, or any S3-compatible object store with conditional writes."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlparse
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from storage.errors import ObjectStoreCredentialsError, ObjectStoreError, UnsupportedObjectStoreError
+from storage.files import write_bytes_atomically, writing_to
+
+CHUNK_BYTES = 1 << 20
+BUSY_TRIES = 5
+DENIED = {
+    "403", "401", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+    "AuthorizationHeaderMalformed",
+}  # fmt: skip
+
+
+class ObjectStore(Protocol):
+    """Keys and bytes, with the two conditional writes that immutability and aliases need."""
+
+    uri: str
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes under a key."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store only if the key is free; False if it is taken."""
+        ...
+
+    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Replace only what still has `etag` (None: nothing there); False if someone was faster."""
+        ...
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes and their etag, or None."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key, or None."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Append to `path` what it lacks of the object, from its present length on."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`, sorted."""
+        ...
+
+
+def open_store(uri: str) -> ObjectStore:
+    """The store behind `s3://bucket/prefix`, a `file://` URI or a plain path.
+
+    S3's endpoint, region and credentials come from the environment or configuration as boto3 reads them
+    (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …) and are never kept.
+
+    Raises:
+        ObjectStoreError: another scheme, or no bucket.
+    """
+    parsed = urlparse(uri)
+    if parsed.scheme == "s3":
+        if len(parsed.netloc) < 3:
+            raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
+        return S3(parsed.netloc, parsed.path.strip("/"))
+    if parsed.scheme == "file":
+        return LocalFolder(Path(unquote(parsed.path)))
+    if "://" in uri:
+        raise ObjectStoreError(
+            f"{uri}: expected s3://bucket/prefix, file:///folder or a path; found {parsed.scheme}://."
+        )
+    return LocalFolder(Path(uri))
+
+
+class LocalFolder:
+    """A folder as an object store; conditional writes under one lock file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.uri = self.root.as_uri()
+
+    def _path(self, key: str) -> Path:
+        path = self.root / key
+        if ".." in Path(key).parts:
+            raise ObjectStoreError(f"{key}: expected a key below the store; found one that leaves it.")
+        return path
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with writing_to(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes under a key, whole or not at all."""
+        final = self._path(key)
+        with writing_to(self.root):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                with path.open("rb") as source, temporary.open("wb") as target:
+                    while chunk := source.read(CHUNK_BYTES):
+                        target.write(chunk)
+                    target.flush()
+                    os.fsync(target.fileno())
+                temporary.replace(final)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store only if the key is free."""
+        return self.compare_and_swap(key, data, None)
+
+    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Replace only what still has `etag`."""
+        with self._lock():
+            present = self.get(key)
+            if (present[1] if present else None) != etag:
+                return False
+            write_bytes_atomically(self._path(key), data)
+            return True
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes and their SHA-256, or None."""
+        try:
+            data = self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return data, hashlib.sha256(data).hexdigest()
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key, or None."""
+        path = self._path(key)
+        return path.stat().st_size if path.is_file() else None
+
+    def download(self, key: str, path: Path) -> None:
+        """Append to `path` what it lacks."""
+        source_path = self._path(key)
+        if not source_path.is_file():
+            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
+        with source_path.open("rb") as source, path.open("ab") as target:
+            source.seek(target.tell())
+            while chunk := source.read(CHUNK_BYTES):
+                target.write(chunk)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`."""
+        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(key for path in found if (key := path.relative_to(self.root).as_posix()).startswith(prefix))
+
+
+class S3:
+    """A bucket, below a prefix; refuses servers that ignore conditions."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._probed = False
+        with self._speaking("open"):
+            self.client: Any = boto3.client(
+                "s3",
+                config=Config(
+                    s3={"addressing_style": "path"},
+                    retries={"mode": "standard", "max_attempts": 4},
+                    connect_timeout=10,
+                    # Servers of some age refuse the checksum trailers that newer SDKs send unasked.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+
+    @contextmanager
+    def _speaking(self, key: str) -> Iterator[None]:
+        """Turn the SDK's errors into ours; keys, secrets and signed headers stay out of the text."""
+        try:
+            yield
+        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError):
+            raise ObjectStoreCredentialsError(
+                f"{self.uri}: expected S3 credentials; found none. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+            ) from None
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            if code in DENIED:
+                raise ObjectStoreCredentialsError(
+                    f"{self.uri}: expected credentials that may use this bucket; the store answered {code}. "
+                    "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy."
+                ) from None
+            advice = " Create the bucket, or mend the URI." if code == "NoSuchBucket" else ""
+            raise ObjectStoreError(f"{self.uri}/{key}: the store answered {code}.{advice}") from None
+        except ConnectionError as error:
+            raise ObjectStoreError(
+                f"{self.uri}: expected an S3 endpoint that answers; found {type(error).__name__}. Check AWS_ENDPOINT_URL."
+            ) from None
+        except (BotoCoreError, ValueError) as error:
+            raise ObjectStoreError(
+                f"{self.uri}/{key}: {type(error).__name__}. Check AWS_ENDPOINT_URL and region."
+            ) from None
+
+    def _put(self, key: str, data: bytes, **condition: str) -> bool:
+        """False where the condition does not hold (412); a busy key (409) is tried again."""
+        for attempt in range(BUSY_TRIES):
+            with self._speaking(key):
+                try:
+                    self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data, **condition)
+                    return True
+                except ClientError as error:
+                    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                    gone = "IfMatch" in condition and str(error.response.get("Error", {}).get("Code")) in (
+                        "NoSuchKey",
+                        "404",
+                    )
+                    if status == 412 or gone:
+                        return False
+                    if status != 409:
+                        raise
+            time.sleep(0.05 * 2**attempt)
+        raise ObjectStoreError(
+            f"{self.uri}/{key}: the store stayed busy (409) for {BUSY_TRIES} tries. Run again later."
+        )
+
+    def _require_conditions(self) -> None:
+        """Ask the server once whether it keeps both conditions, in both directions.
+
+        Raises:
+            UnsupportedObjectStoreError: it does not.
+        """
+        if self._probed:
+            return
+        key = f".marquee-probe-{secrets.token_hex(8)}"
+        try:
+            first = self._put(key, b"1", IfNoneMatch="*")
+            second = self._put(key, b"2", IfNoneMatch="*")
+            present = self.get(key)
+            etag = present[1] if present else ""
+            right = self._put(key, b"3", IfMatch=etag)
+            wrong = self._put(key, b"4", IfMatch="0" * 32)
+        finally:
+            with self._speaking(key):
+                self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+        if (first, second, right, wrong) != (True, False, True, False):
+            raise UnsupportedObjectStoreError(
+                f"{self.uri}: expected a store that keeps If-None-Match and If-Match on PUT; this one ignores them. "
+                "Publish to AWS S3, Ceph, MinIO or a folder instead."
+            )
+        self._probed = True
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes under a key, in parts where it is large."""
+        with self._speaking(key):
+            self.client.upload_file(str(path), self.bucket, self.prefix + key)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store only if the key is free."""
+        self._require_conditions()
+        return self._put(key, data, IfNoneMatch="*")
+
+    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Replace only what still has `etag`."""
+        self._require_conditions()
+        return self._put(key, data, IfNoneMatch="*") if etag is None else self._put(key, data, IfMatch=etag)
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes and their etag (unquoted: Ceph compares it so), or None."""
+        with self._speaking(key):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+                return answer["Body"].read(), str(answer["ETag"]).strip('"')
+            except ClientError as error:
+                if str(error.response.get("Error", {}).get("Code")) in ("NoSuchKey", "404"):
+                    return None
+                raise
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key, or None."""
+        with self._speaking(key):
+            try:
+                return int(self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"])
+            except ClientError as error:
+                if str(error.response.get("Error", {}).get("Code")) in ("NoSuchKey", "404"):
+                    return None
+                raise
+
+    def download(self, key: str, path: Path) -> None:
+        """Append to `path` what it lacks, by a range request."""
+        have = path.stat().st_size if path.exists() else 0
+        total = self.size(key)
+        if total is None:
+            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
+        if have >= total:
+            path.touch()
+            return
+        with self._speaking(key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={have}-")
+            with path.open("ab") as target:
+                for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                    target.write(chunk)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`."""
+        with self._speaking(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            return sorted(entry["Key"][len(self.prefix) :] for page in pages for entry in page.get("Contents", []))

@@ -1,0 +1,142 @@
+"""One learner on one dataset: train, resume after a kill, keep the policy that ranks best on validation users."""
+
+import json
+import logging
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import save_file
+from torch import Tensor
+
+from evaluation.ranking import choose, judge_scorer
+from models.batch import Batch
+from models.learners import Learner, LearnerConfig, LearnerName, make_learner
+from models.learners.ddpg import DDPGConfig
+from models.learners.td3 import TD3Config
+from models.networks import Actor
+from models.policy import Policy, Similarity
+from models.sampling import UniformSampler
+from models.trainer import Trainer, TrainerConfig
+from storage.artifacts import ArtifactRef, Draft
+from storage.checkpoints import Checkpoints
+from storage.transitions import TransitionDataset
+from tasks.caching import artifact_store, artifact_task, home
+from tasks.ingest import copy_file
+
+logger = logging.getLogger("marquee.train")
+Device = Literal["auto", "cpu", "cuda"]
+LOSS_TRANSITIONS = 1024
+
+
+class TrainParams(BaseModel):
+    """Which learners are trained, how long, and how validation judges them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learners: tuple[LearnerName, ...] = Field(("td3", "ddpg"), min_length=1, description="Trained one after another.")
+    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
+    ddpg: DDPGConfig = Field(DDPGConfig(), description="DDPG's hyper-parameters.")
+    trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm.")
+    seed: int = Field(0, ge=0, description="Of the networks, the batches and the noise.")
+    similarity: Similarity = Field("cosine", description="How a policy's action ranks items.")
+    validation_steps: int = Field(
+        2000, ge=10, description="At most so many next-item steps per look at validation users."
+    )
+
+
+@artifact_task(
+    "policy",
+    modules=(
+        "evaluation.ranking", "models.batch", "models.checks", "models.learners", "models.learners.ddpg",
+        "models.learners.td3", "models.networks", "models.policy", "models.sampling", "models.trainer", "storage.splits",
+        "storage.transitions",
+    ),
+    outside=("device",),
+)  # fmt: skip
+def train_learner(
+    draft: Draft,
+    dataset: ArtifactRef,
+    config: LearnerConfig,
+    trainer: TrainerConfig,
+    seed: int,
+    similarity: Similarity,
+    validation_steps: int,
+    device: Device,
+) -> None:
+    """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
+    place = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
+    max_action = float(data.embedding.abs().max())
+    learner = make_learner(config, data.observation_dim, data.dim, max_action, place, seed)
+    sampler = UniformSampler(data.starts("train"), trainer.batch_size, seed)
+    steps = choose(data.last_starts("validation", 20), validation_steps, seed)
+    held_out = Batch(*data.gather(choose(data.starts("validation"), LOSS_TRANSITIONS, seed)))
+
+    def gather(starts: Tensor) -> Batch:
+        return Batch(*data.gather(starts))
+
+    def validate(learner: Learner) -> dict[str, float]:
+        ranked = judge_scorer(data, Policy(learner.actor, similarity).scores, steps, k=10).metrics
+        learner.actor.train().requires_grad_(True)
+        return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
+
+    run = Trainer(learner, sampler, gather, validate, trainer)
+    checkpoints = Checkpoints(home() / "checkpoints" / draft.digest)
+    if (found := checkpoints.load_latest()) is not None:
+        run.load_state_dict(found[1])
+        logger.info("%s: resumed at update %d", config.name, found[0])
+    progress_id = create_progress_artifact(
+        100 * run.step / trainer.steps, key=f"train-{config.name}", description=f"Training {config.name} on {place}"
+    )
+
+    def show(step: int) -> None:
+        update_progress_artifact(progress_id, 100 * step / trainer.steps)
+        last = {metric: value for _, split, metric, value in run.rows[-8:] if split == "train"}
+        logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
+
+    def keep(step: int, state: dict[str, Any]) -> None:
+        checkpoints.save(step, state)
+
+    rows = run.run(show, keep)
+    actor = Actor(data.observation_dim, data.dim, config.hidden_dim, max_action)
+    actor.load_state_dict(run.best_actor)
+    write_policy(draft, Policy(actor, similarity), rows)
+    copy_file(dataset, "items.parquet", draft.path)
+    draft.rows = len(rows)
+    draft.facts = {
+        "learner": config.name,
+        "device": place,
+        "selected_update": run.best_step,
+        "validation_ndcg@10": round(run.best_score, 6),
+        "last": {f"{split} {metric}": round(value, 6) for step, split, metric, value in rows if step == run.step},
+    }
+    checkpoints.clear()
+
+
+def write_policy(draft: Draft, policy: Policy, rows: list[tuple[int, str, str, float]]) -> None:
+    """The policy's files: weights as safetensors, config as JSON, metrics as a table."""
+    save_file(policy.tensors(), draft.path / "policy.safetensors")
+    (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
+    table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), draft.path / "metrics.parquet")
+
+
+def brief(metrics: dict[str, float]) -> str:
+    """Metrics in one line of a log."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+
+
+def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
+    """The policies of all wanted learners, by the learner's name."""
+    configs: dict[str, LearnerConfig] = {"td3": params.td3, "ddpg": params.ddpg}
+    return {
+        name: train_learner(
+            dataset, configs[name], params.trainer, params.seed, params.similarity, params.validation_steps, device
+        )
+        for name in params.learners
+    }
