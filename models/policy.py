@@ -16,13 +16,14 @@ class Policy:
     """An actor and the measure by which its action ranks items."""
 
     def __init__(self, actor: Actor, similarity: Similarity) -> None:
-        self.actor = actor.eval().requires_grad_(False)
+        self.actor = actor
         self.similarity: Similarity = similarity
 
     def act(self, observation: Tensor) -> Tensor:
         """π(s): (B, S) → (B, D)."""
-        action: Tensor = self.actor(observation)
-        return action
+        with torch.no_grad():
+            action: Tensor = self.actor(observation)
+            return action
 
     def scores(self, observation: Tensor, items: Tensor) -> Tensor:
         """How well each of the items (I, D) fits the action of each observation (B, S): (B, I), higher is better."""

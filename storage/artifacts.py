@@ -234,17 +234,25 @@ class ArtifactStore:
             )
         return folder
 
+    def manifests(self, kind: str) -> list[Manifest]:
+        """The readable manifests of all artifacts of a kind."""
+        found = []
+        for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
+            if path.parent.name.startswith("."):
+                continue
+            try:
+                found.append(read_manifest(path.parent))
+            except ArtifactDamagedError as error:
+                logger.warning("Passed over: %s", error)
+        return found
+
     def select(self, kind: str, name: str = "latest") -> ArtifactRef:
         """An artifact of this store by digest prefix, or the newest of its kind for `latest`.
 
         Raises:
             ArtifactError: none or several match.
         """
-        found = []
-        for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
-            if path.parent.name.startswith(".") or not (name == "latest" or path.parent.name.startswith(name)):
-                continue
-            found.append(read_manifest(path.parent))
+        found = [manifest for manifest in self.manifests(kind) if name == "latest" or manifest.digest.startswith(name)]
         if not found or (len(found) > 1 and name != "latest"):
             raise ArtifactError(
                 f"{self.root}: expected one {kind} artifact named {name!r}; found {len(found)}. "

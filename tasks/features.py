@@ -6,7 +6,6 @@ import logging
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.encoders.reduce import reduce_blocks
@@ -18,6 +17,7 @@ from tasks.dask_cluster import dask_client
 from tasks.encode_texts import encode_texts
 from tasks.feature_blocks import item_texts, metadata_blocks, rating_blocks
 from tasks.ingest import read_table
+from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.features")
 
@@ -52,10 +52,10 @@ def encode_movie_texts(
 ) -> None:
     """Encode every movie's text by a BERT-family model, in partitions on Dask workers."""
     texts = item_texts(read_table(movies, "movies.parquet"))
-    progress_id = create_progress_artifact(0.0, key="encode-texts", description=f"Texts encoded by {encoder}")
+    progress = Progress("encode-texts", f"Texts encoded by {encoder}")
 
     def show(done: int, total: int) -> None:
-        update_progress_artifact(progress_id, 100 * done / total)
+        progress.show(done, total)
         logger.info("encoded %d of %d texts", done, total)
 
     with dask_client(cluster.scheduler, cluster.workers) as client:

@@ -6,11 +6,15 @@ import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
+from expectations.events import IDENTIFY as EVENTS_IDENTIFY
 from expectations.events import events_suite
+from expectations.items import IDENTIFY as ITEMS_IDENTIFY
 from expectations.items import items_suite
 from expectations.judge import Verdict, judge
+from expectations.movies import IDENTIFY as MOVIES_IDENTIFY
 from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
+from expectations.transitions import IDENTIFY as TRANSITIONS_IDENTIFY
 from expectations.transitions import transitions_suite
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import MarqueeError
@@ -28,7 +32,7 @@ class GateError(MarqueeError):
 @artifact_task("validation-movies", modules=(*JUDGE, "expectations.movies"))
 def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
     """Judge the movies table and build its Data Docs."""
-    keep(draft, judge(read_table(movies, "movies.parquet").to_pandas(), movies_suite(), draft.path))
+    keep(draft, judge(read_table(movies, "movies.parquet").to_pandas(), movies_suite(), draft.path, MOVIES_IDENTIFY))
 
 
 @artifact_task("validation-events", modules=(*JUDGE, "expectations.events"))
@@ -36,15 +40,14 @@ def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef) -> None
     """Judge the events, one profile row per user, and build their Data Docs."""
     known = read_table(movies, "movies.parquet")["movie_id"].to_numpy()
     profile = profile_events(read_table(events, "events.parquet"), known)
-    keep(draft, judge(profile, events_suite(), draft.path))
+    keep(draft, judge(profile, events_suite(), draft.path, EVENTS_IDENTIFY))
 
 
 @artifact_task("validation-items", modules=(*JUDGE, "expectations.items"))
-def judge_items(draft: Draft, items: ArtifactRef) -> None:
+def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     """Judge the items and their embeddings and build their Data Docs."""
-    table = read_table(items, "items.parquet")
-    suite = items_suite(items=table.num_rows, dim=table.schema.field("embedding").type.list_size)
-    keep(draft, judge(profile_items(table), suite, draft.path))
+    suite = items_suite(items=movies.rows)
+    keep(draft, judge(profile_items(read_table(items, "items.parquet")), suite, draft.path, ITEMS_IDENTIFY))
 
 
 @artifact_task("validation-transitions", modules=(*JUDGE, "expectations.transitions", "storage.transitions"))
@@ -60,7 +63,7 @@ def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, judge(profile, transitions_suite(items=data.items), draft.path))
+    keep(draft, judge(profile, transitions_suite(items=data.items), draft.path, TRANSITIONS_IDENTIFY))
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,10 @@ class Source(BaseModel):
     exports: tuple[Path, ...]
     sha256: dict[str, str]
     generated: bool
+
+    def of(self, table: Literal["movies", "ratings"]) -> dict[str, str]:
+        """The hashes that one table depends on."""
+        return {name: digest for name, digest in self.sha256.items() if (name == "ratings.csv") == (table == "ratings")}
 
 
 @artifact_task("sample", modules=("storage.sources.sample",))

@@ -8,7 +8,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,6 +26,7 @@ from storage.checkpoints import Checkpoints
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
+from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
@@ -82,7 +82,6 @@ def train_learner(
 
     def validate(learner: Learner) -> dict[str, float]:
         ranked = judge_scorer(data, Policy(learner.actor, similarity).scores, steps, k=10).metrics
-        learner.actor.train().requires_grad_(True)
         return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
 
     run = Trainer(learner, sampler, gather, validate, trainer)
@@ -90,12 +89,10 @@ def train_learner(
     if (found := checkpoints.load_latest()) is not None:
         run.load_state_dict(found[1])
         logger.info("%s: resumed at update %d", config.name, found[0])
-    progress_id = create_progress_artifact(
-        100 * run.step / trainer.steps, key=f"train-{config.name}", description=f"Training {config.name} on {place}"
-    )
+    progress = Progress(f"train-{config.name}", f"Training {config.name} on {place}")
 
     def show(step: int) -> None:
-        update_progress_artifact(progress_id, 100 * step / trainer.steps)
+        progress.show(step, trainer.steps)
         last = {metric: value for _, split, metric, value in run.rows[-8:] if split == "train"}
         logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
 

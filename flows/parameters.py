@@ -1,0 +1,37 @@
+"""Named parameter sets: each exists once, as flows/profiles/<name>.yaml, for every way to start a flow."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from tasks.evaluate import EvaluateParams
+from tasks.export import ExportParams
+from tasks.features import ClusterParams, FeatureParams
+from tasks.ingest import SourceParams
+from tasks.publish import PublishParams
+from tasks.train import TrainParams
+
+ProfileName = Literal["sample", "ml-latest-small", "ml-20m"]
+FOLDER = Path(__file__).parent / "profiles"
+
+
+class Profile(BaseModel):
+    """All parameters of a retraining, stage by stage; a profile's file holds only what differs from the defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str
+    source: SourceParams = SourceParams()
+    features: FeatureParams = FeatureParams()
+    export: ExportParams = ExportParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    publish: PublishParams = PublishParams()
+    cluster: ClusterParams = ClusterParams()
+
+
+def load_profile(name: ProfileName) -> Profile:
+    """The named parameter set."""
+    return Profile.model_validate(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))

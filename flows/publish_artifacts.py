@@ -1,0 +1,32 @@
+"""`publish-artifacts`: dataset, policies and report → the object store."""
+
+from prefect import flow
+
+from flows.parameters import ProfileName, load_profile
+from tasks.caching import artifact_store
+from tasks.evaluate import policies_on
+from tasks.publish import PublishParams, destination, move_aliases, publish_artifact
+
+
+@flow(name="publish-artifacts", validate_parameters=True)
+def publish_artifacts(
+    profile: ProfileName = "sample", report: str = "latest", publish: PublishParams | None = None
+) -> str:
+    """Publish a report with the dataset and the policies it judges, then move aliases; returns the URI.
+
+    Args:
+        profile: the named parameter set that fills what is not given.
+        report: digest, its beginning, or `latest`.
+        publish: where to, and when the champion changes.
+    """
+    params = publish or load_profile(profile).publish
+    store = artifact_store()
+    chosen = store.select("report", report)
+    inputs = store.manifest(chosen).recipe.inputs
+    dataset = store.select("dataset", inputs["dataset"])
+    policies = policies_on(dataset, [digest for name, digest in inputs.items() if name != "dataset"])
+    uri = destination(params)
+    for ref in (dataset, *policies.values(), chosen):
+        publish_artifact(ref, uri)
+    move_aliases(dataset, policies, chosen, params)
+    return uri

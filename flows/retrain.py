@@ -1,0 +1,60 @@
+"""`retrain`: everything, from raw files to published artifacts."""
+
+from prefect import flow
+from pydantic import BaseModel
+
+from flows.build_dataset import build_dataset
+from flows.evaluate_policy import evaluate_policy
+from flows.parameters import ProfileName, load_profile
+from flows.publish_artifacts import publish_artifacts
+from flows.train_policy import train_policy
+from storage.artifacts import ArtifactRef
+from tasks.evaluate import EvaluateParams
+from tasks.export import ExportParams
+from tasks.features import ClusterParams, FeatureParams
+from tasks.ingest import SourceParams
+from tasks.publish import PublishParams
+from tasks.train import Device, TrainParams
+
+
+class Retrained(BaseModel):
+    """What a retraining made."""
+
+    dataset: ArtifactRef
+    policies: dict[str, ArtifactRef]
+    report: ArtifactRef
+    published: str
+
+
+@flow(name="retrain", validate_parameters=True)
+def retrain(
+    profile: ProfileName = "sample",
+    source: SourceParams | None = None,
+    features: FeatureParams | None = None,
+    export: ExportParams | None = None,
+    cluster: ClusterParams | None = None,
+    train: TrainParams | None = None,
+    device: Device = "auto",
+    evaluation: EvaluateParams | None = None,
+    publish: PublishParams | None = None,
+) -> Retrained:
+    """Build, train, evaluate, publish; what is unchanged since an earlier run is used again.
+
+    Args:
+        profile: the named parameter set that fills what is not given.
+        source: where ratings and metadata come from.
+        features: what an item embedding is made of.
+        export: how histories become transitions, and what is held out.
+        cluster: where Dask's work is done.
+        train: learners, their hyper-parameters, length and seed.
+        device: `auto` takes the GPU where there is one.
+        evaluation: length of lists, steps per user, sample sizes.
+        publish: where to, and when the champion changes.
+    """
+    preset = load_profile(profile)
+    dataset = build_dataset(profile, source, features, export, cluster)
+    policies = train_policy(profile, dataset.digest, train or preset.train, device)
+    digests = [ref.digest for ref in policies.values()]
+    report = evaluate_policy(profile, dataset.digest, digests, evaluation or preset.evaluate)
+    published = publish_artifacts(profile, report.digest, publish or preset.publish)
+    return Retrained(dataset=dataset, policies=policies, report=report, published=published)

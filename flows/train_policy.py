@@ -1,0 +1,26 @@
+"""`train-policy`: a dataset → one policy per learner."""
+
+from prefect import flow
+
+from flows.parameters import ProfileName, load_profile
+from storage.artifacts import ArtifactRef
+from tasks.caching import artifact_store
+from tasks.gates import gate, judge_transitions
+from tasks.train import Device, TrainParams, train_learners
+
+
+@flow(name="train-policy", validate_parameters=True)
+def train_policy(
+    profile: ProfileName = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
+) -> dict[str, ArtifactRef]:
+    """Train every learner on a dataset of this work directory; returns the policies by learner.
+
+    Args:
+        profile: the named parameter set that fills what is not given.
+        dataset: digest, its beginning, or `latest`.
+        train: learners, their hyper-parameters, length and seed.
+        device: `auto` takes the GPU where there is one.
+    """
+    chosen = artifact_store().select("dataset", dataset)
+    gate("transitions", judge_transitions, chosen)
+    return train_learners(chosen, train or load_profile(profile).train, device)

@@ -1,0 +1,208 @@
+"""Policies and a dataset in, the report out."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file
+
+import evaluation.report
+from evaluation.ranking import Scorer, choose, judge_scorer, rank_steps, titles_of
+from evaluation.report import BASELINE, Example, Method, ReportInput, headline, methods_table, write_report
+from models.autoencoder import fit_autoencoder
+from models.baselines.popularity import Popularity
+from models.policy import Policy
+from storage.artifacts import ArtifactRef, Draft
+from storage.errors import ArtifactError
+from storage.files import sha256_file
+from storage.transitions import Split, TransitionDataset
+from tasks.caching import artifact_store, artifact_task
+from tasks.ingest import read_table
+
+logger = logging.getLogger("marquee.evaluate")
+SPLITS: tuple[Split, ...] = ("test", "time", "validation")
+
+
+class EvaluateParams(BaseModel):
+    """How policies are judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: int = Field(10, ge=1, le=100, description="Length of a recommendation list.")
+    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are predicted.")
+    max_steps: int = Field(50_000, ge=10, description="At most so many predicted events per split, drawn at random.")
+    sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
+    examples: int = Field(4, ge=0, le=50, description="Test users whose recommendations are shown.")
+    seed: int = Field(0, ge=0, description="Of every draw.")
+
+
+@artifact_task(
+    "report",
+    modules=(
+        "evaluation.distribution", "evaluation.figures", "evaluation.ranking", "evaluation.report", "models.autoencoder",
+        "models.baselines.popularity", "models.networks", "models.policy", "storage.splits", "storage.transitions",
+    ),
+)  # fmt: skip
+def make_report(
+    draft: Draft,
+    dataset: ArtifactRef,
+    td3: ArtifactRef | None,
+    ddpg: ArtifactRef | None,
+    params: EvaluateParams,
+    template: str,
+) -> None:
+    """Judge the policies beside the popularity baseline and write the report."""
+    store = artifact_store()
+    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    titles = read_table(dataset, "items.parquet")["title"].to_pylist()
+    refs = {name: ref for name, ref in (("td3", td3), ("ddpg", ddpg)) if ref is not None}
+    policies = {name: load_policy(store.open(ref)) for name, ref in refs.items()}
+    scorers: dict[str, Scorer] = {name: policy.scores for name, policy in policies.items()}
+    scorers[BASELINE] = Popularity(data.training_counts()).scores
+    methods = []
+    for split in SPLITS:
+        steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
+        if len(steps):
+            methods += [
+                Method(name, split, judge_scorer(data, scorer, steps, params.k)) for name, scorer in scorers.items()
+            ]
+    manifest = store.manifest(dataset)
+    manifests = {name: store.manifest(ref) for name, ref in refs.items()}
+    actions, errors = action_sets(data, policies, params)
+    report = ReportInput(
+        title="Marquee: recommendation policies" + (" on generated data" if manifest.generated else ""),
+        generated=manifest.generated,
+        k=params.k,
+        dataset={key: value for key, value in manifest.facts.items() if isinstance(value, int | str)},
+        licences=manifest.licences,
+        curves=pd.concat(
+            [
+                pq.read_table(store.open(ref) / "metrics.parquet").to_pandas().assign(learner=name)
+                for name, ref in refs.items()
+            ]
+        ),
+        learners={
+            name: {"selected_update": found.facts["selected_update"], "device": found.facts["device"]}
+            | found.recipe.parameters["trainer"]
+            | found.recipe.parameters["config"]
+            for name, found in manifests.items()
+        },
+        methods=methods,
+        actions=actions,
+        errors=errors,
+        examples=examples(data, scorers, titles, params),
+        lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in refs.items()},
+    )
+    numbers = write_report(draft.path, report)
+    draft.rows = len(methods)
+    draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
+
+
+def load_policy(folder: Path) -> Policy:
+    """The policy in an artifact's folder."""
+    return Policy.from_tensors(
+        json.loads((folder / "config.json").read_text()), load_file(folder / "policy.safetensors")
+    )
+
+
+def action_sets(
+    data: TransitionDataset, policies: dict[str, Policy], params: EvaluateParams
+) -> tuple[dict[str, dict[str, NDArray[np.float32]]], dict[str, dict[str, NDArray[np.float64]]]]:
+    """Per learner: logged and policy's actions, and how badly an autoencoder of logged training actions rebuilds them."""
+    train = choose(data.starts("train"), params.sample, params.seed)
+    held_out = data.starts("test")
+    test = choose(held_out if len(held_out) else data.starts("validation"), params.sample, params.seed)
+    logged = data.embedding[data.target_items(choose(data.starts("train"), 20 * params.sample, params.seed + 1))]
+    autoencoder = fit_autoencoder(logged, seed=params.seed)
+    real = data.embedding[data.target_items(test)]
+    generator = torch.Generator().manual_seed(params.seed)
+    noise = torch.nn.functional.normalize(torch.randn(real.shape, generator=generator), dim=1) * real.norm(
+        dim=1, keepdim=True
+    )
+    actions, errors = {}, {}
+    for name, policy in policies.items():
+        sets = {
+            "real": real,
+            "train": policy.act(data.observations(train)),
+            "test": policy.act(data.observations(test)),
+        }
+        actions[name] = {kind: values.numpy() for kind, values in sets.items()}
+        errors[name] = {
+            kind: autoencoder.errors(values).double().numpy() for kind, values in (sets | {"noise": noise}).items()
+        }
+    return actions, errors
+
+
+def examples(
+    data: TransitionDataset, scorers: dict[str, Scorer], titles: list[str], params: EvaluateParams
+) -> list[Example]:
+    """What every method recommends to some test users, drawn at random, at their last step."""
+    starts = choose(data.last_starts("test", 1), params.examples, params.seed)
+    if not len(starts):
+        return []
+    lists = {name: rank_steps(data, scorer, starts, params.k)[1] for name, scorer in scorers.items()}
+    shown = []
+    for row, start in enumerate(starts.tolist()):
+        target = start + data.frame
+        window = range(max(start, target - 5), target)
+        shown.append(
+            Example(
+                user=str(data.user_ids[int(data.user[start])]),
+                history=[(titles[int(data.item[event])], float(data.reward[event]) / 2 + 2.5) for event in window],
+                target=titles[int(data.item[target])],
+                target_rating=float(data.reward[target]) / 2 + 2.5,
+                recommendations={name: titles_of(best[row], titles) for name, best in lists.items()},
+            )
+        )
+    return shown
+
+
+def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
+    """Make the report and show it; its template is part of what it is made of."""
+    template = sha256_file(Path(evaluation.report.__file__).parent / "templates" / "report.html.j2")
+    report = make_report(dataset, policies.get("td3"), policies.get("ddpg"), params, template)
+    show_report(report)
+    return report
+
+
+def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactRef]:
+    """Policies of this work directory trained on a dataset, by learner: the given ones, or the newest of each learner.
+
+    Raises:
+        ArtifactError: there is none, or a given one was trained on another dataset.
+    """
+    store = artifact_store()
+    found: dict[str, ArtifactRef] = {}
+    for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
+        wanted = not digests or any(manifest.digest.startswith(digest) for digest in digests)
+        if wanted and manifest.recipe.inputs["dataset"] == dataset.digest:
+            found[manifest.facts["learner"]] = store.ref(manifest)
+    if not found or len(found) < len(digests):
+        raise ArtifactError(
+            f"{store.root}: expected policies {digests or 'of any learner'} trained on dataset {dataset.digest}; "
+            f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
+        )
+    return found
+
+
+@task(name="show-report")
+def show_report(report: ArtifactRef) -> None:
+    """Put the report's headline, numbers and place into the UI."""
+    manifest = artifact_store().manifest(report)
+    page = artifact_store().open(report) / "report.html"
+    create_table_artifact(
+        key="methods", table=methods_table(manifest.facts), description="Next-item ranking, mean over users"
+    )
+    create_markdown_artifact(
+        key="report",
+        description="Evaluation report",
+        markdown=f"{manifest.facts['headline']}\n\nReport: [{page}]({page.as_uri()})",
+    )

@@ -1,0 +1,17 @@
+"""A progress bar in the Prefect UI."""
+
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+
+class Progress:
+    """One progress artifact of the running task."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self._id = cast(UUID, create_progress_artifact(0.0, key=key, description=description))
+
+    def show(self, done: int, total: int) -> None:
+        """Move the bar to `done` of `total`."""
+        update_progress_artifact(self._id, round(100 * done / total, 1))

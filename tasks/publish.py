@@ -1,0 +1,80 @@
+"""Artifacts to the object store, and aliases that say which is latest and which is best."""
+
+import logging
+from typing import Literal
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.tasks import exponential_backoff
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.artifacts import ArtifactRef
+from storage.object_store import open_store
+from storage.publishing import Alias, move_alias, publish
+from tasks.caching import artifact_store, home, is_worth_retrying
+
+logger = logging.getLogger("marquee.publish")
+
+
+class PublishParams(BaseModel):
+    """Where to publish, and when the champion changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: str | None = Field(None, description="s3://bucket/prefix or a folder; empty: published/ in the work directory.")
+    champion: Literal["if-better", "always", "never"] = Field(
+        "if-better", description="Whether policy@champion moves; better means validation NDCG@10 on the same dataset."
+    )
+
+
+def destination(params: PublishParams) -> str:
+    """The URI artifacts are published to."""
+    return open_store(params.to or str(home() / "published")).uri
+
+
+@task(
+    name="publish",
+    task_run_name="publish-{ref.kind}",
+    retries=2,
+    retry_delay_seconds=exponential_backoff(2),
+    retry_condition_fn=is_worth_retrying,
+)
+def publish_artifact(ref: ArtifactRef, to: str) -> None:
+    """Upload one artifact unless it is there."""
+    uploaded = publish(open_store(to), artifact_store(), ref)
+    logger.info("%s/%s: %s", ref.kind, ref.digest, "published" if uploaded else "was published already")
+
+
+@task(name="move-aliases")
+def move_aliases(
+    dataset: ArtifactRef, policies: dict[str, ArtifactRef], report: ArtifactRef, params: PublishParams
+) -> None:
+    """Let `latest` name these artifacts, each learner's name its policy, and `champion` the best policy so far."""
+    store = open_store(destination(params))
+    score = {name: float(artifact_store().manifest(ref).facts["validation_ndcg@10"]) for name, ref in policies.items()}
+    best = max(score, key=lambda name: score[name])
+    why = {"dataset": dataset.digest, "learner": best, "validation_ndcg@10": score[best]}
+
+    def is_better(present: Alias | None) -> bool:
+        if present is None or params.champion == "always":
+            return True
+        comparable = present.why.get("dataset") == dataset.digest
+        return comparable and score[best] > float(present.why.get("validation_ndcg@10", 0))
+
+    move_alias(store, dataset, "latest", {})
+    move_alias(store, report, "latest", {"dataset": dataset.digest})
+    for name, ref in policies.items():
+        move_alias(store, ref, name, why | {"learner": name, "validation_ndcg@10": score[name]})
+    move_alias(store, policies[best], "latest", why)
+    champion = None
+    if params.champion != "never":
+        champion = move_alias(store, policies[best], "champion", why, is_better)
+    lines = [
+        f"Published to `{store.uri}`.",
+        "",
+        f"- policy@latest: {best} ({policies[best].digest}), validation NDCG@10 {score[best]:.4f}",
+        f"- policy@champion: {'this one' if champion else 'unchanged'}",
+        "",
+        f"`marquee pull policy@latest --from {store.uri} --to pulled`",
+    ]
+    create_markdown_artifact(key="published", markdown="\n".join(lines), description="Where the artifacts are")
