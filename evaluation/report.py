@@ -75,7 +75,7 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
         data=data,
         numbers=numbers,
         charts=[(name, title, note, in_script(spec)) for name, title, note, spec in charts(data)],
-        bundle=Markup(vl_convert.javascript_bundle(None).replace("</script", "<\\/script")),  # noqa: S704
+        bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]  # noqa: S704
         headline=headline(numbers["methods"], data.k),
         baseline=BASELINE,
     )

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
@@ -23,6 +24,10 @@ from pydantic import BaseModel
 
 from storage.artifacts import ArtifactRef, ArtifactStore, Depth, Draft, Recipe
 from storage.errors import MarqueeError
+
+logging.getLogger("marquee").setLevel(logging.INFO)
+for chatty in ("distributed", "great_expectations"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,7 +16,7 @@ FACTORS = (
     ("Sci-Fi", "spaceship galaxy robot planet future laser colony", "Western", "cowboy sheriff ranch saloon outlaw desert horse"),
     ("Horror", "haunted ghost blood curse nightmare demon grave", "Comedy", "hilarious prank roommate party joke vacation"),
     ("Crime", "heist detective gangster murder police bribe alibi", "Children", "puppy toys school magic friendship fairy birthday"),
-    ("Documentary", "archive interviews history witness footage science nature", "Fantasy", "dragon wizard quest sword prophecy elf"),
+    ("Documentary", "archive interviews history witness footage science nature", "Fantasy", "dragon quest sword prophecy elf"),
     ("Musical", "singer stage orchestra dance broadway chorus melody", "Thriller", "conspiracy hostage spy chase bomb betrayal witness"),
     ("Animation", "cartoon animals talking forest adventure penguin castle", "Drama", "family illness divorce grief village mother silence"),
     ("Action", "explosion fight rescue car mercenary martial revenge", "Film-Noir", "shadow rain smoke dame cynical nightclub secret"),

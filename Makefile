@@ -1,0 +1,29 @@
+# Four verbs; everything else is `marquee --help` and Prefect's own commands.
+PYTHON ?= python3.11
+VENV := .venv
+PROFILE ?= sample
+DATA ?=
+METADATA ?=
+
+.PHONY: setup demo test bench
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip check
+	touch $@
+
+demo: setup
+	$(VENV)/bin/marquee retrain --profile $(PROFILE) $(if $(DATA),--data '$(DATA)') $(if $(METADATA),--metadata '$(METADATA)')
+
+test: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest
+
+bench: setup
+	for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done

@@ -1,0 +1,248 @@
+"""The command line: the same flows and parameters as the deployments, on Prefect's ephemeral server."""
+
+import logging
+import os
+
+# Prefect reads these when it is imported; a user's own settings win.
+for name, value in {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "marquee",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+}.items():
+    os.environ.setdefault(name, value)
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import typer
+import yaml
+from prefect import Flow, State
+from prefect.settings import get_current_settings
+from pydantic import ValidationError
+
+from flows.build_dataset import build_dataset
+from flows.evaluate_policy import evaluate_policy
+from flows.parameters import Profile, ProfileName, load_profile
+from flows.publish_artifacts import publish_artifacts
+from flows.retrain import Retrained, retrain
+from flows.train_policy import train_policy
+from models.encoders.errors import EncoderError
+from models.errors import LearnerError
+from storage.artifacts import ArtifactRef
+from storage.errors import MarqueeError
+from storage.object_store import open_store
+from storage.publishing import pull as pull_artifact
+from tasks.caching import artifact_store
+from tasks.train import Device
+
+R = TypeVar("R")
+app = typer.Typer(
+    name="marquee",
+    help="Raw movie ratings in, a published and evaluated recommendation policy out.\n\n"
+    "Every command runs a Prefect flow; what an earlier run finished is used again. "
+    "Artifacts live below MARQUEE_HOME (.marquee/).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+ProfileOption = Annotated[ProfileName, typer.Option(help="Named parameter set; see flows/profiles/.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder of a MovieLens release, instead of the profile's.")
+]
+MetadataOption = Annotated[
+    str, typer.Option("--metadata", help="Exports or folders of them, comma-separated, the most trusted first.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One parameter, e.g. --set train.trainer.steps=500; may be repeated.", metavar="NAME=VALUE"
+    ),
+]
+DatasetOption = Annotated[str, typer.Option(help="Digest of a dataset, its beginning, or latest.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto takes the GPU where there is one.")]
+ToOption = Annotated[str | None, typer.Option(help="s3://bucket/prefix or a folder; else the work directory's.")]
+
+
+def resolve(
+    profile: ProfileName, data: Path | None = None, metadata: str = "", changes: list[str] | None = None
+) -> Profile:
+    """The profile with a user's changes, checked like any other parameters.
+
+    Raises:
+        typer.BadParameter: a change has no name, no value, or no such parameter.
+    """
+    values = load_profile(profile).model_dump(mode="json")
+    if data is not None:
+        values["source"] |= {"folder": str(data), "metadata": []}
+    if metadata:
+        values["source"]["metadata"] = [part.strip() for part in metadata.split(",") if part.strip()]
+    for change in changes or []:
+        name, equals, text = change.partition("=")
+        *parents, last = name.split(".")
+        place: Any = values
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict) or last not in place:
+            raise typer.BadParameter(
+                f"{change!r}: expected NAME=VALUE with a parameter of the profile, e.g. features.dim=64"
+            )
+        place[last] = yaml.safe_load(text)
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def run(flow: Flow[..., R], **parameters: Any) -> tuple[R, str]:
+    """Run a flow here; a typed error becomes one clear message. Returns its result and the run's id."""
+    try:
+        state = cast("State[R]", flow(**parameters, return_state=True))
+        return state.result(), str(state.state_details.flow_run_id)
+    except (MarqueeError, LearnerError, EncoderError) as error:
+        typer.secho(f"\n{type(error).__name__}: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
+def ui_hint(flow_run_id: str) -> str:
+    """How to see a run in the Prefect UI."""
+    settings = get_current_settings()
+    if settings.api.url:
+        return f"This run in the Prefect UI: {(settings.ui_url or settings.api.url.removesuffix('/api'))}/runs/flow-run/{flow_run_id}"
+    return (
+        "To see this run in the Prefect UI: .venv/bin/prefect server start\n"
+        f"  then open http://127.0.0.1:4200/runs/flow-run/{flow_run_id}"
+    )
+
+
+def path_of(ref: ArtifactRef, name: str = "") -> Path:
+    """A file of an artifact of this work directory."""
+    return artifact_store().folder(ref.kind, ref.digest) / name
+
+
+def say(**values: object) -> None:
+    """KEY=VALUE lines, for scripts; the last to be printed."""
+    logging.getLogger("prefect").setLevel(logging.WARNING)
+    for key, value in values.items():
+        typer.echo(f"{key}={value}")
+
+
+@app.command("build-dataset")
+def build_dataset_command(
+    profile: ProfileOption = "sample",
+    data: DataOption = None,
+    metadata: MetadataOption = "",
+    changes: SetOption = None,
+) -> None:
+    """Ingest, embed, gate and export: raw ratings to a transition dataset."""
+    preset = resolve(profile, data, metadata, changes)
+    dataset, flow_run = run(
+        build_dataset,
+        profile=profile,
+        source=preset.source,
+        features=preset.features,
+        export=preset.export,
+        cluster=preset.cluster,
+    )
+    typer.echo(ui_hint(flow_run))
+    say(DATASET=path_of(dataset, "transitions.h5"))
+
+
+@app.command("train-policy")
+def train_policy_command(
+    profile: ProfileOption = "sample",
+    dataset: DatasetOption = "latest",
+    device: DeviceOption = "auto",
+    changes: SetOption = None,
+) -> None:
+    """Train every learner on a dataset; resumes what was interrupted."""
+    policies, flow_run = run(
+        train_policy, profile=profile, dataset=dataset, train=resolve(profile, changes=changes).train, device=device
+    )
+    typer.echo(ui_hint(flow_run))
+    say(**{f"POLICY_{name.upper()}": path_of(ref) for name, ref in policies.items()})
+
+
+@app.command("evaluate-policy")
+def evaluate_policy_command(
+    profile: ProfileOption = "sample", dataset: DatasetOption = "latest", changes: SetOption = None
+) -> None:
+    """Judge the newest policies of a dataset beside the popularity baseline; writes the report."""
+    report, flow_run = run(
+        evaluate_policy, profile=profile, dataset=dataset, evaluation=resolve(profile, changes=changes).evaluate
+    )
+    typer.echo(ui_hint(flow_run))
+    say(REPORT=path_of(report, "report.html"))
+
+
+@app.command("publish")
+def publish_command(
+    profile: ProfileOption = "sample",
+    report: Annotated[str, typer.Option(help="Digest of a report, its beginning, or latest.")] = "latest",
+    to: ToOption = None,
+    changes: SetOption = None,
+) -> None:
+    """Publish a report with its dataset and policies, and move the aliases."""
+    preset = resolve(profile, changes=changes)
+    uri, flow_run = run(publish_artifacts, profile=profile, report=report, publish=published_to(preset, to))
+    typer.echo(ui_hint(flow_run))
+    say(PUBLISHED=uri)
+
+
+def published_to(preset: Profile, to: str | None) -> Any:
+    """The profile's publishing parameters, with the command line's destination."""
+    return preset.publish if to is None else preset.publish.model_copy(update={"to": to})
+
+
+@app.command("pull")
+def pull_command(
+    spec: Annotated[str, typer.Argument(help="policy@latest, dataset@<digest>, report@latest, policy@champion …")],
+    source: Annotated[str, typer.Option("--from", help="s3://bucket/prefix, or a folder.")],
+    to: Annotated[Path, typer.Option(help="Folder that gets <kind>/<digest>/.")] = Path("pulled"),
+) -> None:
+    """Download a published artifact, verify every hash; run again to resume."""
+    try:
+        ref = pull_artifact(open_store(source), spec, to)
+    except MarqueeError as error:
+        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{ref.kind}/{ref.digest}: {ref.size_bytes:,} bytes, verified")
+    say(PULLED=to.absolute() / ref.kind / ref.digest)
+
+
+@app.command("retrain")
+def retrain_command(
+    profile: ProfileOption = "sample",
+    data: DataOption = None,
+    metadata: MetadataOption = "",
+    device: DeviceOption = "auto",
+    to: ToOption = None,
+    changes: SetOption = None,
+) -> None:
+    """All of it: raw ratings to published artifacts."""
+    preset = resolve(profile, data, metadata, changes)
+    made, flow_run = run(
+        retrain,
+        profile=profile,
+        device=device,
+        publish=published_to(preset, to),
+        **{name: getattr(preset, name) for name in ("source", "features", "export", "cluster", "train")},
+        evaluation=preset.evaluate,
+    )
+    result = Retrained.model_validate(made)
+    manifest = artifact_store().manifest(result.report)
+    typer.echo(f"\n{manifest.facts['headline']}\n{ui_hint(flow_run)}")
+    typer.echo(f"Pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled\n")
+    best = max(result.policies.values(), key=lambda ref: artifact_store().manifest(ref).facts["validation_ndcg@10"])
+    say(
+        DATASET=path_of(result.dataset, "transitions.h5"),
+        POLICY=path_of(best),
+        REPORT=path_of(result.report, "report.html"),
+        PUBLISHED=result.published,
+    )
+
+
+if __name__ == "__main__":
+    app()
