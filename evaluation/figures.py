@@ -16,13 +16,12 @@ COLOURS = ["#3b6fb6", "#d1743c", "#4f9a6b", "#8a6bb0", "#999999"]
 MATRIX_ROWS = 24
 
 
-def curves(rows: pd.DataFrame, metrics: Sequence[str], title: str, unit: str) -> Spec:
+def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     """Metrics over steps, one panel per metric, a line per learner, dashed for validation.
 
     Args:
         rows: columns learner, step, split, metric, value.
         metrics: which of them.
-        title: of the chart.
         unit: of the values.
     """
     data = rows[rows["metric"].isin(metrics)]
@@ -39,7 +38,6 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], title: str, unit: str) ->
         .properties(width=330, height=200)
         .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
         .resolve_scale(y="independent")
-        .properties(title=title)
     )
     return finished(chart)
 
@@ -64,7 +62,7 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     return finished(chart.resolve_scale(x="independent"))
 
 
-def matrix(kind: str, sets: dict[str, NDArray[np.float32]], title: str) -> Spec:
+def matrix(kind: str, sets: dict[str, NDArray[np.float32]]) -> Spec:
     """All distances between the first rows of several sets of actions, blocks in the sets' order."""
     chosen = {name: actions[:MATRIX_ROWS] for name, actions in sets.items()}
     joined = np.concatenate(list(chosen.values()))
@@ -80,7 +78,7 @@ def matrix(kind: str, sets: dict[str, NDArray[np.float32]], title: str) -> Spec:
     ticks = [f"{name} {len(actions) // 2:02d}" for name, actions in chosen.items()]
     axis = alt.Axis(values=ticks, labelExpr="split(datum.label, ' ')[0]", ticks=False, title=None)
     chart = (
-        alt.Chart(data, title=title)
+        alt.Chart(data)
         .mark_rect()
         .encode(
             x=alt.X("column:O", sort=labels, axis=axis),
@@ -93,7 +91,7 @@ def matrix(kind: str, sets: dict[str, NDArray[np.float32]], title: str) -> Spec:
     return finished(chart)
 
 
-def densities(errors: dict[str, NDArray[np.float64]], title: str) -> Spec:
+def densities(errors: dict[str, NDArray[np.float64]]) -> Spec:
     """Densities of reconstruction errors, on a logarithmic axis."""
     data = pd.concat(
         [
@@ -103,7 +101,7 @@ def densities(errors: dict[str, NDArray[np.float64]], title: str) -> Spec:
     )
     low, high = float(data["log_error"].min()) - 0.2, float(data["log_error"].max()) + 0.2
     chart = (
-        alt.Chart(data, title=title)
+        alt.Chart(data)
         .transform_density("log_error", groupby=["set"], as_=["log_error", "density"], extent=[low, high], steps=120)
         .mark_area(opacity=0.35, line=True)
         .encode(

@@ -191,21 +191,21 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         note = "Test users; whiskers are 95 % bootstrap intervals over users."
         made.append(("ranking", "Ranking", note, figures.bars(pd.DataFrame(rows), (ndcg, recall, coverage))))
     note = "Dashed: the same losses on users that training never saw."
-    made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "", "loss")))
+    made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "loss")))
     note = "Mean Q of the logged actions and of the policy's own. A policy value far above the logged one is overestimation."
-    made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "", "Q")))
+    made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "Q")))
     note = "Ranking on the validation users while training; the best point is the policy that is kept."
     made.append(
-        ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "", "mean over users"))
+        ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "mean over users"))
     )
     for learner, sets in data.actions.items():
         for kind in ("cosine", "euclidean"):
             note = "Logged actions (real), and the policy's on training and on test users; every cell is one pair."
-            spec = figures.matrix(kind, sets, f"{learner}: {kind} distance")
+            spec = figures.matrix(kind, sets)
             made.append((f"{kind}-{learner}", f"{kind.title()} distances, {learner}", note, spec))
     for learner, errors in data.errors.items():
         note = "An autoencoder fitted to real training actions; the further right, the less like anything logged."
-        spec = figures.densities(errors, f"{learner}: reconstruction errors")
+        spec = figures.densities(errors)
         made.append((f"errors-{learner}", f"Reconstruction errors, {learner}", note, spec))
     return made
 
