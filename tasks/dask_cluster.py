@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import dask
 from distributed import Client, LocalCluster
 
 from storage.errors import MarqueeError
@@ -34,7 +33,6 @@ def dask_client(scheduler: str | None, workers: int) -> Iterator[Client]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="marquee-dask-") as scratch,
-        dask.config.set({"distributed.worker.daemon": False}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

@@ -1,0 +1,185 @@
+"""Every suite passes what is good, fails what is not and names the row."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from expectations.events import events_suite
+from expectations.items import items_suite
+from expectations.judge import Verdict, judge
+from expectations.movies import movies_suite
+from expectations.profiles import profile_events, profile_items, profile_transitions
+from expectations.transitions import transitions_suite
+from storage.files import sha256_file
+
+USERS, EACH, ITEMS = 6, 12, 20
+
+
+def events() -> pd.DataFrame:
+    user = np.repeat(np.arange(1, USERS + 1), EACH)
+    return pd.DataFrame(
+        {
+            "user_id": user,
+            "movie_id": np.tile(np.arange(EACH), USERS),
+            "rating": np.full(len(user), 3.5, np.float32),
+            "timestamp": np.tile(np.arange(EACH) * 10 + 1000, USERS),
+        }
+    )
+
+
+def judge_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> Verdict:
+    frame = events()
+    change(frame)
+    profile = profile_events(pa.Table.from_pandas(frame, preserve_index=False), np.arange(ITEMS))
+    return judge(profile, events_suite(), folder, ("user_id", "first_row"))
+
+
+def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
+    return lambda frame: frame.__setitem__(column, frame[column].where(frame.index != row, value))
+
+
+def test_good_events_pass(tmp_path: Path) -> None:
+    verdict = judge_events(tmp_path, lambda frame: None)
+    assert verdict.passed
+    assert verdict.rows == USERS
+    assert not verdict.warnings
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        (put("rating", 13, 7.0), "rating_max"),
+        (put("rating", 13, 0.0), "rating_min"),
+        (put("rating", 13, 3.3), "off_grid"),
+        (put("timestamp", 13, -5), "first_timestamp"),
+        (put("timestamp", 13, 1_537_799_250_000), "last_timestamp"),
+        (put("timestamp", 14, 999), "out_of_order"),
+        (put("movie_id", 13, 99), "unknown_movies"),
+    ],
+)
+def test_a_planted_fault_fails_and_names_the_user(tmp_path: Path, change: Callable[..., Any], column: str) -> None:
+    verdict = judge_events(tmp_path, change)
+    assert not verdict.passed
+    failure = next(failure for failure in verdict.failures if failure.column == column)
+    assert failure.examples[0]["user_id"] == 2
+    assert failure.examples[0]["first_row"] == EACH
+    assert column in verdict.message()
+    assert '"user_id": 2' in verdict.message()
+
+
+def test_repeated_event_fails(tmp_path: Path) -> None:
+    def repeat(frame: pd.DataFrame) -> None:
+        frame.loc[14] = frame.loc[13]
+
+    assert {failure.column for failure in judge_events(tmp_path, repeat).failures} == {"repeated"}
+
+
+def test_an_empty_table_never_passes(tmp_path: Path) -> None:
+    verdict = judge_events(tmp_path, lambda frame: frame.drop(frame.index, inplace=True))  # noqa: PD002
+    assert not verdict.passed
+    assert "empty table" in verdict.message()
+    assert (tmp_path / "data_docs" / "index.html").exists()
+
+
+def movies() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "movie_id": range(5),
+            "title": list("abcde"),
+            "tmdb_id": [1, 2, 3, 4, None],
+            "year": [1999.0] * 5,
+            "has_metadata": [True] * 5,
+        }
+    )
+
+
+def test_a_warning_lets_pass_and_is_recorded(tmp_path: Path) -> None:
+    frame = movies()
+    frame.loc[1, "tmdb_id"] = 1
+    verdict = judge(frame, movies_suite(), tmp_path, ("movie_id", "title"))
+    assert verdict.passed
+    assert [warning.column for warning in verdict.warnings] == ["tmdb_id"]
+    assert "warning" in verdict.message()
+    assert Verdict.model_validate_json((tmp_path / "validation.json").read_text()) == verdict
+
+
+def test_missing_title_and_repeated_key_fail(tmp_path: Path) -> None:
+    frame = movies()
+    frame.loc[2, "title"] = None
+    frame.loc[3, "movie_id"] = 0
+    verdict = judge(frame, movies_suite(), tmp_path, ("movie_id", "title"))
+    assert {failure.column for failure in verdict.failures} >= {"title", "movie_id"}
+
+
+def items(embedding: np.ndarray[Any, Any], index: list[int] | None = None) -> pa.Table:
+    count, width = embedding.shape
+    return pa.table(
+        {
+            "item_index": pa.array(index or list(range(count)), pa.int32()),
+            "movie_id": list(range(count)),
+            "title": [f"M{n}" for n in range(count)],
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embedding.ravel()), width),
+            "has_text": [True] * count,
+            "has_metadata": [True] * count,
+        }
+    )
+
+
+def test_items(tmp_path: Path) -> None:
+    embedding = np.random.default_rng(0).normal(size=(ITEMS, 4)).astype(np.float32)
+    good = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
+    assert good.passed, good.message()
+    embedding[7, 2] = np.nan
+    spoilt = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path, ("movie_id",))
+    assert spoilt.failures[0].examples[0]["movie_id"] == 7
+    gap = [*range(ITEMS - 1), ITEMS]
+    assert not judge(profile_items(items(np.ones((ITEMS, 4), np.float32), gap)), items_suite(ITEMS), tmp_path).passed
+    assert not judge(profile_items(items(np.ones((3, 4), np.float32))), items_suite(ITEMS), tmp_path).passed
+
+
+def transitions(**changes: Any) -> pd.DataFrame:
+    values = {
+        "items": np.arange(USERS * EACH) % ITEMS,
+        "codes": np.full(USERS * EACH, 7, np.uint8),
+        "timestamps": np.tile(np.arange(EACH), USERS),
+        "offsets": np.arange(USERS + 1) * EACH,
+        "user_ids": np.arange(USERS),
+        "split": (np.arange(USERS) % 3).astype(np.uint8),
+        "frame": 10,
+    } | changes
+    return profile_transitions(**values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"codes": np.full(USERS * EACH, 11, np.uint8)}, "code_max"),
+        ({"items": np.full(USERS * EACH, ITEMS)}, "item_max"),
+        ({"split": np.zeros(USERS, np.uint8)}, "split"),
+        ({"frame": EACH}, "transitions"),
+        ({"timestamps": np.tile(np.arange(EACH)[::-1], USERS)}, "out_of_order"),
+    ],
+)
+def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> None:
+    assert judge(transitions(), transitions_suite(ITEMS), tmp_path).passed
+    verdict = judge(transitions(**changes), transitions_suite(ITEMS), tmp_path, ("user_id",))
+    assert column in {failure.column for failure in verdict.failures}
+
+
+def test_equal_tables_give_equal_bytes_and_pages_need_no_network(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        judge(movies(), movies_suite(), tmp_path / name)
+    files = ("validation.json", "data_docs/index.html")
+    assert [sha256_file(tmp_path / "a" / file) for file in files] == [
+        sha256_file(tmp_path / "b" / file) for file in files
+    ]
+    page = (tmp_path / "a" / "data_docs" / "index.html").read_text()
+    assert 'src="http' not in page
+    assert 'rel="stylesheet"' not in page
+    assert "movie_id" in page

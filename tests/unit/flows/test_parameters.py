@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer
+import yaml
+from pydantic import ValidationError
+
+from flows.cli import resolve
+from flows.parameters import FOLDER, Profile, ProfileName, load_profile
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", get_args(ProfileName))
+def test_every_profile_is_valid_and_complete(name: ProfileName) -> None:
+    profile = load_profile(name)
+    assert profile.description
+    assert Profile.model_validate(profile.model_dump(mode="json")) == profile
+
+
+def test_profiles_exist_once() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(get_args(ProfileName))
+    deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+    assert len(deployments) == 5 * len(get_args(ProfileName))
+    assert all(entry["parameters"] == {"profile": entry["name"]} for entry in deployments)
+
+
+def test_command_line_changes_are_checked_parameters() -> None:
+    profile = resolve(
+        "sample", Path("here"), "a.csv, b", ["train.trainer.steps=7", "train.learners=[td3]", "features.dim=64"]
+    )
+    assert profile.source.folder == Path("here")
+    assert profile.source.metadata == (Path("a.csv"), Path("b"))
+    assert (profile.train.trainer.steps, profile.train.learners, profile.features.dim) == (7, ("td3",), 64)
+    assert resolve("ml-20m", Path("x")).source.metadata == ()
+
+
+@pytest.mark.parametrize(
+    "change", ["train.trainer.stepz=7", "steps=7", "features.dim", "features.dim=0", "train.learners=[sarsa]"]
+)
+def test_bad_changes_are_refused(change: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        resolve("sample", changes=[change])
+
+
+def test_every_parameter_is_described_bounded_and_frozen() -> None:
+    def check(schema: dict[str, object], definitions: dict[str, dict[str, object]], where: str) -> None:
+        for name, field in schema.get("properties", {}).items():  # type: ignore[attr-defined]
+            place = f"{where}.{name}"
+            if name not in ("name", "description") and where != "Profile":
+                assert field.get("description"), place
+            if field.get("type") in ("integer", "number"):
+                assert {"minimum", "exclusiveMinimum"} & field.keys(), place
+        assert schema.get("additionalProperties") is False or where == "SourceParams.columns", where
+
+    schema = Profile.model_json_schema()
+    definitions = schema["$defs"]
+    check(schema, definitions, "Profile")
+    for name, definition in definitions.items():
+        check(definition, definitions, name)
+    with pytest.raises(ValidationError):
+        load_profile("sample").train.seed = 3  # type: ignore[misc]

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.autoencoder import fit_autoencoder
+from models.baselines.popularity import Popularity
+from models.errors import LearnerError
+from models.networks import Actor
+from models.policy import Policy, similarity
+
+
+def test_round_trip_through_safetensors(tmp_path: Path) -> None:
+    policy = Policy(Actor(6, 4, 8, 1.5), "cosine")
+    save_file(policy.tensors(), tmp_path / "p.safetensors")
+    again = Policy.from_tensors(json.loads(json.dumps(policy.config())), load_file(tmp_path / "p.safetensors"))
+    probe, items = torch.randn(3, 6), torch.randn(7, 4)
+    assert torch.equal(policy.scores(probe, items), again.scores(probe, items))
+    with pytest.raises(LearnerError, match="format"):
+        Policy.from_tensors({"format": "other"}, {})
+    with pytest.raises(LearnerError, match="fit its config"):
+        Policy.from_tensors(policy.config() | {"hidden_dim": 9}, policy.tensors())
+
+
+def test_every_similarity_ranks_the_item_itself_first() -> None:
+    items = torch.nn.functional.normalize(torch.randn(9, 4), dim=1)
+    for measure in ("cosine", "dot", "euclidean"):
+        assert similarity(items, items, measure).argmax(1).tolist() == list(range(9))  # type: ignore[arg-type]
+
+
+def test_cosine_ignores_length_and_euclidean_does_not() -> None:
+    items = torch.tensor([[1.0, 0.0], [0.0, 9.0]])
+    action = torch.tensor([[0.0, 1.0]])
+    assert similarity(action, items, "cosine").argmax() == 1
+    assert similarity(action, items, "euclidean").argmax() == 0
+
+
+def test_popularity_scores_by_count() -> None:
+    scores = Popularity(torch.tensor([1, 5, 3])).scores(torch.zeros(2, 6), torch.zeros(3, 4))
+    assert scores.tolist() == [[1, 5, 3]] * 2
+
+
+def test_autoencoder_rebuilds_its_own_kind_negatives_included() -> None:
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.randn((4, 20), generator=generator)
+    real = torch.randn((800, 4), generator=generator) @ basis
+    noise = torch.randn((200, 20), generator=generator) * 2
+    autoencoder = fit_autoencoder(real[:600], latent_dim=6)
+    assert autoencoder.errors(real[600:]).mean() < 0.25 * autoencoder.errors(noise).mean()
+    assert (autoencoder(real) < 0).any()
+    assert torch.equal(autoencoder.errors(real), fit_autoencoder(real[:600], latent_dim=6).errors(real))
