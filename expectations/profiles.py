@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.splits import SPLIT_NAMES
+from storage.transitions_format import SPLIT_NAMES
 
 
 def profile_events(events: pa.Table, known_movies: NDArray[np.int64]) -> pd.DataFrame:

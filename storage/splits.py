@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SPLIT_NAMES = ("train", "validation", "test")
-
 
 class SplitParams(BaseModel):
     """The held-out fractions."""
@@ -27,7 +25,7 @@ class SplitParams(BaseModel):
 
 
 def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
-    """Codes of SPLIT_NAMES per user, (U,) uint8; a user's split does not depend on who else is there.
+    """Codes of `storage.transitions_format.SPLIT_NAMES` per user, (U,) uint8; a user's split does not depend on who else is there.
 
     With three users or more no split is left empty: the users with the smallest hashes fill it.
     """

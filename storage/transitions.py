@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage.errors import DatasetError
-from storage.splits import SPLIT_NAMES
-from storage.transitions_writer import FORMAT
+from storage.transitions_format import FORMAT, MEMBERS, SPLIT_NAMES
 
 Split = Literal["train", "validation", "test", "time", "all"]
 Gathered = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -60,17 +59,13 @@ class TransitionDataset:
         Raises:
             DatasetError: the file is missing, damaged, of another format, or contradicts itself.
         """
-        members = (
-            "events/item", "events/rating", "events/timestamp",
-            "users/id", "users/offset", "users/split", "items/id", "items/embedding",
-        )  # fmt: skip
         try:
             with h5py.File(path, "r") as file:
                 attributes = dict(file.attrs)
                 if attributes.get("format") != FORMAT:
                     raise DatasetError(f"{path}: expected format {FORMAT}; found {attributes.get('format')!r}.")
                 attributes |= dict(file["events/rating"].attrs)
-                arrays = {name: file[name][...] for name in members}
+                arrays = {name: file[name][...] for name in MEMBERS}
         except (OSError, KeyError) as error:
             raise DatasetError(
                 f"{path}: expected a whole {FORMAT} file; found {error}. Pull it again or run build-dataset again."

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import DatasetError
-from storage.splits import SPLIT_NAMES
+from storage.transitions_format import FORMAT, SPLIT_NAMES
 
-FORMAT = "marquee-transitions/1"
 RATING_MIN, RATING_STEP, RATING_CODES = 0.0, 0.5, 10
 EVENT_CHUNK = 1 << 18
 ITEM_CHUNK_BYTES = 1 << 20

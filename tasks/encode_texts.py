@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 import torch
 from distributed import Client, as_completed
 from numpy.typing import NDArray
 
-from models.encoders.text import TextEncoder
+from models.encoders.text import TextEncoder, item_text
 
 
 @lru_cache(maxsize=1)
@@ -21,6 +22,12 @@ def worker_encoder(name: str, max_tokens: int) -> TextEncoder:
 def encode_partition(texts: list[str], name: str, max_tokens: int) -> NDArray[np.float32]:
     """Vectors of one partition, (P, width) float32; runs on a worker and may run twice."""
     return worker_encoder(name, max_tokens).encode(texts)
+
+
+def item_texts(movies: pa.Table) -> list[str]:
+    """The text of every movie, in the table's order."""
+    columns = ("title", "year", "genres", "tagline", "overview")
+    return [item_text(**row) for row in movies.select(columns).to_pylist()]
 
 
 def encode_texts(

@@ -48,7 +48,7 @@ class EvaluateParams(BaseModel):
     "report",
     modules=(
         "evaluation.distribution", "evaluation.figures", "evaluation.ranking", "evaluation.report", "models.autoencoder",
-        "models.baselines.popularity", "models.networks", "models.policy", "storage.splits", "storage.transitions",
+        "models.baselines.popularity", "models.networks", "models.policy", "storage.transitions_format", "storage.transitions",
     ),
 )  # fmt: skip
 def make_report(

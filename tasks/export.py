@@ -25,7 +25,7 @@ class ExportParams(BaseModel):
     splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
 
 
-@artifact_task("dataset", modules=("storage.transitions_writer", "storage.tables"))
+@artifact_task("dataset", modules=("storage.transitions_writer", "storage.transitions_format", "storage.tables"))
 def make_dataset(draft: Draft, events: ArtifactRef, items: ArtifactRef, splits: ArtifactRef, frame: int) -> None:
     """Write transitions.h5 (compact layout) beside the items it refers to."""
     rated = read_table(events, "events.parquet")

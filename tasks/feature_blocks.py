@@ -7,7 +7,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.encoders.tabular import multi_hot, numeric_block, rating_statistics
-from models.encoders.text import item_text
 
 NUMBERS = ("year", "runtime_minutes", "budget_usd", "revenue_usd", "popularity", "vote_average", "vote_count")
 AMOUNTS = ("budget_usd", "revenue_usd", "popularity", "vote_count", "rating_count")
@@ -21,12 +20,6 @@ LISTS = {  # column: least training items with the term, most terms
     "cast": (5, 64),
 }
 SINGLES = {"original_language": (3, 32), "collection": (2, 64)}
-
-
-def item_texts(movies: pa.Table) -> list[str]:
-    """The text of every movie, in the table's order."""
-    columns = ("title", "year", "genres", "tagline", "overview")
-    return [item_text(**row) for row in movies.select(columns).to_pylist()]
 
 
 def metadata_blocks(movies: pa.Table, train: NDArray[np.bool_]) -> NDArray[np.float32]:

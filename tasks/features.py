@@ -14,8 +14,8 @@ from storage.splits import training_events
 from storage.tables import items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import dask_client
-from tasks.encode_texts import encode_texts
-from tasks.feature_blocks import item_texts, metadata_blocks, rating_blocks
+from tasks.encode_texts import encode_texts, item_texts
+from tasks.feature_blocks import metadata_blocks, rating_blocks
 from tasks.ingest import read_table
 from tasks.progress import Progress
 
@@ -44,9 +44,7 @@ class ClusterParams(BaseModel):
     workers: int = Field(2, ge=1, le=256, description="Workers of the local cluster.")
 
 
-@artifact_task(
-    "texts", modules=("models.encoders.text", "tasks.encode_texts", "tasks.feature_blocks"), outside=("cluster",)
-)
+@artifact_task("texts", modules=("models.encoders.text", "tasks.encode_texts"), outside=("cluster",))
 def encode_movie_texts(
     draft: Draft, movies: ArtifactRef, encoder: str, max_tokens: int, cluster: ClusterParams
 ) -> None:

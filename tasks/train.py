@@ -53,7 +53,7 @@ class TrainParams(BaseModel):
     "policy",
     modules=(
         "evaluation.ranking", "models.batch", "models.checks", "models.learners", "models.learners.ddpg",
-        "models.learners.td3", "models.networks", "models.policy", "models.sampling", "models.trainer", "storage.splits",
+        "models.learners.td3", "models.networks", "models.policy", "models.sampling", "models.trainer", "storage.transitions_format",
         "storage.transitions",
     ),
     outside=("device",),

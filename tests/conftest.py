@@ -2,42 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).parents[1]
-SMALL = {
-    "source.sample": "{users: 60, movies: 120, events_per_user_mean: 25}",
-    "features.dim": "16",
-    "features.max_tokens": "16",
-    "cluster.workers": "1",
-    "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
-    "train.td3": "{hidden_dim: 16}",
-    "train.ddpg": "{hidden_dim: 16}",
-    "train.validation_steps": "50",
-    "evaluate.sample": "50",
-}
-
-Marquee = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def changes(**more: str) -> list[str]:
-    """`--set` options of a run that takes seconds."""
-    values = SMALL | {name.replace("__", "."): value for name, value in more.items()}
-    return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+from tests_support import REPOSITORY, Marquee, changes, free_port, values_of, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -68,18 +39,6 @@ def prefect_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         log.close()
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    """Until a server answers, or fail with its exit."""
-    for _ in range(int(seconds / 0.2)):
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(url)
-
-
 @pytest.fixture
 def marquee(prefect_env: dict[str, str], tmp_path: Path) -> Marquee:
     """Run the command line against the session's server in a work directory of this test."""
@@ -104,10 +63,17 @@ def marquee(prefect_env: dict[str, str], tmp_path: Path) -> Marquee:
     return call
 
 
-def values_of(output: str) -> dict[str, str]:
-    """The KEY=VALUE lines at the end of an output."""
-    pairs = (line.partition("=") for line in output.splitlines() if line.split("=")[0].isupper())
-    return {key: value for key, _, value in pairs}
+@pytest.fixture(scope="session")
+def small_run(
+    prefect_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str], str]:
+    """A whole retraining of seconds on generated data: its work directory, KEY=VALUE lines and output."""
+    home = tmp_path_factory.mktemp("small")
+    command = [sys.executable, "-m", "flows.cli", "retrain", *changes()]
+    env = prefect_env | {"MARQUEE_HOME": str(home)}
+    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home, values_of(done.stdout), done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def test_repeated_event_fails(tmp_path: Path) -> None:
 
 
 def test_an_empty_table_never_passes(tmp_path: Path) -> None:
-    verdict = judge_events(tmp_path, lambda frame: frame.drop(frame.index, inplace=True))  # noqa: PD002
+    verdict = judge_events(tmp_path, lambda frame: frame.drop(frame.index, inplace=True))
     assert not verdict.passed
     assert "empty table" in verdict.message()
     assert (tmp_path / "data_docs" / "index.html").exists()

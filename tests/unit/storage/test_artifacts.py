@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -185,4 +184,4 @@ def test_unwritable_output_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageUnwritableError, match="MARQUEE_HOME"), ArtifactStore(tmp_path / "file").create(recipe()):
         pass
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

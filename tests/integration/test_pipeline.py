@@ -1,0 +1,194 @@
+"""The whole way on generated data: what it makes, re-uses, mends and makes again."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests_support import REPOSITORY, Marquee, changes, values_of
+
+from storage.artifacts import ArtifactStore
+from storage.sources.sample import load_truth, true_affinity
+from storage.transitions import TransitionDataset
+
+HEAVY = {
+    "sample", "movies", "events", "splits", "texts", "items", "dataset", "policy", "report",
+    "validation-movies", "validation-events", "validation-items", "validation-transitions",
+}  # fmt: skip
+
+
+def post(env: dict[str, str], path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(  # noqa: S310
+        f"{env['PREFECT_API_URL']}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def states_since(env: dict[str, str], moment: str) -> dict[str, set[str]]:
+    """Names of the final states of all task runs that began after a moment, by task."""
+    runs = post(env, "task_runs/filter", {"task_runs": {"expected_start_time": {"after_": moment}}, "limit": 200})
+    states: dict[str, set[str]] = {}
+    for run in runs:
+        states.setdefault(run["name"].rsplit("-", 1)[0], set()).add(run["state_name"])
+    return states
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> None:
+    home, values, output = small_run
+    assert list(values) == ["DATASET", "POLICY", "REPORT", "PUBLISHED"]
+    data = TransitionDataset.open(Path(values["DATASET"]))
+    assert data.dim == 16
+    report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
+    assert report["generated"] is True
+    methods = {(method["name"], method["split"]) for method in report["methods"]}
+    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test")} <= methods
+    assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
+    assert "/runs/flow-run/" in output
+    manifest = ArtifactStore(home / "artifacts").select("report")
+    assert manifest.digest in values["REPORT"]
+    assert not list(home.rglob(".draft.*"))
+
+
+def test_second_run_does_no_heavy_task(
+    small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str], marquee: Marquee
+) -> None:
+    home, values, _ = small_run
+    moment = now()
+    again = marquee("retrain", *changes(), home=home)
+    assert values_of(again.stdout) == values
+    states = states_since(prefect_env, moment)
+    assert {name: states[name] for name in HEAVY} == {name: {"Cached"} for name in HEAVY}
+
+
+def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str]) -> None:
+    artifacts = post(prefect_env, "artifacts/filter", {"limit": 200})
+    kinds = {(artifact["key"], artifact["type"]) for artifact in artifacts}
+    assert {
+        ("train-td3", "progress"),
+        ("gate-events", "markdown"),
+        ("methods", "table"),
+        ("report", "markdown"),
+    } <= kinds
+    done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3"]
+    assert 100 in [float(value) for value in done]
+
+
+def test_missing_and_damaged_artifacts_are_made_again_alike(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+) -> None:
+    first, values, _ = small_run
+    home = tmp_path / "copy"
+    shutil.copytree(first, home)
+    store = ArtifactStore(home / "artifacts")
+    texts, dataset = store.select("texts"), store.select("dataset")
+    shutil.rmtree(store.folder("texts", texts.digest))
+    spoilt = store.folder("dataset", dataset.digest) / "transitions.h5"
+    spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")
+    kept = {kind: store.manifests(kind)[0].created_at for kind in ("movies", "items", "report")}
+    done = marquee("retrain", *changes(), home=home)
+    assert "is damaged and will be made again" in done.stdout + done.stderr
+    assert store.find("texts", texts.digest) is not None
+    assert store.find("dataset", dataset.digest) is not None
+    assert {kind: store.manifests(kind)[0].created_at for kind in kept} == kept
+    assert Path(values_of(done.stdout)["REPORT"]).parent.name == Path(values["REPORT"]).parent.name
+
+
+def test_changed_helper_invalidates_exactly_what_depends_on_it(
+    small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str], tmp_path: Path
+) -> None:
+    first, _, _ = small_run
+    home, code = tmp_path / "home", tmp_path / "code"
+    shutil.copytree(first, home)
+    for package in ("flows", "tasks", "models", "expectations", "evaluation", "storage"):
+        shutil.copytree(REPOSITORY / package, code / package)
+    helper = code / "models" / "encoders" / "reduce.py"
+    helper.write_text(helper.read_text().replace("> 1e-9 else", "> 1e-8 else"))
+    store = ArtifactStore(home / "artifacts")
+    before = {path.parent.name: path.name for path in (home / "artifacts").glob("*/*")}
+    env = prefect_env | {"MARQUEE_HOME": str(home), "PYTHONPATH": str(code)}
+    command = [sys.executable, "-m", "flows.cli", "build-dataset", *changes()]
+    done = subprocess.run(command, env=env, cwd=code, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {kind for kind in before if len(store.manifests(kind)) == 2}
+    expected = {"items", "validation-items", "dataset", "validation-transitions"}
+    assert made - {"policy"} == expected  # two learners, two policies, from the start
+
+
+def test_published_artifacts_can_be_pulled(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+) -> None:
+    _, values, _ = small_run
+    for spec in ("policy@latest", "policy@champion", "policy@td3", "dataset@latest", "report@latest"):
+        done = marquee("pull", spec, "--from", values["PUBLISHED"], "--to", str(tmp_path / "pulled"))
+        folder = Path(values_of(done.stdout)["PULLED"])
+        assert (folder / "manifest.json").exists()
+    failed = marquee("pull", "policy@best", "--from", values["PUBLISHED"], "--to", str(tmp_path / "pulled"), ok=False)
+    assert "UnknownAliasError" in failed.stderr
+    assert "champion" in failed.stderr
+
+
+def test_stages_run_alone_by_digest(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+) -> None:
+    first, values, _ = small_run
+    home = tmp_path / "copy"
+    shutil.copytree(first, home)
+    digest = Path(values["DATASET"]).parent.name
+    trained = marquee(
+        "train-policy", "--dataset", digest[:8], *changes(train__learners="[td3]", train__seed="5"), home=home
+    )
+    assert list(values_of(trained.stdout)) == ["POLICY_TD3"]
+    judged = marquee("evaluate-policy", *changes(), home=home)
+    report = json.loads(Path(values_of(judged.stdout)["REPORT"]).with_name("report.json").read_text())
+    assert report["lineage"]["td3"] == Path(values_of(trained.stdout)["POLICY_TD3"]).name
+    published = marquee("publish", "--to", str(tmp_path / "elsewhere"), *changes(), home=home)
+    assert values_of(published.stdout)["PUBLISHED"] == (tmp_path / "elsewhere").as_uri()
+
+
+@pytest.mark.timeout(400)
+def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee, tmp_path: Path) -> None:
+    """What the policy ranks first, test users truly like better than what everybody rates."""
+    import torch
+
+    from models.baselines.popularity import Popularity
+    from tasks.evaluate import load_policy
+
+    sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.max_tokens": "48"}
+    training = {
+        "train.trainer": "{steps: 1200, batch_size: 256, validate_every: 200, log_every: 200}",
+        "train.learners": "[td3]",
+    }
+    overrides = [part for name, value in (sizes | training).items() for part in ("--set", f"{name}={value}")]
+    built = values_of(marquee("build-dataset", *overrides).stdout)
+    trained = values_of(marquee("train-policy", *overrides).stdout)
+    data = TransitionDataset.open(Path(built["DATASET"]))
+    store = ArtifactStore(tmp_path / "home" / "artifacts")
+    truth = load_truth(store.folder("sample", store.select("sample").digest))
+    affinity = torch.from_numpy(true_affinity(truth))
+    starts = data.last_starts("test", 1)
+    users = torch.from_numpy(data.user_ids)[data.users_of(starts)] - 1
+    movies = torch.from_numpy(truth.movie_ids.searchsorted(data.movie_ids))
+
+    def liking(scores: torch.Tensor) -> float:
+        rows, seen = data.seen(starts)
+        scores = scores.clone()
+        scores[rows, seen] = -torch.inf
+        best = scores.topk(10).indices
+        return float(affinity[users.unsqueeze(1), movies[best]].mean())
+
+    observation = data.observations(starts)
+    policy = load_policy(Path(trained["POLICY_TD3"]))
+    popular = liking(Popularity(data.training_counts()).scores(observation, data.embedding))
+    learnt = liking(policy.scores(observation, data.embedding))
+    ideal = liking(affinity[users][:, movies])
+    assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)

@@ -1,0 +1,157 @@
+"""Publishing and pulling over HTTP, against every S3 server there is here."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from storage.artifacts import MANIFEST, ArtifactRef, ArtifactStore, Recipe
+from storage.errors import (
+    ArtifactConflictError,
+    ArtifactDamagedError,
+    ObjectStoreCredentialsError,
+    ObjectStoreError,
+    UnknownAliasError,
+    UnsupportedObjectStoreError,
+)
+from storage.object_store import S3, open_store
+from storage.publishing import move_alias, publish, pull, read_alias
+
+
+def make(root: Path, seed: int = 0, text: str = "weights") -> tuple[ArtifactStore, ArtifactRef]:
+    store = ArtifactStore(root)
+    recipe = Recipe(kind="policy", schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
+    with store.create(recipe) as draft:
+        (draft.path / "large.bin").write_bytes(text.encode() * 2_000_000)
+        (draft.path / "small.json").write_text("{}")
+    return store, draft.committed
+
+
+def test_publish_pull_resume_and_refuse(s3: tuple[object, str], tmp_path: Path) -> None:
+    uri = s3[1]
+    artifacts, ref = make(tmp_path / "home")
+    store = open_store(uri)
+    assert publish(store, artifacts, ref)
+    assert not publish(store, artifacts, ref)
+    assert store.keys("artifacts/")[-1].endswith(MANIFEST)
+    move_alias(store, ref, "latest", {})
+    partial = tmp_path / "pulled" / "policy" / f".pull.{ref.digest}.{ref.sha256[:16]}"
+    partial.mkdir(parents=True)
+    (partial / "large.bin").write_bytes(b"weights" * 1_000_000)
+    assert pull(store, "policy@latest", tmp_path / "pulled").sha256 == ref.sha256
+
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    key = next(key for key in store.keys("artifacts/") if key.endswith("small.json"))
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"[]")
+    with pytest.raises(ArtifactDamagedError, match=r"small.json: expected sha256"):
+        pull(store, "policy@latest", tmp_path / "again")
+    with pytest.raises(UnknownAliasError, match="Aliases: latest"):
+        pull(store, "policy@champion", tmp_path / "again")
+    with pytest.raises(ArtifactConflictError):
+        publish(store, *make(tmp_path / "other", text="others!"))
+
+
+def test_conditional_writes(s3: tuple[object, str]) -> None:
+    store = open_store(s3[1])
+    assert store.put_if_absent("a", b"1")
+    assert not store.put_if_absent("a", b"2")
+    found = store.get("a")
+    assert found is not None
+    assert found[0] == b"1"
+    assert not store.compare_and_swap("a", b"3", "0" * 32)
+    assert store.compare_and_swap("a", b"3", found[1])
+    assert not store.compare_and_swap("a", b"4", found[1])
+    assert not store.compare_and_swap("absent", b"4", found[1])
+    assert store.get("absent") is None
+    assert store.size("a") == 1
+    assert not [key for key in store.keys("") if "probe" in key]
+
+
+MOVER = """
+import sys
+from pathlib import Path
+from storage.artifacts import ArtifactRef
+from storage.object_store import open_store
+from storage.publishing import move_alias, read_alias
+uri, *refs = sys.argv[1:]
+store = open_store(uri)
+for _ in range(3):
+    for text in refs:
+        ref = ArtifactRef.model_validate_json(text)
+        before = read_alias(store, "policy", "latest")
+        alias = move_alias(store, ref, "latest", {"pid": __import__("os").getpid()})
+        if alias and (before is None or before[0].digest != ref.digest):
+            print(alias.digest, alias.previous)
+"""
+
+
+def test_no_move_of_an_alias_is_lost_between_processes(s3: tuple[object, str], tmp_path: Path) -> None:
+    store = open_store(s3[1])
+    refs = []
+    for seed in range(3):
+        artifacts, ref = make(tmp_path / "home", seed, text="w")
+        publish(store, artifacts, ref)
+        refs.append(ref)
+    command = [sys.executable, "-c", MOVER, s3[1]]
+    movers = [
+        subprocess.Popen(
+            [*command, *(ref.model_dump_json() for ref in refs[place:] + refs[:place])], stderr=subprocess.PIPE
+        )
+        for place in range(3)
+    ]
+    for mover in movers:
+        _, errors = mover.communicate(timeout=120)
+        assert mover.returncode == 0, errors.decode()
+    found = read_alias(store, "policy", "latest")
+    assert found is not None
+    assert found[0].previous != found[0].digest
+
+
+@pytest.mark.radosgw
+def test_wrong_secret_is_a_typed_error_that_tells_no_secret(
+    radosgw: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "wrong-and-secret-0123456789"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", radosgw.url)  # type: ignore[attr-defined]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", radosgw.access_key)  # type: ignore[attr-defined]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(ObjectStoreCredentialsError, match="SignatureDoesNotMatch") as caught:
+        publish(open_store("s3://marquee-bucket/x"), *make(tmp_path))
+    text = str(caught.value) + caplog.text
+    assert secret not in text
+    assert radosgw.access_key not in text  # type: ignore[attr-defined]
+    assert caught.value.__suppress_context__
+
+
+def test_missing_bucket_credentials_and_server(
+    s3: tuple[object, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(ObjectStoreError, match="NoSuchBucket"):
+        publish(open_store("s3://marquee-absent"), *make(tmp_path / "one"))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(ObjectStoreCredentialsError, match="AWS_ACCESS_KEY_ID"):
+        open_store(s3[1]).keys("")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(ObjectStoreError, match="expected an S3 endpoint that answers"):
+        open_store(s3[1]).keys("")
+
+
+def test_a_store_that_ignores_conditions_is_refused(moto: object, s3: tuple[object, str]) -> None:
+    store = open_store(s3[1])
+    assert isinstance(store, S3)
+
+    # A real request, from which a careless server would drop the headers.
+    def drop(request: object, **_: object) -> None:
+        for header in ("If-Match", "If-None-Match"):
+            if header in request.headers:  # type: ignore[attr-defined]
+                del request.headers[header]  # type: ignore[attr-defined]
+
+    store.client.meta.events.register("before-sign.s3.PutObject", drop)
+    with pytest.raises(UnsupportedObjectStoreError, match="ignores them"):
+        store.put_if_absent("a", b"1")
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in "".join(store.keys(""))
