@@ -178,7 +178,7 @@ class S3:
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self._probed = False
         with self._speaking("open"):
-            self.client: Any = boto3.client(
+            self.client: Any = boto3.Session().client(
                 "s3",
                 config=Config(
                     s3={"addressing_style": "path"},

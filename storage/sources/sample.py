@@ -18,7 +18,7 @@ FACTORS = (
     ("Crime", "heist detective gangster murder police bribe alibi", "Children", "puppy toys school magic friendship fairy birthday"),
     ("Documentary", "archive interviews history witness footage science nature", "Fantasy", "dragon quest sword prophecy elf"),
     ("Musical", "singer stage orchestra dance broadway chorus melody", "Thriller", "conspiracy hostage spy chase bomb betrayal witness"),
-    ("Animation", "cartoon animals talking forest adventure penguin castle", "Drama", "family illness divorce grief village mother silence"),
+    ("Animation", "cartoon animals talking forest adventure penguin castle", "Drama", "family illness divorce grief village silence"),
     ("Action", "explosion fight rescue car mercenary martial revenge", "Film-Noir", "shadow rain smoke dame cynical nightclub secret"),
 )  # fmt: skip
 FIRST = [

@@ -71,7 +71,7 @@ def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple
     for name, value in environment(endpoint).items():
         monkeypatch.setenv(name, value)
     bucket = f"marquee-{secrets.token_hex(4)}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
+    boto3.Session().client("s3").create_bucket(Bucket=bucket)
     return endpoint, f"s3://{bucket}/some/prefix"
 
 
