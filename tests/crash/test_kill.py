@@ -1,0 +1,67 @@
+"""SIGKILL in every stage; the next run goes on and ends with the same content as one that was never killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests_support import REPOSITORY, Marquee, changes
+
+from storage.artifacts import ArtifactStore
+
+STEPS = {"train__trainer": "{steps: 300, batch_size: 256, validate_every: 50, checkpoint_every: 10, log_every: 50}"}
+# Kill as soon as this shows: a draft is a stage at work, a checkpoint a learner amid training.
+SIGNS = (
+    "artifacts/*/.draft.*",
+    "artifacts/texts/.draft.*",
+    "artifacts/dataset/*",
+    "checkpoints/*/step-*.pt",
+    "artifacts/report/.draft.*",
+    "published/artifacts/*/*",
+)
+
+
+def kill_at(env: dict[str, str], home: Path, sign: str) -> None:
+    known = set(home.glob(sign))
+    command = [sys.executable, "-m", "flows.cli", "retrain", *changes(**STEPS)]
+    process = subprocess.Popen(
+        command, env=env | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    while process.poll() is None and not set(home.glob(sign)) - known:
+        time.sleep(0.002)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)  # its Dask workers too, as the machine's death would
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, f"{sign} never showed; exit code {process.returncode}"
+
+
+def contents(home: Path) -> dict[str, set[tuple[str, str]]]:
+    store = ArtifactStore(home / "artifacts")
+    kinds = [path.name for path in (home / "artifacts").iterdir()]
+    return {kind: {(manifest.digest, manifest.sha256) for manifest in store.manifests(kind)} for kind in kinds}
+
+
+@pytest.mark.timeout(600)
+def test_killed_in_every_stage(prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path) -> None:
+    home = tmp_path / "killed"
+    made: dict[Path, str] = {}
+    store = ArtifactStore(home / "artifacts")
+    for sign in SIGNS:
+        kill_at(prefect_env, home, sign)
+        whole = {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}
+        assert made.items() <= whole.items(), "what was finished before was made again"
+        made = whole
+        for path in made:
+            assert store.find(path.parent.parent.name, path.parent.name) is not None
+    last = marquee("retrain", *changes(**STEPS), home=home)
+    assert (
+        made.items() <= {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}.items()
+    )
+    assert not list(home.rglob(".draft.*"))
+    assert "PUBLISHED=" in last.stdout
+    marquee("retrain", *changes(**STEPS), home=tmp_path / "whole")
+    assert contents(home) == contents(tmp_path / "whole")

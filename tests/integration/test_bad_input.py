@@ -1,0 +1,65 @@
+"""What a user sees when the input is wrong: a message that says what to do, an exit code, nothing half-made."""
+
+from pathlib import Path
+
+import pytest
+from tests_support import Marquee, changes
+
+MOVIES = "movieId,title,genres\n" + "".join(f"{n},Movie {n} ({1950 + n}),Drama|War\n" for n in range(1, 31))
+HEADER = "userId,movieId,rating,timestamp\n"
+GOOD = "".join(f"{user},{movie},4.0,{movie * 100}\n" for user in range(1, 30) for movie in range(1, 20))
+
+
+def release(folder: Path, ratings: str) -> Path:
+    folder.mkdir()
+    (folder / "ratings.csv").write_text(ratings)
+    (folder / "movies.csv").write_text(MOVIES)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("ratings", "error", "advice"),
+    [
+        (HEADER + GOOD + "1,2,7,100\n", "RatingsValueError", "found 7"),
+        ("user,item,stars,when\n1,1,4,3\n", "RatingsSchemaError", "columns="),
+        (
+            HEADER + "".join(f"{user},{movie},4,{movie}\n" for user in (1, 2) for movie in range(1, 20)),
+            "GateError",
+            "expect_column_distinct_values_to_equal_set",
+        ),
+        (
+            HEADER + "".join(f"{user},{movie},4,{movie}\n" for user in range(1, 30) for movie in range(1, 9)),
+            "DatasetError",
+            "more than 10 events",
+        ),
+    ],
+    ids=["rating of 7", "renamed columns", "too few users to split", "only short histories"],
+)
+def test_flow_stops_with_a_typed_error(tmp_path: Path, marquee: Marquee, ratings: str, error: str, advice: str) -> None:
+    folder = release(tmp_path / "release", ratings)
+    failed = marquee("retrain", "--data", str(folder), *changes(), ok=False)
+    assert error in failed.stderr
+    assert advice in failed.stderr.replace("\n", " ")
+    home = tmp_path / "home"
+    assert not (home / "artifacts" / "policy").exists()
+    assert not (home / "published").exists()
+    assert not list(home.rglob(".draft.*"))
+
+
+def test_a_release_without_links_tags_and_metadata_goes_through(tmp_path: Path, marquee: Marquee) -> None:
+    folder = release(tmp_path / "release", HEADER + GOOD + "77,1,4.0,5\n77,999,4.0,5\n")
+    done = marquee("build-dataset", "--data", str(folder), *changes())
+    assert "DATASET=" in done.stdout
+    assert '"dropped_unknown_movie": 1' in done.stdout + done.stderr
+
+
+def test_unwritable_home_missing_folder_and_unknown_encoder(tmp_path: Path, marquee: Marquee) -> None:
+    (tmp_path / "file").write_text("in the way")
+    failed = marquee("build-dataset", *changes(), home=tmp_path / "file", ok=False)
+    assert "StorageUnwritableError" in failed.stderr
+    assert "MARQUEE_HOME" in failed.stderr
+    failed = marquee("build-dataset", "--data", str(tmp_path / "absent"), ok=False)
+    assert "SourceError" in failed.stderr
+    failed = marquee("build-dataset", *changes(features__encoder="nobody/none"), ok=False, HF_HUB_OFFLINE="1")
+    assert "EncoderError" in failed.stderr
+    assert "minilm" in failed.stderr

@@ -1,0 +1,67 @@
+"""A real server, a process work pool, a worker, and deployments run by name."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests_support import REPOSITORY
+
+from storage.artifacts import ArtifactStore
+
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+@pytest.fixture
+def worker(prefect_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    env = prefect_env | {
+        "MARQUEE_HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(PREFECT).parent}:{prefect_env['PATH']}",
+    }
+    env.pop("VIRTUAL_ENV", None)
+    run = [PREFECT, "work-pool", "create", "--type", "process", "marquee"]
+    subprocess.run(run, env=env, cwd=REPOSITORY, check=True, capture_output=True, timeout=120)
+    process = subprocess.Popen(
+        [PREFECT, "worker", "start", "--pool", "marquee"], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
+    yield env
+    process.terminate()
+    process.wait(60)
+
+
+def test_deploy_all_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> None:
+    deployed = subprocess.run(
+        [PREFECT, "--no-prompt", "deploy", "--all"],
+        env=worker,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    with urllib.request.urlopen(f"{worker['PREFECT_API_URL']}/deployments/name/build-dataset/ml-20m") as answer:  # noqa: S310
+        deployment = json.load(answer)
+    properties = deployment["parameter_openapi_schema"]["properties"]
+    assert {"profile", "source", "features", "export", "cluster"} == properties.keys()
+    assert all(field.get("description") for field in properties.values())
+
+    parameters = {
+        "source": {"sample": {"users": 60, "movies": 120, "events_per_user_mean": 25}},
+        "features": {"dim": 8, "max_tokens": 16},
+        "cluster": {"workers": 1},
+    }
+    run = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", json.dumps(parameters)]
+    done = subprocess.run(run, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Completed" in done.stdout + done.stderr
+    dataset = ArtifactStore(tmp_path / "home" / "artifacts").select("dataset")
+    assert dataset.rows > 0
+
+    wrong = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", '{"export": {"frame": 0}}']
+    refused = subprocess.run(wrong, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert refused.returncode != 0
+    assert "frame" in refused.stdout + refused.stderr

@@ -1,0 +1,38 @@
+"""The whole way on a real MovieLens release with two real metadata exports."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests_support import Marquee, values_of
+
+from storage.artifacts import ArtifactStore
+
+
+@pytest.mark.real_data
+@pytest.mark.timeout(900)
+def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
+    root = os.environ.get("MARQUEE_REAL_DATA")
+    if not root:
+        pytest.skip("MARQUEE_REAL_DATA names no folder with ml-latest-small, tmdb-movies and tmdb-5000")
+    overrides = {
+        "features.max_tokens": "16",
+        "train.trainer": "{steps: 200, validate_every: 100, log_every: 100}",
+        "train.validation_steps": "500",
+        "evaluate.max_steps": "500",
+    }
+    done = marquee(
+        "retrain", "--profile", "ml-latest-small", "--data", f"{root}/ml-latest-small",
+        "--metadata", f"{root}/tmdb-movies,{root}/tmdb-5000",
+        *(part for name, value in overrides.items() for part in ("--set", f"{name}={value}")),
+    )  # fmt: skip
+    report = json.loads(Path(values_of(done.stdout)["REPORT"]).with_name("report.json").read_text())
+    assert report["generated"] is False
+    assert (report["dataset"]["users"], report["dataset"]["items"], report["dataset"]["events"]) == (610, 9742, 100_836)
+    assert any("GroupLens" in licence for licence in report["licences"])
+    assert any("TMDB" in licence for licence in report["licences"])
+    store = ArtifactStore(tmp_path / "home" / "artifacts")
+    items = store.manifest(store.select("items")).facts
+    assert 0.6 < items["with_metadata"] / 9742 < 0.75
+    assert items["explained_variance"] > 0.5
