@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ class Manifest(BaseModel):
     generated: bool
     versions: dict[str, str]
     created_at: str
+    seconds: float  # wall time from draft to commit
 
     @property
     def size_bytes(self) -> int:
@@ -169,6 +171,7 @@ class Draft:
     licences: list[str] = field(default_factory=list)
     generated: bool = False
     ref: ArtifactRef | None = None
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def committed(self) -> ArtifactRef:
@@ -314,6 +317,7 @@ class ArtifactStore:
             generated=draft.generated,
             versions=package_versions(),
             created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+            seconds=round(time.monotonic() - draft.began, 3),
         )
         (draft.path / MANIFEST).write_text(manifest.model_dump_json(indent=2))
         fsync_path(draft.path / MANIFEST)

@@ -1,0 +1,78 @@
+"""Wall time, peak memory and each stage's share of a whole retraining, from an empty work directory.
+
+    python benchmarks/whole_way.py [arguments of `marquee retrain`]
+
+Prints a table of stages, then the total, and the cost of a second run that re-uses everything, as a ratio.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import psutil
+
+from storage.artifacts import ArtifactStore
+
+
+def run(arguments: list[str], home: Path) -> tuple[float, float, str]:
+    """Seconds, peak resident MiB of the process tree, and the output of one retraining."""
+    env = os.environ | {"MARQUEE_HOME": str(home / "marquee"), "PREFECT_HOME": str(home / "prefect")}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "retrain", *arguments],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    peak = 0.0
+
+    def watch() -> None:
+        nonlocal peak
+        while process.poll() is None:
+            total = 0
+            try:
+                root = psutil.Process(process.pid)
+                for one in (root, *root.children(recursive=True)):
+                    total += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                pass
+            peak = max(peak, total / 2**20)
+            time.sleep(0.2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output, _ = process.communicate()
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(output)
+    return time.perf_counter() - began, peak, output
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder:
+        home = Path(folder)
+        seconds, peak, output = run(sys.argv[1:], home)
+        store = ArtifactStore(home / "marquee" / "artifacts")
+        stages: dict[str, float] = defaultdict(float)
+        for kind in (path.name for path in store.root.iterdir()):
+            for manifest in store.manifests(kind):
+                stages[f"{kind} {manifest.facts.get('learner', '')}".strip()] += manifest.seconds
+        again, _, _ = run(sys.argv[1:], home)
+    for stage, spent in sorted(stages.items(), key=lambda pair: -pair[1]):
+        print(f"{stage:24} {spent:7.1f} s  {100 * spent / seconds:5.1f} %")
+    rest = seconds - sum(stages.values())
+    print(f"{'start, Prefect, publish':24} {rest:7.1f} s  {100 * rest / seconds:5.1f} %")
+    print(f"{'whole':24} {seconds:7.1f} s; peak {peak:,.0f} MiB in all processes; load {os.getloadavg()[0]:.1f}")
+    print(f"{'again, all re-used':24} {again:7.1f} s; ratio {again / seconds:.2f}")
+    print(next(line for line in output.splitlines() if "NDCG" in line))
+
+
+if __name__ == "__main__":
+    main()

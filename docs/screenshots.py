@@ -1,0 +1,87 @@
+"""Makes the README's pictures: runs the demo against a fresh Prefect server and photographs run and report.
+
+python docs/screenshots.py      (needs chromium; about three minutes)
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(url: str) -> None:
+    """Until the server answers."""
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+        except OSError:
+            time.sleep(0.3)
+        else:
+            return
+    raise TimeoutError(url)
+
+
+def main() -> None:
+    """Run, photograph, stop."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        raise SystemExit("screenshots: expected chromium on the PATH; install it first.")
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        base = f"http://127.0.0.1:{(port := free_port())}"
+        env = os.environ | {
+            "PREFECT_HOME": f"{folder}/prefect",
+            "MARQUEE_HOME": f"{folder}/marquee",
+            "PREFECT_API_URL": f"{base}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        prefect = str(Path(sys.executable).with_name("prefect"))
+        server = subprocess.Popen([prefect, "server", "start", "--port", str(port)], env=env, stdout=subprocess.DEVNULL)
+        try:
+            wait_for(f"{base}/api/health")
+            done = subprocess.run(
+                [sys.executable, "-m", "flows.cli", "retrain", *sys.argv[1:]],
+                env=env,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            report = next(
+                line.removeprefix("REPORT=") for line in done.stdout.splitlines() if line.startswith("REPORT=")
+            )
+            run = next(word for word in done.stdout.split() if "/runs/flow-run/" in word)
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1280, "height": 860})
+            page.goto(run)
+            page.wait_for_timeout(8000)
+            page.screenshot(path=IMAGES / "run.png")
+            page.set_viewport_size({"width": 1120, "height": 1500})
+            page.goto(Path(report).as_uri())
+            page.wait_for_selector(".chart svg")
+            page.wait_for_timeout(2000)
+            page.screenshot(path=IMAGES / "report.png")
+            browser.close()
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+if __name__ == "__main__":
+    main()
