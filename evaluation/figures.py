@@ -31,7 +31,7 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
         .encode(
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False)),
-            color=alt.Color("learner:N", scale=alt.Scale(range=COLOURS), title="learner"),
+            color=alt.Color("learner:N", scale=coloured(data["learner"]), title="learner"),
             strokeDash=alt.StrokeDash("split:N", sort=["train", "validation"], title="users"),
             tooltip=["learner:N", "split:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
         )
@@ -40,6 +40,12 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
         .resolve_scale(y="independent")
     )
     return finished(chart)
+
+
+def coloured(names: pd.Series) -> alt.Scale:
+    """The same colour for the same name in every chart: names in order of appearance."""
+    domain = list(dict.fromkeys(names))
+    return alt.Scale(domain=domain, range=COLOURS[: len(domain)])
 
 
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
@@ -52,7 +58,7 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
-        color=alt.Color("method:N", scale=alt.Scale(range=COLOURS), legend=None),
+        color=alt.Color("method:N", scale=coloured(methods["method"]), legend=None),
         tooltip=["method:N", alt.Tooltip("value:Q", format=".4f")],
     )
     whisker = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
