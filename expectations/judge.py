@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ CHANGING = re.compile(
     r"\d{8}T\d{6}\.\d+Z|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d| UTC)?|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 )
 RENDERED_ID = re.compile(r"(?<=[-_\"#])[0-9a-f]{32}")
+LINK = re.compile(r'href="[^"#][^"]*"')
+BODY = re.compile(r"<body[^>]*>")
 # The pages take their looks from public CDNs; offline they keep at least this.
 PAGE_STYLE = """<style>body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}
-svg{max-width:1.2em;max-height:1.2em}.badge{font-weight:600}</style>"""
+i.fa-check-circle::before{content:"✔";color:#2a7d46}i.fa-times::before{content:"✘";color:#c0392b}
+i.fa-exclamation-circle::before,i.fa-exclamation-triangle::before{content:"!";color:#c0392b}footer{display:none}
+.verdict{white-space:pre-wrap;padding:.8rem 1rem;border-radius:.4rem;background:#f3f5f6;font:14px/1.5 ui-monospace,monospace}</style>"""
 
 
 class Failure(BaseModel):
@@ -88,7 +93,7 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identif
         verdict = Verdict(
             suite=suite.name, rows=0, expectations=len(suite.expectations), passed=False, failures=(), warnings=()
         )
-        _write(folder, verdict, f"<h1>{suite.name}</h1><p>{verdict.message()}</p>")
+        _write(folder, verdict, f"<!doctype html><html><head><title>{suite.name}</title></head><body></body></html>")
         return verdict
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
@@ -146,7 +151,11 @@ def _failure(entry: Any, frame: pd.DataFrame, identify: tuple[str, ...]) -> Fail
 def _write(folder: Path, verdict: Verdict, page: str) -> None:
     (folder / "validation.json").write_text(verdict.model_dump_json(indent=2))
     (folder / "data_docs").mkdir(parents=True, exist_ok=True)
-    offline = REMOTE.sub("", page).replace("</head>", f"{PAGE_STYLE}</head>", 1)
+    offline = LINK.sub('href="#"', REMOTE.sub("", page)).replace("</head>", f"{PAGE_STYLE}</head>", 1)
+    # Great Expectations calls a table with only warnings failed: our verdict stands first.
+    offline = BODY.sub(
+        lambda match: f'{match[0]}<div class="verdict">{escape(verdict.message())}</div>', offline, count=1
+    )
     # Run times and random ids say nothing of the table and would give equal input different bytes.
     seen: dict[str, str] = {}
     steady = RENDERED_ID.sub(lambda match: seen.setdefault(match[0], f"{len(seen):032x}"), CHANGING.sub("", offline))

@@ -183,3 +183,4 @@ def test_equal_tables_give_equal_bytes_and_pages_need_no_network(tmp_path: Path)
     assert 'src="http' not in page
     assert 'rel="stylesheet"' not in page
     assert "movie_id" in page
+    assert "movies: 5 rows, 8 expectations: passed." in page
