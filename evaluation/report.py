@@ -15,10 +15,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from evaluation import figures
+from evaluation.baselines import BASELINES
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.ranking import RankingResult
-
-BASELINE = "popularity"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
         charts=[(name, title, note, in_script(spec)) for name, title, note, spec in charts(data)],
         bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]  # noqa: S704
         headline=headline(numbers["methods"], data.k),
-        baseline=BASELINE,
     )
     (folder / "report.html").write_text(page)
     return numbers
@@ -142,24 +140,28 @@ def number(value: float | None) -> str:
 
 
 def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
-    """One sentence: which method ranks best on the test users, and how that compares with popularity."""
+    """One sentence: does a policy rank test users' next movies best, and how does it stand to the baselines?"""
     metric = f"ndcg@{k}"
-    test = {method["name"]: method for method in methods if method["split"] == "test"}
-    if not test or BASELINE not in test:
+    test = sorted(
+        (method for method in methods if method["split"] == "test"),
+        key=lambda method: -float(method["metrics"][metric]),
+    )
+    policies = [method for method in test if method["name"] not in BASELINES]
+    baselines = [method for method in test if method["name"] in BASELINES]
+    if not policies or not baselines:
         return "No test users were left to judge on."
-    best = max(test.values(), key=lambda method: method["metrics"][metric])
-    base = test[BASELINE]
-    values = f"NDCG@{k} {best['metrics'][metric]:.4f}"
-    if best["name"] == BASELINE:
-        others = [method for name, method in test.items() if name != BASELINE]
-        second = max(others, key=lambda method: method["metrics"][metric], default=base)
-        return (
-            f"Popularity ranks best on the test users ({values}); the best learner, {second['name']}, reaches "
-            f"{second['metrics'][metric]:.4f}. No policy here earns its place by ranking."
-        )
-    low, high = best["intervals"][metric][0], base["intervals"][metric][1]
+    policy, baseline = policies[0], baselines[0]
+    popular = next((method for method in baselines if method["name"] == "popularity"), baseline)
+    value = {method["name"]: f"{method['metrics'][metric]:.4f}" for method in test}
+    against = ", ".join(f"{name} {value[name]}" for name in dict.fromkeys((baseline["name"], popular["name"])))
+    reached = f"NDCG@{k} {value[policy['name']]}; {against}"
+    if test[0] is not policy:
+        loses = policy["metrics"][metric] <= popular["metrics"][metric]
+        verdict = "not even popularity" if loses else "popularity, but not every baseline"
+        return f"The best policy, {policy['name']}, beats {verdict} on the test users ({reached})."
+    low, high = policy["intervals"][metric][0], baseline["intervals"][metric][1]
     apart = "the intervals do not overlap" if low > high else "but the intervals overlap"
-    return f"{best['name']} ranks best on the test users ({values}, popularity {base['metrics'][metric]:.4f}); {apart}."
+    return f"{policy['name']} ranks best on the test users ({reached}); {apart}."
 
 
 def methods_table(numbers: dict[str, Any]) -> list[dict[str, Any]]:

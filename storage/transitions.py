@@ -163,11 +163,16 @@ class TransitionDataset:
         again = items == self.target_items(starts)[rows]
         return rows[~again], items[~again]
 
-    def training_counts(self) -> Tensor:
-        """How often each item, (I,) int64, occurs in what may be learnt from."""
+    def frame_items(self, starts: Tensor) -> Tensor:
+        """The item indices, (B, F) int64, of each transition's frame, oldest first."""
+        window = starts.to(self.item.device).unsqueeze(1) + torch.arange(self.frame, device=self.item.device)
+        return self.item[window].long()
+
+    def training_events(self) -> tuple[Tensor, Tensor]:
+        """User row and item index, (N,) int64 each, of all events that may be learnt from."""
         code = torch.from_numpy(self.user_split).to(self.item.device)[self.user.long()]
         training = (code == 0) & (self.timestamp <= self.time_cut)
-        return torch.bincount(self.item[training].long(), minlength=self.items)
+        return self.user[training].long(), self.item[training].long()
 
 
 def _check(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any], where: str) -> None:

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 
 import evaluation.report
-from evaluation.ranking import Scorer, choose, judge_scorer, rank_steps, titles_of
-from evaluation.report import BASELINE, Example, Method, ReportInput, headline, methods_table, write_report
+from evaluation.baselines import baseline_scorers
+from evaluation.ranking import Scorer, choose, judge_scorer, policy_scorer, rank_steps, titles_of
+from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
-from models.baselines.popularity import Popularity
 from models.policy import Policy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
@@ -47,10 +47,20 @@ class EvaluateParams(BaseModel):
 @artifact_task(
     "report",
     modules=(
-        "evaluation.distribution", "evaluation.figures", "evaluation.ranking", "evaluation.report", "models.autoencoder",
-        "models.baselines.popularity", "models.networks", "models.policy", "storage.transitions_format", "storage.transitions",
+        "evaluation.baselines",
+        "evaluation.distribution",
+        "evaluation.figures",
+        "evaluation.ranking",
+        "evaluation.report",
+        "models.autoencoder",
+        "models.baselines.ease",
+        "models.baselines.popularity",
+        "models.networks",
+        "models.policy",
+        "storage.transitions_format",
+        "storage.transitions",
     ),
-)  # fmt: skip
+)
 def make_report(
     draft: Draft,
     dataset: ArtifactRef,
@@ -65,8 +75,7 @@ def make_report(
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
     refs = {name: ref for name, ref in (("td3", td3), ("ddpg", ddpg)) if ref is not None}
     policies = {name: load_policy(store.open(ref)) for name, ref in refs.items()}
-    scorers: dict[str, Scorer] = {name: policy.scores for name, policy in policies.items()}
-    scorers[BASELINE] = Popularity(data.training_counts()).scores
+    scorers = {name: policy_scorer(policy) for name, policy in policies.items()} | baseline_scorers(data)
     methods = []
     for split in SPLITS:
         steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)

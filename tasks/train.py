@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor
 
-from evaluation.ranking import choose, judge_scorer
+from evaluation.ranking import choose, judge_scorer, policy_scorer
 from models.batch import Batch
 from models.learners import Learner, LearnerConfig, LearnerName, make_learner
 from models.learners.ddpg import DDPGConfig
@@ -52,12 +52,21 @@ class TrainParams(BaseModel):
 @artifact_task(
     "policy",
     modules=(
-        "evaluation.ranking", "models.batch", "models.checks", "models.learners", "models.learners.ddpg",
-        "models.learners.td3", "models.networks", "models.policy", "models.sampling", "models.trainer", "storage.transitions_format",
+        "evaluation.ranking",
+        "models.batch",
+        "models.checks",
+        "models.learners",
+        "models.learners.ddpg",
+        "models.learners.td3",
+        "models.networks",
+        "models.policy",
+        "models.sampling",
+        "models.trainer",
+        "storage.transitions_format",
         "storage.transitions",
     ),
     outside=("device",),
-)  # fmt: skip
+)
 def train_learner(
     draft: Draft,
     dataset: ArtifactRef,
@@ -81,7 +90,7 @@ def train_learner(
         return Batch(*data.gather(starts))
 
     def validate(learner: Learner) -> dict[str, float]:
-        ranked = judge_scorer(data, Policy(learner.actor, similarity).scores, steps, k=10).metrics
+        ranked = judge_scorer(data, policy_scorer(Policy(learner.actor, similarity)), steps, k=10).metrics
         return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
 
     run = Trainer(learner, sampler, gather, validate, trainer)

@@ -9,6 +9,6 @@ class Popularity:
     def __init__(self, counts: Tensor) -> None:
         self.counts = counts.float()
 
-    def scores(self, observation: Tensor, items: Tensor) -> Tensor:
-        """The counts for each of B observations: (B, I)."""
-        return self.counts.to(observation.device).expand(len(observation), -1)
+    def scores(self, rows: int) -> Tensor:
+        """The counts, once for each of `rows`: (B, I)."""
+        return self.counts.expand(rows, -1)

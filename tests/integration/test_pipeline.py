@@ -51,7 +51,7 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
     methods = {(method["name"], method["split"]) for method in report["methods"]}
-    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test")} <= methods
+    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
     assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
     assert "/runs/flow-run/" in output
     manifest = ArtifactStore(home / "artifacts").select("report")
@@ -160,7 +160,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     """What the policy ranks first, test users truly like better than what everybody rates."""
     import torch
 
-    from models.baselines.popularity import Popularity
+    from evaluation.baselines import baseline_scorers
     from tasks.evaluate import load_policy
 
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.max_tokens": "48"}
@@ -188,7 +188,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
 
     observation = data.observations(starts)
     policy = load_policy(Path(trained["POLICY_TD3"]))
-    popular = liking(Popularity(data.training_counts()).scores(observation, data.embedding))
+    popular = liking(baseline_scorers(data)["popularity"](data, starts))
     learnt = liking(policy.scores(observation, data.embedding))
     ideal = liking(affinity[users][:, movies])
     assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)

@@ -35,7 +35,7 @@ def test_ranks_equal_a_plain_loop(data: TransitionDataset) -> None:
     starts = data.last_starts("test", 5)
     calls = iter(starts.split(256))
 
-    def scorer(observation: Tensor, items: Tensor) -> Tensor:
+    def scorer(dataset: TransitionDataset, part: Tensor) -> Tensor:
         return table[next(calls)]
 
     ranks, best = rank_steps(data, scorer, starts, k=4)
@@ -54,13 +54,13 @@ def test_an_oracle_is_perfect_and_a_constant_is_not(data: TransitionDataset) -> 
     starts = data.last_starts("test", 20)
     targets = iter(data.target_items(starts).split(256))
 
-    def oracle(observation: Tensor, items: Tensor) -> Tensor:
+    def oracle(dataset: TransitionDataset, part: Tensor) -> Tensor:
         return torch.nn.functional.one_hot(next(targets), data.items).float()
 
     result = judge_scorer(data, oracle, starts, k=10)
     assert result.metrics["ndcg@10"] == result.metrics["recall@10"] == 1
     assert result.users == 3
-    flat = judge_scorer(data, lambda observation, items: torch.zeros(len(observation), len(items)), starts, k=10)
+    flat = judge_scorer(data, lambda dataset, part: torch.zeros(len(part), dataset.items), starts, k=10)
     assert flat.metrics["recall@10"] < 0.9
 
 

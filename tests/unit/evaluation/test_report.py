@@ -79,7 +79,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     [
         (0.2, 0.1, "td3 ranks best.*do not overlap"),
         (0.105, 0.1, "td3 ranks best.*but the intervals overlap"),
-        (0.1, 0.2, "Popularity ranks best"),
+        (0.1, 0.2, "beats not even popularity"),
     ],
 )
 def test_headline_is_honest(tmp_path: Path, policy: float, popularity: float, expected: str) -> None:

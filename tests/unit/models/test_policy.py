@@ -38,7 +38,7 @@ def test_cosine_ignores_length_and_euclidean_does_not() -> None:
 
 
 def test_popularity_scores_by_count() -> None:
-    scores = Popularity(torch.tensor([1, 5, 3])).scores(torch.zeros(2, 6), torch.zeros(3, 4))
+    scores = Popularity(torch.tensor([1, 5, 3])).scores(2)
     assert scores.tolist() == [[1, 5, 3]] * 2
 
 
