@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from storage.tables import first_of_equal
 from storage.transitions_format import SPLIT_NAMES
 
 
@@ -23,10 +24,7 @@ def profile_events(events: pa.Table, known_movies: NDArray[np.int64]) -> pd.Data
         return np.add.reduceat(flags.astype(np.int64), starts)
 
     same_user = np.r_[False, user[1:] == user[:-1]]
-    order = np.lexsort((movie, timestamp, user))
-    key = np.stack((user, timestamp, movie))[:, order]
-    repeated = np.zeros(len(user), dtype=bool)
-    repeated[order[1:]] = (key[:, 1:] == key[:, :-1]).all(axis=0)
+    repeated = first_of_equal(user, timestamp, movie) != np.arange(len(user))
     half_stars = rating * 2
     return pd.DataFrame(
         {

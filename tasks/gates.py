@@ -22,7 +22,7 @@ from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 
-JUDGE = ("expectations.judge", "expectations.profiles", "storage.transitions_format")
+JUDGE = ("expectations.judge", "expectations.profiles", "storage.tables", "storage.transitions_format")
 
 
 class GateError(MarqueeError):

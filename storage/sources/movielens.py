@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
-from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA
+from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA, first_of_equal
 
 RATING_COLUMNS = {
     "userId": pa.int64(),
@@ -97,7 +97,9 @@ def read_ratings(
     user, movie, rating, timestamp = (values[known] for values in (user, movie, rating, timestamp))
     order = np.lexsort((timestamp, user))  # stable: equal seconds keep file order
     user, movie, rating, timestamp = (values[order] for values in (user, movie, rating, timestamp))
-    first, contradicting = _first_of_repeated(user, movie, rating, timestamp)
+    leader = first_of_equal(user, timestamp, movie)
+    first = leader == np.arange(len(user))
+    contradicting = int((rating != rating[leader]).sum())
     user, movie, rating, timestamp = (values[first] for values in (user, movie, rating, timestamp))
     if not len(user):
         raise SourceError(f"{path}: expected ratings of movies in movies.csv; found none. Are both of one release?")
@@ -114,21 +116,6 @@ def read_ratings(
         "last_timestamp": int(timestamp.max()),
     }
     return events, facts
-
-
-def _first_of_repeated(
-    user: NDArray[Any], movie: NDArray[Any], rating: NDArray[Any], timestamp: NDArray[Any]
-) -> tuple[NDArray[np.bool_], int]:
-    """Mask of the first event of every (user, movie, timestamp), and how many others give another rating."""
-    order = np.lexsort((np.arange(len(user)), movie, timestamp, user))
-    same = np.zeros(len(user), dtype=bool)
-    if len(user) > 1:
-        now, before = order[1:], order[:-1]
-        same[1:] = (user[now] == user[before]) & (movie[now] == movie[before]) & (timestamp[now] == timestamp[before])
-    leader = order[np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))]
-    first = np.ones(len(user), dtype=bool)
-    first[order[same]] = False
-    return first, int((rating[order[same]] != rating[leader[same]]).sum())
 
 
 def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
