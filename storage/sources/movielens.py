@@ -95,7 +95,7 @@ def read_ratings(
     )  # fmt: skip
     known = np.isin(movie, known_movies)
     user, movie, rating, timestamp = (values[known] for values in (user, movie, rating, timestamp))
-    order = np.lexsort((timestamp, user))  # stable: equal seconds keep file order
+    order = _by_user_and_time(user, timestamp)
     user, movie, rating, timestamp = (values[order] for values in (user, movie, rating, timestamp))
     leader = first_of_equal(user, timestamp, movie)
     first = leader == np.arange(len(user))
@@ -116,6 +116,13 @@ def read_ratings(
         "last_timestamp": int(timestamp.max()),
     }
     return events, facts
+
+
+def _by_user_and_time(user: NDArray[np.int64], timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stable order by user, then time: equal seconds keep file order; one sort where both fit one integer."""
+    if len(user) and user.min() >= 0 and user.max() < 1 << 31:
+        return np.argsort((user << 32) | timestamp, kind="stable")  # timestamps are below 2³² here
+    return np.lexsort((timestamp, user))
 
 
 def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:

@@ -30,6 +30,13 @@ def test_sorted_by_user_and_time_with_ties_in_file_order(tmp_path: Path) -> None
     assert facts["users"] == 2
 
 
+def test_large_user_ids_are_sorted_alike(tmp_path: Path) -> None:
+    large = 2**40
+    table, _ = read_ratings(ratings(tmp_path, HEADER + f"{large},1,4.0,20\n7,3,5.0,30\n7,2,5.0,10\n"), KNOWN)
+    assert table["user_id"].to_pylist() == [7, 7, large]
+    assert table["timestamp"].to_pylist() == [10, 30, 20]
+
+
 def test_crlf_byte_order_mark_and_mapped_columns(tmp_path: Path) -> None:
     text = "﻿user,item,stars,when\r\n1,1,4.0,20\r\n"
     columns = {"userId": "user", "movieId": "item", "rating": "stars", "timestamp": "when"}
