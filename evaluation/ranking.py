@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -110,10 +111,42 @@ def policy_scorer(policy: Policy) -> Scorer:
 
 def judge_scorer(dataset: TransitionDataset, scorer: Scorer, starts: Tensor, k: int) -> RankingResult:
     """Rank all steps and reduce to metrics."""
-    ranks, best = rank_steps(dataset, scorer, starts, k)
+    return reduce_ranks(dataset, starts, *rank_steps(dataset, scorer, starts, k))
+
+
+def reduce_ranks(
+    dataset: TransitionDataset, starts: Tensor, ranks: NDArray[np.int64], best: NDArray[np.int64]
+) -> RankingResult:
+    """The metrics of ranked steps; k is the width of `best` (T, k)."""
     users = dataset.users_of(starts).cpu().numpy()
     liked = (dataset.target_rewards(starts) >= LIKED_REWARD).cpu().numpy()
-    return ranking_metrics(ranks, best, users, liked, dataset.items, k)
+    return ranking_metrics(ranks, best, users, liked, dataset.items, best.shape[1])
+
+
+def rankings_table(
+    dataset: TransitionDataset,
+    starts: Tensor,
+    ranks: NDArray[np.int64],
+    best: NDArray[np.int64],
+    method: str,
+    split: str,
+) -> pa.Table:
+    """What any ranking metric can be computed from again: one row per step, outside ids throughout."""
+    users = dataset.users_of(starts).cpu().numpy()
+    targets = dataset.target_items(starts).cpu().numpy()
+    top = pa.FixedSizeListArray.from_arrays(pa.array(dataset.movie_ids[best].ravel()), best.shape[1])
+    return pa.table(
+        {
+            "method": pa.array([method] * len(starts)),
+            "split": pa.array([split] * len(starts)),
+            "user_id": dataset.user_ids[users],
+            "start": starts.cpu().numpy(),
+            "target_movie_id": dataset.movie_ids[targets],
+            "target_reward": dataset.target_rewards(starts).cpu().numpy(),
+            "rank": ranks,
+            "top_movie_ids": top,
+        }
+    )
 
 
 def choose(starts: Tensor, most: int, seed: int) -> Tensor:

@@ -24,7 +24,7 @@ def publish_artifacts(
     chosen = store.select("report", report)
     inputs = store.manifest(chosen).recipe.inputs
     dataset = store.select("dataset", inputs["dataset"])
-    policies = policies_on(dataset, [digest for name, digest in inputs.items() if name != "dataset"])
+    policies = policies_on(dataset, [digest for name, digest in inputs.items() if name.startswith("policies.")])
     uri = destination(params)
     for ref in (dataset, *policies.values(), chosen):
         publish_artifact(ref, uri)

@@ -52,7 +52,7 @@ def artifact_task(
 ) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
     """Make `function(draft, ...)`, which fills a draft, a task that returns the finished artifact's reference.
 
-    Arguments that are `ArtifactRef`s are the recipe's inputs, all others its parameters, except those named in
+    Arguments that are `ArtifactRef`s, or dictionaries of them, are the recipe's inputs, all others its parameters, except those named in
     `outside`: they say how or where the work is done and must not change what comes out.
 
     Args:
@@ -70,7 +70,7 @@ def artifact_task(
             # Another server, or a cleared one, may know nothing of what this work directory holds.
             if (found := artifact_store().find(recipe.kind, recipe.digest)) is not None:
                 return found
-            inputs = [value for value in arguments.values() if isinstance(value, ArtifactRef)]
+            inputs = list(references(arguments).values())
             with artifact_store().create(recipe, inputs) as draft:
                 cast(Callable[..., None], function)(draft, **arguments)
             return draft.committed
@@ -88,9 +88,9 @@ def artifact_task(
                 parameters={
                     name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
                     for name, value in arguments.items()
-                    if name not in outside and not isinstance(value, ArtifactRef)
+                    if name not in outside and not references({name: value})
                 },
-                inputs={name: value.digest for name, value in arguments.items() if isinstance(value, ArtifactRef)},
+                inputs={name: ref.digest for name, ref in references(arguments).items()},
                 code=code_fingerprint(function, tuple(modules)),
             )
             store = artifact_store()
@@ -105,6 +105,17 @@ def artifact_task(
         return cast(Callable[P, ArtifactRef], call)
 
     return decorate
+
+
+def references(arguments: dict[str, Any]) -> dict[str, ArtifactRef]:
+    """The references among arguments, those in a dictionary as `argument.key`."""
+    found: dict[str, ArtifactRef] = {}
+    for name, value in arguments.items():
+        if isinstance(value, ArtifactRef):
+            found[name] = value
+        elif isinstance(value, dict):
+            found |= {f"{name}.{key}": ref for key, ref in value.items() if isinstance(ref, ArtifactRef)}
+    return found
 
 
 def artifact_prefect_task(

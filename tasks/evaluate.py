@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 import evaluation.report
 from evaluation.baselines import baseline_scorers
-from evaluation.ranking import Scorer, choose, judge_scorer, policy_scorer, rank_steps, titles_of
+from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks, titles_of
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
 from models.policy import Policy
@@ -62,30 +63,25 @@ class EvaluateParams(BaseModel):
     ),
 )
 def make_report(
-    draft: Draft,
-    dataset: ArtifactRef,
-    td3: ArtifactRef | None,
-    ddpg: ArtifactRef | None,
-    params: EvaluateParams,
-    template: str,
+    draft: Draft, dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, template: str
 ) -> None:
     """Judge the policies beside the popularity baseline and write the report."""
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
-    refs = {name: ref for name, ref in (("td3", td3), ("ddpg", ddpg)) if ref is not None}
-    policies = {name: load_policy(store.open(ref)) for name, ref in refs.items()}
-    scorers = {name: policy_scorer(policy) for name, policy in policies.items()} | baseline_scorers(data)
-    methods = []
+    learnt = {name: load_policy(store.open(ref)) for name, ref in policies.items()}
+    scorers = {name: policy_scorer(policy) for name, policy in learnt.items()} | baseline_scorers(data)
+    methods, rankings = [], []
     for split in SPLITS:
         steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
-        if len(steps):
-            methods += [
-                Method(name, split, judge_scorer(data, scorer, steps, params.k)) for name, scorer in scorers.items()
-            ]
+        for name, scorer in scorers.items() if len(steps) else ():
+            ranks, best = rank_steps(data, scorer, steps, params.k)
+            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best)))
+            rankings.append(rankings_table(data, steps, ranks, best, name, split))
+    pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
     manifest = store.manifest(dataset)
-    manifests = {name: store.manifest(ref) for name, ref in refs.items()}
-    actions, errors = action_sets(data, policies, params)
+    manifests = {name: store.manifest(ref) for name, ref in policies.items()}
+    actions, errors = action_sets(data, learnt, params)
     report = ReportInput(
         title="Marquee: recommendation policies" + (" on generated data" if manifest.generated else ""),
         generated=manifest.generated,
@@ -95,7 +91,7 @@ def make_report(
         curves=pd.concat(
             [
                 pq.read_table(store.open(ref) / "metrics.parquet").to_pandas().assign(learner=name)
-                for name, ref in refs.items()
+                for name, ref in policies.items()
             ]
         ),
         learners={
@@ -108,7 +104,7 @@ def make_report(
         actions=actions,
         errors=errors,
         examples=examples(data, scorers, titles, params),
-        lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in refs.items()},
+        lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in policies.items()},
     )
     numbers = write_report(draft.path, report)
     draft.rows = len(methods)
@@ -177,7 +173,7 @@ def examples(
 def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
     """Make the report and show it; its template is part of what it is made of."""
     template = sha256_file(Path(evaluation.report.__file__).parent / "templates" / "report.html.j2")
-    report = make_report(dataset, policies.get("td3"), policies.get("ddpg"), params, template)
+    report = make_report(dataset, policies, params, template)
     show_report(report)
     return report
 

@@ -23,6 +23,7 @@ from models.sampling import UniformSampler
 from models.trainer import Trainer, TrainerConfig
 from storage.artifacts import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
+from storage.errors import DatasetError, MarqueeError
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
@@ -31,6 +32,10 @@ from tasks.progress import Progress
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
 LOSS_TRANSITIONS = 1024
+
+
+class DeviceMissingError(MarqueeError):
+    """The device asked for is not in this machine."""
 
 
 class TrainParams(BaseModel):
@@ -78,12 +83,17 @@ def train_learner(
     device: Device,
 ) -> None:
     """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
-    place = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+    place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
     max_action = float(data.embedding.abs().max())
     learner = make_learner(config, data.observation_dim, data.dim, max_action, place, seed)
     sampler = UniformSampler(data.starts("train"), trainer.batch_size, seed)
     steps = choose(data.last_starts("validation", 20), validation_steps, seed)
+    if len(steps) == 0:
+        raise DatasetError(
+            "validation: expected users with more than F events to choose a checkpoint by; found none. "
+            "Raise export.splits.validation or give more ratings."
+        )
     held_out = Batch(*data.gather(choose(data.starts("validation"), LOSS_TRANSITIONS, seed)))
 
     def gather(starts: Tensor) -> Batch:
@@ -122,6 +132,19 @@ def train_learner(
         "last": {f"{split} {metric}": round(value, 6) for step, split, metric, value in rows if step == run.step},
     }
     checkpoints.clear()
+
+
+def chosen_device(device: Device) -> str:
+    """The torch device that is meant.
+
+    Raises:
+        DeviceMissingError: CUDA is asked for and torch finds none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceMissingError(
+            "device: expected cuda; torch finds none here. Install a CUDA build of torch, or use auto."
+        )
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def write_policy(draft: Draft, policy: Policy, rows: list[tuple[int, str, str, float]]) -> None:

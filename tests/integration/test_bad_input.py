@@ -63,3 +63,16 @@ def test_unwritable_home_missing_folder_and_unknown_encoder(tmp_path: Path, marq
     failed = marquee("build-dataset", *changes(features__encoder="nobody/none"), ok=False, HF_HUB_OFFLINE="1")
     assert "EncoderError" in failed.stderr
     assert "minilm" in failed.stderr
+
+
+def test_absent_gpu_is_a_typed_error(small_run: tuple[Path, dict[str, str], str], marquee: Marquee) -> None:
+    failed = marquee(
+        "train-policy",
+        "--device",
+        "cuda",
+        *changes(train__seed="9"),
+        home=small_run[0],
+        ok=False,
+        CUDA_VISIBLE_DEVICES="",
+    )
+    assert "DeviceMissingError" in failed.stderr

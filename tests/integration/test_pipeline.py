@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from tests_support import REPOSITORY, Marquee, changes, values_of
 
@@ -53,6 +55,11 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     methods = {(method["name"], method["split"]) for method in report["methods"]}
     assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
     assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
+    rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
+    for method in report["methods"]:
+        rows = rankings[(rankings["method"] == method["name"]) & (rankings["split"] == method["split"])]
+        recomputed = (rows["rank"] < 10).groupby(rows["user_id"]).mean().mean()
+        assert np.isclose(recomputed, method["metrics"]["recall@10"], atol=1e-5)
     assert "/runs/flow-run/" in output
     manifest = ArtifactStore(home / "artifacts").select("report")
     assert manifest.digest in values["REPORT"]
