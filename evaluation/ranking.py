@@ -1,6 +1,6 @@
 """Next-item ranking over the full catalogue, seen items masked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,8 +155,3 @@ def choose(starts: Tensor, most: int, seed: int) -> Tensor:
         return starts
     rows = np.sort(np.random.default_rng(seed).choice(len(starts), most, replace=False))
     return starts[torch.from_numpy(rows).to(starts.device)]
-
-
-def titles_of(best: NDArray[np.int64], titles: Sequence[str]) -> list[str]:
-    """The titles of one step's list."""
-    return [titles[item] for item in best.tolist()]

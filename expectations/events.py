@@ -3,6 +3,8 @@
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
+from storage.tables import LATEST_SECOND
+
 IDENTIFY = ("user_id", "first_row")
 
 
@@ -22,7 +24,7 @@ def events_suite() -> gx.ExpectationSuite:
                 column="first_timestamp", min_value=0, notes="Unix seconds are not negative.", **critical
             ),
             gxe.ExpectColumnValuesToBeBetween(
-                column="last_timestamp", max_value=4_102_444_800, notes="Later than 2100 are milliseconds.", **critical
+                column="last_timestamp", max_value=LATEST_SECOND, notes="Later than 2100 are milliseconds.", **critical
             ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="out_of_order", value_set=[0], notes="Histories are in time order.", **critical

@@ -13,6 +13,8 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -35,6 +37,7 @@ from storage.errors import MarqueeError
 from storage.object_store import open_store
 from storage.publishing import pull as pull_artifact
 from tasks.caching import artifact_store
+from tasks.publish import PublishParams, best_policy
 from tasks.train import Device
 
 R = TypeVar("R")
@@ -96,14 +99,21 @@ def resolve(
         raise typer.BadParameter(str(error)) from None
 
 
-def run(flow: Flow[..., R], **parameters: Any) -> tuple[R, str]:
-    """Run a flow here; a typed error becomes one clear message. Returns its result and the run's id."""
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Print an error that a user is meant to read, without a traceback, and exit with 1."""
     try:
-        state = cast("State[R]", flow(**parameters, return_state=True))
-        return state.result(), str(state.state_details.flow_run_id)
+        yield
     except (MarqueeError, LearnerError, EncoderError) as error:
         typer.secho(f"\n{type(error).__name__}: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
+
+
+def run(flow: Flow[..., R], **parameters: Any) -> tuple[R, str]:
+    """Run a flow here; a typed error becomes one clear message. Returns its result and the run's id."""
+    with readable_errors():
+        state = cast("State[R]", flow(**parameters, return_state=True))
+        return state.result(), str(state.state_details.flow_run_id)
 
 
 def ui_hint(flow_run_id: str) -> str:
@@ -169,7 +179,7 @@ def train_policy_command(
 def evaluate_policy_command(
     profile: ProfileOption = "sample", dataset: DatasetOption = "latest", changes: SetOption = None
 ) -> None:
-    """Judge the newest policies of a dataset beside the popularity baseline; writes the report."""
+    """Judge the newest policies of a dataset beside the baselines; writes the report."""
     report, flow_run = run(
         evaluate_policy, profile=profile, dataset=dataset, evaluation=resolve(profile, changes=changes).evaluate
     )
@@ -191,7 +201,7 @@ def publish_command(
     say(PUBLISHED=uri)
 
 
-def published_to(preset: Profile, to: str | None) -> Any:
+def published_to(preset: Profile, to: str | None) -> PublishParams:
     """The profile's publishing parameters, with the command line's destination."""
     return preset.publish if to is None else preset.publish.model_copy(update={"to": to})
 
@@ -203,11 +213,8 @@ def pull_command(
     to: Annotated[Path, typer.Option(help="Folder that gets <kind>/<digest>/.")] = Path("pulled"),
 ) -> None:
     """Download a published artifact, verify every hash; run again to resume."""
-    try:
+    with readable_errors():
         ref = pull_artifact(open_store(source), spec, to)
-    except MarqueeError as error:
-        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{ref.kind}/{ref.digest}: {ref.size_bytes:,} bytes, verified")
     say(PULLED=to.absolute() / ref.kind / ref.digest)
 
@@ -235,10 +242,10 @@ def retrain_command(
     manifest = artifact_store().manifest(result.report)
     typer.echo(f"\n{manifest.facts['headline']}\n{ui_hint(flow_run)}")
     typer.echo(f"Pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled\n")
-    best = max(result.policies.values(), key=lambda ref: artifact_store().manifest(ref).facts["validation_ndcg@10"])
+    best, _ = best_policy(result.policies)
     say(
         DATASET=path_of(result.dataset, "transitions.h5"),
-        POLICY=path_of(best),
+        POLICY=path_of(result.policies[best]),
         REPORT=path_of(result.report, "report.html"),
         PUBLISHED=result.published,
     )

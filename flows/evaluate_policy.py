@@ -16,7 +16,7 @@ def evaluate_policy(
     policies: list[str] | None = None,
     evaluation: EvaluateParams | None = None,
 ) -> ArtifactRef:
-    """Judge policies beside the popularity baseline; returns the report.
+    """Judge policies beside the baselines; returns the report.
 
     Args:
         profile: the named parameter set that fills what is not given.

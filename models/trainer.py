@@ -52,7 +52,7 @@ class Trainer:
         self.best_step = 0
         self.best_actor: dict[str, Tensor] = {}
 
-    def run(self, on_log: Callable[[int], None], on_checkpoint: Callable[[int, dict[str, Any]], None]) -> list[Row]:
+    def run(self, on_log: Callable[[int], None], on_checkpoint: Callable[[int, dict[str, Any]], object]) -> list[Row]:
         """Train until `config.steps`; returns the metrics table.
 
         Args:

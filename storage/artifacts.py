@@ -101,6 +101,21 @@ class Manifest(BaseModel):
         """Sum of the sizes of all files, in bytes."""
         return sum(entry.size_bytes for entry in self.files)
 
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Self:
+        """A manifest from its JSON, checked against itself.
+
+        Raises:
+            ArtifactDamagedError: it is torn, foreign or contradicts itself.
+        """
+        try:
+            manifest = cls.model_validate_json(data)
+        except ValueError as error:
+            raise ArtifactDamagedError(
+                f"{where}: expected a marquee-artifact/1 manifest; it does not parse."
+            ) from error
+        return manifest.check_itself(where)
+
     def check_itself(self, where: str) -> Self:
         """Refuse a manifest whose digest or content hash does not follow from what it says.
 
@@ -135,11 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
         text = path.read_bytes()
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder}: expected an artifact; found no {MANIFEST}.") from error
-    try:
-        manifest = Manifest.model_validate_json(text)
-    except ValueError as error:
-        raise ArtifactDamagedError(f"{path}: expected a marquee-artifact/1 manifest; it does not parse.") from error
-    return manifest.check_itself(str(path))
+    return Manifest.parse(text, str(path))
 
 
 def verify_files(folder: Path, manifest: Manifest, depth: Depth = Depth.HASHES) -> None:

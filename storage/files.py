@@ -4,13 +4,14 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from storage.errors import StorageFullError, StorageUnwritableError
 
-CHUNK_BYTES = 1 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -30,17 +31,34 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write beside the final name, fsync and rename: readers see the old bytes or the new ones."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; leaving the block well renames it there: readers see old or new, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         fsync_path(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     fsync_path(path.parent)
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write beside the final name, fsync and rename: readers see the old bytes or the new ones."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:
+    """What the first bytes of a file say it is, where that is none of a table."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
+    if not start:
+        return "empty"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page"
+    return "an archive" if start.startswith((b"pk\x03\x04", b"\x1f\x8b")) else None
 
 
 def _errno_of(error: OSError) -> int | None:

@@ -2,8 +2,8 @@
 
 import fcntl
 import hashlib
-import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 
 from storage.errors import ObjectStoreCredentialsError, ObjectStoreError, UnsupportedObjectStoreError
-from storage.files import write_bytes_atomically, writing_to
+from storage.files import replacing, write_bytes_atomically, writing_to
 
 CHUNK_BYTES = 1 << 20
 BUSY_TRIES = 5
@@ -113,19 +113,8 @@ class LocalFolder:
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a file's bytes under a key, whole or not at all."""
-        final = self._path(key)
-        with writing_to(self.root):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
-            try:
-                with path.open("rb") as source, temporary.open("wb") as target:
-                    while chunk := source.read(CHUNK_BYTES):
-                        target.write(chunk)
-                    target.flush()
-                    os.fsync(target.fileno())
-                temporary.replace(final)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with writing_to(self.root), replacing(self._path(key)) as temporary:
+            shutil.copyfile(path, temporary)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store only if the key is free."""
@@ -160,8 +149,7 @@ class LocalFolder:
             raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
         with source_path.open("rb") as source, path.open("ab") as target:
             source.seek(target.tell())
-            while chunk := source.read(CHUNK_BYTES):
-                target.write(chunk)
+            shutil.copyfileobj(source, target)
 
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`."""

@@ -193,13 +193,7 @@ def _published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest 
     found = store.get(key)
     if found is None:
         return None
-    try:
-        manifest = Manifest.model_validate_json(found[0])
-    except ValidationError as error:
-        raise ArtifactDamagedError(
-            f"{store.uri}/{key}: expected a marquee-artifact/1 manifest; it does not parse."
-        ) from error
-    manifest.check_itself(f"{store.uri}/{key}")
+    manifest = Manifest.parse(found[0], f"{store.uri}/{key}")
     if (manifest.recipe.kind, manifest.digest) != (kind, digest):
         raise ArtifactDamagedError(f"{store.uri}/{key}: the manifest is of {manifest.recipe.kind}/{manifest.digest}.")
     return manifest

@@ -8,6 +8,8 @@ EVENTS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
 )
 
+LATEST_SECOND = 4_102_444_800  # 2100-01-01; beyond lie milliseconds taken for seconds
+
 # What a metadata export can say of a movie; `movies.parquet` has these columns too.
 METADATA_SCHEMA = pa.schema(
     [

@@ -78,7 +78,7 @@ class TransitionDataset:
         return int(self.frame * self.dim + self.frame)
 
     def __len__(self) -> int:
-        return len(self.starts("all"))
+        return int((self.offset.diff() - self.frame).clamp_min(0).sum())
 
     def to(self, device: torch.device | str) -> Self:
         """Move the compact arrays to a device; batches are then gathered there."""
@@ -100,7 +100,7 @@ class TransitionDataset:
         position, action = position[whole], action[whole]
         if split == "all":
             return position
-        code = torch.from_numpy(self.user_split).to(self.item.device)[self.user[position].long()]
+        code = self._split_of(position)
         late = self.timestamp[action] > self.time_cut
         if split == "train":
             return position[(code == 0) & ~late]
@@ -123,7 +123,7 @@ class TransitionDataset:
         All float32 on the arrays' device; S = F * D + F, `[e_1 … e_F | r_1 … r_F]`, oldest first, r being rewards.
         """
         frame, width = self.frame, self.frame * self.dim
-        window = starts.to(self.item.device).unsqueeze(1) + torch.arange(frame + 1, device=self.item.device)
+        window = self._windows(starts, frame + 1)
         embedded = self.embedding.index_select(0, self.item[window].long().view(-1)).view(len(starts), -1)
         rewards = self.reward[window]
         action = window[:, -1]
@@ -132,9 +132,21 @@ class TransitionDataset:
         terminal = action + 1 == self.offset[self.user[action].long() + 1]
         return observation, embedded[:, width:], rewards[:, -1], next_observation, terminal.to(torch.float32)
 
+    def _windows(self, starts: Tensor, length: int) -> Tensor:
+        """The event indices, (B, length), from each start on."""
+        return starts.to(self.item.device).unsqueeze(1) + torch.arange(length, device=self.item.device)
+
+    def _split_of(self, events: Tensor) -> Tensor:
+        """The split code, uint8, of each event's user."""
+        return torch.from_numpy(self.user_split).to(self.item.device)[self.user[events].long()]
+
+    def rating(self, event: int) -> float:
+        """The stars of one event."""
+        return float(self.reward[event]) / REWARD_SCALE + REWARD_CENTRE
+
     def observations(self, starts: Tensor) -> Tensor:
         """Only the observations, (B, S) float32."""
-        window = starts.to(self.item.device).unsqueeze(1) + torch.arange(self.frame, device=self.item.device)
+        window = self._windows(starts, self.frame)
         embedded = self.embedding.index_select(0, self.item[window].long().view(-1)).view(len(starts), -1)
         return torch.cat((embedded, self.reward[window]), dim=1)
 
@@ -165,13 +177,12 @@ class TransitionDataset:
 
     def frame_items(self, starts: Tensor) -> Tensor:
         """The item indices, (B, F) int64, of each transition's frame, oldest first."""
-        window = starts.to(self.item.device).unsqueeze(1) + torch.arange(self.frame, device=self.item.device)
-        return self.item[window].long()
+        return self.item[self._windows(starts, self.frame)].long()
 
     def training_events(self) -> tuple[Tensor, Tensor]:
         """User row and item index, (N,) int64 each, of all events that may be learnt from."""
-        code = torch.from_numpy(self.user_split).to(self.item.device)[self.user.long()]
-        training = (code == 0) & (self.timestamp <= self.time_cut)
+        everything = torch.arange(len(self.item), device=self.item.device)
+        training = (self._split_of(everything) == 0) & (self.timestamp <= self.time_cut)
         return self.user[training].long(), self.item[training].long()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 from prefect import task
 from prefect.client.schemas.objects import State, TaskRun
@@ -30,7 +30,6 @@ for chatty in ("distributed", "great_expectations"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def home() -> Path:
@@ -52,8 +51,8 @@ def artifact_task(
 ) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
     """Make `function(draft, ...)`, which fills a draft, a task that returns the finished artifact's reference.
 
-    Arguments that are `ArtifactRef`s, or dictionaries of them, are the recipe's inputs, all others its parameters, except those named in
-    `outside`: they say how or where the work is done and must not change what comes out.
+    Arguments that are `ArtifactRef`s, or dictionaries of them, are the recipe's inputs, all others its parameters,
+    except those named in `outside`: they say how or where the work is done and must not change what comes out.
 
     Args:
         kind: the artifact's kind, and the task's name in the Prefect UI.
@@ -160,29 +159,37 @@ def module_fingerprint(name: str) -> str:
 
 def function_code(function: Callable[..., Any]) -> str:
     """The normalised code of a function and of all top-level names of its file that it reaches."""
+    reached = reached_definitions(function)
+    return "\n".join(normalised(reached[name]) for name in sorted(reached))
+
+
+def reached_definitions(function: Callable[..., Any]) -> dict[str, ast.stmt]:
+    """The function and, by name, all top-level definitions of its file that it reaches, without their decorators."""
     own = cast(FunctionType, inspect.unwrap(function))
-    tree = ast.parse(Path(own.__code__.co_filename).read_text())
     definitions: dict[str, ast.stmt] = {}
-    for node in tree.body:
+    for node in ast.parse(Path(own.__code__.co_filename).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             definitions[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             definitions.update({target.id: node for target in targets if isinstance(target, ast.Name)})
-    reached: dict[str, str] = {}
+    reached: dict[str, ast.stmt] = {}
     waiting = [own.__name__]
     while waiting:
         name = waiting.pop()
         if name in reached or name not in definitions:
             continue
-        node = definitions[name]
-        # How a task is cached and which types it takes do not shape what it writes: bodies do.
-        parts = node.body if isinstance(node, ast.FunctionDef) else [node]
-        waiting += [child.id for part in parts for child in ast.walk(part) if isinstance(child, ast.Name)]
+        node = reached[name] = definitions[name]
+        waiting += names_used(node)
         if isinstance(node, ast.FunctionDef):
-            node.decorator_list = []
-        reached[name] = normalised(node)
-    return "\n".join(reached[name] for name in sorted(reached))
+            node.decorator_list = []  # how a task is cached does not shape what it writes
+    return reached
+
+
+def names_used(node: ast.stmt) -> list[str]:
+    """The names a definition uses; of a function those in its body, since the types it takes do not shape what it writes."""
+    parts = node.body if isinstance(node, ast.FunctionDef) else [node]
+    return [child.id for part in parts for child in ast.walk(part) if isinstance(child, ast.Name)]
 
 
 def normalised(tree: ast.AST) -> str:

@@ -1,7 +1,6 @@
 """Policies and a dataset in, the report out."""
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from safetensors.torch import load_file
 
 import evaluation.report
 from evaluation.baselines import baseline_scorers
-from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks, titles_of
+from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
 from models.policy import Policy
@@ -28,7 +27,6 @@ from storage.transitions import Split, TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 
-logger = logging.getLogger("marquee.evaluate")
 SPLITS: tuple[Split, ...] = ("test", "time", "validation")
 
 
@@ -65,7 +63,7 @@ class EvaluateParams(BaseModel):
 def make_report(
     draft: Draft, dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, template: str
 ) -> None:
-    """Judge the policies beside the popularity baseline and write the report."""
+    """Judge the policies beside the baselines and write the report."""
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
@@ -122,10 +120,11 @@ def action_sets(
     data: TransitionDataset, policies: dict[str, Policy], params: EvaluateParams
 ) -> tuple[dict[str, dict[str, NDArray[np.float32]]], dict[str, dict[str, NDArray[np.float64]]]]:
     """Per learner: logged and policy's actions, and how badly an autoencoder of logged training actions rebuilds them."""
-    train = choose(data.starts("train"), params.sample, params.seed)
+    training = data.starts("train")
+    train = choose(training, params.sample, params.seed)
     held_out = data.starts("test")
     test = choose(held_out if len(held_out) else data.starts("validation"), params.sample, params.seed)
-    logged = data.embedding[data.target_items(choose(data.starts("train"), 20 * params.sample, params.seed + 1))]
+    logged = data.embedding[data.target_items(choose(training, 20 * params.sample, params.seed + 1))]
     autoencoder = fit_autoencoder(logged, seed=params.seed)
     real = data.embedding[data.target_items(test)]
     generator = torch.Generator().manual_seed(params.seed)
@@ -161,10 +160,10 @@ def examples(
         shown.append(
             Example(
                 user=str(data.user_ids[int(data.user[start])]),
-                history=[(titles[int(data.item[event])], float(data.reward[event]) / 2 + 2.5) for event in window],
+                history=[(titles[int(data.item[event])], data.rating(event)) for event in window],
                 target=titles[int(data.item[target])],
-                target_rating=float(data.reward[target]) / 2 + 2.5,
-                recommendations={name: titles_of(best[row], titles) for name, best in lists.items()},
+                target_rating=data.rating(target),
+                recommendations={name: [titles[item] for item in best[row]] for name, best in lists.items()},
             )
         )
     return shown

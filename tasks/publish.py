@@ -45,26 +45,37 @@ def publish_artifact(ref: ArtifactRef, to: str) -> None:
     logger.info("%s/%s: %s", ref.kind, ref.digest, "published" if uploaded else "was published already")
 
 
+def best_policy(policies: dict[str, ArtifactRef]) -> tuple[str, float]:
+    """The learner whose policy ranks validation users' next movies best, and its NDCG@10."""
+    score = {name: validation_score(ref) for name, ref in policies.items()}
+    best = max(score, key=lambda name: score[name])
+    return best, score[best]
+
+
+def validation_score(policy: ArtifactRef) -> float:
+    """A policy's NDCG@10 on the validation users."""
+    return float(artifact_store().manifest(policy).facts["validation_ndcg@10"])
+
+
 @task(name="move-aliases")
 def move_aliases(
     dataset: ArtifactRef, policies: dict[str, ArtifactRef], report: ArtifactRef, params: PublishParams
 ) -> None:
     """Let `latest` name these artifacts, each learner's name its policy, and `champion` the best policy so far."""
     store = open_store(destination(params))
-    score = {name: float(artifact_store().manifest(ref).facts["validation_ndcg@10"]) for name, ref in policies.items()}
-    best = max(score, key=lambda name: score[name])
-    why = {"dataset": dataset.digest, "learner": best, "validation_ndcg@10": score[best]}
+    best, score = best_policy(policies)
+    why = {"dataset": dataset.digest, "learner": best, "validation_ndcg@10": score}
 
     def is_better(present: Alias | None) -> bool:
         if present is None or params.champion == "always":
             return True
         comparable = present.why.get("dataset") == dataset.digest
-        return comparable and score[best] > float(present.why.get("validation_ndcg@10", 0))
+        return comparable and score > float(present.why.get("validation_ndcg@10", 0))
 
     move_alias(store, dataset, "latest", {})
     move_alias(store, report, "latest", {"dataset": dataset.digest})
     for name, ref in policies.items():
-        move_alias(store, ref, name, why | {"learner": name, "validation_ndcg@10": score[name]})
+        move_alias(store, ref, name, why | {"learner": name, "validation_ndcg@10": validation_score(ref)})
     move_alias(store, policies[best], "latest", why)
     champion = None
     if params.champion != "never":
@@ -72,7 +83,7 @@ def move_aliases(
     lines = [
         f"Published to `{store.uri}`.",
         "",
-        f"- policy@latest: {best} ({policies[best].digest}), validation NDCG@10 {score[best]:.4f}",
+        f"- policy@latest: {best} ({policies[best].digest}), validation NDCG@10 {score:.4f}",
         f"- policy@champion: {'this one' if champion else 'unchanged'}",
         "",
         f"`marquee pull policy@latest --from {store.uri} --to pulled`",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -61,6 +61,7 @@ class TrainParams(BaseModel):
         "models.batch",
         "models.checks",
         "models.learners",
+        "models.learners.actor_critic",
         "models.learners.ddpg",
         "models.learners.td3",
         "models.networks",
@@ -115,10 +116,7 @@ def train_learner(
         last = {metric: value for _, split, metric, value in run.rows[-8:] if split == "train"}
         logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
 
-    def keep(step: int, state: dict[str, Any]) -> None:
-        checkpoints.save(step, state)
-
-    rows = run.run(show, keep)
+    rows = run.run(show, checkpoints.save)
     actor = Actor(data.observation_dim, data.dim, config.hidden_dim, max_action)
     actor.load_state_dict(run.best_actor)
     write_policy(draft, Policy(actor, similarity), rows)

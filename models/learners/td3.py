@@ -1,17 +1,15 @@
 """Twin delayed DDPG, on logged transitions (Fujimoto et al. 2018), with TD3+BC's anchor (Fujimoto & Gu 2021)."""
 
-from copy import deepcopy
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import mse_loss
-from torch.nn.utils import clip_grad_norm_
 
 from models.batch import Batch
 from models.checks import require_finite
-from models.networks import Actor, Critics, move_towards
+from models.learners.actor_critic import ActorCritic
 
 
 class TD3Config(BaseModel):
@@ -38,8 +36,8 @@ class TD3Config(BaseModel):
     )
 
 
-class TD3:
-    """Two critics, one actor, targets of all; shapes as in `Batch`."""
+class TD3(ActorCritic):
+    """Two critics, smoothed target actions; the actor and all targets move at every `policy_delay`-th step."""
 
     def __init__(
         self,
@@ -50,26 +48,20 @@ class TD3:
         device: torch.device,
         seed: int,
     ) -> None:
+        super().__init__(config, 2, observation_dim, action_dim, max_action, device)
         self.config = config
         self.max_action = max_action
-        self.actor = Actor(observation_dim, action_dim, config.hidden_dim, max_action).to(device)
-        self.critics = Critics(2, observation_dim, action_dim, config.hidden_dim).to(device)
-        self.target_actor = deepcopy(self.actor).requires_grad_(False)
-        self.target_critics = deepcopy(self.critics).requires_grad_(False)
-        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), config.actor_learning_rate, fused=True)
-        self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), config.critic_learning_rate, fused=True)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.steps = 0
         self.last_actor_metrics: dict[str, Tensor] = {}
 
-    def act(self, observation: Tensor) -> Tensor:
-        """π(s)."""
-        with torch.no_grad():
-            action: Tensor = self.actor(observation)
-            return action
+    def critic_loss(self, batch: Batch, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Summed squared Bellman errors of both critics and their values of the logged actions, (2, B).
 
-    def critic_loss(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Summed squared Bellman errors of both critics and their values of the logged actions, (2, B)."""
+        Args:
+            batch: of transitions.
+            generator: of the smoothing noise; none: no noise.
+        """
         s, a, r, s_next, terminal = batch
         with torch.no_grad():
             next_action = self.target_actor(s_next)
@@ -83,16 +75,6 @@ class TD3:
         q = self.critics(s, a)
         return mse_loss(q[0], y) + mse_loss(q[1], y), q
 
-    def actor_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """-Q1(s, π(s)), with TD3+BC's anchor to the logged action, and the mean value of the policy."""
-        pi = self.actor(batch.observation)
-        q = self.critics(batch.observation, pi)[0]
-        if self.config.imitation is None:
-            return -q.mean(), q.mean()
-        # λ = α / mean |Q|;  loss = -λ Q1(s, π(s)) + (π(s) - a)²                    Fujimoto & Gu 2021, eq. 5
-        scale = self.config.imitation / q.detach().abs().mean().clamp_min(1e-6)
-        return -scale * q.mean() + mse_loss(pi, batch.action), q.mean()
-
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the critics; every `policy_delay`-th also of the actor and all targets.
 
@@ -101,40 +83,15 @@ class TD3:
         """
         require_finite(batch)
         critic_loss, q = self.critic_loss(batch, self.generator)
-        self.critic_optimiser.zero_grad()
-        critic_loss.backward()
-        clip_grad_norm_(self.critics.parameters(), self.config.max_gradient_norm)
-        self.critic_optimiser.step()
+        self.step_critics(critic_loss)
         self.steps += 1
-
         if self.steps % self.config.policy_delay == 0:
-            self.critics.requires_grad_(False)  # the actor's loss needs no gradient of the critics' weights
-            actor_loss, policy_value = self.actor_loss(batch)
-            self.actor_optimiser.zero_grad()
-            actor_loss.backward()
-            clip_grad_norm_(self.actor.parameters(), self.config.max_gradient_norm)
-            self.actor_optimiser.step()
-            self.critics.requires_grad_(True)
-            move_towards(self.target_critics, self.critics, self.config.target_rate)
-            move_towards(self.target_actor, self.actor, self.config.target_rate)
-            self.last_actor_metrics = {"actor_loss": actor_loss.detach(), "value_policy": policy_value.detach()}
+            self.last_actor_metrics = self.step_actor_and_targets(batch)
         return {"critic_loss": critic_loss.detach(), "value_logged": q.detach().mean(), **self.last_actor_metrics}
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses and values of a batch without smoothing noise, nothing learnt."""
-        with torch.no_grad():
-            critic_loss, q = self.critic_loss(batch, None)
-            actor_loss, policy_value = self.actor_loss(batch)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": actor_loss,
-            "value_logged": q.mean(),
-            "value_policy": policy_value,
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, targets, optimisers, the noise generator and the step count."""
-        return {name: getattr(self, name).state_dict() for name in PARTS} | {
+        return super().state_dict() | {
             "generator": self.generator.get_state(),
             "steps": self.steps,
             "last_actor_metrics": self.last_actor_metrics,
@@ -142,11 +99,7 @@ class TD3:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
-        for name in PARTS:
-            getattr(self, name).load_state_dict(state[name])
+        super().load_state_dict(state)
         self.generator.set_state(state["generator"].cpu())
         self.steps = state["steps"]
         self.last_actor_metrics = state["last_actor_metrics"]
-
-
-PARTS = ("actor", "critics", "target_actor", "target_critics", "actor_optimiser", "critic_optimiser")

@@ -11,7 +11,8 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
-from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA, first_of_equal
+from storage.files import kind_of
+from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA, LATEST_SECOND, first_of_equal
 
 RATING_COLUMNS = {
     "userId": pa.int64(),
@@ -19,7 +20,6 @@ RATING_COLUMNS = {
     "rating": pa.float64(),
     "timestamp": pa.int64(),
 }
-LATEST_SECOND = 4_102_444_800  # 2100-01-01; beyond lie milliseconds taken for seconds
 TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)
 ARTICLE = re.compile(r"^(?P<title>.*), (?P<article>The|A|An|Les|Le|La|L'|Il|El|Das|Der|Die|Los|Las)(?P<rest> \(.*\))?$")
 
@@ -204,11 +204,10 @@ def _read_csv(path: Path, types: dict[str, pa.DataType], hint: bool = False) -> 
         raise SourceError(f"{path}: expected a file; found none.")
     with path.open("rb") as stream:
         head = stream.read(65536)
-    if not head.strip():
+    kind = kind_of(head)
+    if kind == "empty":
         raise SourceError(f"{path}: expected a CSV table; the file is empty. Fetch it again.")
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"pk\x03\x04", b"\x1f\x8b")):
-        kind = "an archive" if start[:1] in (b"p", b"\x1f") else "a web page"
+    if kind is not None:
         raise SourceError(f"{path}: expected a CSV table; found {kind}. Unpack or fetch it again.")
     header = [name.strip().strip('"') for name in head.splitlines()[0].decode("utf-8-sig", "replace").split(",")]
     missing = [name for name in types if name not in header]

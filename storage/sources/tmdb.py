@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from storage.errors import MetadataError
+from storage.files import kind_of
 from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
 
 MAX_MEMBER_BYTES = 2 << 30
@@ -124,10 +125,10 @@ def join_metadata(movies: pa.Table, exports: Sequence[tuple[str, pa.Table]]) -> 
 
 def _open_text(path: Path) -> tuple[str, Iterable[str]]:
     with path.open("rb") as stream:
-        head = stream.read(512).lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    if not head:
+        kind = kind_of(stream.read(512))
+    if kind == "empty":
         raise MetadataError(f"{path}: expected a metadata export; the file is empty. Fetch it again.")
-    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+    if kind == "a web page":
         raise MetadataError(f"{path}: expected a {path.suffix or 'CSV'} file; found a web page. Fetch it again.")
     if path.suffix.lower() != ".zip":
         return path.name, path.open(encoding="utf-8-sig", errors="strict", newline="")

@@ -15,7 +15,7 @@ import tasks.features
 import tasks.gates
 import tasks.ingest
 import tasks.train
-from tasks.caching import code_fingerprint, function_code
+from tasks.caching import code_fingerprint, function_code, names_used, reached_definitions
 
 FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storage")
 # Modules that place, name, read back or move bytes and numbers, but do not shape them.
@@ -59,7 +59,7 @@ def is_module(name: str) -> bool:
 def needed_by(function: Callable[..., Any]) -> set[str]:
     """First-party modules of all that a task's own code reaches, and of what those import."""
     own = function.__wrapped__  # type: ignore[attr-defined]
-    names = {node.id for node in ast.walk(ast.parse(function_code_text(own))) if isinstance(node, ast.Name)}
+    names = {name for node in reached_definitions(own).values() for name in names_used(node)}
     waiting = {
         value.__module__
         for name in names
@@ -78,21 +78,6 @@ def needed_by(function: Callable[..., Any]) -> set[str]:
 
 def has_code(name: str) -> bool:
     return any(not isinstance(node, ast.Expr) for node in module_tree(name).body)
-
-
-def function_code_text(function: Callable[..., Any]) -> str:
-    """The source of a function and of the top-level functions of its file that it calls."""
-    source = Path(function.__code__.co_filename).read_text()
-    tree = ast.parse(source)
-    definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    waiting, reached = [function.__name__], {}
-    while waiting:
-        name = waiting.pop()
-        if name in definitions and name not in reached:
-            body = ast.Module(definitions[name].body, [])
-            reached[name] = ast.unparse(body)
-            waiting += [node.id for node in ast.walk(body) if isinstance(node, ast.Name)]
-    return "\n".join(reached.values())
 
 
 @pytest.mark.parametrize("function", ARTIFACT_TASKS, ids=lambda function: function.__name__)
