@@ -40,17 +40,17 @@ def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.
         dtype=np.uint64,
     )
     fraction = place / np.float64(2**64)
-    split = np.zeros(len(user_ids), dtype=np.uint8)
-    split[fraction < params.validation + params.test] = 1
-    split[fraction < params.test] = 2
-    if len(user_ids) >= 3:
-        order = np.argsort(fraction, kind="stable")
-        if not (split == 2).any():
-            split[order[0]] = 2
-        if not (split == 1).any():
-            split[order[1]] = 1
-        if not (split == 0).any():
-            split[order[-1]] = 0
+    # By rank rather than by threshold: of three users or more, one at least falls into each split.
+    users = len(user_ids)
+    tested = int((fraction < params.test).sum())
+    held_out = int((fraction < params.validation + params.test).sum())
+    if users >= 3:
+        tested = min(max(tested, 1), users - 2)
+        held_out = min(max(held_out, tested + 1), users - 1)
+    split = np.zeros(users, dtype=np.uint8)
+    order = np.argsort(fraction, kind="stable")
+    split[order[:held_out]] = 1
+    split[order[:tested]] = 2
     return split
 
 

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storage.splits import SplitParams, split_users, time_cut, training_events
@@ -19,6 +19,7 @@ def test_fractions_and_independence_of_other_users() -> None:
 
 @settings(max_examples=50)
 @given(st.sets(st.integers(-(2**40), 2**40), min_size=3, max_size=30))
+@example({96, 107, -2367067})
 def test_no_split_is_empty(users: set[int]) -> None:
     assert set(split_users(np.array(sorted(users)), PARAMS).tolist()) == {0, 1, 2}
 
