@@ -4,8 +4,9 @@ from prefect import flow
 
 from flows.parameters import ProfileName, load_profile
 from storage.artifacts import ArtifactRef
+from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams, make_dataset
-from tasks.features import ClusterParams, FeatureParams, build_items
+from tasks.features import FeatureParams, build_items
 from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions
 from tasks.ingest import SourceParams, make_events, make_movies, make_splits, prepare_source
 

@@ -6,9 +6,10 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from tasks.dask_cluster import ClusterParams
 from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
-from tasks.features import ClusterParams, FeatureParams
+from tasks.features import FeatureParams
 from tasks.ingest import SourceParams
 from tasks.publish import PublishParams
 from tasks.train import TrainParams

@@ -9,9 +9,10 @@ from flows.parameters import ProfileName, load_profile
 from flows.publish_artifacts import publish_artifacts
 from flows.train_policy import train_policy
 from storage.artifacts import ArtifactRef
+from tasks.dask_cluster import ClusterParams
 from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
-from tasks.features import ClusterParams, FeatureParams
+from tasks.features import FeatureParams
 from tasks.ingest import SourceParams
 from tasks.publish import PublishParams
 from tasks.train import Device, TrainParams

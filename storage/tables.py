@@ -10,31 +10,53 @@ EVENTS_SCHEMA = pa.schema(
 
 LATEST_SECOND = 4_102_444_800  # 2100-01-01; beyond lie milliseconds taken for seconds
 
-# What a metadata export can say of a movie; `movies.parquet` has these columns too.
+# What a metadata source can say of a movie, empty or null where it doesn't; `movies.parquet` has these columns too.
 METADATA_SCHEMA = pa.schema(
     [
         ("tagline", pa.string()),
         ("overview", pa.string()),
-        ("original_language", pa.string()),
+        ("original_title", pa.string()),
+        ("original_language", pa.string()),  # ISO 639-1
         ("collection", pa.string()),
+        ("certification", pa.string()),  # PG-13, R …
+        ("status", pa.string()),  # Released, Rumored …
+        ("title_type", pa.string()),  # movie, tvEpisode, short …
+        ("awards", pa.string()),
+        ("release_date", pa.date32()),
+        ("adult", pa.bool_()),
+        ("metadata_genres", pa.list_(pa.string())),
         ("countries", pa.list_(pa.string())),
         ("languages", pa.list_(pa.string())),
         ("companies", pa.list_(pa.string())),
         ("keywords", pa.list_(pa.string())),
         ("cast", pa.list_(pa.string())),
         ("directors", pa.list_(pa.string())),
+        ("writers", pa.list_(pa.string())),
         ("runtime_minutes", pa.float32()),
         ("budget_usd", pa.float64()),
         ("revenue_usd", pa.float64()),
         ("popularity", pa.float32()),
-        ("vote_average", pa.float32()),
+        ("vote_average", pa.float32()),  # TMDB's, 0 … 10
         ("vote_count", pa.float32()),
+        ("imdb_rating", pa.float32()),  # 1 … 10
+        ("imdb_votes", pa.float32()),
+        ("metascore", pa.float32()),  # 0 … 100
+        ("rotten_tomatoes", pa.float32()),  # 0 … 100
     ]
+)
+
+# What every metadata source gives: outside ids (either may be null) and what it knows.
+SOURCE_SCHEMA = pa.schema([("tmdb_id", pa.int64()), ("imdb_id", pa.string()), *METADATA_SCHEMA])
+
+# One tag that one user gave one movie.
+TAGS_SCHEMA = pa.schema(
+    [("user_id", pa.int64()), ("movie_id", pa.int64()), ("tag", pa.string()), ("timestamp", pa.int64())]
 )
 
 IDENTITY_SCHEMA = pa.schema(
     [
         ("movie_id", pa.int64()),
+        ("external_id", pa.string()),  # the id as its source writes it
         ("tmdb_id", pa.int64()),
         ("imdb_id", pa.string()),
         ("title", pa.string()),
@@ -66,6 +88,7 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
         {
             "item_index": pa.array(np.arange(movies.num_rows, dtype=np.int32)),
             "movie_id": movies["movie_id"],
+            "external_id": movies["external_id"],
             "tmdb_id": movies["tmdb_id"],
             "imdb_id": movies["imdb_id"],
             "title": pa.array(titles),

@@ -5,8 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distributed import Client, LocalCluster
+from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import MarqueeError
+
+
+class ClusterParams(BaseModel):
+    """Where Dask's work is done; no influence on what comes out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scheduler: str | None = Field(None, description="Address of a running Dask scheduler; empty: a local cluster.")
+    workers: int = Field(2, ge=1, le=256, description="Workers of the local cluster.")
 
 
 class DaskUnreachableError(MarqueeError):

@@ -13,11 +13,10 @@ from storage.artifacts import ArtifactRef, Draft
 from storage.splits import training_events
 from storage.tables import items_table
 from tasks.caching import artifact_store, artifact_task
-from tasks.dask_cluster import dask_client
-from tasks.encode_texts import encode_texts, item_texts
+from tasks.dask_cluster import ClusterParams
 from tasks.feature_blocks import metadata_blocks, rating_blocks
 from tasks.ingest import read_table
-from tasks.progress import Progress
+from tasks.texts import TextParams, make_texts
 
 logger = logging.getLogger("marquee.features")
 
@@ -27,40 +26,11 @@ class FeatureParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: str = Field("minilm", description="Text encoder: minilm (offline), a local folder, or a hub model's name.")
-    max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a movie's text that are read.")
+    text: TextParams = Field(TextParams(), description="Which encoder reads how much of a text.")
     dim: int = Field(128, ge=2, le=1024, description="Width D of the item embedding after PCA.")
     text_weight: float = Field(1.0, ge=0, description="Standard deviation given to the text block before PCA.")
     metadata_weight: float = Field(0.5, ge=0, description="The same for genres, people, countries, money and years.")
     rating_weight: float = Field(0.5, ge=0, description="The same for statistics of the training ratings.")
-
-
-class ClusterParams(BaseModel):
-    """Where Dask's work is done; no influence on what comes out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    scheduler: str | None = Field(None, description="Address of a running Dask scheduler; empty: a local cluster.")
-    workers: int = Field(2, ge=1, le=256, description="Workers of the local cluster.")
-
-
-@artifact_task("texts", modules=("models.encoders.text", "tasks.encode_texts"), outside=("cluster",))
-def encode_movie_texts(
-    draft: Draft, movies: ArtifactRef, encoder: str, max_tokens: int, cluster: ClusterParams
-) -> None:
-    """Encode every movie's text by a BERT-family model, in partitions on Dask workers."""
-    texts = item_texts(read_table(movies, "movies.parquet"))
-    progress = Progress("encode-texts", f"Texts encoded by {encoder}")
-
-    def show(done: int, total: int) -> None:
-        progress.show(done, total)
-        logger.info("encoded %d of %d texts", done, total)
-
-    with dask_client(cluster.scheduler, cluster.workers) as client:
-        embedding = encode_texts(texts, encoder, max_tokens, client, progress=show)
-    np.save(draft.path / "texts.npy", embedding, allow_pickle=False)
-    draft.rows = len(texts)
-    draft.facts = {"encoder": encoder, "width": int(embedding.shape[1]), "empty": sum(not text for text in texts)}
 
 
 @artifact_task(
@@ -123,5 +93,5 @@ def build_items(
     movies: ArtifactRef, events: ArtifactRef, splits: ArtifactRef, params: FeatureParams, cluster: ClusterParams
 ) -> ArtifactRef:
     """Both steps of the stage; changed weights or splits do not encode the texts again."""
-    texts = encode_movie_texts(movies, params.encoder, params.max_tokens, cluster)
+    texts = make_texts(movies, params.text, cluster)
     return make_items(movies, events, splits, texts, params)

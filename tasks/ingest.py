@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import SourceError
 from storage.files import sha256_file
-from storage.sources.movielens import licence_notes, read_movies, read_ratings, source_files
+from storage.sources.licences import LICENCES
+from storage.sources.movielens import read_movies, read_ratings, source_files
 from storage.sources.sample import SampleParams, write_sample
 from storage.sources.tmdb import find_exports, join_metadata, read_export
 from storage.splits import SplitParams, split_users, time_cut
@@ -92,7 +93,9 @@ def prepare_source(params: SourceParams) -> Source:
 
 
 @artifact_task(
-    "movies", modules=("storage.sources.movielens", "storage.sources.tmdb", "storage.tables"), outside=("source",)
+    "movies",
+    modules=("storage.sources.licences", "storage.sources.movielens", "storage.sources.tmdb", "storage.tables"),
+    outside=("source",),
 )
 def make_movies(draft: Draft, source: Source, sha256: dict[str, str]) -> None:
     """Read the movies and join them with the metadata exports."""
@@ -106,7 +109,7 @@ def make_movies(draft: Draft, source: Source, sha256: dict[str, str]) -> None:
     pq.write_table(joined, draft.path / "movies.parquet")
     draft.rows, draft.facts, draft.generated = joined.num_rows, facts, source.generated
     if not source.generated:
-        draft.licences = [licence_notes("movielens")] + ([licence_notes("tmdb")] if exports else [])
+        draft.licences = [LICENCES["movielens"]] + ([LICENCES["tmdb"]] if exports else [])
     logger.info("movies: %s", json.dumps(facts, default=str))
 
 

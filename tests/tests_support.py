@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[1]
 SMALL = {
     "source.sample": "{users: 60, movies: 120, events_per_user_mean: 25}",
     "features.dim": "16",
-    "features.max_tokens": "16",
+    "features.text.max_tokens": "16",
     "cluster.workers": "1",
     "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
     "train.td3": "{hidden_dim: 16}",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +22,6 @@ RATING_COLUMNS = {
 }
 TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)
 ARTICLE = re.compile(r"^(?P<title>.*), (?P<article>The|A|An|Les|Le|La|L'|Il|El|Das|Der|Die|Los|Las)(?P<rest> \(.*\))?$")
-
-
-def licence_notes(source: Literal["movielens", "tmdb"]) -> str:
-    """What the terms of a source ask for, in one sentence for manifests and reports."""
-    return {
-        "movielens": "MovieLens (GroupLens): research use, cite Harper and Konstan 2015, no commercial use without permission.",
-        "tmdb": "TMDB data: attribution, non-commercial; its terms limit caching and machine-learning use.",
-    }[source]
 
 
 def source_files(folder: Path) -> dict[str, Path | None]:
@@ -154,6 +146,7 @@ def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     movies = pa.table(
         [
             movie_ids,
+            [str(movie) for movie in movie_ids],
             [tmdb.get(movie) for movie in movie_ids],
             [imdb.get(movie) for movie in movie_ids],
             [title or f"movie {movie}" for movie, (title, _) in zip(movie_ids, parsed, strict=True)],

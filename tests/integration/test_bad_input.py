@@ -60,7 +60,7 @@ def test_unwritable_home_missing_folder_and_unknown_encoder(tmp_path: Path, marq
     assert "MARQUEE_HOME" in failed.stderr
     failed = marquee("build-dataset", "--data", str(tmp_path / "absent"), ok=False)
     assert "SourceError" in failed.stderr
-    failed = marquee("build-dataset", *changes(features__encoder="nobody/none"), ok=False, HF_HUB_OFFLINE="1")
+    failed = marquee("build-dataset", *changes(features__text__encoder="nobody/none"), ok=False, HF_HUB_OFFLINE="1")
     assert "EncoderError" in failed.stderr
     assert "minilm" in failed.stderr
 

@@ -170,7 +170,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     from evaluation.baselines import baseline_scorers
     from tasks.evaluate import load_policy
 
-    sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.max_tokens": "48"}
+    sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
     training = {
         "train.trainer": "{steps: 1200, batch_size: 256, validate_every: 200, log_every: 200}",
         "train.learners": "[td3]",

@@ -17,7 +17,7 @@ def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
     if not root:
         pytest.skip("MARQUEE_REAL_DATA names no folder with ml-latest-small, tmdb-movies and tmdb-5000")
     overrides = {
-        "features.max_tokens": "16",
+        "features.text.max_tokens": "16",
         "train.trainer": "{steps: 200, validate_every: 100, log_every: 100}",
         "train.validation_steps": "500",
         "evaluate.max_steps": "500",

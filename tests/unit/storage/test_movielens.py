@@ -143,7 +143,7 @@ def test_links_without_tmdb_ids_and_absent_links(tmp_path: Path) -> None:
     (tmp_path / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,\n2,1,862\n")
     movies, facts = read_movies(tmp_path)
     assert movies.to_pylist()[0] == {
-        "movie_id": 1, "tmdb_id": None, "imdb_id": "tt0114709", "title": "A", "year": None, "genres": [],
+        "movie_id": 1, "external_id": "1", "tmdb_id": None, "imdb_id": "tt0114709", "title": "A", "year": None, "genres": [],
     }  # fmt: skip
     assert movies.to_pylist()[1]["imdb_id"] == "tt0000001"
     assert facts["without_tmdb_id"] == 1

@@ -14,6 +14,7 @@ import tasks.export
 import tasks.features
 import tasks.gates
 import tasks.ingest
+import tasks.texts
 import tasks.train
 from tasks.caching import code_fingerprint, function_code, names_used, reached_definitions
 
@@ -23,7 +24,7 @@ INFRASTRUCTURE = {
     "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "tasks.caching", "tasks.progress",
     "tasks.dask_cluster", "tasks.ingest", "models.errors", "models.encoders.errors",
 }  # fmt: skip
-STAGES = (tasks.ingest, tasks.features, tasks.gates, tasks.export, tasks.train, tasks.evaluate)
+STAGES = (tasks.ingest, tasks.features, tasks.texts, tasks.gates, tasks.export, tasks.train, tasks.evaluate)
 ARTIFACT_TASKS = [
     function
     for stage in STAGES

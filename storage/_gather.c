@@ -1,0 +1,8 @@
+// Gathering of transition batches. Optional: storage works without it, slower and to the same bytes.
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+static PyMethodDef methods[] = {{NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "storage._gather", "Gathering of transition batches.", -1, methods};
+
+PyMODINIT_FUNC PyInit__gather(void) { return PyModule_Create(&module); }
