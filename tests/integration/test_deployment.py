@@ -51,7 +51,7 @@ def test_deploy_all_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> N
 
     parameters = {
         "source": {"sample": {"users": 60, "movies": 120, "events_per_user_mean": 25}},
-        "features": {"dim": 8, "max_tokens": 16},
+        "features": {"dim": 8, "text": {"max_tokens": 16}},
         "cluster": {"workers": 1},
     }
     run = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", json.dumps(parameters)]
