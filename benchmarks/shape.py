@@ -46,7 +46,9 @@ def write_ratings(path: Path, ratings: int) -> int:
 
     def chunk(place: int) -> pa.Table:
         first, stop = cuts[place], cuts[place + 1]
-        return _ratings_of(np.arange(first, stop) + 1, lengths[first:stop], ids, stars, np.random.default_rng([2, place]))
+        return _ratings_of(
+            np.arange(first, stop) + 1, lengths[first:stop], ids, stars, np.random.default_rng([2, place])
+        )
 
     names = ["userId", "movieId", "rating", "timestamp"]
     schema = pa.schema(zip(names, (pa.int64(), pa.int64(), pa.string(), pa.int64()), strict=True))
@@ -71,7 +73,11 @@ def _history_lengths(ratings: int) -> NDArray[np.int64]:
 
 
 def _ratings_of(
-    users: NDArray[np.int64], lengths: NDArray[np.int64], ids: NDArray[np.int64], stars: pa.Array, rng: np.random.Generator
+    users: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    stars: pa.Array,
+    rng: np.random.Generator,
 ) -> pa.Table:
     events = int(lengths.sum())
     length = np.repeat(lengths, lengths)
@@ -83,7 +89,11 @@ def _ratings_of(
     seconds = (rng.random(events) * 6 * length).astype(np.int64)
     returns = np.repeat(np.where(rng.random(len(users)) < 0.4, rng.integers(2, 9, len(users)), 1), lengths)
     seconds += (rng.random(events) * returns).astype(np.int64) * 40 * 86_400
-    columns = [np.repeat(users, lengths), ids[movie], stars.take(pa.array(rng.integers(0, len(stars), events, dtype=np.int32)))]
+    columns = [
+        np.repeat(users, lengths),
+        ids[movie],
+        stars.take(pa.array(rng.integers(0, len(stars), events, dtype=np.int32))),
+    ]
     return pa.table([*columns, np.repeat(start, lengths) + seconds], names=["userId", "movieId", "rating", "timestamp"])
 
 

@@ -317,7 +317,9 @@ def sort_purely(
 
     Args:
         length: (u,) events of each user.
-        item, code, timestamp: (n,) events, grouped by user; the places behind the kept ones hold nothing of use.
+        item: (n,), as `code` and `timestamp` grouped by user; the places behind the kept ones hold nothing of use.
+        code: (n,).
+        timestamp: (n,).
         rated: (I,) receives 1 for every item that occurs.
 
     Returns: the number of repeated (user, item, timestamp) and how many of them have another rating than the first.

@@ -1,25 +1,17 @@
-"""MovieLens releases in CSV: ratings, movies and links, with every row checked or counted."""
+"""MovieLens releases in CSV: movies and links, with every row checked or counted."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from numpy.typing import NDArray
 
-from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
+from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
-from storage.tables import EVENTS_SCHEMA, IDENTITY_SCHEMA, LATEST_SECOND, first_of_equal
+from storage.tables import IDENTITY_SCHEMA
 
-RATING_COLUMNS = {
-    "userId": pa.int64(),
-    "movieId": pa.int64(),
-    "rating": pa.float64(),
-    "timestamp": pa.int64(),
-}
 TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)
 ARTICLE = re.compile(r"^(?P<title>.*), (?P<article>The|A|An|Les|Le|La|L'|Il|El|Das|Der|Die|Los|Las)(?P<rest> \(.*\))?$")
 
@@ -43,78 +35,6 @@ def source_files(folder: Path) -> dict[str, Path | None]:
         else:
             files[name] = None
     return files
-
-
-def read_ratings(
-    folder: Path, known_movies: NDArray[np.int64], columns: Mapping[str, str] | None = None
-) -> tuple[pa.Table, dict[str, Any]]:
-    """Read ratings.csv into the events table, sorted by user and time; ties keep file order.
-
-    Dropped and counted: events of movies that movies.csv does not have; repeated (user, movie, timestamp), the first
-    stays. Users with short histories stay.
-
-    Args:
-        folder: of the release.
-        known_movies: ids in movies.csv.
-        columns: names in the file for userId, movieId, rating, timestamp where they differ.
-
-    Returns: a table in EVENTS_SCHEMA and counts.
-
-    Raises:
-        SourceError, RatingsSchemaError: the file is not a ratings table.
-        RatingsValueError: a value outside its domain, with its line.
-    """
-    path = folder / "ratings.csv"
-    names = {name: (columns or {}).get(name, name) for name in RATING_COLUMNS}
-    table = _read_csv(path, {names[name]: kind for name, kind in RATING_COLUMNS.items()}, hint=True)
-    if table.num_rows == 0:
-        raise SourceError(f"{path}: expected ratings; found only a header. Give a whole release.")
-    user, movie, rating, timestamp = (table[names[name]].to_numpy() for name in RATING_COLUMNS)
-    for name, values in (("userId", user), ("movieId", movie), ("timestamp", timestamp)):
-        if table[names[name]].null_count:
-            _refuse(path, np.isnan(values), values, names[name], "a whole number")
-    half_stars = rating * 2
-    _refuse(
-        path,
-        ~((rating >= 0.5) & (rating <= 5) & (half_stars == np.rint(half_stars))),
-        rating,
-        names["rating"],
-        "0.5, 1.0 … 5.0",
-    )
-    _refuse(
-        path, ~((timestamp >= 0) & (timestamp < LATEST_SECOND)), timestamp, names["timestamp"],
-        "unix seconds from 1970 to 2100",
-    )  # fmt: skip
-    known = np.isin(movie, known_movies)
-    user, movie, rating, timestamp = (values[known] for values in (user, movie, rating, timestamp))
-    order = _by_user_and_time(user, timestamp)
-    user, movie, rating, timestamp = (values[order] for values in (user, movie, rating, timestamp))
-    leader = first_of_equal(user, timestamp, movie)
-    first = leader == np.arange(len(user))
-    contradicting = int((rating != rating[leader]).sum())
-    user, movie, rating, timestamp = (values[first] for values in (user, movie, rating, timestamp))
-    if not len(user):
-        raise SourceError(f"{path}: expected ratings of movies in movies.csv; found none. Are both of one release?")
-    events = pa.table([user, movie, rating.astype(np.float32), timestamp], schema=EVENTS_SCHEMA)
-    facts = {
-        "rows": table.num_rows,
-        "events": events.num_rows,
-        "dropped_unknown_movie": int((~known).sum()),
-        "dropped_repeated": int((~first).sum()),
-        "of_these_contradicting": contradicting,
-        "users": len(np.unique(user)),
-        "rated_movies": len(np.unique(movie)),
-        "first_timestamp": int(timestamp.min()),
-        "last_timestamp": int(timestamp.max()),
-    }
-    return events, facts
-
-
-def _by_user_and_time(user: NDArray[np.int64], timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The stable order by user, then time: equal seconds keep file order; one sort where both fit one integer."""
-    if len(user) and user.min() >= 0 and user.max() < 1 << 31:
-        return np.argsort((user << 32) | timestamp, kind="stable")  # timestamps are below 2³² here
-    return np.lexsort((timestamp, user))
 
 
 def read_movies(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -191,7 +111,7 @@ def _links(path: Path) -> tuple[dict[int, int | None], dict[int, str], dict[str,
     return tmdb, imdb, {"links": len(ids)}
 
 
-def _read_csv(path: Path, types: dict[str, pa.DataType], hint: bool = False) -> pa.Table:
+def _read_csv(path: Path, types: dict[str, pa.DataType]) -> pa.Table:
     """Only the columns of `types`, typed; LF or CRLF, with or without a byte-order mark."""
     if not path.is_file():
         raise SourceError(f"{path}: expected a file; found none.")
@@ -205,8 +125,9 @@ def _read_csv(path: Path, types: dict[str, pa.DataType], hint: bool = False) -> 
     header = [name.strip().strip('"') for name in head.splitlines()[0].decode("utf-8-sig", "replace").split(",")]
     missing = [name for name in types if name not in header]
     if missing:
-        advice = " Set `columns=` in SourceParams to map them." if hint else " Fetch it again."
-        raise RatingsSchemaError(f"{path}: expected columns {','.join(types)}; found {','.join(header)[:200]}.{advice}")
+        raise RatingsSchemaError(
+            f"{path}: expected columns {','.join(types)}; found {','.join(header)[:200]}. Fetch it again."
+        )
     try:
         return pacsv.read_csv(
             path,
@@ -221,12 +142,3 @@ def _read_csv(path: Path, types: dict[str, pa.DataType], hint: bool = False) -> 
             f"{path}: expected {', '.join(f'{name} as {kind}' for name, kind in types.items())}; found: {error}. "
             "Mend the line or fetch the file again."
         ) from error
-
-
-def _refuse(path: Path, bad: NDArray[np.bool_], values: NDArray[Any], name: str, expected: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise RatingsValueError(
-            f"{path}, line {row + 2}: expected {name} to be {expected}; found {values[row]} "
-            f"({int(bad.sum())} such lines). Mend or remove them, then run again."
-        )

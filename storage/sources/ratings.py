@@ -73,9 +73,7 @@ class Ratings:
         self._begun = True
         blocks = _checked(self._layout, self._grammar, self._body, self._bad, self.facts)
         items = len(self._grammar.known_movies)
-        yield from sorted_histories(
-            blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch
-        )
+        yield from sorted_histories(blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch)
         self.facts |= self._bad.facts()
 
 
@@ -215,7 +213,7 @@ def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path:
             f"{path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {span.start}. "
             "Is this the right file?"
         )
-    return buffer[first:max(first, last)]
+    return buffer[first : max(first, last)]
 
 
 def _after_newline(buffer: NDArray[np.uint8], start: int, stop: int) -> int:

@@ -1,9 +1,9 @@
-"""The grammar of a ratings table's lines, and two ways of parsing a block of them: in C, and purely to the same result.
+r"""The grammar of a ratings table's lines, and two ways of parsing a block of them: in C, and purely to the same result.
 
 A line ends in LF, or CR LF; the file's last may end without. Empty lines are skipped. Every other line has exactly as many
 fields as the header, divided by the delimiter; quotation marks and NUL bytes stand nowhere. Of the four fields that are
 read, user, movie and timestamp are `-?[0-9]{1,18}` (the timestamp in unix seconds from 1970 to 2100), the rating is
-`-?[0-9]{1,9}(\\.[0-9]{1,6})?` and lies on the scale. Further fields may hold anything else.
+`-?[0-9]{1,9}(\.[0-9]{1,6})?` and lies on the scale. Further fields may hold anything else.
 """
 
 import re
@@ -24,6 +24,7 @@ USER, MOVIE, RATING, TIMESTAMP, IGNORED = range(5)  # roles of a field, as in _r
 WHOLE = rb"-?[0-9]{1,18}"
 DECIMAL = rb"-?[0-9]{1,9}(?:\.[0-9]{1,6})?"
 WHOLE_NUMBER, RATING_NUMBER = re.compile(WHOLE), re.compile(DECIMAL)
+PLAIN_NUMBER = re.compile(r"-?[0-9.]*[0-9]")
 Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]
 ON_GRID = 1e-6  # in steps of the scale
 LARGEST_DIRECT_ID = 1 << 22
@@ -99,9 +100,8 @@ def parse_block(data: NDArray[np.uint8], grammar: Grammar) -> ParsedBlock:
         grammar.known_movies, grammar.item_of_small_id, user, item, code, timestamp,
     )  # fmt: skip
     block = EventBlock(user[:events], item[:events], code[:events], timestamp[:events])
-    return ParsedBlock(
-        block, lines, rows, unknown, [BadLine(line, data[start:stop].tobytes()) for line, start, stop in bad]
-    )
+    bad_lines = [BadLine(line, data[start:stop].tobytes().removesuffix(b"\r")) for line, start, stop in bad]
+    return ParsedBlock(block, lines, rows, unknown, bad_lines)
 
 
 def parse_purely(data: bytes, grammar: Grammar) -> ParsedBlock:
@@ -119,11 +119,16 @@ def parse_purely(data: bytes, grammar: Grammar) -> ParsedBlock:
             rows += 1
             values = _parse_line(text, grammar)
             if isinstance(values, Reason):
-                bad.append(BadLine(number, line))
+                bad.append(BadLine(number, text))
             else:
                 good.append(values)
         user, movie, code, timestamp = zip(*good, strict=True) if good else ((),) * 4
-        block = (np.array(user, np.int64), np.array(movie, np.int64), np.array(code, np.uint8), np.array(timestamp, np.int64))
+        block = (
+            np.array(user, np.int64),
+            np.array(movie, np.int64),
+            np.array(code, np.uint8),
+            np.array(timestamp, np.int64),
+        )
     user_id, movie_id, codes, timestamps = block
     place = np.searchsorted(grammar.known_movies, movie_id)
     known = place < len(grammar.known_movies)
@@ -134,7 +139,7 @@ def parse_purely(data: bytes, grammar: Grammar) -> ParsedBlock:
 
 def reason_of(line: bytes, grammar: Grammar) -> Reason:
     """Why a bad line is bad."""
-    reason = _parse_line(line.removesuffix(b"\r"), grammar)
+    reason = _parse_line(line, grammar)
     if not isinstance(reason, Reason):  # the two ways of parsing disagree: a fault of ours, not the file's
         raise AssertionError(f"line taken for bad and good: {line[:SHOWN_BYTES]!r}")
     return reason
@@ -203,7 +208,6 @@ def _parse_line(line: bytes, grammar: Grammar) -> tuple[int, int, int, int] | Re
 
 
 def _shown(field: bytes) -> str:
-    """A field as a message shows it: numbers as they stand, anything else quoted."""
-    if RATING_NUMBER.fullmatch(field):
-        return field.decode()
-    return repr(field[:SHOWN_BYTES].decode("ascii", "replace")) if field else "nothing"
+    """A field as a message shows it: plain numbers as they stand, anything else quoted."""
+    shown = field[:SHOWN_BYTES].decode("ascii", "replace")
+    return (shown if PLAIN_NUMBER.fullmatch(shown) else repr(shown)) if field else "nothing"

@@ -16,6 +16,7 @@ from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
 from storage.files import sha256_file
+from storage.scale import RatingScale
 
 USERS, EACH, ITEMS = 6, 12, 20
 
@@ -35,8 +36,8 @@ def events() -> pd.DataFrame:
 def judge_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> Verdict:
     frame = events()
     change(frame)
-    profile = profile_events(pa.Table.from_pandas(frame, preserve_index=False), np.arange(ITEMS))
-    return judge(profile, events_suite(), folder, ("user_id", "first_row"))
+    profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale())
+    return judge(profile, events_suite(RatingScale()), folder, ("user_id", "first_row"))
 
 
 def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
