@@ -144,7 +144,8 @@ def _checked(
     layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, facts: dict[str, Any]
 ) -> Iterator[EventBlock]:
     """The events of all good lines in file order; bad ones go to `bad`, counts to `facts`."""
-    line, bad_rows, name = 1 + layout.header, 0, layout.path.name
+    line, name = 1 + layout.header, layout.path.name
+    bad_rows, first_bad = 0, ""
     size = layout.path.stat().st_size
     spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
     with layout.path.open("rb", buffering=0) as stream:
@@ -157,14 +158,15 @@ def _checked(
                 for row in block.bad:
                     reason = reason_of(row.text, grammar)
                     bad.add(name, line + row.line, reason.text, row.text.decode("utf-8", "replace"), reason.error)
+                    first_bad = first_bad or f"line {line + row.line}: {reason.text}"
                 line += block.lines
                 bad_rows += len(block.bad)
                 facts["rows"] += block.rows
                 facts["dropped_unknown_movie"] += block.unknown_movies
                 if facts["rows"] >= JUDGED_ROWS:
-                    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], bad)
+                    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
                 yield block.events
-    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], bad)
+    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
     if not facts["rows"]:
         raise SourceError(f"{layout.path}: expected ratings; found only a header. Give a whole release.")
     if facts["rows"] == bad_rows + facts["dropped_unknown_movie"]:
@@ -173,12 +175,11 @@ def _checked(
         )
 
 
-def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, bad: BadRows) -> None:
+def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, first_bad: str) -> None:
     if 2 * bad_rows > rows:
-        first = next(row for row in bad.rows if row.file == path.name)
         raise SourceError(
-            f"{path}: expected a ratings table; found {bad_rows} bad rows in {rows}, the first in line {first.line}: "
-            f"{first.reason}. Is this the right file, and its columns and delimiter as given?"
+            f"{path}: expected a ratings table; found {bad_rows} bad rows in {rows}, the first in {first_bad}. "
+            "Is this the right file, and its columns and delimiter as given?"
         )
 
 
