@@ -32,14 +32,3 @@ def test_training_events_are_of_training_users_before_the_cut() -> None:
     mask = training_events(split, times, cut)
     assert mask.sum() == 30
     assert times[mask].max() <= cut
-
-
-@settings(max_examples=100)
-@given(
-    st.lists(st.integers(0, 2**20) | st.integers(0, 4_102_444_799), max_size=60),
-    st.floats(0.001, 1, allow_nan=False),
-)
-@example([5, 5, 5, 7] * 30, 0.9)
-def test_the_time_cut_is_the_lower_quantile(times: list[int], fraction: float) -> None:
-    expected = np.quantile(times, fraction, method="lower") if times else 0
-    assert time_cut(np.array(times, np.int64), SplitParams(time_quantile=fraction)) == expected
