@@ -27,7 +27,8 @@ def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], 
     known = np.unique(known_movies)
 
     def profile(table: pa.Table) -> pd.DataFrame:
-        return _profile_events(*(table[name].to_numpy() for name in COLUMNS), known, scale)
+        user, movie, rating, timestamp = (table[name].to_numpy() for name in COLUMNS)
+        return _profile_events(user, movie, rating, timestamp, known, scale)
 
     profiles = [part for part in in_order(profile, _of_whole_users(tables)) if len(part)]
     if not profiles:

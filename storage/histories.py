@@ -155,12 +155,12 @@ class _MemoryRun:
         self._item = np.empty(events, np.int32)  # the system gives memory only to what is filled
         self._code = np.empty(events, np.uint8)
         self._timestamp = np.empty(events, np.uint32)
-        self._filled = 0
+        self.filled = 0
         self._segments: list[tuple[NDArray[np.int64], NDArray[np.uint32]]] = []  # users and events of each
 
     def take(self, block: EventBlock) -> EventBlock:
         """Append what fits; returns the rest."""
-        begin, stop = self._filled, min(self._filled + len(block.item), len(self._item))
+        begin, stop = self.filled, min(self.filled + len(block.item), len(self._item))
         taken = stop - begin
         if taken:
             user = block.user_id[:taken]
@@ -169,8 +169,9 @@ class _MemoryRun:
             self._item[begin:stop] = block.item[:taken]
             self._code[begin:stop] = block.code[:taken]
             self._timestamp[begin:stop] = block.timestamp[:taken]
-        self._filled = stop
-        return EventBlock(*(column[taken:] for column in block))
+        self.filled = stop
+        user_id, item, code, timestamp = block
+        return EventBlock(user_id[taken:], item[taken:], code[taken:], timestamp[taken:])
 
     def close(self) -> None:
         """Find each user's events; called once, before `read`."""
@@ -201,7 +202,7 @@ class _MemoryRun:
 class _FileRun:
     """A run spilled to three raw files."""
 
-    TYPES = (("item", np.int32), ("code", np.uint8), ("timestamp", np.uint32))
+    TYPES: tuple[tuple[str, type[Any]], ...] = (("item", np.int32), ("code", np.uint8), ("timestamp", np.uint32))
 
     def __init__(self, run: _MemoryRun, block_events: int, folder: Path) -> None:
         self._folder = folder
@@ -218,30 +219,27 @@ class _FileRun:
     def read(self, first: int, stop: int) -> Grouped:
         """The users `first` … `stop - 1`, read rather than mapped: resident memory stays small."""
         begin, count = int(self._offset[first]), int(self._offset[stop] - self._offset[first])
-        columns = [
+        item, code, timestamp = (
             np.fromfile(self._folder / name, kind, count, offset=begin * np.dtype(kind).itemsize)
             for name, kind in self.TYPES
-        ]
-        return Grouped(self.user_id[first:stop], self.length[first:stop], *columns)
+        )
+        return Grouped(self.user_id[first:stop], self.length[first:stop], item, code, timestamp)
 
 
 def _runs(blocks: Iterable[EventBlock], run_events: int, block_events: int, folder: Path) -> list[Run]:
-    """One run in memory, or all of them in files."""
+    """All events, the last run in memory, those before it in files."""
     runs: list[Run] = []
     run = _MemoryRun(run_events)
-    filled = 0
     for block in blocks:
         rest = run.take(block)
-        filled += len(block.item) - len(rest.item)
-        while len(rest.item):
+        while len(rest.item):  # the run is full
             run.close()
             runs.append(_FileRun(run, block_events, folder / str(len(runs))))
-            run, before = _MemoryRun(run_events), rest
-            rest = run.take(before)
-            filled = len(before.item) - len(rest.item)
-    if filled:
+            run = _MemoryRun(run_events)
+            rest = run.take(rest)
+    if run.filled:
         run.close()
-        runs.append(_FileRun(run, block_events, folder / str(len(runs))) if runs else run)
+        runs.append(run)
     return runs
 
 

@@ -200,7 +200,7 @@ def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path:
     buffer = np.empty(wanted + 1, np.uint8)
     filled = 0
     while filled < wanted:
-        count = os.preadv(descriptor, [memoryview(buffer)[filled:wanted]], span.start - before + filled)
+        count = os.preadv(descriptor, [buffer.data[filled:wanted]], span.start - before + filled)
         if not count:
             raise SourceError(f"{path}: expected {size} bytes; the file grew shorter while it was read. Read it again.")
         filled += count
