@@ -3,7 +3,7 @@
     python benchmarks/ingest.py [ratings, default 20,000,263] [rounds, default 5]
 
 Every way runs in a process of its own, from its start to its end; the pandas way runs once, the others several times, in
-turn. Prints the median, the ratio to the pandas way and the peak memory.
+turn. Prints medians of wall time and of CPU time, their ratios to the pandas way, and the peak memory.
 """
 
 import statistics
@@ -34,14 +34,16 @@ def main() -> None:
             for way, measurements in runs.items():
                 if way != "pandas" or place == 0:
                     measurements.append(measured(WAYS, way, str(folder), str(folder / f"{way}.h5")))
-    base = runs["pandas"][0].seconds
     print(f"{ratings:,} ratings; {runs['gates'][0].output}; medians of {rounds} processes, the pandas way once")
-    print(f"{'way':32} {'seconds':>8} {'range':>13} {'ratio':>7} {'peak MiB':>9}")
+    print(f"{'way':32} {'seconds':>8} {'range':>13} {'ratio':>7} {'CPU s':>7} {'ratio':>7} {'peak MiB':>9}")
+    base = runs["pandas"][0]
     for way, measurements in runs.items():
         seconds = [one.seconds for one in measurements]
-        median, peak = statistics.median(seconds), max(one.peak_mib for one in measurements)
+        median, cpu = statistics.median(seconds), statistics.median(one.cpu_seconds for one in measurements)
         spread = f"{min(seconds):.2f}-{max(seconds):.2f}"
-        print(f"{NAMES[way]:32} {median:8.2f} {spread:>13} {base / median:6.1f}× {peak:9,.0f}")
+        ratios = f"{base.seconds / median:6.1f}×", f"{base.cpu_seconds / cpu:6.1f}×"
+        peak = max(one.peak_mib for one in measurements)
+        print(f"{NAMES[way]:32} {median:8.2f} {spread:>13} {ratios[0]} {cpu:7.2f} {ratios[1]} {peak:9,.0f}")
 
 
 if __name__ == "__main__":

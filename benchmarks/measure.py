@@ -12,6 +12,7 @@ class Measured(NamedTuple):
     """What one run of a process took."""
 
     seconds: float
+    cpu_seconds: float  # of all its threads: on a busy machine the fairer number
     peak_mib: float
     output: str
 
@@ -29,4 +30,4 @@ def measured(script: Path, *arguments: str, **environment: str) -> Measured:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{script.name} {' '.join(arguments)} ended with {process.returncode}\n{output}")
-    return Measured(seconds, usage.ru_maxrss / 1024, output.strip())
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.strip())

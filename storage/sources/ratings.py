@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
 from storage.histories import RUN_EVENTS, EventBlock, Histories, sorted_histories
 from storage.scale import RatingScale
-from storage.sources.ratings_parsing import IGNORED, Grammar, ParsedBlock, parse_block, reason_of
+from storage.sources.ratings_parsing import IGNORED, Grammar, ParsedBlock, Workspace, parse_block, reason_of
 from storage.sources.rows import BadRows
 from storage.threads import in_order
 
@@ -143,18 +144,24 @@ def _roles(layout: RatingsLayout, header: bytes, names: tuple[str, ...]) -> byte
 def _checked(
     layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, facts: dict[str, Any]
 ) -> Iterator[EventBlock]:
-    """The events of all good lines in file order; bad ones go to `bad`, counts to `facts`."""
+    """The events of all good lines in file order, to be copied at once; bad lines go to `bad`, counts to `facts`."""
     line, name = 1 + layout.header, layout.path.name
     bad_rows, first_bad = 0, ""
     size = layout.path.stat().st_size
     spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
+    spare: SimpleQueue[Workspace] = SimpleQueue()
     with layout.path.open("rb", buffering=0) as stream:
 
-        def parse(span: _Span) -> ParsedBlock:
-            return parse_block(_lines_starting_in(stream.fileno(), span, body, size, layout.path), grammar)
+        def parse(span: _Span) -> tuple[ParsedBlock, Workspace]:
+            try:
+                space = spare.get_nowait()
+            except Empty:
+                space = Workspace(BLOCK_BYTES + LONGEST_LINE_BYTES + 2)
+            lines = _lines_starting_in(stream.fileno(), span, body, size, layout.path, space.text)
+            return parse_block(lines, grammar, space), space
 
         with closing(in_order(parse, spans)) as blocks:  # its threads end before the file is closed
-            for block in blocks:
+            for block, space in blocks:
                 for row in block.bad:
                     reason = reason_of(row.text, grammar)
                     bad.add(name, line + row.line, reason.text, row.text.decode("utf-8", "replace"), reason.error)
@@ -166,6 +173,7 @@ def _checked(
                 if facts["rows"] >= JUDGED_ROWS:
                     _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
                 yield block.events
+                spare.put(space)  # whoever took the events has copied them
     _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
     if not facts["rows"]:
         raise SourceError(f"{layout.path}: expected ratings; found only a header. Give a whole release.")
@@ -190,14 +198,15 @@ class _Span(NamedTuple):
     stop: int
 
 
-def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path: Path) -> NDArray[np.uint8]:
-    """The whole lines that start in a span, (n,) bytes, LF at the end of each.
+def _lines_starting_in(
+    descriptor: int, span: _Span, body: int, size: int, path: Path, buffer: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The whole lines that start in a span, (n,) bytes of `buffer`, LF at the end of each.
 
     One byte before the span tells whether a line starts right at it; the last line runs past its end.
     """
     before = int(span.start > body)
     wanted = min(span.stop + LONGEST_LINE_BYTES, size) - span.start + before
-    buffer = np.empty(wanted + 1, np.uint8)
     filled = 0
     while filled < wanted:
         count = os.preadv(descriptor, [buffer.data[filled:wanted]], span.start - before + filled)

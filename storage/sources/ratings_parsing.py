@@ -83,25 +83,32 @@ class Grammar:
         return re.compile(rb"(?:" + line + rb"\r?\n)*+")
 
 
-def parse_block(data: NDArray[np.uint8], grammar: Grammar) -> ParsedBlock:
-    """Parse whole lines, (n,) bytes, the last of them LF.
+class Workspace:
+    """Arrays that a block's text and events are put into, used again for other blocks: fresh memory costs its clearing."""
+
+    def __init__(self, text_bytes: int) -> None:
+        room = text_bytes // 8 + 1  # no line is shorter than "1,1,1,1\n"
+        self.text = np.empty(text_bytes, np.uint8)
+        self.user, self.item = np.empty(room, np.int64), np.empty(room, np.int32)
+        self.code, self.timestamp = np.empty(room, np.uint8), np.empty(room, np.int64)
+
+
+def parse_block(data: NDArray[np.uint8], grammar: Grammar, space: Workspace) -> ParsedBlock:
+    """Parse whole lines, (n,) bytes, the last of them LF; the events may be views of `space`.
 
     Lines outside the grammar are listed in order; lines of unknown movies are counted.
     """
     helper = compiled("_ratings")
     if helper is None:
         return parse_purely(data.tobytes(), grammar)
-    room = len(data) // 8 + 1  # no line is shorter than "1,1,1,1\n"
-    user, item, code = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.uint8)
-    timestamp = np.empty(room, np.int64)
     scale = grammar.scale
-    events, lines, rows, unknown, bad = helper.parse(
+    count, lines, rows, unknown, bad = helper.parse(
         data, grammar.delimiter, grammar.roles, (scale.lowest, scale.step, scale.codes), LATEST_SECOND,
-        grammar.known_movies, grammar.item_of_small_id, user, item, code, timestamp,
+        grammar.known_movies, grammar.item_of_small_id, space.user, space.item, space.code, space.timestamp,
     )  # fmt: skip
-    block = EventBlock(user[:events], item[:events], code[:events], timestamp[:events])
+    events = EventBlock(space.user[:count], space.item[:count], space.code[:count], space.timestamp[:count])
     bad_lines = [BadLine(line, data[start:stop].tobytes().removesuffix(b"\r")) for line, start, stop in bad]
-    return ParsedBlock(block, lines, rows, unknown, bad_lines)
+    return ParsedBlock(events, lines, rows, unknown, bad_lines)
 
 
 def parse_purely(data: bytes, grammar: Grammar) -> ParsedBlock:

@@ -11,7 +11,7 @@ from ratings_support import KNOWN
 from storage.compiled import compiled
 from storage.scale import RatingScale
 from storage.sources.ratings import COLUMNS
-from storage.sources.ratings_parsing import IGNORED, Grammar, parse_block, parse_purely, reason_of
+from storage.sources.ratings_parsing import IGNORED, Grammar, Workspace, parse_block, parse_purely, reason_of
 
 needs_compiled = pytest.mark.skipif(compiled("_ratings") is None, reason="storage._ratings is not built")
 
@@ -47,7 +47,7 @@ any_bytes = st.binary(max_size=80) | st.text('0123456789.-,:;\n\r"', max_size=80
 
 def assert_same(data: bytes, grammar: Grammar) -> None:
     data += b"" if data.endswith(b"\n") or not data else b"\n"
-    one = parse_block(np.frombuffer(data, np.uint8), grammar)
+    one = parse_block(np.frombuffer(data, np.uint8), grammar, Workspace(len(data)))
     other = parse_purely(data, grammar)
     for left, right in zip(one.events, other.events, strict=True):
         assert left.dtype == right.dtype
