@@ -138,7 +138,7 @@ def _dataset(folder: Path, out: Path):  # noqa: ANN202
         embeddings=np.random.default_rng(1).normal(size=(len(movies), DIM)).astype(np.float32),
         scale=scale,
         frame=FRAME,
-        time_cut=time_cut(np.concatenate([block.timestamp for block in blocks]), params),
+        time_cut=time_cut([block.timestamp for block in blocks], params),
         provenance={},
     )
     return counts | {"movie_ids": movies, "blocks": blocks}
