@@ -41,6 +41,6 @@ def test_training_events_are_of_training_users_before_the_cut() -> None:
 )
 @example([[5, 5, 5, 7], [7]] * 30, 0.9)
 def test_the_time_cut_is_the_lower_quantile(parts: list[list[int]], fraction: float) -> None:
-    times = sum(parts, [])
+    times = [time for part in parts for time in part]
     expected = np.quantile(times, fraction, method="lower") if times else 0
     assert time_cut([np.array(part, np.int64) for part in parts], SplitParams(time_quantile=fraction)) == expected
