@@ -55,27 +55,23 @@ def dataset_way(folder: Path, out: Path) -> str:
 
 
 def gates_way(folder: Path, out: Path) -> str:
-    """The same with Great Expectations' verdicts on events and transitions; it is imported while ratings are parsed."""
+    """The same with Great Expectations' verdicts on events and transitions; it is imported beside the other work."""
+    import pandas as pd  # noqa: F401  (before both threads want it)
+
     importing = threading.Thread(target=lambda: __import__("expectations.judge"))
     importing.start()
     import h5py
-    import pandas as pd  # noqa: F401  (before both threads want it)
 
-    counts = _dataset(folder, out)
-    importing.join()
-    from expectations.events import events_suite
-    from expectations.judge import judge
     from expectations.profiles import profile_events, profile_transitions
-    from expectations.transitions import transitions_suite
     from storage.histories import events_table
     from storage.scale import RatingScale
 
     scale = RatingScale()
+    counts = _dataset(folder, out)
     movies, blocks = counts["movie_ids"], counts["blocks"]
-    tables = (events_table(block, movies, scale) for block in blocks)
-    verdicts = [judge(profile_events(tables, movies, scale), events_suite(scale), _folder(out, "events"))]
+    events = profile_events((events_table(block, movies, scale) for block in blocks), movies, scale)
     with h5py.File(out) as file:
-        profile = profile_transitions(
+        transitions = profile_transitions(
             items=file["events/item"][...],
             codes=file["events/rating"][...],
             timestamps=file["events/timestamp"][...],
@@ -84,7 +80,13 @@ def gates_way(folder: Path, out: Path) -> str:
             split=file["users/split"][...],
             frame=FRAME,
         )
-    verdicts.append(judge(profile, transitions_suite(len(movies), scale), _folder(out, "transitions")))
+    importing.join()
+    from expectations.events import events_suite
+    from expectations.judge import judge
+    from expectations.transitions import transitions_suite
+
+    suites = ((events, events_suite(scale)), (transitions, transitions_suite(len(movies), scale)))
+    verdicts = [judge(profile, suite, _folder(out, suite.name)) for profile, suite in suites]
     assert all(verdict.passed for verdict in verdicts), [verdict.message() for verdict in verdicts]  # noqa: S101
     return f"{counts['transitions']} transitions, {len(verdicts)} gates passed"
 
@@ -110,10 +112,10 @@ def events_way(folder: Path, out: Path) -> str:
 
 def _movie_ids(folder: Path):  # noqa: ANN202
     import numpy as np
-    import pyarrow.csv as pacsv
 
-    only_ids = pacsv.ConvertOptions(include_columns=["movieId"])
-    return np.sort(pacsv.read_csv(folder / "movies.csv", convert_options=only_ids)["movieId"].to_numpy())
+    with (folder / "movies.csv").open(encoding="utf-8") as lines:
+        next(lines)
+        return np.sort([int(line.split(",", 1)[0]) for line in lines])
 
 
 def _dataset(folder: Path, out: Path):  # noqa: ANN202

@@ -13,6 +13,7 @@ from storage.threads import in_order
 from storage.transitions_format import SPLIT_NAMES
 
 LARGEST_DIRECT_ID = 1 << 22
+PIECE_ROWS = 1 << 18  # intermediate columns of this length stay in a core's cache
 COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
 
 
@@ -30,7 +31,8 @@ def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], 
         user, movie, rating, timestamp = (table[name].to_numpy() for name in COLUMNS)
         return _profile_events(user, movie, rating, timestamp, known, scale)
 
-    profiles = [part for part in in_order(profile, _of_whole_users(tables)) if len(part)]
+    pieces = (table.slice(row, PIECE_ROWS) for table in tables for row in range(0, table.num_rows, PIECE_ROWS))
+    profiles = list(in_order(profile, _of_whole_users(pieces)))
     if not profiles:
         return pd.DataFrame()
     profiled = pd.concat(profiles, ignore_index=True)
