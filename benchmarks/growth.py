@@ -2,8 +2,8 @@
 
     python benchmarks/growth.py [--huge]
 
-Prints seconds, CPU seconds and peak memory at 1, 5 and 20 million ratings for the dataset in memory and for streaming into parquet, each
-with its slope from the size before; --huge adds 100 million ratings, streamed (about 2.7 GB of disk for the raw file).
+Prints seconds, CPU seconds and peak memory at 1, 5 and 20 million ratings for the dataset in memory and for streaming into
+parquet, each with its slope from the size before; --huge adds 100 million ratings, streamed (about 2.7 GB of disk for the raw file).
 """
 
 import sys

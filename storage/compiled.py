@@ -1,15 +1,15 @@
-"""The optional C helpers: without them, or with MARQUEE_PURE=1, their pure counterparts do the same work, slower."""
+"""The compiled helpers, which everything works without: slower, to the same bytes."""
 
-import importlib
 import os
+from importlib import import_module
 from types import ModuleType
 
 
-def compiled(name: str) -> ModuleType | None:
-    """The C module `storage.<name>`, or None where it was not built or is not wanted."""
-    if os.environ.get("MARQUEE_PURE", "0") not in ("", "0"):
+def helper(name: str) -> ModuleType | None:
+    """A compiled module of storage; None where it was not built, or where MARQUEE_PURE=1 switches it off."""
+    if os.environ.get("MARQUEE_PURE") == "1":
         return None
     try:
-        return importlib.import_module(f"storage.{name}")
+        return import_module(f"storage.{name}")
     except ImportError:
         return None

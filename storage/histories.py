@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.compiled import compiled
+from storage.compiled import helper
 from storage.errors import SourceError
 from storage.files import writing_to
 from storage.scale import RatingScale
@@ -295,8 +295,8 @@ def _finished(grouped: Grouped, rated: NDArray[np.uint8]) -> tuple[Histories, in
     """
     user, before, item, code, timestamp = grouped
     length = before.copy()
-    helper = compiled("_ratings")
-    work = helper.sort if helper else sort_purely
+    compiled = helper("_ratings")
+    work = compiled.sort if compiled else sort_purely
     repeated, contradicting = work(length, item, code, timestamp, rated)
     if repeated:
         rows = _rows_of(np.cumsum(before) - before, length)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.compiled import compiled
+from storage.compiled import helper
 from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
 from storage.histories import EventBlock
 from storage.scale import RatingScale
@@ -98,11 +98,11 @@ def parse_block(data: NDArray[np.uint8], grammar: Grammar, space: Workspace) -> 
 
     Lines outside the grammar are listed in order; lines of unknown movies are counted.
     """
-    helper = compiled("_ratings")
-    if helper is None:
+    compiled = helper("_ratings")
+    if compiled is None:
         return parse_purely(data.tobytes(), grammar)
     scale = grammar.scale
-    count, lines, rows, unknown, bad = helper.parse(
+    count, lines, rows, unknown, bad = compiled.parse(
         data, grammar.delimiter, grammar.roles, (scale.lowest, scale.step, scale.codes), LATEST_SECOND,
         grammar.known_movies, grammar.item_of_small_id, space.user, space.item, space.code, space.timestamp,
     )  # fmt: skip

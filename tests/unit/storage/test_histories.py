@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ratings_support import events_of
 
-from storage.compiled import compiled
+from storage.compiled import helper
 from storage.errors import SourceError
 from storage.histories import EventBlock, concatenated, events_table, sort_purely, sorted_histories
 from storage.scale import RatingScale
@@ -28,7 +28,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every test runs both ways."""
     if request.param == "pure":
         monkeypatch.setenv("MARQUEE_PURE", "1")
-    elif compiled("_ratings") is None:
+    elif helper("_ratings") is None:
         pytest.skip("storage._ratings is not built")
     return str(request.param)
 
@@ -110,7 +110,7 @@ def test_scratch_is_left_clean_when_the_reader_stops(way: str, tmp_path: Path) -
 def test_compiled_sort_refuses_what_does_not_fit(way: str) -> None:
     sort: Any = sort_purely
     if way == "compiled":
-        sort = compiled("_ratings").sort  # type: ignore[union-attr]
+        sort = helper("_ratings").sort  # type: ignore[union-attr]
         with pytest.raises(ValueError, match="sum to the events"):
             sort(
                 np.array([3]),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ratings_support import HEADER, KNOWN, events_of, read, written
 
-from storage.compiled import compiled
+from storage.compiled import helper
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
 from storage.scale import RatingScale
 from storage.sources import ratings as ratings_module
@@ -24,7 +24,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every test runs both ways."""
     if request.param == "pure":
         monkeypatch.setenv("MARQUEE_PURE", "1")
-    elif compiled("_ratings") is None:
+    elif helper("_ratings") is None:
         pytest.skip("storage._ratings is not built")
     return str(request.param)
 

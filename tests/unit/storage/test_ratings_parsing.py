@@ -8,12 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ratings_support import KNOWN
 
-from storage.compiled import compiled
+from storage.compiled import helper
 from storage.scale import RatingScale
 from storage.sources.ratings import COLUMNS
 from storage.sources.ratings_parsing import IGNORED, Grammar, Workspace, parse_block, parse_purely, reason_of
 
-needs_compiled = pytest.mark.skipif(compiled("_ratings") is None, reason="storage._ratings is not built")
+needs_compiled = pytest.mark.skipif(helper("_ratings") is None, reason="storage._ratings is not built")
 
 number = st.one_of(
     st.integers(0, 12).map(str), st.integers().map(str), st.decimals(-1, 6, places=1).map(str),
