@@ -154,6 +154,9 @@ def _write(path: Path, header: str, rows: Any) -> None:
 
 def main() -> None:
     """Write the release and say how long it took."""
+    if len(sys.argv) < 2:
+        print(__doc__)
+        return
     folder = Path(sys.argv[1])
     ratings = int(sys.argv[2].replace(",", "").replace("_", "")) if len(sys.argv) > 2 else RATINGS
     folder.mkdir(parents=True, exist_ok=True)

@@ -155,4 +155,4 @@ def _folder(out: Path, name: str) -> Path:
 WAYS = {"pandas": pandas_way, "dataset": dataset_way, "gates": gates_way, "events": events_way}
 
 if __name__ == "__main__":
-    print(WAYS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3])))
+    print(WAYS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3])) if len(sys.argv) > 3 else __doc__)
