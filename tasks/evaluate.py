@@ -56,8 +56,10 @@ class EvaluateParams(BaseModel):
         "models.baselines.popularity",
         "models.networks",
         "models.policy",
-        "storage.transitions_format",
+        "storage.scale",
         "storage.transitions",
+        "storage.transitions_format",
+        "storage.transitions_gather",
     ),
 )
 def make_report(
@@ -154,12 +156,12 @@ def examples(
         return []
     lists = {name: rank_steps(data, scorer, starts, params.k)[1] for name, scorer in scorers.items()}
     shown = []
-    for row, start in enumerate(starts.tolist()):
+    for row, (start, user) in enumerate(zip(starts.tolist(), data.users_of(starts).tolist(), strict=True)):
         target = start + data.frame
         window = range(max(start, target - 5), target)
         shown.append(
             Example(
-                user=str(data.user_ids[int(data.user[start])]),
+                user=str(data.user_ids[user]),
                 history=[(titles[int(data.item[event])], data.rating(event)) for event in window],
                 target=titles[int(data.item[target])],
                 target_rating=data.rating(target),

@@ -22,7 +22,7 @@ from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 
-JUDGE = ("expectations.judge", "expectations.profiles", "storage.tables", "storage.transitions_format")
+JUDGE = ("expectations.judge", "expectations.profiles", "storage.scale", "storage.tables", "storage.transitions_format")
 
 
 class GateError(MarqueeError):
@@ -50,20 +50,23 @@ def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     keep(draft, judge(profile_items(read_table(items, "items.parquet")), suite, draft.path, ITEMS_IDENTIFY))
 
 
-@artifact_task("validation-transitions", modules=(*JUDGE, "expectations.transitions", "storage.transitions"))
+@artifact_task(
+    "validation-transitions",
+    modules=(*JUDGE, "expectations.transitions", "storage.transitions", "storage.transitions_gather"),
+)
 def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     """Judge the transition dataset, one profile row per user, and build its Data Docs."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     profile: pd.DataFrame = profile_transitions(
         items=data.item.cpu().numpy(),
         codes=data.rating_code.cpu().numpy(),
-        timestamps=data.timestamp.cpu().numpy(),
+        timestamps=data.timestamps(),
         offsets=data.offset.cpu().numpy(),
         user_ids=data.user_ids,
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, judge(profile, transitions_suite(items=data.items), draft.path, TRANSITIONS_IDENTIFY))
+    keep(draft, judge(profile, transitions_suite(data.items, data.scale), draft.path, TRANSITIONS_IDENTIFY))
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:

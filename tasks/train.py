@@ -68,8 +68,10 @@ class TrainParams(BaseModel):
         "models.policy",
         "models.sampling",
         "models.trainer",
-        "storage.transitions_format",
+        "storage.scale",
         "storage.transitions",
+        "storage.transitions_format",
+        "storage.transitions_gather",
     ),
     outside=("device",),
 )
@@ -97,8 +99,10 @@ def train_learner(
         )
     held_out = Batch(*data.gather(choose(data.starts("validation"), LOSS_TRANSITIONS, seed)))
 
+    buffers = data.ring(trainer.batch_size)
+
     def gather(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts))
+        return Batch(*data.gather(starts, next(buffers)))
 
     def validate(learner: Learner) -> dict[str, float]:
         ranked = judge_scorer(data, policy_scorer(Policy(learner.actor, similarity)), steps, k=10).metrics

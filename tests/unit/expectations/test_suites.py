@@ -16,6 +16,7 @@ from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
 from storage.files import sha256_file
+from storage.scale import RatingScale
 
 USERS, EACH, ITEMS = 6, 12, 20
 
@@ -166,8 +167,8 @@ def transitions(**changes: Any) -> pd.DataFrame:
     ],
 )
 def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> None:
-    assert judge(transitions(), transitions_suite(ITEMS), tmp_path).passed
-    verdict = judge(transitions(**changes), transitions_suite(ITEMS), tmp_path, ("user_id",))
+    assert judge(transitions(), transitions_suite(ITEMS, RatingScale()), tmp_path).passed
+    verdict = judge(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path, ("user_id",))
     assert column in {failure.column for failure in verdict.failures}
 
 
