@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def test_gather_equals_the_definition(tmp_path_factory: pytest.TempPathFactory, 
     embedding, item = arguments(values)["embeddings"], values.item
     reward = 2 * (values.code / 2 - 2.5)
     offsets = np.r_[0, np.cumsum(lengths)]
-    for first, end in zip(offsets, offsets[1:], strict=False):
+    for first, end in itertools.pairwise(offsets):
         for start in range(first, end - frame):
             now, nxt = slice(start, start + frame), slice(start + 1, start + frame + 1)
             action = start + frame
@@ -68,7 +69,7 @@ def test_starts_equal_their_definition_event_by_event(tmp_path: Path) -> None:
     times = data.timestamps()
     offsets = np.r_[0, np.cumsum(lengths)]
     expected: dict[str, list[int]] = {"train": [], "time": [], "validation": [], "test": [], "all": []}
-    for user, (first, end) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for user, (first, end) in enumerate(itertools.pairwise(offsets)):
         for start in range(first, end - 3):
             late = times[start + 3] > 500
             expected["all"].append(start)
