@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.errors import DatasetError
 from storage.dense import BLOCK_ROWS
+from storage.errors import DatasetError
 from storage.transitions_format import opened
 from storage.transitions_gather import Gathered
 

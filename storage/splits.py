@@ -29,17 +29,7 @@ def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.
 
     With three users or more no split is left empty: the users with the smallest hashes fill it.
     """
-    key = params.seed.to_bytes(8, "little")
-    place = np.array(
-        [
-            int.from_bytes(
-                hashlib.blake2b(int(user).to_bytes(8, "little", signed=True), digest_size=8, key=key).digest()
-            )
-            for user in user_ids
-        ],
-        dtype=np.uint64,
-    )
-    fraction = place / np.float64(2**64)
+    fraction = user_fractions(user_ids, params.seed)
     # By rank rather than by threshold: of three users or more, one at least falls into each split.
     users = len(user_ids)
     tested = int((fraction < params.test).sum())
@@ -52,6 +42,29 @@ def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.
     split[order[:held_out]] = 1
     split[order[:tested]] = 2
     return split
+
+
+def split_later_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
+    """Codes, (U,) uint8, of users who join a dataset: their hash alone decides.
+
+    It is the split that `split_users` gives them among all users, unless it had to fill an empty split there.
+    """
+    fraction = user_fractions(user_ids, params.seed)
+    split = (fraction < params.validation + params.test).astype(np.uint8)
+    split[fraction < params.test] = 2
+    return split
+
+
+def user_fractions(user_ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1), (U,), per user: a hash of the id, keyed by the seed."""
+    keyed = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"))
+    raw = np.ascontiguousarray(user_ids, dtype="<i8").tobytes()
+    digests = []
+    for place in range(0, len(raw), 8):
+        one = keyed.copy()
+        one.update(raw[place : place + 8])
+        digests.append(one.digest())
+    return np.asarray(np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64) / np.float64(2**64))
 
 
 def time_cut(timestamps: NDArray[np.int64], params: SplitParams) -> int:
