@@ -164,12 +164,22 @@ def _next(blocks: Iterator[Histories]) -> Histories | None:
 def _cut(block: Histories | None, bound: int) -> tuple[Histories, Histories | None]:
     """The histories of users up to and with `bound`, and the others."""
     if block is None:
-        return Histories(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int32, np.uint8, np.int64))), None
+        nothing = np.zeros(0, np.int64)
+        return Histories(nothing, nothing, nothing.astype(np.int32), nothing.astype(np.uint8), nothing), None
     users = int(np.searchsorted(block.user_id, bound, side="right"))
-    events = int(block.length[:users].sum())
-    return (
-        Histories(block.user_id[:users], block.length[:users], *(column[:events] for column in block[2:])),
-        Histories(block.user_id[users:], block.length[users:], *(column[events:] for column in block[2:])),
+    return _part(block, 0, users), _part(block, users, len(block.user_id))
+
+
+def _part(block: Histories, begin: int, end: int) -> Histories:
+    """Some of a block's users, by row."""
+    first = int(block.length[:begin].sum())
+    events = slice(first, first + int(block.length[begin:end].sum()))
+    return Histories(
+        block.user_id[begin:end],
+        block.length[begin:end],
+        block.item[events],
+        block.code[events],
+        block.timestamp[events],
     )
 
 

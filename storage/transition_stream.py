@@ -37,15 +37,15 @@ class Source(Protocol):
     rows: NDArray[np.int64]  # (P,) transitions of each piece
 
     def load(self, pieces: Sequence[int] | NDArray[np.int64]) -> InMemory:
-        """Read some pieces."""
+        """Read some pieces; they stay good until the load after the next one, which may use their memory."""
 
 
 class TransitionStream:
     """Batches of one source in shuffled order, seeded and resumable.
 
     Pieces are read in random order, `buffer_rows` transitions' worth at a time; within that buffer the order is random
-    too, and a thread reads the next buffer meanwhile. So two neighbours in the file are apart in an epoch, memory is that of two buffers, and
-    the disk sees long reads only.
+    too, and a thread reads the next buffer meanwhile. So neighbours in the file are apart in an epoch, memory is that of
+    two buffers, and the disk sees long reads only.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
@@ -191,9 +191,9 @@ def _scale(file: h5py.File) -> RatingScale:
         )
     except (KeyError, ValidationError) as error:
         raise DatasetError(
-            f"{file.filename}: expected the rating scale's attributes {sorted(scale_attributes(RatingScale()))}; "  # type: ignore[call-arg]
+            f"{file.filename}: expected the rating scale's attributes {sorted(scale_attributes(RatingScale()))}; "
             f"found {sorted(attributes)}. Run build-dataset again."
         ) from error
     if scale_attributes(scale) != {name: attributes.get(name) for name in scale_attributes(scale)}:
         raise DatasetError(f"{file.filename}: expected a rating scale of one piece; found {attributes}.")
-    return cast(RatingScale, scale)
+    return scale

@@ -99,14 +99,33 @@ def gather_compiled(
         out: to fill.
         instructions: the best set to use where the processor has it: avx512, avx2 or portable.
     """
-    threads = max(1, min(torch.get_num_threads(), len(starts) // ROWS_WORTH_A_THREAD))
     _gather.gather(
         starts.contiguous().numpy(), compact.item.numpy(), compact.code.numpy(), compact.offset.numpy(),
         _bytes(compact.embedding), _bytes(compact.reward_of_code), _bytes(compact.flags),
         _bytes(out.observation), _bytes(out.action), _bytes(out.reward), _bytes(out.next_observation),
-        _bytes(out.terminal), frame, compact.embedding.shape[1], compact.embedding.element_size(), threads, instructions,
+        _bytes(out.terminal), frame, compact.embedding.shape[1], compact.embedding.element_size(), _threads(len(starts)),
+        instructions,
     )  # fmt: skip
     return out
+
+
+def gather_rows(
+    memory: NDArray[np.uint8],
+    observation_at: NDArray[np.int64],
+    action_at: NDArray[np.int64],
+    frame: int,
+    out: Gathered,
+    instructions: str = "avx512",
+) -> None:
+    """Copy observations (B, S) and actions (B, D) that lie in memory; `out.reward` is filled already.
+
+    A next observation is the observation moved by one event: action and reward say which.
+    """
+    dim = out.action.shape[1]
+    _gather.copy_rows(
+        memory, observation_at, action_at, _bytes(out.reward), _bytes(out.observation), _bytes(out.action),
+        _bytes(out.next_observation), frame, dim, out.action.element_size(), _threads(len(observation_at)), instructions,
+    )  # fmt: skip
 
 
 def gather_pure(compact: Compact, frame: int, starts: Tensor, out: Gathered) -> Gathered:
@@ -127,6 +146,10 @@ def gather_pure(compact: Compact, frame: int, starts: Tensor, out: Gathered) -> 
     out.next_observation[:, width:] = rewards[:, 1:]
     out.terminal.copy_(compact.flags[last.int()])
     return out
+
+
+def _threads(rows: int) -> int:
+    return max(1, min(torch.get_num_threads(), rows // ROWS_WORTH_A_THREAD))
 
 
 def _aligned(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

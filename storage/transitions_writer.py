@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.chunks import check_member
 from storage.errors import DatasetError
 from storage.histories import Histories
 from storage.scale import RatingScale
@@ -115,7 +116,7 @@ class _Events:
             part = slice(begin, begin + EVENT_CHUNK)
             self._check(block, part, first)
             taken = 0
-            columns = (block.item[part], block.code[part], block.timestamp[part])
+            columns: tuple[NDArray[Any], ...] = (block.item[part], block.code[part], block.timestamp[part])
             while taken < len(columns[0]):
                 count = min(EVENT_CHUNK - self.held, len(columns[0]) - taken)
                 for buffer, column in zip(self.buffers, columns, strict=True):
@@ -191,7 +192,7 @@ def _put(file: h5py.File, name: str, values: NDArray[Any]) -> None:
 
 
 def read_back(path: Path, members: Iterable[str]) -> None:
-    """Read a finished file from front to back: HDF5 compares every chunk with the checksum of what was given to it.
+    """Read a finished file from front to back: every chunk must match the checksum of what was given to HDF5.
 
     Raises:
         DatasetError: a chunk is not what was written.
@@ -199,12 +200,7 @@ def read_back(path: Path, members: Iterable[str]) -> None:
     try:
         with h5py.File(path, "r") as file:
             for name in members:
-                member = file[name]
-                rows = member.chunks[0]
-                buffer = np.empty((min(rows, len(member)), *member.shape[1:]), dtype=member.dtype)
-                for begin in range(0, len(member), rows):
-                    count = min(rows, len(member) - begin)
-                    member.read_direct(buffer, np.s_[begin : begin + count], np.s_[:count])
+                check_member(path, file[name])
     except (OSError, KeyError) as error:
         raise DatasetError(
             f"{path}: expected to read back what was written; found {error}. The disk cannot be trusted."

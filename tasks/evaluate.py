@@ -23,7 +23,8 @@ from models.policy import Policy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
 from storage.files import sha256_file
-from storage.transitions import Split, TransitionDataset
+from storage.transitions import TransitionDataset
+from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from unit.storage.transitions_support import arguments, some_histories, written
 
-from storage import dense
+from storage import dense, transitions_gather
 from storage.dense import MEMBERS, dense_size, export_dense
 from storage.dense_rows import DenseRows
 from storage.errors import DatasetError, StorageFullError
@@ -90,16 +90,16 @@ def test_beyond_float16_is_refused(tmp_path: Path) -> None:
     given = arguments(histories)
     given["embeddings"][3, 1] = 70_000
     write_transitions(tmp_path / "t.h5", [histories], **given)
-    with pytest.raises(DatasetError, match="found 70000. Export float32"):
+    with pytest.raises(DatasetError, match=r"found 70000\. Export float32"):
         export_dense(tmp_path / "t.h5", tmp_path / "dense.h5", dtype="float16", splits=("all",))
     export_dense(tmp_path / "t.h5", tmp_path / "dense.h5", splits=("all",))
 
 
 def test_layouts_are_not_mistaken_for_one_another(data: TransitionDataset, tmp_path: Path) -> None:
     export_dense(data.path, tmp_path / "dense.h5")
-    with pytest.raises(DatasetError, match="expected the compact layout; found dense.*exported from"):
+    with pytest.raises(DatasetError, match=r"expected the compact layout; found dense.*exported from"):
         TransitionDataset.open(tmp_path / "dense.h5")
-    with pytest.raises(DatasetError, match="expected the dense layout; found compact.*export_dense"):
+    with pytest.raises(DatasetError, match=r"expected the dense layout; found compact.*export_dense"):
         DenseRows(data.path)
 
 
@@ -121,15 +121,36 @@ def test_progress_ends_at_the_whole(data: TransitionDataset, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("split", [None, "train", "test"])
+@pytest.mark.parametrize("compiled", [True, False])
 def test_a_dense_file_streams_every_row_once(
-    data: TransitionDataset, tmp_path: Path, dtype: dense.DenseDtype, split: str | None, monkeypatch: pytest.MonkeyPatch
+    data: TransitionDataset,
+    tmp_path: Path,
+    dtype: dense.DenseDtype,
+    split: str | None,
+    compiled: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from unit.storage.test_transition_stream import kept, rows_of
 
     monkeypatch.setattr("storage.dense_rows.BLOCK_ROWS", 16)
+    if not compiled:
+        monkeypatch.setattr(transitions_gather, "_gather", None)
     export_dense(data.path, tmp_path / "dense.h5", dtype=dtype, splits=("train", "test"))
     names = ("train", "test") if split is None else (split,)
     expected = rows_of([data.gather(data.starts(name), dtype=getattr(torch, dtype)) for name in names])
     stream = TransitionStream(DenseRows(tmp_path / "dense.h5", split), 10, buffer_rows=40)
     assert sorted(rows_of(kept(stream))) == sorted(expected)
     assert len(stream) == len(expected)
+
+
+def test_damage_shows_while_streaming(data: TransitionDataset, tmp_path: Path) -> None:
+    path = tmp_path / "dense.h5"
+    export_dense(data.path, path)
+    source = DenseRows(path)
+    with h5py.File(path) as file:
+        place = file["actions"].id.get_chunk_info(0).byte_offset
+    spoilt = bytearray(path.read_bytes())
+    spoilt[place + 9] ^= 1
+    path.write_bytes(spoilt)
+    with pytest.raises(DatasetError, match="Fletcher32"):
+        list(TransitionStream(source, 10))
