@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import transitions_gather
+from storage.compiled import helper
+
+_gather: Any = helper("_gather")
 
 CHECKSUM_BYTES = 4
 
@@ -51,7 +53,7 @@ def read_chunk(descriptor: int, place: int, into: NDArray[np.uint8], name: str) 
     if os.preadv(descriptor, [into], place) < len(into):
         raise OSError(f"{name}: the file ends within a chunk at byte {place}")
     stored = int.from_bytes(into[-CHECKSUM_BYTES:].tobytes(), "little")
-    if transitions_gather._gather.fletcher32(into[:-CHECKSUM_BYTES], "avx512") != stored:
+    if _gather.fletcher32(into[:-CHECKSUM_BYTES], "avx512") != stored:
         raise OSError(f"{name}: data error detected by Fletcher32 checksum at byte {place}")
 
 
@@ -63,7 +65,7 @@ def check_member(path: Path, member: h5py.Dataset) -> None:
     """
     if not len(member):
         return
-    if transitions_gather._gather is None:
+    if _gather is None:
         buffer = np.empty((min(member.chunks[0], len(member)), *member.shape[1:]), dtype=member.dtype)
         for begin in range(0, len(member), len(buffer)):
             count = min(len(buffer), len(member) - begin)

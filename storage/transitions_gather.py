@@ -1,22 +1,17 @@
 """Making a batch out of compact arrays: one compiled way, one with torch alone (any device), to the same bytes."""
 
-import os
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-try:
-    if os.environ.get("MARQUEE_PURE") == "1":
-        raise ImportError("the compiled helpers are switched off")
-    _gather = import_module("storage._gather")
-except ImportError:
-    _gather = None  # type: ignore[assignment]
+from storage.compiled import helper
+
+_gather: Any = helper("_gather")
 
 CACHE_LINE, HUGE_PAGE = 64, 1 << 21
 ROWS_WORTH_A_THREAD = 512

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from storage import transitions_gather
+from storage import chunks as raw_chunks
 from storage.chunks import check_member, chunks_of, read_chunk
 
-pytestmark = pytest.mark.skipif(transitions_gather._gather is None, reason="the C helper is not built")
+pytestmark = pytest.mark.skipif(raw_chunks._gather is None, reason="the C helper is not built")
 
 
 def stored_checksum(data: bytes) -> int:
@@ -26,7 +26,7 @@ def stored_checksum(data: bytes) -> int:
 @example(data=b"\xff" * 64 + b"\0", times=1)
 def test_checksums_are_hdf5s(data: bytes, times: int) -> None:
     for instructions in ("avx512", "portable"):
-        assert transitions_gather._gather.fletcher32(data * times, instructions) == stored_checksum(data * times)
+        assert raw_chunks._gather.fletcher32(data * times, instructions) == stored_checksum(data * times)
 
 
 def test_damage_is_found_whatever_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +45,8 @@ def test_damage_is_found_whatever_reads(tmp_path: Path, monkeypatch: pytest.Monk
     spoilt = bytearray(path.read_bytes())
     spoilt[int(chunks.place[9]) + 100] ^= 8
     path.write_bytes(spoilt)
-    for compiled in (transitions_gather._gather, None):
-        monkeypatch.setattr(transitions_gather, "_gather", compiled)
+    for compiled in (raw_chunks._gather, None):
+        monkeypatch.setattr(raw_chunks, "_gather", compiled)
         with h5py.File(path) as file, pytest.raises(OSError, match=r"Fletcher32|filter returned failure"):
             check_member(path, file["x"])
 

@@ -21,7 +21,8 @@ from tasks.caching import code_fingerprint, function_code, names_used, reached_d
 FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storage")
 # Modules that place, name, read back or move bytes and numbers, but do not shape them.
 INFRASTRUCTURE = {
-    "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "tasks.caching", "tasks.progress",
+    "storage.artifacts", "storage.chunks", "storage.compiled", "storage.files", "storage.errors", "storage.checkpoints",
+    "tasks.caching", "tasks.progress",
     "tasks.dask_cluster", "tasks.ingest", "models.errors", "models.encoders.errors",
 }  # fmt: skip
 STAGES = (tasks.ingest, tasks.features, tasks.texts, tasks.gates, tasks.export, tasks.train, tasks.evaluate)
