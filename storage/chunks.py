@@ -50,7 +50,7 @@ def read_chunk(descriptor: int, place: int, into: NDArray[np.uint8], name: str) 
     Raises:
         OSError: the file ends before the chunk does, or the checksum does not match.
     """
-    if os.preadv(descriptor, [into], place) < len(into):
+    if os.preadv(descriptor, [into.data], place) < len(into):
         raise OSError(f"{name}: the file ends within a chunk at byte {place}")
     stored = int.from_bytes(into[-CHECKSUM_BYTES:].tobytes(), "little")
     if _gather.fletcher32(into[:-CHECKSUM_BYTES], "avx512") != stored:

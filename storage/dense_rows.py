@@ -98,7 +98,9 @@ class DenseRows:
             rows = torch.arange(len(parts[0]))
             if not compiled:
                 return Rows(Gathered(*parts), rows)
-            return RawRows(*self._raw(ranges), *parts, self.frame, rows)
+            memory, observation_at, action_at = self._raw(ranges)
+            reward, terminal = parts
+            return RawRows(memory, observation_at, action_at, reward, terminal, self.frame, rows)
 
     def _member(self, member: h5py.Dataset, ranges: list[tuple[int, int]]) -> Tensor:
         """Some rows of a member, in the dtype of batches."""
