@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage import transitions_gather
-from storage.chunks import Chunks, chunks_of, read_chunk
+from storage.chunks import CHECKSUM_BYTES, Chunks, chunks_of, read_chunk
 from storage.dense import BLOCK_ROWS
 from storage.errors import DatasetError
 from storage.transition_stream import InMemory
@@ -135,7 +135,7 @@ class DenseRows:
 
 def _places(chunks: Chunks, ranges: list[tuple[int, int]], begin: int) -> tuple[NDArray[np.int64], int]:
     """Where each row of some ranges lies when their chunks are put one after another from `begin` on; and where that ends."""
-    row_bytes = (chunks.size - 4) // chunks.rows
+    row_bytes = (chunks.size - CHECKSUM_BYTES) // chunks.rows
     places = []
     for first, last in ranges:
         row = np.arange(first, last)

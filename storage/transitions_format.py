@@ -57,7 +57,7 @@ def opened(path: Path, layout: str) -> Iterator[h5py.File]:
 
 
 _OTHER = {
-    "compact": "Open the transitions.h5 it was exported from, or read its rows with storage.dense.DenseRows or plain h5py.",
+    "compact": "Open the transitions.h5 it was exported from, or read its rows with storage.dense_rows.DenseRows or plain h5py.",
     "dense": "Make one with storage.dense.export_dense (marquee export --layout dense).",
 }
 
