@@ -77,8 +77,12 @@ def gather(compact: Compact, frame: int, starts: Tensor, out: Gathered) -> Gathe
     found = [(tuple(part.shape), part.dtype, part.is_contiguous()) for part in out]
     if found != expected:
         raise ValueError(f"gather: expected buffers of shapes, dtype, contiguity {expected}; found {found}.")
-    if _gather is not None and compact.item.device.type == "cpu":
+    if compact.item.device.type != "cpu":
+        return gather_pure(compact, frame, starts, out)
+    if _gather is not None:
         return gather_compiled(compact, frame, starts, out)
+    if len(starts) and (int(starts.min()) < 0 or int(starts.max()) + frame >= len(compact.item)):
+        raise ValueError("gather: expected starts within the events; found a start outside the events.")
     return gather_pure(compact, frame, starts, out)
 
 

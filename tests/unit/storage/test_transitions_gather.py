@@ -102,7 +102,6 @@ def test_buffers_that_do_not_fit_are_refused(tmp_path: Path, spoil: Callable[[Ga
         data.gather(starts, spoil(new_batch(8, 3, 4, torch.float32)))
 
 
-@compiled
 def test_starts_outside_the_events_are_refused(tmp_path: Path) -> None:
     data = written(tmp_path, [30] * 3)
     for start in (-1, 87, 10**12):
