@@ -152,5 +152,5 @@ def test_damage_shows_while_streaming(data: TransitionDataset, tmp_path: Path) -
     spoilt = bytearray(path.read_bytes())
     spoilt[place + 9] ^= 1
     path.write_bytes(spoilt)
-    with pytest.raises(DatasetError, match="Fletcher32|filter returned failure"):
+    with pytest.raises(DatasetError, match=r"Fletcher32|filter returned failure"):
         list(TransitionStream(source, 10))
