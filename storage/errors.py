@@ -21,6 +21,14 @@ class MetadataError(SourceError):
     """A metadata export cannot be read or is in no known dialect."""
 
 
+class ArchiveError(SourceError):
+    """An archive is damaged, is no release, or holds what must not be unpacked."""
+
+
+class DownloadError(SourceError):
+    """A release could not be fetched, or what came is not what was published."""
+
+
 class DatasetError(MarqueeError):
     """A transition dataset cannot be made from its inputs, or a file is not a whole transition dataset."""
 

@@ -4,6 +4,8 @@ import numpy as np
 
 from storage.files import sha256_file
 from storage.sources.movielens import read_movies, read_ratings
+from storage.sources.releases import find_release
+from storage.sources.rows import BadRows
 from storage.sources.sample import SampleParams, load_truth, true_affinity, write_sample
 from storage.sources.tmdb import join_metadata, read_export
 
@@ -23,7 +25,7 @@ def test_equal_parameters_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
     facts = write_sample(tmp_path, PARAMS)
-    movies, _ = read_movies(tmp_path)
+    movies, _ = read_movies(find_release(tmp_path), BadRows())
     events, counts = read_ratings(tmp_path, movies["movie_id"].to_numpy())
     joined, covered = join_metadata(movies, [("e", read_export(tmp_path / "metadata" / "tmdb_movies.csv")[0])])
     assert events.num_rows == facts["ratings"] == counts["rows"]
@@ -34,7 +36,7 @@ def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
 def test_ratings_follow_the_truth(tmp_path: Path) -> None:
     write_sample(tmp_path, PARAMS)
     truth = load_truth(tmp_path)
-    movies, _ = read_movies(tmp_path)
+    movies, _ = read_movies(find_release(tmp_path), BadRows())
     events, _ = read_ratings(tmp_path, movies["movie_id"].to_numpy())
     affinity = true_affinity(truth)
     user = np.searchsorted(truth.user_ids, events["user_id"].to_numpy())

@@ -9,6 +9,8 @@ import pytest
 
 from storage.errors import MetadataError
 from storage.sources.movielens import read_movies
+from storage.sources.releases import find_release
+from storage.sources.rows import BadRows
 from storage.sources.tmdb import find_exports, join_metadata, read_export
 from storage.tables import IDENTITY_SCHEMA, MOVIES_SCHEMA
 
@@ -115,7 +117,8 @@ def test_real_exports() -> None:
     ]
     assert [(facts["rows"], facts["dropped_repeated"]) for _, _, facts in read] == [(10_866, 1), (4_803, 0)]
     joined, facts = join_metadata(
-        read_movies(Path(root, "ml-latest-small"))[0], [(name, table) for name, table, _ in read]
+        read_movies(find_release(Path(root, "ml-latest-small")), BadRows())[0],
+        [(name, table) for name, table, _ in read],
     )
     assert facts["joined_by_tmdb_id_against_imdb_id"] == 5
     assert 0.6 < facts["covered"] / joined.num_rows < 0.75
