@@ -18,28 +18,10 @@ logger = logging.getLogger("marquee.ingest")
 
 # The tables of all releases, and the texts that say what they are; everything else stays in the archive.
 KNOWN_MEMBERS = frozenset(
-    [
-        "ratings.csv",
-        "movies.csv",
-        "links.csv",
-        "tags.csv",
-        "genome-scores.csv",
-        "genome-tags.csv",
-        "ratings.dat",
-        "movies.dat",
-        "tags.dat",
-        "users.dat",
-        "u.data",
-        "u.item",
-        "u.genre",
-        "u.user",
-        "u.occupation",
-        "u.info",
-        "README",
-        "README.txt",
-        "README.html",
-        "checksums.txt",
-    ]
+    {"ratings.csv", "movies.csv", "links.csv", "tags.csv", "genome-scores.csv", "genome-tags.csv"}
+    | {"ratings.dat", "movies.dat", "tags.dat", "users.dat"}
+    | {"u.data", "u.item", "u.genre", "u.user", "u.occupation", "u.info"}
+    | {"README", "README.txt", "README.html", "checksums.txt"}
 )
 MAX_MEMBERS = 1_000
 MAX_MEMBER_BYTES = 4 << 30  # the largest table today, ratings.csv of ml-latest, has 0.9 GB
@@ -82,7 +64,10 @@ def unpack_release(archive: Path, into: Path) -> Path:
     """
     if not archive.is_file():
         raise ArchiveError(f"{archive}: expected a zip archive; found none.")
-    sha256 = sha256_file(archive)
+    try:
+        sha256 = sha256_file(archive)
+    except OSError as error:
+        raise ArchiveError(f"{archive}: expected a readable file; found: {error.strerror}.") from error
     home = into / sha256[:16]
     if (done := _unpacked(home, sha256)) is not None:
         return done

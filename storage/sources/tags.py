@@ -58,8 +58,8 @@ class _Columns(NamedTuple):
 class _Scores(NamedTuple):
     """N rows of genome scores as they were read."""
 
-    movie: NDArray[np.int64]  # (N,)
-    tag: NDArray[np.int64]  # (N,) tag ids
+    movie: NDArray[np.integer[Any]]  # (N,)
+    tag: NDArray[np.integer[Any]]  # (N,) tag ids
     relevance: NDArray[np.float32]  # (N,)
     lines: Sequence[int]  # where each stands in the file
 
@@ -140,9 +140,10 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
             f"{len(cell)} of {size}. Fetch the release again."
         )
     grid = np.full(size, np.nan, dtype=np.float32)
-    grid[cell[::-1]] = value[::-1]  # of repeated pairs the first stays
+    grid[cell] = value
     missing = int(np.isnan(grid).sum())
     if size - missing < len(cell):
+        grid[cell[::-1]] = value[::-1]  # of repeated pairs the first stays
         _set_aside_repeated(scores, cell, lines, bad)
     movie_ids = np.fromiter(row_of, dtype=np.int64, count=len(row_of))
     order = np.argsort(movie_ids)
@@ -240,7 +241,8 @@ def _score_blocks(path: Path, column_of: NDArray[np.int64], bad: BadRows) -> Ite
 
 
 def _plain_scores(data: bytes, names: list[str], line: int, count: int, column_of: NDArray[np.int64]) -> _Scores | None:
-    types = dict(zip(GENOME_COLUMNS, (pa.int64(), pa.int64(), pa.float32()), strict=True))
+    # Larger ids than int32 has are left to the strict reader.
+    types = dict(zip(GENOME_COLUMNS, (pa.int32(), pa.int32(), pa.float32()), strict=True))
     try:
         table = pacsv.read_csv(
             pa.BufferReader(data),
