@@ -192,7 +192,9 @@ def test_a_bad_row_is_set_aside_with_its_line(tmp_path: Path, row: bytes, reason
     assert [(found.file, found.line) for found in bad.rows] == [("movies.csv", 6)]
     assert reason in bad.rows[0].reason
     assert bad.table().num_rows == 1
-    with pytest.raises(SourceError, match=rf"movies.csv, line 6: expected.*{re.escape(reason.removeprefix('expected'))}"):
+    with pytest.raises(
+        SourceError, match=rf"movies.csv, line 6: expected.*{re.escape(reason.removeprefix('expected'))}"
+    ):
         read_movies(release, BadRows())
 
 
@@ -241,10 +243,27 @@ def test_what_is_no_movies_table_is_refused(
 
 
 def test_ml_100k(tmp_path: Path) -> None:
-    genres = (
-        "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
-        "Mystery Romance Sci-Fi Thriller War Western"
-    ).split()
+    genres = [
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+        "Film-Noir",
+        "Horror",
+        "Musical",
+        "Mystery",
+        "Romance",
+        "Sci-Fi",
+        "Thriller",
+        "War",
+        "Western",
+    ]
     (tmp_path / "u.data").write_text("196\t242\t3\t881250949\n")
     (tmp_path / "u.genre").write_text("".join(f"{name}|{place}\n" for place, name in enumerate(genres)) + "\n")
 
@@ -275,7 +294,10 @@ def test_ml_100k(tmp_path: Path) -> None:
         1412: ("Land Before Time III: The Time of the Great Giving", 1995, [], None),
     }
     assert facts["links"] == "absent"
-    assert [(row.line, row.reason[:20]) for row in bad.rows] == [(6, "expected 24 fields; "), (7, "expected a flag, 0 o")]
+    assert [(row.line, row.reason[:20]) for row in bad.rows] == [
+        (6, "expected 24 fields; "),
+        (7, "expected a flag, 0 o"),
+    ]
 
 
 def test_ml_1m_is_latin_1_and_a_converted_copy_is_seen(tmp_path: Path) -> None:
@@ -292,7 +314,10 @@ def test_ml_1m_is_latin_1_and_a_converted_copy_is_seen(tmp_path: Path) -> None:
 
 
 def test_ml_10m_is_utf_8_and_quotes_are_plain_characters(tmp_path: Path) -> None:
-    lines = ["1::\"Great Performances\" Cats (1998)::Musical", "2::Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)::(no genres listed)"]
+    lines = [
+        '1::"Great Performances" Cats (1998)::Musical',
+        "2::Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)::(no genres listed)",
+    ]
     (tmp_path / "ratings.dat").write_text("1::122::5::838985046\n")
     (tmp_path / "tags.dat").write_text("15::4973::excellent!::1215184630\n")
     (tmp_path / "movies.dat").write_bytes("\n".join(lines).encode() + b"\n3::Caf\xe9 (1999)::Drama\n")

@@ -28,9 +28,7 @@ def release(folder: Path, **files: str | bytes) -> Release:
 
 
 def test_tags_are_normalised_and_what_is_dropped_is_counted(tmp_path: Path) -> None:
-    rows = (
-        '7,1,"  Time\tTRAVEL, twice ",50\n7,1,funny,60\n7,1,FUNNY ,55\n7,9,funny,60\n8,1,Straße,1\n8,2, ,1\n8,2,null,3\n'
-    )
+    rows = '7,1,"  Time\tTRAVEL, twice ",50\n7,1,funny,60\n7,1,FUNNY ,55\n7,9,funny,60\n8,1,Straße,1\n8,2, ,1\n8,2,null,3\n'
     table, facts = read_tags(release(tmp_path, tags=TAGS + rows), KNOWN, BadRows())
     assert table.schema == TAGS_SCHEMA
     assert table.to_pylist() == [
