@@ -102,7 +102,7 @@ def _unpacked(home: Path, sha256: str) -> Path | None:
     """The folder of an earlier call, if its files are all there with their sizes."""
     try:
         record = json.loads((home / RECORD).read_text())
-        folder = home / record["folder"]
+        folder = home / str(record["folder"])
         if record["sha256"] == sha256 and _sizes(folder) == record["bytes"]:
             return folder
     except (OSError, ValueError, KeyError, TypeError):

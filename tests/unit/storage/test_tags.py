@@ -159,7 +159,7 @@ def test_a_bad_score_is_set_aside_and_leaves_a_hole(
 
 def test_genomes_that_are_none(tmp_path: Path) -> None:
     assert read_genome(release(tmp_path), BadRows()) is None
-    with pytest.raises(SourceError, match="expected genome-tags.csv beside it"):
+    with pytest.raises(SourceError, match=r"expected genome-tags.csv beside it"):
         read_genome(release(tmp_path, genome_scores=SCORES), BadRows())
     for scores, error, expected in (
         (SCORES, SourceError, "found 0 of 0"),
