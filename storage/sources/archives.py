@@ -91,7 +91,7 @@ def unpack_release(archive: Path, into: Path) -> Path:
             (draft / RECORD).write_text(json.dumps(record, indent=1))
             for path in (draft / RECORD, draft / name, draft):
                 fsync_path(path)
-            return _move(draft, home, sha256) / name
+            return _move(draft, home, sha256, name)
     except BROKEN as error:
         raise ArchiveError(f"{archive}: expected a whole zip archive; found: {error}. Fetch it again.") from error
     finally:
@@ -115,16 +115,19 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in folder.iterdir()}
 
 
-def _move(draft: Path, home: Path, sha256: str) -> Path:
+def _move(draft: Path, home: Path, sha256: str, name: str) -> Path:
     """Rename the draft to its final name; of two that unpack the same archive at once the first stays."""
     try:
         draft.rename(home)
     except OSError:
-        if _unpacked(home, sha256) is None:  # a damaged earlier one stands in the way
-            shutil.rmtree(home)
-            draft.rename(home)
+        if not home.exists():
+            raise
+        if (done := _unpacked(home, sha256)) is not None:
+            return done
+        shutil.rmtree(home)  # an earlier one, damaged since
+        draft.rename(home)
     fsync_path(home.parent)
-    return home
+    return home / name
 
 
 def _checked(archive: Path, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -80,6 +80,8 @@ def fetch_release(
         DownloadError: the server cannot be reached or refuses, or what came has another hash (it is deleted).
         StorageFullError, StorageUnwritableError: `into` cannot take it.
     """
+    if name not in RELEASE_NAMES:
+        raise DownloadError(f"{name}: expected one of {', '.join(RELEASE_NAMES)}; found another name.")
     final = into / f"{name}.zip"
     own = client or httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=True)
     fetch = _Fetch(own, f"{base_url.rstrip('/')}/{name}.zip", final, progress, attempts, backoff_seconds)
@@ -277,5 +279,9 @@ def md5_file(path: Path) -> str:
 def _only_one(lock: Path) -> Iterator[None]:
     """Hold a lock file, so that two processes do not write one .part file."""
     with lock.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s: another process is fetching this release; waiting for it", lock)
+            fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -75,9 +75,8 @@ class Dialect:
     delimiter: str = ","
     quoted: bool = True  # RFC 4180: quotes around a whole field, doubled inside, line ends allowed within
     header: bool = True
-    encodings: tuple[str, ...] = (
-        "utf-8",
-    )  # the first that reads the whole file; else the last, its bad lines set aside
+    # The first that reads the whole file is taken; else the last, and lines that it cannot read are set aside.
+    encodings: tuple[str, ...] = ("utf-8",)
     free: int | None = None  # the column that may hold the delimiter itself, in unquoted dialects
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storage.errors import ArchiveError, StorageUnwritableError
 from storage.sources import archives
 from storage.sources.archives import KNOWN_MEMBERS, unpack_release
-from storage.sources.releases import open_release
+from storage.sources.opening import open_release
 
 RATINGS = b"userId,movieId,rating,timestamp\n1,1,4.0,5\n"
 MOVIES = b"movieId,title,genres\n1,A,Drama\n"
@@ -75,14 +75,21 @@ def test_the_same_archive_is_unpacked_once_and_again_when_damaged(tmp_path: Path
 
 def test_two_at_once(tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip", ("ratings.csv", RATINGS * 100_000), method=zipfile.ZIP_STORED)
+    copy = tmp_path / "b.zip"
+    copy.write_bytes(archive.read_bytes())
     found: list[Path] = []
-    threads = [Thread(target=lambda: found.append(unpack_release(archive, tmp_path / "into"))) for _ in range(4)]
+
+    def unpack(path: Path) -> None:
+        found.append(unpack_release(path, tmp_path / "into"))
+
+    threads = [Thread(target=unpack, args=(path,)) for path in (archive, copy, archive, copy)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 4
     assert len(set(found)) == 1
+    assert (found[0] / "ratings.csv").stat().st_size == len(RATINGS) * 100_000
     assert len(list((tmp_path / "into").iterdir())) == 1
 
 

@@ -34,6 +34,12 @@ def test_without_a_server_the_message_names_the_other_ways_in(tmp_path: Path) ->
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 
 
+def test_only_known_names_are_fetched(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="expected one of ml-latest-small, "):
+        fetch_release("../ml-1m", tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("base_url", ["ftp://127.0.0.1", "nowhere", "http://[", ""])
 def test_addresses_that_are_none(tmp_path: Path, base_url: str) -> None:
     with pytest.raises(DownloadError, match="expected"):

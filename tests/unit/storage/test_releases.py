@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from storage.errors import SourceError
-from storage.sources.releases import FILES, RELEASE_NAMES, find_release, open_release
+from storage.sources.downloads import RELEASE_NAMES
+from storage.sources.opening import open_release
+from storage.sources.releases import FILES, find_release
 
 LAYOUTS = {
     "csv": ("ratings.csv", "movies.csv"),
