@@ -155,6 +155,8 @@ def _checked(archive: Path, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
     _require(total <= MAX_TOTAL_BYTES, archive, f"at most {MAX_TOTAL_BYTES:,} bytes in all", f"{total:,}")
     packed = sum(member.compress_size for member in known.values())
     size = archive.stat().st_size
+    within = all(0 <= member.header_offset < size for member in known.values())
+    _require(within, archive, "members within the archive", "one that begins outside it")
     _require(packed <= size, archive, f"at most {size:,} packed bytes, its own size", f"{packed:,}: members overlap")
     if left:
         logger.info("%s: %d other members stay in the archive: %s", archive.name, len(left), ", ".join(left[:10]))

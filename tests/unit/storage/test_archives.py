@@ -160,6 +160,8 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "longer than packed": lambda data: changed(data, CENTRAL, 24, struct.pack("<I", 900)),
     "shorter than packed": lambda data: changed(data, CENTRAL, 24, struct.pack("<I", 3)),
     "overlapping": lambda data: changed(data, CENTRAL, 20, struct.pack("<I", 5_000)),
+    "before the archive": lambda data: changed(data, b"PK\x05\x06", 16, struct.pack("<I", len(data) * 2)),
+    "outside the archive": lambda data: changed(data, CENTRAL, 42, struct.pack("<I", 1 << 30)),
     "another name inside": lambda data: changed(data, LOCAL, 30, b"x"),
     "cut": lambda data: data[: len(data) // 2],
     "no zip": lambda data: b"<html>" + bytes(50),
