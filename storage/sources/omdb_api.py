@@ -23,10 +23,9 @@ from storage.sources.web.fields import (
 )
 
 KEY_VARIABLE = "OMDB_API_KEY"
-SERVER_ERROR = 500
 TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # as IMDb says it
 UNRATED = {"not rated", "unrated", "nr"}
-MONTHS = dict(zip("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), range(1, 13), strict=True))
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 T = TypeVar("T")
 REMARK = re.compile(r"\([^()]*\)")  # John Doe (screenplay)
 
@@ -45,13 +44,16 @@ class OmdbApi:
 
     name = "omdb-api"
 
+    def __init__(self, base_url: str = "https://www.omdbapi.com") -> None:
+        self.base_url = base_url
+
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
         """A title's row of SOURCE_SCHEMA, or None where it has no IMDb id or OMDb does not know it."""
         body = await ask(Query("", (("i", ids.imdb_id), ("plot", "full")))) if ids.imdb_id else None
         return None if body is None else parse_title(body, ids)
 
-    def judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
-        """What an answer is worth.
+    def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
+        """Whether OMDb says that there is no such title.
 
         Raises:
             MetadataCredentialsError: OMDb rejects the key.
@@ -67,19 +69,15 @@ class OmdbApi:
                 f"{self.name}: expected the key in {KEY_VARIABLE} to be accepted; found HTTP {status}. "
                 "Get one at https://www.omdbapi.com/apikey.aspx and activate it by the mail that comes."
             )
-        if "not found" in error or "incorrect imdb id" in error:
-            return Verdict("absent")
-        if status >= SERVER_ERROR or status == 408 or (status == 200 and body is None):
-            return Verdict("again", f"HTTP {status}" if status != 200 else "expected JSON; found something else")
-        if 300 <= status < 400:
-            return Verdict("failed", f"HTTP {status}: redirected; set base_url to where the service is")
-        if status != 200 or body is None:
-            return Verdict("failed", f"HTTP {status}")
+        return "not found" in error or "incorrect imdb id" in error
+
+    def check(self, query: Query, body: dict[str, Any]) -> Verdict:
+        """Whether OMDb answered what was asked."""
         if body.get("Response") == "False":
             return Verdict("again", "OMDb could not get the data")
         found, asked = imdb_id(body.get("imdbID")), dict(query.params)["i"]
         if body.get("Response") != "True" or found is None or int(found[2:]) != int(asked[2:]):
-            return Verdict("broken", "expected the title that was asked for; found another or none")
+            return Verdict("broken", "expected the title asked for; found another or none")
         return Verdict("answer")
 
 
@@ -131,7 +129,9 @@ def _minutes(value: object) -> float | None:
 
 def _day(value: object) -> date | None:
     """`24 Jan 2007`, in English whatever the locale."""
-    return _matched(r"(\d\d?) (\w{3}) (\d{4})", value, lambda found: date(int(found[3]), MONTHS[found[2]], int(found[1])))
+    return _matched(
+        r"(\d\d?) (\w{3}) (\d{4})", value, lambda found: date(int(found[3]), 1 + MONTHS.index(found[2]), int(found[1]))
+    )
 
 
 def _rotten_tomatoes(body: dict[str, Any]) -> float | None:
@@ -145,5 +145,5 @@ def _matched(pattern: str, value: object, read: Callable[[re.Match[str]], T]) ->
     found = re.fullmatch(pattern, text(value) or "", re.ASCII)
     try:
         return read(found) if found else None
-    except (ValueError, KeyError):
+    except ValueError:
         return None

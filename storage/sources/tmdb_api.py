@@ -24,7 +24,7 @@ from storage.sources.web.fields import (
 )
 
 APPENDED = "credits,keywords,release_dates"
-NOT_FOUND, SERVER_ERROR = 404, 500
+ABSENT_CODES = (6, 34)  # "The id is invalid or not found", "The resource you requested could not be found"
 TOKEN_VARIABLE = "TMDB_API_TOKEN"  # noqa: S105
 
 
@@ -43,7 +43,8 @@ class TmdbApi:
 
     name = "tmdb-api"
 
-    def __init__(self, language: str = "en-US") -> None:
+    def __init__(self, base_url: str = "https://api.themoviedb.org/3", language: str = "en-US") -> None:
+        self.base_url = base_url
         self.language = language
 
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
@@ -59,36 +60,33 @@ class TmdbApi:
         """The question for all that TMDB knows of a movie."""
         return Query(f"movie/{movie}", (("append_to_response", APPENDED), ("language", self.language)))
 
-    def judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
-        """What an answer is worth.
+    def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
+        """Whether TMDB says that there is no such movie.
 
         Raises:
             MetadataCredentialsError: TMDB rejects the token.
         """
         code = (body or {}).get("status_code")
         if status in (401, 403):
+            detail = f", TMDB code {code}" if isinstance(code, int) else ""
             raise MetadataCredentialsError(
-                f"{self.name}: expected the token in {TOKEN_VARIABLE} to be accepted; found HTTP {status}"
-                f"{f', TMDB code {code}' if isinstance(code, int) else ''}. Copy the API Read Access Token from "
-                "https://www.themoviedb.org/settings/api."
+                f"{self.name}: expected the token in {TOKEN_VARIABLE} to be accepted; found HTTP {status}{detail}. "
+                "Copy the API Read Access Token from https://www.themoviedb.org/settings/api."
             )
-        if status == NOT_FOUND and code in (6, 34):
+        return code in ABSENT_CODES
+
+    def check(self, query: Query, body: dict[str, Any]) -> Verdict:
+        """Whether TMDB answered what was asked."""
+        if not query.path.startswith("find/"):
+            same = str(body.get("id")) == query.path.partition("/")[2]
+            return (
+                Verdict("answer") if same else Verdict("broken", "expected the movie asked for; found another or none")
+            )
+        results = body.get("movie_results")
+        if results == []:
             return Verdict("absent")
-        if status >= SERVER_ERROR or status == 408 or (status == 200 and body is None):
-            return Verdict("again", f"HTTP {status}" if status != 200 else "expected JSON; found something else")
-        if 300 <= status < 400:
-            return Verdict("failed", f"HTTP {status}: redirected; set base_url to where the service is")
-        if status != 200 or body is None:
-            return Verdict("failed", f"HTTP {status}")
-        if query.path.startswith("find/"):
-            results = body.get("movie_results")
-            if results == []:
-                return Verdict("absent")
-            good = isinstance(results, list) and isinstance(results[0], dict) and tmdb_id(results[0].get("id"))
-            return Verdict("answer") if good else Verdict("broken", "expected movie_results; found none")
-        if str(body.get("id")) != query.path.partition("/")[2]:
-            return Verdict("broken", "expected the movie that was asked for; found another or none")
-        return Verdict("answer")
+        good = isinstance(results, list) and isinstance(results[0], dict) and tmdb_id(results[0].get("id"))
+        return Verdict("answer") if good else Verdict("broken", "expected movie_results; found none")
 
 
 def parse_movie(body: dict[str, Any], ids: MovieIds) -> Movie:

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import MetadataQuotaError, MetadataUnavailableError
-from storage.sources.web.fetch import Fetcher, GivenUpError, Query, StopAskingError, Verdict, json_object
+from storage.sources.web.fetch import Fetcher, GivenUpError, Query, Service, StopAskingError, json_object
 from storage.sources.web.fields import Movie
 from storage.sources.web.response_cache import Response, ResponseCache
 from storage.tables import SOURCE_SCHEMA
@@ -21,6 +22,7 @@ from storage.tables import SOURCE_SCHEMA
 logger = logging.getLogger("marquee.crawl")
 
 OUTAGES_IN_A_ROW = 20  # then the service is down, and going on would only wear out retries
+SUSPICIOUS = 20  # so many movies, all of them unknown, mean a wrong address rather than unknown movies
 RECENT = 200  # movies the estimate of the time left is made from
 
 Ask = Callable[[Query], Awaitable[dict[str, Any] | None]]  # JSON object, or None: there is no such movie
@@ -33,16 +35,13 @@ class MovieIds(NamedTuple):
     imdb_id: str | None
 
 
-class MetadataApi(Protocol):
+class MetadataApi(Service, Protocol):
     """What one service is asked and how its answers are judged and read."""
 
     name: str
 
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
         """A row of SOURCE_SCHEMA by as many questions as it takes, or None where the service does not know it."""
-
-    def judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
-        """What an answer is worth."""
 
 
 class CrawlLimits(BaseModel):
@@ -104,7 +103,7 @@ class _Crawl:
                 if not network or self.fetcher is None:
                     raise _NotCachedError
                 # Movies that share an id wait for one another instead of asking twice.
-                async with self.locks.setdefault(query.path + str(query.params), asyncio.Lock()):
+                async with self.locks.setdefault(self._key(query), asyncio.Lock()):
                     response = self._cached(query) or await self._fetched(self.fetcher, query)
                 asked += 1
             used.append(response)
@@ -124,7 +123,7 @@ class _Crawl:
         return row
 
     def _key(self, query: Query) -> str:
-        return f"GET {self.api.name} {query.path}?" + "&".join(f"{name}={value}" for name, value in query.params)
+        return f"GET {self.api.base_url.rstrip('/')}/{query.path}?{urlencode(query.params)}"
 
     def _cached(self, query: Query) -> Response | None:
         return self.cache.get(self._key(query), self.until)
@@ -208,8 +207,8 @@ async def crawl(
     Raises:
         MetadataCredentialsError: the service rejects the key.
         MetadataQuotaError: the service stops answering for hours; says until when.
-        MetadataUnavailableError: it is down, or more than `max_failed_share` of the movies stay unanswered, or, offline,
-            none of them is cached. After any of these, all that was answered is in the cache.
+        MetadataUnavailableError: it is down, or more than `max_failed_share` of the movies stay unanswered, or it
+            knows none of many, or, offline, none is cached. After any of these, all that was answered is in the cache.
     """
     limits = limits or CrawlLimits()
     wanted = list(dict.fromkeys(ids))
@@ -282,6 +281,11 @@ def _judge_the_whole(state: _Crawl) -> None:
         raise MetadataUnavailableError(
             f"{state.api.name}: expected at most {state.limits.max_failed_share:.1%} of {state.total:,} movies to stay "
             f"unanswered; found {unanswered:,}: {dict(state.failures.most_common(3))}. {state.kept()}"
+        )
+    if state.counts["absent"] == state.total >= SUSPICIOUS:
+        raise MetadataUnavailableError(
+            f"{state.api.name}: expected to find movies at {state.api.base_url}; found that all {state.total:,} are "
+            "unknown there. Check base_url and the ids."
         )
     if state.total and state.counts["not_cached"] == state.total:
         raise MetadataUnavailableError(

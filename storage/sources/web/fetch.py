@@ -6,11 +6,11 @@ import logging
 import re
 import secrets
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +20,7 @@ from storage.errors import MetadataCredentialsError
 from storage.sources.web.rate_limit import LONGEST_WAIT_SECONDS, RateLimiter
 from storage.sources.web.response_cache import MAX_BODY_BYTES
 
-OK, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 429, 503
+OK, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 408, 429, 503
 
 
 class Query(NamedTuple):
@@ -41,7 +41,21 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
-Judge = Callable[[Query, int, dict[str, Any] | None], Verdict]  # question, HTTP status, JSON object if it was one
+class Service(Protocol):
+    """What tells one service's answers apart."""
+
+    base_url: str
+
+    def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
+        """Whether this answer (HTTP status, JSON object if it was one) says that there is no such movie.
+
+        Raises:
+            MetadataCredentialsError: it says that the key is not good.
+            StopAskingError: it says that nothing more is answered for long.
+        """
+
+    def check(self, query: Query, body: dict[str, Any]) -> Verdict:
+        """What a JSON object that came with HTTP 200 is worth."""
 
 
 class GivenUpError(Exception):
@@ -126,10 +140,10 @@ class _KeyedTransport(httpx.AsyncBaseTransport):
 class Fetcher:
     """Asks one service, at the limiter's pace, patiently; `opened` makes one."""
 
-    def __init__(self, client: httpx.AsyncClient, limiter: RateLimiter, judge: Judge, patience: Patience) -> None:
+    def __init__(self, client: httpx.AsyncClient, limiter: RateLimiter, service: Service, patience: Patience) -> None:
         self._client = client
         self._limiter = limiter
-        self._judge = judge
+        self._service = service
         self._patience = patience
         self._random = secrets.SystemRandom()
 
@@ -137,28 +151,28 @@ class Fetcher:
     @asynccontextmanager
     async def opened(
         cls,
-        base_url: str,
+        service: Service,
         credential: Credential,
         limiter: RateLimiter,
-        judge: Judge,
         patience: Patience | None = None,
         connections: int = 8,
     ) -> AsyncIterator[Self]:
-        """A fetcher over at most `connections` connections to `base_url`, closed at the end of the block."""
+        """A fetcher over at most `connections` connections to the service, closed at the end of the block."""
         patience = patience or Patience()
-        # httpcore tells of redirects, whose address may repeat the key.
+        # httpcore tells of redirects, whose address may repeat the key; httpx has a line for every request.
         logging.getLogger("httpcore").setLevel(logging.WARNING)
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        if logging.getLogger("httpx").level == logging.NOTSET:
+            logging.getLogger("httpx").setLevel(logging.WARNING)
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        wire = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy_for(base_url))
+        wire = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy_for(service.base_url))
         async with httpx.AsyncClient(
             transport=_KeyedTransport(wire, credential),
-            base_url=base_url,
+            base_url=service.base_url,
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "marquee"},
             timeout=patience.silence_seconds,
             follow_redirects=False,  # the key goes nowhere but to the base URL
         ) as client:
-            yield cls(client, limiter, judge, patience)
+            yield cls(client, limiter, service, patience)
 
     async def ask(self, query: Query) -> tuple[bool, bytes]:
         """The answer to a question: (whether it is that there is no such movie, JSON).
@@ -184,18 +198,31 @@ class Fetcher:
                 if verdict.kind in ("answer", "absent"):
                     return verdict.kind == "absent", body
                 if verdict.kind != "again":
-                    raise GivenUpError(
-                        verdict.reason, outage=verdict.kind == "failed", broken=verdict.kind == "broken"
-                    )
+                    raise GivenUpError(verdict.reason, outage=verdict.kind == "failed", broken=verdict.kind == "broken")
                 trouble = verdict.reason
             failures += status != TOO_MANY_REQUESTS
             if failures >= self._patience.attempts or rate_limited >= self._patience.rate_limited_attempts:
-                raise GivenUpError(trouble, outage=answer is None or status != OK, broken=answer is None and status == OK)
+                raise GivenUpError(
+                    trouble, outage=answer is None or status != OK, broken=answer is None and status == OK
+                )
             delay = self._backoff(failures + rate_limited) if wait is None else wait
             if status == TOO_MANY_REQUESTS or wait is not None:
                 await asyncio.to_thread(self._limiter.pause, delay)  # for everybody; turn() then waits
             else:
                 await asyncio.sleep(delay)
+
+    def _judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
+        if self._service.is_absent(status, body):
+            return Verdict("absent")
+        if 300 <= status < 400:
+            return Verdict("failed", f"HTTP {status}: redirected; set base_url to where the service is")
+        if status >= 500 or status == REQUEST_TIMEOUT:
+            return Verdict("again", f"HTTP {status}")
+        if status != OK:
+            return Verdict("failed", f"HTTP {status}")
+        if body is None:
+            return Verdict("again", "expected JSON; found something else")
+        return self._service.check(query, body)
 
     def _backoff(self, attempt: int) -> float:
         """Seconds before the attempt after the `attempt`-th: random below a doubling bound, so that a crowd spreads."""
