@@ -30,10 +30,10 @@ class Response(NamedTuple):
 class ResponseCache:
     """A folder of responses, for any number of reading and writing processes, also on a shared file system.
 
-    Each file is one line of JSON (format, key, absent, fetched_at, expires_at, SHA-256 of the body) and the body,
-    deflated; it is written beside its place and renamed, so it is whole or not there, and two writers of one key just
-    follow one another. Damage is a matter of single files: one that does not hold what its first line says is removed
-    with a warning, and its question is asked again.
+    Each file is a line with the SHA-256 of the rest, a line of JSON (format, key, absent, fetched_at, expires_at) and
+    the body, deflated; it is written beside its place and renamed, so it is whole or not there, and two writers of one
+    key just follow one another. Damage is a matter of single files: one that does not agree with its first line is
+    removed with a warning, and its question is asked again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,11 +76,11 @@ class ResponseCache:
             "absent": response.absent,
             "fetched_at": response.fetched_at.isoformat(),
             "expires_at": response.expires_at.isoformat(),
-            "sha256": hashlib.sha256(response.body).hexdigest(),
         }
+        rest = json.dumps(head).encode() + b"\n" + zlib.compress(response.body)
         path = self.path(key)
         with writing_to(path):
-            write_bytes_atomically(path, json.dumps(head).encode() + b"\n" + zlib.compress(response.body))
+            write_bytes_atomically(path, hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
 
     def purge(self) -> int:
         """Remove all expired responses, as terms of use ask for, and remains of killed writers; returns how many."""
@@ -89,6 +89,7 @@ class ResponseCache:
             for path in self.folder.glob("??/*.response"):
                 try:
                     with path.open("rb") as stream:
+                        stream.readline()
                         expired = datetime.fromisoformat(json.loads(stream.readline())["expires_at"]) <= now
                 except (ValueError, KeyError, TypeError, RecursionError):
                     expired = True
@@ -109,14 +110,13 @@ class ResponseCache:
 
 
 def _parse(key: str, data: bytes) -> Response:
-    line, _, packed = data.partition(b"\n")
+    checksum, _, rest = data.partition(b"\n")
+    if hashlib.sha256(rest).hexdigest().encode() != checksum:
+        raise ValueError("not the bytes that were written")
+    line, _, packed = rest.partition(b"\n")
     head = json.loads(line)
-    unpacking = zlib.decompressobj()
-    body = unpacking.decompress(packed, MAX_BODY_BYTES)
-    whole = unpacking.eof and hashlib.sha256(body).hexdigest() == head["sha256"]
-    if head["format"] != FORMAT or head["key"] != key or not isinstance(head["absent"], bool) or not whole:
-        raise ValueError("not what its first line says")
+    if head["format"] != FORMAT or head["key"] != key:
+        raise ValueError("another format or question")
+    body = zlib.decompressobj().decompress(packed, MAX_BODY_BYTES)
     fetched, expires = datetime.fromisoformat(head["fetched_at"]), datetime.fromisoformat(head["expires_at"])
-    if fetched.tzinfo is None or expires.tzinfo is None:
-        raise ValueError("times without a zone")
     return Response(head["absent"], body, fetched, expires)
