@@ -72,6 +72,14 @@ def test_one_request_asks_for_everything_with_the_token_in_the_header(tmp_path: 
     assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(catalogue(1)) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        server.url = "http://tmdb.invalid"  # reached through the proxy alone
+        assert crawled(server, tmp_path, by_tmdb(1))[1]["fetched"] == 1
+    assert server.log[0].target.startswith("http://tmdb.invalid/3/movie/1?")
+
+
 def test_find_stands_in_for_an_unknown_or_absent_tmdb_id(tmp_path: Path) -> None:
     found = json.dumps({"movie_results": [{"id": 2}]}).encode()
     answers = catalogue(2) | {"/3/find/tt0000002": found, "/3/find/tt0000009": b'{"movie_results":[]}'}

@@ -20,6 +20,7 @@ from storage.errors import MetadataCredentialsError
 from storage.sources.web.rate_limit import LONGEST_WAIT_SECONDS, RateLimiter
 from storage.sources.web.response_cache import MAX_BODY_BYTES
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OK, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 408, 429, 503
 
 
@@ -282,7 +283,8 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 def _proxy_for(base_url: str) -> str | None:
     """The proxy of the environment; httpx looks there itself only where it makes its own transport."""
     parts = urlsplit(base_url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
+    host = parts.hostname or ""
+    if host in LOOPBACK or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")

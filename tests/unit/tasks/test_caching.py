@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import tasks.crawl
 import tasks.evaluate
 import tasks.export
 import tasks.features
@@ -24,7 +25,16 @@ INFRASTRUCTURE = {
     "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "tasks.caching", "tasks.progress",
     "tasks.dask_cluster", "tasks.ingest", "models.errors", "models.encoders.errors",
 }  # fmt: skip
-STAGES = (tasks.ingest, tasks.features, tasks.texts, tasks.gates, tasks.export, tasks.train, tasks.evaluate)
+STAGES = (
+    tasks.ingest,
+    tasks.crawl,
+    tasks.features,
+    tasks.texts,
+    tasks.gates,
+    tasks.export,
+    tasks.train,
+    tasks.evaluate,
+)
 ARTIFACT_TASKS = [
     function
     for stage in STAGES
