@@ -31,10 +31,10 @@ from tasks.progress import Progress
 logger = logging.getLogger("marquee.crawl")
 
 WEB_MODULES = (
+    "storage.sources.json_fields",
     "storage.sources.licences",
     "storage.sources.web.crawl",
     "storage.sources.web.fetch",
-    "storage.sources.web.fields",
     "storage.sources.web.rate_limit",
     "storage.sources.web.response_cache",
     "storage.tables",
@@ -138,7 +138,11 @@ def crawl_omdb(identity: ArtifactRef, params: OmdbApiParams) -> ArtifactRef:
     return make_omdb_responses(identity, FetchWindow.now("omdb", params), params)
 
 
-@artifact_task("tmdb-responses", modules=(*WEB_MODULES, "storage.sources.tmdb_api"), outside=("params",))
+@artifact_task(
+    "tmdb-responses",
+    modules=(*WEB_MODULES, "storage.sources.tmdb_api", "storage.sources.tmdb_details"),
+    outside=("params",),
+)
 def make_tmdb_responses(
     draft: Draft, identity: ArtifactRef, window: FetchWindow, language: str, params: TmdbApiParams
 ) -> None:

@@ -8,9 +8,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from storage.errors import MetadataCredentialsError
-from storage.sources.web.crawl import Ask, MovieIds
-from storage.sources.web.fetch import Credential, Query, StopAskingError, Verdict
-from storage.sources.web.fields import (
+from storage.sources.json_fields import (
     CAST_SIZE,
     LEAST_DOLLARS,
     Movie,
@@ -21,6 +19,8 @@ from storage.sources.web.fields import (
     number,
     text,
 )
+from storage.sources.web.crawl import Ask, MovieIds
+from storage.sources.web.fetch import Credential, Query, StopAskingError, Verdict
 
 KEY_VARIABLE = "OMDB_API_KEY"
 TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # as IMDb says it

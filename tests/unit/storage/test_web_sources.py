@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from storage.errors import MetadataCredentialsError
 from storage.sources.omdb_api import OmdbApi, parse_title
-from storage.sources.tmdb_api import TmdbApi, parse_movie, tmdb_credential
+from storage.sources.tmdb_api import TmdbApi, tmdb_credential
+from storage.sources.tmdb_details import parse_details
 from storage.sources.web.crawl import MovieIds
 from storage.sources.web.fetch import Query, json_object, retry_after
 from storage.sources.web.rate_limit import RateLimiter
@@ -48,7 +49,7 @@ OBJECTS = st.dictionaries(NAMES, VALUES, max_size=25)
 @given(OBJECTS)
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_service_says_becomes_a_row(body: dict[str, Any]) -> None:
-    rows = [parse_movie(body, IDS), parse_title(body, IDS)]
+    rows = [parse_details(body), parse_title(body, IDS)]
     table = pa.Table.from_pylist(rows, schema=SOURCE_SCHEMA)
     assert table.to_pylist()[1]["imdb_id"] == "tt0000001"
     table.validate(full=True)
@@ -77,7 +78,7 @@ def test_deep_nesting_is_no_object() -> None:
 
 def test_tmdb_fields() -> None:
     body = {
-        "id": 1, "imdb_id": "", "budget": 999, "revenue": 0, "runtime": "90", "adult": "no", "release_date": "2001-02-30",
+        "id": 1, "imdb_id": "", "external_ids": {"imdb_id": "tt0000001"}, "budget": 999, "revenue": 0, "runtime": "90", "adult": "no", "release_date": "2001-02-30",
         "overview": " two\n words\x00 ", "tagline": "", "vote_average": 11, "vote_count": 3, "production_companies": None,
         "spoken_languages": [{"name": "Deutsch", "english_name": "German"}, {"name": "Español"}, 3, {}],
         "credits": {"cast": [{"name": str(place), "order": 9 - place} for place in range(8)] + [{"name": "?"}],
@@ -88,7 +89,7 @@ def test_tmdb_fields() -> None:
             {"iso_3166_1": "US", "release_dates": [{"certification": " "}]},
         ]},
     }  # fmt: skip
-    row = parse_movie(body, IDS)
+    row = parse_details(body)
     assert row["imdb_id"] == "tt0000001"
     unknown = ("budget_usd", "revenue_usd", "runtime_minutes", "adult", "release_date", "tagline", "vote_average")
     assert [row[name] for name in unknown] == [None] * 7
