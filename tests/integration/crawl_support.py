@@ -19,7 +19,8 @@ from storage.sources.web.response_cache import ResponseCache
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2Vu.Zm9yLXRlc3Rz"
 V3_KEY = "0123456789abcdef0123456789ABCDEF"
 OMDB_KEY = "s3cretk3y"
-QUICK = Patience(attempts=4, first_delay_seconds=0.02, longest_delay_seconds=0.05, silence_seconds=0.5, whole_seconds=1)
+CALM = Patience(attempts=4, first_delay_seconds=0.02, longest_delay_seconds=0.05)
+QUICK = CALM.model_copy(update={"silence_seconds": 1.0, "whole_seconds": 2.0})  # where waiting is what is tested
 LENIENT = CrawlLimits(max_failed_share=1.0)
 
 
@@ -30,7 +31,7 @@ def crawled(
     *,
     secret: str | None = None,
     omdb: bool = False,
-    patience: Patience = QUICK,
+    patience: Patience = CALM,
     limits: CrawlLimits = LENIENT,
     rate: float = 500,
     offline: bool = False,

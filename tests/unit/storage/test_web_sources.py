@@ -78,7 +78,8 @@ def test_deep_nesting_is_no_object() -> None:
 
 def test_tmdb_fields() -> None:
     body = {
-        "id": 1, "imdb_id": "", "external_ids": {"imdb_id": "tt0000001"}, "budget": 999, "revenue": 0, "runtime": "90", "adult": "no", "release_date": "2001-02-30",
+        "id": 1, "imdb_id": "", "external_ids": {"imdb_id": "tt0000001"},
+        "budget": 999, "revenue": 0, "runtime": "90", "adult": "no", "release_date": "2001-02-30",
         "overview": " two\n words\x00 ", "tagline": "", "vote_average": 11, "vote_count": 3, "production_companies": None,
         "spoken_languages": [{"name": "Deutsch", "english_name": "German"}, {"name": "Español"}, 3, {}],
         "credits": {"cast": [{"name": str(place), "order": 9 - place} for place in range(8)] + [{"name": "?"}],
