@@ -34,11 +34,15 @@ class RateLimiter:
     async def turn(self) -> None:
         """Wait until one request may be sent."""
         while True:
-            slot = await asyncio.to_thread(self._change, self._take_slot)
+            slot = await asyncio.to_thread(self.reserve)
             await asyncio.sleep(max(0.0, slot - time.time()))
             # A pause that began while we waited makes our slot void: else all waiting processes would break it.
             if await asyncio.to_thread(self._change, _end_of_pause) <= time.time():
                 return
+
+    def reserve(self) -> float:
+        """Take the next free slot; returns its Unix time."""
+        return self._change(self._take_slot)
 
     def pause(self, seconds: float) -> None:
         """Let no process that shares the file send before `seconds` (at most an hour) have passed."""
