@@ -44,9 +44,15 @@ def text(value: object) -> str | None:
     return None if clean.lower() in NO_TEXT else clean
 
 
-def names(values: Iterable[object]) -> list[str]:
-    """The texts among `values`, each once, in order, at most MAX_NAMES."""
-    return list(dict.fromkeys(name for value in values if (name := text(value))))[:MAX_NAMES]
+def names(values: Iterable[object], most: int = MAX_NAMES) -> list[str]:
+    """The first `most` texts among `values`, each once, in order."""
+    texts = (name for value in values if (name := text(value)))
+    found: dict[str, None] = {}
+    for name in texts:
+        if len(found) == most:
+            break
+        found[name] = None
+    return list(found)
 
 
 def number(value: object, least: float = 0.0, most: float = 1e12) -> float | None:

@@ -43,7 +43,7 @@ def parse_details(body: dict[str, Any]) -> Movie:
         "languages": names(text(language.get("english_name")) or language.get("name") for language in languages),
         "companies": _names_of(body.get("production_companies")),
         "keywords": _names_of(mapping(body.get("keywords")).get("keywords")),
-        "cast": names(person.get("name") for person in cast)[:CAST_SIZE],
+        "cast": names((person.get("name") for person in cast), CAST_SIZE),
         "directors": names(person.get("name") for person in crew if person.get("job") == "Director"),
         "writers": names(person.get("name") for person in crew if person.get("department") == "Writing"),
         "runtime_minutes": number(body.get("runtime")),
