@@ -73,7 +73,7 @@ def test_processes_keep_one_rate_together(tmp_path: Path) -> None:
     times = [asked.at for asked in server.log]
     assert len(times) == 100
     assert busiest_second(times) <= 25 + 8  # what is due while a process waits for its turn on the CPU goes out at once
-    assert max(times) - min(times) > 3.9
+    assert max(times) - min(times) > 3.6  # 99 intervals of 40 ms, less what the first were late
 
 
 def test_retry_after_to_one_process_pauses_all(tmp_path: Path) -> None:
