@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import SourceError
 from storage.files import sha256_file
+from storage.sources.exports import find_exports, read_export
 from storage.sources.licences import LICENCES
+from storage.sources.metadata import join_metadata
 from storage.sources.movielens import read_movies, read_ratings, source_files
 from storage.sources.sample import SampleParams, write_sample
-from storage.sources.tmdb import find_exports, join_metadata, read_export
 from storage.splits import SplitParams, split_users, time_cut
 from tasks.caching import artifact_store, artifact_task
 
@@ -94,7 +95,17 @@ def prepare_source(params: SourceParams) -> Source:
 
 @artifact_task(
     "movies",
-    modules=("storage.sources.licences", "storage.sources.movielens", "storage.sources.tmdb", "storage.tables"),
+    modules=(
+        "storage.sources.details",
+        "storage.sources.exports",
+        "storage.sources.fields",
+        "storage.sources.licences",
+        "storage.sources.metadata",
+        "storage.sources.movielens",
+        "storage.sources.records",
+        "storage.sources.rows",
+        "storage.tables",
+    ),
     outside=("source",),
 )
 def make_movies(draft: Draft, source: Source, sha256: dict[str, str]) -> None:

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 
 from storage.files import sha256_file
+from storage.sources.exports import read_export
+from storage.sources.metadata import join_metadata
 from storage.sources.movielens import read_movies, read_ratings
 from storage.sources.sample import SampleParams, load_truth, true_affinity, write_sample
-from storage.sources.tmdb import join_metadata, read_export
 
 PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)
 

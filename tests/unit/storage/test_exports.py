@@ -9,7 +9,8 @@ import pytest
 
 from storage.errors import MetadataError
 from storage.sources.movielens import read_movies
-from storage.sources.tmdb import find_exports, join_metadata, read_export
+from storage.sources.exports import find_exports, read_export
+from storage.sources.metadata import join_metadata
 from storage.tables import IDENTITY_SCHEMA, MOVIES_SCHEMA
 
 UDACITY = "id,imdb_id,popularity,budget,revenue,cast,director,tagline,keywords,overview,runtime,genres,production_companies,release_year\n"

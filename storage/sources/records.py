@@ -1,0 +1,266 @@
+"""Rows of CSV, JSON-lines and Parquet files, plain, gzipped or zipped, each with its line; bounded in size and memory."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import MetadataError, SourceError
+from storage.files import kind_of
+from storage.sources.rows import BadRows
+
+MAX_UNPACKED_BYTES = 16 << 30
+MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # the best real dump shrinks about tenfold
+MAX_LINE_BYTES = 4 << 20
+MAX_RECORD_LINES = 1000
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+TABLES = (".csv", ".tsv", *JSON_LINES)
+UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes that are no text, as "surrogateescape" keeps them
+
+
+class CsvRecord(NamedTuple):
+    """One record of a CSV file, or what is wrong with it."""
+
+    line: int  # its first, 1-based
+    fields: list[str]
+    text: str
+    problem: str | None  # expected …; found …
+
+
+class Record(NamedTuple):
+    """One row of a table by name of column."""
+
+    line: int  # 1-based; in Parquet files the row's number
+    values: dict[str, Any]
+
+
+class Records(NamedTuple):
+    """A table that is read row by row."""
+
+    name: str  # of the file, or of the member in the archive
+    columns: tuple[str, ...]  # empty for JSON lines
+    rows: Iterator[Record]
+
+
+class _Capped(io.RawIOBase):
+    """A stream that stops with a typed error at damage, and at more bytes than can be meant."""
+
+    def __init__(self, inner: Any, path: Path, stored_bytes: int, error: type[SourceError]) -> None:
+        self._inner, self._path, self._stored, self._error, self._bytes = inner, path, stored_bytes, error, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._inner.read(len(buffer))
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            raise self._error(f"{self._path}: expected a whole file; found: {error}. Fetch it again.") from error
+        self._bytes += len(data)
+        if self._bytes > RATIO_COUNTS_FROM and self._bytes > min(MAX_RATIO * self._stored, MAX_UNPACKED_BYTES):
+            raise self._error(
+                f"{self._path}: expected at most {MAX_UNPACKED_BYTES >> 30} GiB and {MAX_RATIO} times the packed size; "
+                f"found more than {self._bytes} bytes. This is no honest archive of a table: leave it out."
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[str, BinaryIO]:
+    """Open a file, unpacked if it ends in .gz or .zip (of one table).
+
+    Returns: the name without .gz, or the member's, and the stream.
+
+    Raises:
+        SourceError: (as `error`) no file, an empty one, a web page, or a broken archive; while reading, damage or a bomb.
+    """
+    try:
+        with path.open("rb") as stream:
+            kind = kind_of(stream.read(512))
+    except OSError as problem:
+        raise error(
+            f"{path}: expected a readable file; found: {problem.strerror or problem}. Check the path."
+        ) from None
+    packed = path.suffix.lower() in (".gz", ".zip")
+    if kind == "empty":
+        raise error(f"{path}: expected a table; the file is empty. Fetch it again.")
+    if kind == "a web page" or (kind == "an archive" and not packed):
+        raise error(f"{path}: expected a {path.suffix or 'table'} file; found {kind}. Unpack or fetch it again.")
+    if not packed:
+        return path.name, path.open("rb")
+    stored = path.stat().st_size
+    if path.suffix.lower() == ".gz":
+        inner: Any = gzip.open(path)  # noqa: SIM115 (closed with the stream around it)
+        return path.name[:-3], io.BufferedReader(_Capped(inner, path, stored, error), 1 << 20)
+    try:
+        archive = zipfile.ZipFile(path)
+        members = [
+            member
+            for member in archive.infolist()
+            if member.filename.lower().endswith(TABLES)
+            and not any(part.startswith((".", "__MACOSX")) for part in Path(member.filename).parts)
+        ]
+        if len(members) != 1:
+            names = ", ".join(member.filename[:60] for member in archive.infolist()[:5])
+            raise error(f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}.")
+        inner = archive.open(members[0])
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError) as problem:
+        raise error(f"{path}: expected a zip archive; found something else ({problem}). Fetch it again.") from problem
+    return members[0].filename, io.BufferedReader(_Capped(inner, path, stored, error), 1 << 20)
+
+
+def lines_of(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataError) -> Iterator[bytes]:
+    """The lines of a stream with their ends, the first without a byte-order mark.
+
+    Raises:
+        SourceError: (as `error`) a line of more than 4 MiB.
+    """
+    for place, line in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES), b"")):
+        if len(line) == MAX_LINE_BYTES:
+            raise error(
+                f"{path}, line {place + 1}: expected less than {MAX_LINE_BYTES >> 20} MiB in a line; found more. "
+                "This is no table of lines: fetch it again or leave it out."
+            )
+        yield line if place else line.removeprefix(b"\xef\xbb\xbf")
+
+
+def csv_records(
+    lines: Iterator[bytes],
+    delimiter: str = ",",
+    quote: str | None = '"',
+    escape: str | None = None,
+    encoding: str = "utf-8",
+    first_line: int = 1,
+) -> Iterator[CsvRecord]:
+    """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it."""
+    csv.field_size_limit(MAX_LINE_BYTES * 2)
+    source = (line.decode(encoding, "surrogateescape") for line in lines)
+    waiting: deque[str] = deque()
+    number = first_line
+    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
+        body = line.rstrip("\r\n")
+        if not body:
+            number += 1
+            continue
+        taken, fields, problem = [line], [], None
+        if (quote is None or quote not in body) and (escape is None or escape not in body):
+            fields = body.split(delimiter)
+        else:
+            try:
+                fields = next(
+                    csv.reader(
+                        _feed(taken, waiting, source), delimiter=delimiter, escapechar=escape, strict=True,
+                        quotechar=quote, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+                    )
+                )  # fmt: skip
+            except (csv.Error, StopIteration) as error:
+                problem = f"expected quoted fields to be closed and followed by {delimiter!r}; found: {error}"
+                waiting.extendleft(reversed(taken[1:]))
+                del taken[1:]
+        whole = "".join(taken)
+        if not whole.isascii() and UNDECODED.search(whole):
+            problem = f"expected {encoding} text; found other bytes"
+            whole = UNDECODED.sub("\N{REPLACEMENT CHARACTER}", whole)
+        yield CsvRecord(number, fields, whole, problem)
+        number += len(taken)
+
+
+def _feed(taken: list[str], waiting: deque[str], source: Iterator[str]) -> Iterator[str]:
+    """The lines of one record for `csv.reader`, written down in `taken` (which has the first)."""
+    yield taken[0]
+    size = len(taken[0])
+    while len(taken) < MAX_RECORD_LINES and size < MAX_LINE_BYTES:
+        line = waiting.popleft() if waiting else next(source, None)
+        if line is None:
+            return
+        taken.append(line)
+        size += len(line)
+        yield line
+
+
+def open_records(path: Path, bad: BadRows, delimiter: str = ",", quote: str | None = '"') -> Records:
+    """Open a .csv, JSON-lines (.jsonl, .ndjson, .json), .parquet file, or one of the first two in .gz or .zip.
+
+    Rows that cannot be taken apart go to `bad` while rows are read.
+
+    Raises:
+        MetadataError: the file is not what its name says; while reading, damage or (if `bad` rejects) a broken row.
+    """
+    if path.suffix.lower() == ".parquet":
+        return _parquet_records(path)
+    name, stream = open_plain(path)
+    lines = lines_of(stream, path)
+    if name.lower().endswith(JSON_LINES):
+        return Records(name, (), _json_rows(name, lines, bad))
+    records = csv_records(lines, delimiter, quote)
+    header = next(records, None)
+    if header is None or header.problem:
+        found = header.problem if header else "nothing but blank lines"
+        raise MetadataError(f"{path}: expected a CSV table with a header; found: {found}. Fetch it again.")
+    columns = tuple(field.strip() for field in header.fields)
+    return Records(name, columns, _csv_rows(name, columns, records, bad))
+
+
+def _csv_rows(name: str, columns: tuple[str, ...], records: Iterator[CsvRecord], bad: BadRows) -> Iterator[Record]:
+    for record in records:
+        problem = record.problem
+        if problem is None and len(record.fields) != len(columns):
+            problem = f"expected {len(columns)} fields; found {len(record.fields)}"
+        if problem is not None:
+            bad.add(name, record.line, problem, record.text, MetadataError)
+            continue
+        yield Record(record.line, dict(zip(columns, record.fields, strict=True)))
+
+
+def _json_rows(name: str, lines: Iterator[bytes], bad: BadRows) -> Iterator[Record]:
+    for line, data in enumerate(lines, 1):
+        if not data.strip():
+            continue
+        try:
+            values = json.loads(data)
+            if not isinstance(values, dict):
+                raise ValueError("not an object")
+        except (ValueError, RecursionError) as error:
+            bad.add(
+                name,
+                line,
+                f"expected one JSON object in the line; found: {error}"[:200],
+                repr(data[:200]),
+                MetadataError,
+            )
+            continue
+        yield Record(line, values)
+
+
+def _parquet_records(path: Path) -> Records:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise MetadataError(f"{path}: expected a Parquet file; found: {error}. Fetch it again.") from error
+    return Records(path.name, tuple(file.schema_arrow.names), _parquet_rows(path, file))
+
+
+def _parquet_rows(path: Path, file: pq.ParquetFile) -> Iterator[Record]:
+    row = 0
+    try:
+        for batch in file.iter_batches(8192):
+            for values in batch.to_pylist():
+                row += 1
+                yield Record(row, values)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise MetadataError(f"{path}: expected a whole Parquet file; found: {error}. Fetch it again.") from error
