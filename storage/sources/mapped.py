@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from storage.errors import MetadataError
 from storage.sources.exports import find_exports, read_export, read_rows
 from storage.sources.fields import Movie, converter
-from storage.sources.records import open_records
+from storage.sources.records import COMMA, CsvFormat, open_records
 from storage.sources.rows import BadRows
 from storage.tables import SOURCE_SCHEMA
 
@@ -25,7 +25,7 @@ class MetadataFile(BaseModel):
         description="Our names (tmdb_id, imdb_id, overview …) to the file's (plot …); empty: a known TMDB or Kaggle export.",
     )
     list_separator: str = Field("|", min_length=1, max_length=5, description="What parts lists within a cell.")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the cells of a mapped CSV file.")
+    csv: CsvFormat = Field(COMMA, description="How a mapped CSV file is written.")
 
     @model_validator(mode="before")
     @classmethod
@@ -68,7 +68,7 @@ def read_metadata(file: MetadataFile, bad: BadRows | None = None) -> tuple[pa.Ta
     if not file.columns:
         return read_export(file.path, bad)
     bad = BadRows("quarantine") if bad is None else bad
-    records = open_records(file.path, bad, file.delimiter)
+    records = open_records(file.path, bad, file.csv)
     require_columns(file.path, records.columns, file.columns.values())
     converters = {name: (column, converter(name, file.list_separator)) for name, column in file.columns.items()}
 

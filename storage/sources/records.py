@@ -10,11 +10,13 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from storage.errors import MetadataError, SourceError
 from storage.files import kind_of
@@ -27,6 +29,41 @@ MAX_RECORD_LINES = 1000
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLES = (".csv", ".tsv", *JSON_LINES)
 UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes that are no text, as "surrogateescape" keeps them
+
+
+class CsvFormat(BaseModel):
+    """How a CSV file is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the cells of a row.")
+    quote: str | None = Field(
+        '"', min_length=1, max_length=1, description="What encloses cells; null: quotes are text."
+    )
+    escape: str | None = Field(None, min_length=1, max_length=1, description="What makes the next character plain.")
+    encoding: str = Field("utf-8", description="Any in which ASCII stands for itself: utf-8, latin-1, cp1252 …")
+    header: bool = Field(True, description="Whether the first line names the columns; else they are called 1, 2, 3 …")
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
+        if len(set(marks)) < len(marks) or not all(mark.isascii() and mark not in "\r\n" for mark in marks):
+            raise ValueError(
+                f"CSV format: expected different ASCII characters as delimiter, quote, escape; found {marks}."
+            )
+        ascii_text = "".join(map(chr, range(32, 127))) + "\t\r\n"
+        try:
+            plain = ascii_text.encode(self.encoding) == ascii_text.encode("ascii")
+        except (LookupError, ValueError):
+            plain = False
+        if not plain:
+            raise ValueError(
+                f"CSV format: expected an encoding in which ASCII stands for itself, as utf-8; found {self.encoding!r}."
+            )
+        return self
+
+
+COMMA = CsvFormat()
 
 
 class CsvRecord(NamedTuple):
@@ -139,17 +176,10 @@ def lines_of(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataEr
         yield line if place else line.removeprefix(b"\xef\xbb\xbf")
 
 
-def csv_records(
-    lines: Iterator[bytes],
-    delimiter: str = ",",
-    quote: str | None = '"',
-    escape: str | None = None,
-    encoding: str = "utf-8",
-    first_line: int = 1,
-) -> Iterator[CsvRecord]:
+def csv_records(lines: Iterator[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
     """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it."""
     csv.field_size_limit(MAX_LINE_BYTES * 2)
-    source = (line.decode(encoding, "surrogateescape") for line in lines)
+    source = (line.decode(form.encoding, "surrogateescape") for line in lines)
     waiting: deque[str] = deque()
     number = first_line
     while (line := waiting.popleft() if waiting else next(source, None)) is not None:
@@ -158,26 +188,32 @@ def csv_records(
             number += 1
             continue
         taken, fields, problem = [line], [], None
-        if (quote is None or quote not in body) and (escape is None or escape not in body):
-            fields = body.split(delimiter)
+        if not any(mark in body for mark in (form.quote, form.escape) if mark):
+            fields = body.split(form.delimiter)
         else:
             try:
-                fields = next(
-                    csv.reader(
-                        _feed(taken, waiting, source), delimiter=delimiter, escapechar=escape, strict=True,
-                        quotechar=quote, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-                    )
-                )  # fmt: skip
+                fields = next(_reader(_feed(taken, waiting, source), form))
             except (csv.Error, StopIteration) as error:
-                problem = f"expected quoted fields to be closed and followed by {delimiter!r}; found: {error}"
+                problem = f"expected quoted fields to be closed and followed by {form.delimiter!r}; found: {error}"
                 waiting.extendleft(reversed(taken[1:]))
                 del taken[1:]
         whole = "".join(taken)
         if not whole.isascii() and UNDECODED.search(whole):
-            problem = f"expected {encoding} text; found other bytes"
+            problem = f"expected {form.encoding} text; found other bytes"
             whole = UNDECODED.sub("\N{REPLACEMENT CHARACTER}", whole)
         yield CsvRecord(number, fields, whole, problem)
         number += len(taken)
+
+
+def _reader(lines: Iterator[str], form: CsvFormat) -> Iterator[list[str]]:
+    return csv.reader(
+        lines,
+        delimiter=form.delimiter,
+        quotechar=form.quote,
+        quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
+        escapechar=form.escape,
+        strict=True,
+    )
 
 
 def _feed(taken: list[str], waiting: deque[str], source: Iterator[str]) -> Iterator[str]:
@@ -193,7 +229,7 @@ def _feed(taken: list[str], waiting: deque[str], source: Iterator[str]) -> Itera
         yield line
 
 
-def open_records(path: Path, bad: BadRows, delimiter: str = ",", quote: str | None = '"') -> Records:
+def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA) -> Records:
     """Open a .csv, JSON-lines (.jsonl, .ndjson, .json), .parquet file, or one of the first two in .gz or .zip.
 
     Rows that cannot be taken apart go to `bad` while rows are read.
@@ -207,13 +243,28 @@ def open_records(path: Path, bad: BadRows, delimiter: str = ",", quote: str | No
     lines = lines_of(stream, path)
     if name.lower().endswith(JSON_LINES):
         return Records(name, (), _json_rows(name, lines, bad))
-    records = csv_records(lines, delimiter, quote)
-    header = next(records, None)
-    if header is None or header.problem:
-        found = header.problem if header else "nothing but blank lines"
-        raise MetadataError(f"{path}: expected a CSV table with a header; found: {found}. Fetch it again.")
-    columns = tuple(field.strip() for field in header.fields)
+    records = csv_records(lines, form)
+    columns, first = read_header(path, records, form)
+    if not form.header:
+        records = chain([first], records)
     return Records(name, columns, _csv_rows(name, columns, records, bad))
+
+
+def read_header(
+    path: Path, records: Iterator[CsvRecord], form: CsvFormat, error: type[SourceError] = MetadataError
+) -> tuple[tuple[str, ...], CsvRecord]:
+    """The names of the columns, and the first record, which is data where the file has no header.
+
+    Raises:
+        SourceError: (as `error`) there is no readable first record.
+    """
+    first = next(records, None)
+    if first is None or first.problem:
+        found = first.problem if first else "nothing but blank lines"
+        raise error(f"{path}: expected a CSV table with a header; found: {found}. Fetch it again.")
+    if form.header:
+        return tuple(field.strip() for field in first.fields), first
+    return tuple(str(place + 1) for place in range(len(first.fields))), first
 
 
 def _csv_rows(name: str, columns: tuple[str, ...], records: Iterator[CsvRecord], bad: BadRows) -> Iterator[Record]:

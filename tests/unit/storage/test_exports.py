@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from storage.errors import MetadataError
-from storage.sources.movielens import read_movies
 from storage.sources.exports import find_exports, read_export
 from storage.sources.metadata import join_metadata
+from storage.sources.movielens import read_movies
 from storage.tables import IDENTITY_SCHEMA, MOVIES_SCHEMA
 
 UDACITY = "id,imdb_id,popularity,budget,revenue,cast,director,tagline,keywords,overview,runtime,genres,production_companies,release_year\n"
