@@ -105,17 +105,21 @@ class _Capped(io.RawIOBase):
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise self._error(f"{self._path}: expected a whole file; found: {error}. Fetch it again.") from error
         self._bytes += len(data)
-        if self._bytes > RATIO_COUNTS_FROM and self._bytes > min(MAX_RATIO * self._stored, MAX_UNPACKED_BYTES):
-            raise self._error(
-                f"{self._path}: expected at most {MAX_UNPACKED_BYTES >> 30} GiB and {MAX_RATIO} times the packed size; "
-                f"found more than {self._bytes} bytes. This is no honest archive of a table: leave it out."
-            )
+        _refuse_bombs(self._path, self._bytes, self._stored, self._error)
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
         self._inner.close()
         super().close()
+
+
+def _refuse_bombs(path: Path, unpacked: int, stored: int, error: type[SourceError]) -> None:
+    if unpacked > RATIO_COUNTS_FROM and unpacked > min(MAX_RATIO * stored, MAX_UNPACKED_BYTES):
+        raise error(
+            f"{path}: expected at most {MAX_UNPACKED_BYTES >> 30} GiB and {MAX_RATIO} times the packed size; found "
+            f"{unpacked} bytes or more of {stored}. This is no honest archive of a table: leave it out."
+        )
 
 
 def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[str, BinaryIO]:
@@ -155,6 +159,7 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
         if len(members) != 1:
             names = ", ".join(member.filename[:60] for member in archive.infolist()[:5])
             raise error(f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}.")
+        _refuse_bombs(path, members[0].file_size, stored, error)
         inner = archive.open(members[0])
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError) as problem:
         raise error(f"{path}: expected a zip archive; found something else ({problem}). Fetch it again.") from problem
