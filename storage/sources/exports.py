@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -233,11 +234,16 @@ def _json_names(cell: str | None) -> list[str]:
 
 
 def _literal_names(cell: str | None) -> list[str]:
-    if not cell:
-        return []
+    return list(_names_in(cell)) if cell else []
+
+
+@lru_cache(maxsize=1 << 14)  # genres, countries and languages recur from row to row
+def _names_in(cell: str) -> tuple[str, ...]:
     if not LITERAL_OBJECTS.fullmatch(cell):
         raise ValueError(f"expected a list of objects with names; found {cell[:40]!r}")
-    return [name for key, value in LITERAL_PAIR.findall(cell) if key[1:-1] == "name" and (name := _unquoted(value))]
+    return tuple(
+        name for key, value in LITERAL_PAIR.findall(cell) if key[1:-1] == "name" and (name := _unquoted(value))
+    )
 
 
 def _literal_name(cell: str) -> str | None:

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow as pa
 from storage.tables import SOURCE_SCHEMA
 
 MAX_TEXT_CHARS = 20_000
+SHORT_CHARS = 60
 MAX_LIST_ITEMS = 1000
 CAST_SIZE = 5
 LISTS = frozenset(field.name for field in SOURCE_SCHEMA if pa.types.is_list(field.type))
@@ -46,8 +48,16 @@ def text(value: Any) -> str | None:
         if isinstance(value, dict | list):
             raise ValueError("expected a text; found a list or an object")
         value = str(value)
-    clean = " ".join(UNUSABLE.sub(" ", value[:MAX_TEXT_CHARS]).split())
+    return _cleaned(value) if len(value) <= SHORT_CHARS else _clean(value)
+
+
+def _clean(value: str) -> str | None:
+    cut = value[:MAX_TEXT_CHARS]
+    clean = " ".join((cut if cut.isprintable() else UNUSABLE.sub(" ", cut)).split())
     return None if clean.lower() in NOTHING else clean
+
+
+_cleaned = lru_cache(maxsize=1 << 16)(_clean)  # names recur from row to row
 
 
 def number(value: Any, least: float = 0.0) -> float | None:

@@ -1,7 +1,7 @@
 """Ratings of any CSV or Parquet table, in file order: whole blocks at once, or row by row where a block has a bad row."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +15,7 @@ from storage.histories import EventBlock
 from storage.ids import stable_ids
 from storage.sources.generic import GenericParams
 from storage.sources.generic_values import ParsedRatings, Row, convert_columns, convert_rows
-from storage.sources.records import MAX_LINE_BYTES, CsvRecord, csv_records, lines_of, open_plain, read_header
+from storage.sources.records import BYTE_ORDER_MARK, MAX_LINE_BYTES, CsvRecord, csv_records, open_plain, read_header
 from storage.sources.rows import BadRows
 
 BLOCK_BYTES = 4 << 20
@@ -90,13 +90,16 @@ def _refuse_mostly_bad(params: GenericParams, rows: int, good: int, bad: BadRows
 def _csv_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
     name, stream = open_plain(params.ratings, SourceError)
     with stream:
+        start = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
         taken: list[bytes] = []
-        lines = _noted(lines_of(stream, params.ratings, SourceError), taken)
-        columns, _ = read_header(params.ratings, csv_records(lines, params.csv), params.csv, RatingsSchemaError)
+        columns, _ = read_header(
+            params.ratings, csv_records(_noted(io.BytesIO(start), taken), params.csv), params.csv, RatingsSchemaError
+        )
         places = _places(params, columns)
-        line, rest = (len(taken) + 1, b"") if params.csv.header else (1, b"".join(taken))
-        row = 0
-        for block in _whole_records(stream, rest, params):
+        line, row = 1, 0
+        if params.csv.header:
+            line, start = 1 + len(taken), start[sum(map(len, taken)) :]
+        for block in _whole_records(stream, start, params):
             parsed = _parse_block(block, params, len(columns), places, row)
             if parsed is None:
                 records = csv_records(io.BytesIO(block), params.csv, line)
@@ -106,7 +109,7 @@ def _csv_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
             yield parsed
 
 
-def _noted(lines: Iterator[bytes], taken: list[bytes]) -> Iterator[bytes]:
+def _noted(lines: Iterable[bytes], taken: list[bytes]) -> Iterator[bytes]:
     for line in lines:
         taken.append(line)
         yield line

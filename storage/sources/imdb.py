@@ -10,7 +10,7 @@ import pyarrow as pa
 from storage.errors import MetadataError
 from storage.sources import fields
 from storage.sources.fields import CAST_SIZE, Movie, source_table
-from storage.sources.records import lines_of, open_plain
+from storage.sources.records import line_blocks, open_plain
 from storage.sources.rows import BadRows
 
 HEADERS = {
@@ -141,39 +141,47 @@ def _read(path: Path, kind: str, keys: AbstractSet[str], take: Callable[[Row], N
     name, stream = open_plain(path)
     wanted = {key.encode() for key in keys}
     counts = {"lines": 0, "kept": 0}
+    number = 0
     with stream:
-        lines = lines_of(stream, path)
-        next(lines)
-        for number, line in enumerate(lines, 2):
-            if line.count(b"\t") != tabs:
-                if line.strip(b"\r\n"):
-                    found = line.count(b"\t") + 1
-                    bad.add(name, number, f"expected {tabs + 1} fields; found {found}", _shown(line), MetadataError)
-                continue
-            counts["lines"] += 1
-            key = line[: line.find(b"\t")]
-            if key not in wanted:
-                continue
-            try:
-                cells = line.decode("utf-8").rstrip("\r\n").split("\t")
-                take({column: None if cell == NULL else cell for column, cell in zip(columns, cells, strict=True)})
-            except ValueError as error:
-                reason = (
-                    "expected utf-8 text; found other bytes" if isinstance(error, UnicodeDecodeError) else str(error)
-                )
-                bad.add(name, number, reason, _shown(line), MetadataError)
-                continue
-            counts["kept"] += 1
-            if not many:
-                wanted.discard(key)  # the first line of an id stays
+        for lines in line_blocks(stream, path):
+            telling = [  # quick, because nearly all lines of a dump are of no interest
+                (place, line)
+                for place, line in enumerate(lines, number + 1)
+                if line.count(b"\t") != tabs or line[: line.find(b"\t")] in wanted
+            ]
+            number += len(lines)
+            for place, line in telling:
+                key = line[: line.find(b"\t")]
+                if key not in wanted and line.count(b"\t") == tabs:
+                    continue  # a second line of an id
+                try:
+                    take(_row(line, columns))
+                except ValueError as error:
+                    if line.strip():
+                        bad.add(name, place, str(error), _shown(line), MetadataError)
+                    continue
+                counts["kept"] += 1
+                if not many:
+                    wanted.discard(key)
+    counts["lines"] = number - 1
     return counts
+
+
+def _row(line: bytes, columns: Sequence[str]) -> Row:
+    try:
+        cells = line.decode("utf-8").removesuffix("\r").split("\t")
+    except UnicodeDecodeError:
+        raise ValueError("expected utf-8 text; found other bytes") from None
+    if len(cells) != len(columns):
+        raise ValueError(f"expected {len(columns)} fields; found {len(cells)}")
+    return {column: None if cell == NULL else cell for column, cell in zip(columns, cells, strict=True)}
 
 
 def _kind(path: Path) -> str:
     _, stream = open_plain(path)
     with stream:
-        first = next(lines_of(stream, path), b"").decode("utf-8", "replace")
-    header = tuple(first.rstrip("\r\n").split("\t"))
+        first = next(line_blocks(stream, path), [b""])[0].decode("utf-8", "replace")
+    header = tuple(first.removesuffix("\r").split("\t"))
     for kind, columns in HEADERS.items():
         if header == columns:
             return kind
@@ -221,4 +229,4 @@ def _distinct(listed: Sequence[Credit], categories: AbstractSet[str]) -> list[st
 
 
 def _shown(line: bytes) -> str:
-    return line[:200].decode("utf-8", "replace").rstrip("\r\n")
+    return line[:200].decode("utf-8", "replace")

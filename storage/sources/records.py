@@ -8,8 +8,7 @@ import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -26,6 +25,8 @@ MAX_UNPACKED_BYTES = 16 << 30
 MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # the best real dump shrinks about tenfold
 MAX_LINE_BYTES = 4 << 20
 MAX_RECORD_LINES = 1000
+BLOCK_BYTES = 1 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLES = (".csv", ".tsv", *JSON_LINES)
 UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes that are no text, as "surrogateescape" keeps them
@@ -166,47 +167,76 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
     return members[0].filename, io.BufferedReader(_Capped(inner, path, stored, error), 1 << 20)
 
 
-def lines_of(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataError) -> Iterator[bytes]:
-    """The lines of a stream with their ends, the first without a byte-order mark.
+def line_blocks(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataError) -> Iterator[list[bytes]]:
+    """The lines of a stream without LF, thousands at a time; the first without a byte-order mark.
 
     Raises:
         SourceError: (as `error`) a line of more than 4 MiB.
     """
-    for place, line in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES), b"")):
-        if len(line) == MAX_LINE_BYTES:
+    rest, number = b"", 0
+    while chunk := stream.read(BLOCK_BYTES):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > MAX_LINE_BYTES:
             raise error(
-                f"{path}, line {place + 1}: expected less than {MAX_LINE_BYTES >> 20} MiB in a line; found more. "
-                "This is no table of lines: fetch it again or leave it out."
+                f"{path}, line {number + len(lines) + 1}: expected at most {MAX_LINE_BYTES >> 20} MiB in a line; found "
+                "more. This is no table of lines: fetch it again or leave it out."
             )
-        yield line if place else line.removeprefix(b"\xef\xbb\xbf")
+        if not number and lines:
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+        number += len(lines)
+        if lines:
+            yield lines
+    if rest:
+        yield [rest if number else rest.removeprefix(BYTE_ORDER_MARK)]
 
 
-def csv_records(lines: Iterator[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
-    """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it."""
-    csv.field_size_limit(MAX_LINE_BYTES * 2)
-    source = (line.decode(form.encoding, "surrogateescape") for line in lines)
-    waiting: deque[str] = deque()
+def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
+    """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it.
+
+    Args:
+        lines: with or without their LF.
+        form: how the file is written.
+        first_line: the number of the first line.
+    """
+    csv.field_size_limit(2 * MAX_LINE_BYTES)
+    source = iter(lines)
+    waiting: deque[str] = deque()  # lines that a broken record had swallowed
+    taken: list[str] = []  # lines of the current record
+
+    def feed() -> Iterator[str]:
+        while True:
+            if waiting:
+                line = waiting.popleft()
+            elif (data := next(source, None)) is not None:
+                line = data.decode(form.encoding, "surrogateescape").removesuffix("\n")
+            else:
+                return
+            taken.append(line)
+            if len(taken) > MAX_RECORD_LINES:
+                raise csv.Error(f"more than {MAX_RECORD_LINES} lines in a field")
+            yield line + "\n"
+
+    reader = _reader(feed(), form)
     number = first_line
-    while (line := waiting.popleft() if waiting else next(source, None)) is not None:
-        body = line.rstrip("\r\n")
-        if not body:
-            number += 1
-            continue
-        taken, fields, problem = [line], [], None
-        if not any(mark in body for mark in (form.quote, form.escape) if mark):
-            fields = body.split(form.delimiter)
-        else:
-            try:
-                fields = next(_reader(_feed(taken, waiting, source), form))
-            except (csv.Error, StopIteration) as error:
-                problem = f"expected quoted fields to be closed and followed by {form.delimiter!r}; found: {error}"
-                waiting.extendleft(reversed(taken[1:]))
-                del taken[1:]
-        whole = "".join(taken)
+    while True:
+        taken.clear()
+        fields, problem = [], None
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = f"expected a row with its quotes closed; found: {error}"
+            waiting.extendleft(reversed(taken[1:]))
+            del taken[1:]
+            reader = _reader(feed(), form)
+        whole = "\n".join(taken)
         if not whole.isascii() and UNDECODED.search(whole):
             problem = f"expected {form.encoding} text; found other bytes"
             whole = UNDECODED.sub("\N{REPLACEMENT CHARACTER}", whole)
-        yield CsvRecord(number, fields, whole, problem)
+        if fields or problem:  # else a blank line
+            yield CsvRecord(number, fields, whole, problem)
         number += len(taken)
 
 
@@ -221,19 +251,6 @@ def _reader(lines: Iterator[str], form: CsvFormat) -> Iterator[list[str]]:
     )
 
 
-def _feed(taken: list[str], waiting: deque[str], source: Iterator[str]) -> Iterator[str]:
-    """The lines of one record for `csv.reader`, written down in `taken` (which has the first)."""
-    yield taken[0]
-    size = len(taken[0])
-    while len(taken) < MAX_RECORD_LINES and size < MAX_LINE_BYTES:
-        line = waiting.popleft() if waiting else next(source, None)
-        if line is None:
-            return
-        taken.append(line)
-        size += len(line)
-        yield line
-
-
 def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA) -> Records:
     """Open a .csv, JSON-lines (.jsonl, .ndjson, .json), .parquet file, or one of the first two in .gz or .zip.
 
@@ -245,7 +262,7 @@ def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA) -> Records:
     if path.suffix.lower() == ".parquet":
         return _parquet_records(path)
     name, stream = open_plain(path)
-    lines = lines_of(stream, path)
+    lines = chain.from_iterable(line_blocks(stream, path))
     if name.lower().endswith(JSON_LINES):
         return Records(name, (), _json_rows(name, lines, bad))
     records = csv_records(lines, form)

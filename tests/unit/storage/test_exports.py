@@ -145,7 +145,7 @@ def test_one_stray_quote_or_wrong_byte_costs_one_row(tmp_path: Path) -> None:
     table, _ = read_export(path, bad)
     assert table["tmdb_id"].to_pylist() == [1, 3]
     assert [row.line for row in bad.rows] == [3, 4, 5]
-    assert "quoted fields" in bad.rows[0].reason
+    assert "quotes closed" in bad.rows[0].reason
     assert "utf-8" in bad.rows[1].reason
     assert "14 fields; found 2" in bad.rows[2].reason
 
