@@ -3,7 +3,7 @@
 from typing import Any
 
 from storage.sources import fields
-from storage.sources.fields import Movie, list_of_texts, number, text
+from storage.sources.fields import Movie, credited, list_of_texts, number, objects, text
 
 
 def parse_details(body: dict[str, Any]) -> Movie:
@@ -17,9 +17,7 @@ def parse_details(body: dict[str, Any]) -> Movie:
     identity = fields.tmdb_id(body.get("id"))
     if identity is None:
         raise ValueError(f"expected an object with an id; found {text(body.get('status_message')) or sorted(body)[:5]}")
-    crew = _objects(body, "credits", "crew")
-    languages = body.get("spoken_languages") or []
-    return {
+    return credited(_objects(body, "credits", "cast"), _objects(body, "credits", "crew")) | {
         "tmdb_id": identity,
         "imdb_id": fields.imdb_id(body.get("imdb_id") or _object(body, "external_ids").get("imdb_id")),
         "tagline": text(body.get("tagline")),
@@ -33,12 +31,12 @@ def parse_details(body: dict[str, Any]) -> Movie:
         "adult": fields.flag(body.get("adult")),
         "metadata_genres": list_of_texts(body.get("genres")),
         "countries": list_of_texts(body.get("production_countries")),
-        "languages": list_of_texts([entry.get("english_name") or entry.get("name") for entry in _checked(languages)]),
+        # Languages' own names ("Deutsch") would not meet those of other sources ("German").
+        "languages": list_of_texts(
+            [entry.get("english_name") or entry.get("name") for entry in objects(body.get("spoken_languages"))]
+        ),
         "companies": list_of_texts(body.get("production_companies")),
         "keywords": list_of_texts(_objects(body, "keywords", "keywords") or _objects(body, "keywords", "results")),
-        "cast": list_of_texts(_objects(body, "credits", "cast")[: fields.CAST_SIZE]),
-        "directors": list_of_texts([person for person in crew if person.get("job") == "Director"]),
-        "writers": list(dict.fromkeys(list_of_texts([who for who in crew if who.get("department") == "Writing"]))),
         "runtime_minutes": number(body.get("runtime"), fields.LEAST["runtime_minutes"]),
         "budget_usd": number(body.get("budget"), fields.LEAST["budget_usd"]),
         "revenue_usd": number(body.get("revenue"), fields.LEAST["revenue_usd"]),
@@ -51,7 +49,7 @@ def parse_details(body: dict[str, Any]) -> Movie:
 def _certification(countries: list[dict[str, Any]]) -> str | None:
     for country in countries:
         if country.get("iso_3166_1") == "US":
-            for release in _checked(country.get("release_dates") or []):
+            for release in objects(country.get("release_dates")):
                 if word := text(release.get("certification")):
                     return word
     return None
@@ -65,10 +63,4 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _objects(body: dict[str, Any], name: str, inner: str) -> list[dict[str, Any]]:
-    return _checked(_object(body, name).get(inner) or [])
-
-
-def _checked(values: Any) -> list[dict[str, Any]]:
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise ValueError(f"expected a list of objects; found {str(values)[:40]!r}")
-    return values
+    return objects(_object(body, name).get(inner))

@@ -56,7 +56,8 @@ def find_exports(paths: Sequence[Path]) -> list[Path]:
 def read_export(path: Path, bad: BadRows | None = None) -> tuple[pa.Table, dict[str, Any]]:
     """Read one export of a known dialect; the first row of an id stays.
 
-    Known: tmdb-movies.csv, tmdb_5000_movies.csv, movies_metadata.csv, and JSON lines of TMDB's movie details.
+    Known: tmdb-movies.csv; tmdb_5000_movies.csv and its tmdb_5000_credits.csv; movies_metadata.csv and its credits.csv
+    and keywords.csv; JSON lines of TMDB's movie details.
 
     Args:
         path: of a plain, .gz or .zip file.
@@ -67,6 +68,10 @@ def read_export(path: Path, bad: BadRows | None = None) -> tuple[pa.Table, dict[
     Raises:
         MetadataError: damaged, too large, or of no known dialect; a broken row, if `bad` rejects.
     """
+    if path.suffix.lower() == ".parquet":
+        raise MetadataError(
+            f"{path}: expected a CSV or JSON-lines export; found Parquet. Map its columns in MetadataFile."
+        )
     bad = BadRows("quarantine") if bad is None else bad
     records = open_records(path, bad)
     return read_rows(path, records, _dialect(path, records), bad)
@@ -135,19 +140,15 @@ def _chunks(movies: Iterator[Movie]) -> Iterator[list[Movie]]:
         yield chunk
 
 
-def _dialect(path: Path, records: Records) -> Callable[[Row], Movie]:
-    columns = set(records.columns)
-    if not columns:
+def _dialect(path: Path, records: Records) -> Callable[[dict[str, Any]], Movie]:
+    if not records.columns:
         return parse_details
-    if {"id", "imdb_id", "release_year", "overview"} <= columns:
-        return _tmdb_movies
-    if {"id", "overview", "production_companies", "keywords", "production_countries", "spoken_languages"} <= columns:
-        return _tmdb_5000
-    if {"id", "imdb_id", "overview", "belongs_to_collection"} <= columns:
-        return _movies_metadata
+    for needed, parse in DIALECTS:
+        if needed <= set(records.columns):
+            return parse
     raise MetadataError(
-        f"{path}: expected the header of tmdb-movies.csv, tmdb_5000_movies.csv or movies_metadata.csv; "
-        f"found {','.join(records.columns)[:200]!r}. Map its columns with `columns=` in MetadataFile."
+        f"{path}: expected the header of tmdb-movies.csv, tmdb_5000_movies.csv or movies_metadata.csv (or of their credits "
+        f"and keywords); found {','.join(records.columns)[:200]!r}. Map its columns with `columns=` in MetadataFile."
     )
 
 
@@ -202,12 +203,43 @@ def _movies_metadata(row: Row) -> Movie:
     }
 
 
-def _common(row: Row) -> Movie:
-    identity = fields.tmdb_id(row["id"])
+def _tmdb_5000_credits(row: Row) -> Movie:
+    """The people of the Kaggle 5000 set."""
+    people = fields.credited(fields.objects(_json(row["cast"])), fields.objects(_json(row["crew"])))
+    return {"tmdb_id": _needed_id(row["movie_id"])} | people
+
+
+def _movies_credits(row: Row) -> Movie:
+    """The people of the Movies Dataset."""
+    return {"tmdb_id": _needed_id(row["id"])} | fields.credited(_literals(row["cast"]), _literals(row["crew"]))
+
+
+def _movies_keywords(row: Row) -> Movie:
+    """The keywords of the Movies Dataset."""
+    return {"tmdb_id": _needed_id(row["id"]), "keywords": _literal_names(row["keywords"])}
+
+
+# What a header must have, the more telling first.
+DIALECTS: tuple[tuple[set[str], Callable[[dict[str, Any]], Movie]], ...] = (
+    ({"id", "imdb_id", "release_year", "overview"}, _tmdb_movies),
+    ({"id", "overview", "production_companies", "keywords", "production_countries", "spoken_languages"}, _tmdb_5000),
+    ({"id", "imdb_id", "overview", "belongs_to_collection"}, _movies_metadata),
+    ({"movie_id", "cast", "crew"}, _tmdb_5000_credits),
+    ({"id", "cast", "crew"}, _movies_credits),
+    ({"id", "keywords"}, _movies_keywords),
+)
+
+
+def _needed_id(cell: str) -> int:
+    identity = fields.tmdb_id(cell)
     if identity is None:
         raise ValueError("expected a TMDB id; found none")
+    return identity
+
+
+def _common(row: Row) -> Movie:
     return {
-        "tmdb_id": identity,
+        "tmdb_id": _needed_id(row["id"]),
         "imdb_id": fields.imdb_id(row.get("imdb_id")),
         "tagline": text(row.get("tagline")),
         "overview": text(row.get("overview")),
@@ -222,34 +254,44 @@ def _common(row: Row) -> Movie:
     }
 
 
-def _json_names(cell: str | None) -> list[str]:
+def _json(cell: str | None) -> Any:
     if not cell:
         return []
     if len(cell) > MAX_CELL_CHARS:
         raise ValueError(f"expected a JSON list; found {len(cell)} characters")
     try:
-        return list_of_texts(json.loads(cell))
+        return json.loads(cell)
     except json.JSONDecodeError as error:
         raise ValueError(f"expected a JSON list of objects with names; found {cell[:40]!r} ({error})") from None
+
+
+def _json_names(cell: str | None) -> list[str]:
+    return list_of_texts(_json(cell))
+
+
+def _literals(cell: str) -> list[dict[str, Any]]:
+    """The objects of a Python literal with those of their values that are texts."""
+    if not LITERAL_OBJECTS.fullmatch(cell):
+        raise ValueError(f"expected a list of objects; found {cell[:40]!r}")
+    return [
+        {key[1:-1]: _unquoted(value) for key, value in LITERAL_PAIR.findall(match[0])}
+        for match in LITERAL_OBJECT.finditer(cell)
+    ]
+
+
+@lru_cache(maxsize=1 << 14)  # genres, countries and languages recur from row to row
+def _names_in(cell: str) -> tuple[str, ...]:
+    return tuple(name for entry in _literals(cell) if (name := entry.get("name")))
 
 
 def _literal_names(cell: str | None) -> list[str]:
     return list(_names_in(cell)) if cell else []
 
 
-@lru_cache(maxsize=1 << 14)  # genres, countries and languages recur from row to row
-def _names_in(cell: str) -> tuple[str, ...]:
-    if not LITERAL_OBJECTS.fullmatch(cell):
-        raise ValueError(f"expected a list of objects with names; found {cell[:40]!r}")
-    return tuple(
-        name for key, value in LITERAL_PAIR.findall(cell) if key[1:-1] == "name" and (name := _unquoted(value))
-    )
-
-
 def _literal_name(cell: str) -> str | None:
     if not LITERAL_OBJECT.fullmatch(cell):
         raise ValueError(f"expected an object with a name; found {cell[:40]!r}")
-    return next((_unquoted(value) for key, value in LITERAL_PAIR.findall(cell) if key[1:-1] == "name"), None)
+    return _literals(f"[{cell}]")[0].get("name")
 
 
 def _unquoted(literal: str) -> str | None:

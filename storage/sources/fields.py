@@ -121,6 +121,23 @@ def list_of_texts(values: Any, separator: str | None = None) -> list[str]:
     return names
 
 
+def credited(cast: list[dict[str, Any]], crew: list[dict[str, Any]]) -> Movie:
+    """Cast, directors and writers, from TMDB's lists of people with name, job and department."""
+    written = list_of_texts([person for person in crew if person.get("department") == "Writing"])
+    return {
+        "cast": list_of_texts(cast[:CAST_SIZE]),
+        "directors": list_of_texts([person for person in crew if person.get("job") == "Director"]),
+        "writers": list(dict.fromkeys(written)),
+    }
+
+
+def objects(values: Any) -> list[dict[str, Any]]:
+    """A list of objects, empty for nothing."""
+    if not isinstance(values or [], list) or not all(isinstance(value, dict) for value in values or []):
+        raise ValueError(f"expected a list of objects; found {str(values)[:40]!r}")
+    return values or []
+
+
 def tmdb_id(value: Any) -> int | None:
     """A TMDB id."""
     word = text(value)

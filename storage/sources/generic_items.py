@@ -12,6 +12,7 @@ from storage.sources import fields
 from storage.sources.fields import LISTS, converter, list_of_texts
 from storage.sources.generic import GenericItems, GenericParams
 from storage.sources.generic_ratings import parsed_ratings
+from storage.sources.generic_values import id_text
 from storage.sources.mapped import require_columns
 from storage.sources.records import open_records
 from storage.sources.rows import BadRows
@@ -107,9 +108,7 @@ def _read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str,
 
 
 def _item(items: GenericItems, values: Row) -> Row:
-    identity = str(values.get(items.id) if values.get(items.id) is not None else "").strip()
-    if not identity or fields.UNUSABLE.search(identity):
-        raise ValueError(f"expected an id of characters; found {identity[:40]!r}")
+    identity = id_text(values.get(items.id), items.id)
     parts = [part for column in items.text if (part := fields.text(values.get(column)))]
     year = fields.number(values.get(items.year)) if items.year else None
     return {

@@ -124,7 +124,7 @@ def convert_rows(rows: Iterator[Row], params: GenericParams, name: str, first: i
             bad.add(name, row.line, row.problem, row.text, RatingsSchemaError)
             continue
         try:
-            user, item = _id(row.cells[0], params.user), _id(row.cells[1], params.item)
+            user, item = id_text(row.cells[0], params.user), id_text(row.cells[1], params.item)
             code = _code(row.cells[2], params)
             second = place if params.timestamp is None else _second(row.cells[3], params)
         except ValueError as error:
@@ -140,7 +140,12 @@ def convert_rows(rows: Iterator[Row], params: GenericParams, name: str, first: i
     )  # fmt: skip
 
 
-def _id(value: Any, column: str) -> str:
+def id_text(value: Any, column: str) -> str:
+    """An id as text: trimmed, whole numbers without a point.
+
+    Raises:
+        ValueError: there is none.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     whole = str(value).lower() if isinstance(value, bool) else str(value)

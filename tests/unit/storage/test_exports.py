@@ -1,3 +1,4 @@
+import csv
 import datetime as dt
 import gzip
 import io
@@ -121,6 +122,32 @@ def test_literals_cannot_be_made_to_hang(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match="none readable"):
         read_export(export(tmp_path, rows, header=LITERALS))
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("dialect", ["movie_id,title,cast,crew", "cast,crew,id"])
+def test_credits_beside_the_exports(tmp_path: Path, dialect: str) -> None:
+    cast: list[dict[str, Any]] = [{"cast_id": 1, "character": "{'name': 'No'}", "name": f'A "{n}"'} for n in range(7)]
+    crew = [
+        {"department": "Directing", "job": "Director", "name": "D", "profile_path": None},
+        {"department": "Writing", "job": "Screenplay", "name": "W'"},
+        {"department": "Writing", "job": "Story", "name": "W'"},
+    ]
+    write = json.dumps if dialect.startswith("movie_id") else repr
+    with (tmp_path / "credits.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, dialect.split(","), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerow({"movie_id": 5, "id": 5, "title": "T", "cast": write(cast), "crew": write(crew)})
+    (movie,) = read_export(tmp_path / "credits.csv", BadRows("reject"))[0].to_pylist()
+    assert movie["cast"] == [f'A "{n}"' for n in range(5)]
+    assert (movie["tmdb_id"], movie["directors"], movie["writers"]) == (5, ["D"], ["W'"])
+
+
+def test_keywords_beside_the_exports(tmp_path: Path) -> None:
+    path = export(
+        tmp_path, "862,\"[{'id': 931, 'name': 'jealousy'}, {'id': 4290, 'name': 'toy'}]\"\n", header="id,keywords\n"
+    )
+    (movie,) = read_export(path)[0].to_pylist()
+    assert (movie["tmdb_id"], movie["keywords"]) == (862, ["jealousy", "toy"])
 
 
 def test_broken_rows_are_told_by_line_even_behind_quoted_line_ends(tmp_path: Path) -> None:

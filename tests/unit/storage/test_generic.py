@@ -243,6 +243,17 @@ def test_items_of_another_world_and_missing_files(tmp_path: Path) -> None:
     assert [row.line for row in bad.rows] == [2]
 
 
+def test_good_files_are_converted_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("looked at row by row")
+
+    monkeypatch.setattr(generic_ratings, "convert_rows", refuse)
+    text = 'user,item,rating,timestamp,note\r\n"u,1","i\n1",5,10,"a"\r\n u2 ,i2,1.0,20,\r\n\r\n'
+    found, _ = events(source(tmp_path / "r.csv", text))
+    assert found.user_id.tolist() == [stable_id("u,1"), stable_id("u2")]
+    assert found.code.tolist() == [5, 1]
+
+
 cell = st.one_of(
     st.sampled_from(["u", "7", "007", "3", "3.0", "6", "", " 3 ", "é", '"q"', '"a,b"', '"x\ny"', '"', '""', 'a"b', "1e0", "+3", "0x3",
                      "-0", "NaN", "\r", "1_0", "2001-01-01", "2001-01-01T00:00:00Z", "1e3", "9999999999"]),

@@ -12,14 +12,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from storage.errors import MetadataError
-from storage.sources.fields import source_table
+from storage.sources.details import parse_details
+from storage.sources.fields import converter, source_table
 from storage.sources.mapped import MetadataFile, find_metadata, read_metadata
 from storage.sources.metadata import join_metadata
 from storage.sources.movielens import read_movies
 from storage.sources.rows import BadRows
 from storage.tables import IDENTITY_SCHEMA, METADATA_SCHEMA, MOVIES_SCHEMA, SOURCE_SCHEMA
 
-Source = tuple[str, pa.Table]
+DETAILS: dict[str, Any] = {
+    "id": 607, "imdb_id": "tt0119654", "external_ids": {}, "genres": [{"name": "Action"}], "release_date": "1997-07-02",
+    "belongs_to_collection": None, "adult": False, "spoken_languages": [{"name": "Español"}], "keywords": {"keywords": []},
+    "release_dates": {"results": []}, "credits": {"cast": [], "crew": []}, "overview": "", "runtime": 98, "budget": 0,
+}  # fmt: skip
 
 
 def movies(*rows: tuple[int, int | None, str | None]) -> pa.Table:
@@ -198,6 +203,38 @@ def test_random_damage_gives_only_typed_errors(tmp_path: Path, kind: str, noise:
         table.validate(full=True)
     except MetadataError as error:
         assert "expected" in str(error)
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(10**400), st.just("\ud800"),
+        st.sampled_from(["1999-12-31", "tt1", "5", "yes", "{}"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["name", "results", "cast", "job"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(SOURCE_SCHEMA.names), anything)
+def test_cells_of_any_kind_become_values_or_reasons(name: str, cell: Any) -> None:
+    try:
+        value = converter(name, "|")(cell)
+    except ValueError:
+        return
+    source_table([{name: value}]).validate(full=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(DETAILS)), anything, max_size=4))
+def test_details_of_any_shape_become_rows_or_reasons(changes: dict[str, Any]) -> None:
+    try:
+        movie = parse_details(DETAILS | changes)
+    except ValueError:
+        return
+    source_table([movie]).validate(full=True)
 
 
 @pytest.mark.real_data
