@@ -96,7 +96,8 @@ def prepare_source(params: SourceParams) -> Source:
 @artifact_task(
     "movies",
     modules=(
-        "storage.sources.details",
+        "storage.sources.json_fields",
+        "storage.sources.tmdb_details",
         "storage.sources.exports",
         "storage.sources.fields",
         "storage.sources.licences",

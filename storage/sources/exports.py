@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from storage.errors import MetadataError
 from storage.sources import fields
-from storage.sources.details import parse_details
 from storage.sources.fields import CAST_SIZE, LEAST, Movie, list_of_texts, number, source_table, text
 from storage.sources.records import Records, open_records
 from storage.sources.rows import BadRows
+from storage.sources.tmdb_details import parse_details
 
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json.gz")
 CHUNK_ROWS = 20_000  # rows held as Python objects at a time
@@ -142,7 +142,7 @@ def _chunks(movies: Iterator[Movie]) -> Iterator[list[Movie]]:
 
 def _dialect(path: Path, records: Records) -> Callable[[dict[str, Any]], Movie]:
     if not records.columns:
-        return parse_details
+        return _details
     for needed, parse in DIALECTS:
         if needed <= set(records.columns):
             return parse
@@ -150,6 +150,15 @@ def _dialect(path: Path, records: Records) -> Callable[[dict[str, Any]], Movie]:
         f"{path}: expected the header of tmdb-movies.csv, tmdb_5000_movies.csv or movies_metadata.csv (or of their credits "
         f"and keywords); found {','.join(records.columns)[:200]!r}. Map its columns with `columns=` in MetadataFile."
     )
+
+
+def _details(body: dict[str, Any]) -> Movie:
+    """TMDB's own answers, one a line; errors among them have no id."""
+    movie = parse_details(body)
+    if movie["tmdb_id"] is None:
+        found = body.get("status_message") or ", ".join(body) or "nothing"
+        raise ValueError(f"expected movie details with an id; found {str(found)[:80]}")
+    return movie
 
 
 def _tmdb_movies(row: Row) -> Movie:

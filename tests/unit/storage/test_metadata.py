@@ -12,19 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from storage.errors import MetadataError
-from storage.sources.details import parse_details
 from storage.sources.fields import converter, source_table
 from storage.sources.mapped import MetadataFile, find_metadata, read_metadata
 from storage.sources.metadata import join_metadata
 from storage.sources.movielens import read_movies
 from storage.sources.rows import BadRows
 from storage.tables import IDENTITY_SCHEMA, METADATA_SCHEMA, MOVIES_SCHEMA, SOURCE_SCHEMA
-
-DETAILS: dict[str, Any] = {
-    "id": 607, "imdb_id": "tt0119654", "external_ids": {}, "genres": [{"name": "Action"}], "release_date": "1997-07-02",
-    "belongs_to_collection": None, "adult": False, "spoken_languages": [{"name": "Español"}], "keywords": {"keywords": []},
-    "release_dates": {"results": []}, "credits": {"cast": [], "crew": []}, "overview": "", "runtime": 98, "budget": 0,
-}  # fmt: skip
 
 
 def movies(*rows: tuple[int, int | None, str | None]) -> pa.Table:
@@ -225,16 +218,6 @@ def test_cells_of_any_kind_become_values_or_reasons(name: str, cell: Any) -> Non
     except ValueError:
         return
     source_table([{name: value}]).validate(full=True)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(DETAILS)), anything, max_size=4))
-def test_details_of_any_shape_become_rows_or_reasons(changes: dict[str, Any]) -> None:
-    try:
-        movie = parse_details(DETAILS | changes)
-    except ValueError:
-        return
-    source_table([movie]).validate(full=True)
 
 
 @pytest.mark.real_data
