@@ -1,0 +1,90 @@
+"""Who watches what: factors of the training users' co-occurrence, which no content can tell."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.encoders.columns import ItemColumns, TrainingEvents
+from models.encoders.tabular import Block, empty_block, not_all_zero
+
+PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
+SPARE = 16  # more columns than asked for, which make the wanted ones exact sooner
+ROUNDS = 3  # of subspace iteration
+PARTS = 8  # of the users; fixed, so that sums have one order on any number of cores
+
+
+def collaborative_block(items: ItemColumns, most: int) -> Block:
+    """`most` factors of each item with training events, (I, most); the others are zeros, and content carries them.
+
+    Directions come from the normalised matrix of users and items; lengths from the number of events alone, so that
+    an item seen once or twice says little.
+    """
+    count = np.bincount(items.events.item, minlength=len(items.train))
+    factors = item_factors(items.events, count, most)
+    if not factors.shape[1]:
+        return empty_block(len(items.train))
+    length = np.linalg.norm(factors, axis=1, keepdims=True)
+    strength = np.sqrt(count / (count + PRIOR))[:, None]
+    values = (factors / np.where(length > 0, length, 1) * strength).astype(np.float32)
+    return Block(values, [f"factor {place + 1}" for place in range(values.shape[1])], not_all_zero(values))
+
+
+def item_factors(events: TrainingEvents, count: NDArray[np.int64], most: int) -> NDArray[np.float32]:
+    """Right singular vectors of the normalised user-item matrix, each times its singular value; (I, ≤ most) float32.
+
+    An entry is 1/√(events of the user · events of the item): neither busy users nor popular items drown the others.
+    The first vector is left out, since it is the root of popularity whatever the users do. Equal events give equal
+    factors: the start is drawn from a fixed seed, and signs are fixed.
+    """
+    users = int(events.user.max(initial=-1)) + 1
+    wanted = min(most + 1, users, int((count > 0).sum()))
+    if wanted < 2:
+        return np.zeros((len(count), 0), dtype=np.float32)
+    parts = normalised_parts(events, count, users)
+    columns = min(wanted + SPARE, len(count))
+    basis = np.random.default_rng(0).standard_normal((len(count), columns), dtype=np.float32)
+    with ThreadPoolExecutor() as pool:
+        for _ in range(ROUNDS):
+            basis = np.linalg.qr(gram_times(parts, basis, pool))[0]
+        image = gram_times(parts, basis, pool)
+    squares, rotation = np.linalg.eigh((basis.T @ image).astype(np.float64))
+    chosen = np.argsort(-squares)[1:wanted]
+    chosen = chosen[squares[chosen] > 1e-6]
+    vectors = basis @ rotation[:, chosen].astype(np.float32)
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(chosen))])
+    return np.asarray(vectors * (signs * np.sqrt(squares[chosen])).astype(np.float32), dtype=np.float32)
+
+
+def normalised_parts(events: TrainingEvents, count: NDArray[np.int64], users: int) -> list[csr_matrix]:
+    """The user-item matrix in PARTS slices of users, each (u, I) float32."""
+    user, item = events.user, events.item
+    if (np.diff(user) < 0).any():
+        order = np.argsort(user, kind="stable")
+        user, item = user[order], item[order]
+    offsets = np.searchsorted(user, np.arange(users + 1, dtype=user.dtype))
+    item_scale = np.sqrt(1 / np.maximum(count, 1)).astype(np.float32)
+    user_scale = np.sqrt(1 / np.maximum(np.diff(offsets), 1)).astype(np.float32)
+    entries = item_scale[item] * user_scale[user]
+    cuts = np.linspace(0, users, PARTS + 1).astype(int)
+    return [
+        csr_matrix(
+            (
+                entries[offsets[first] : offsets[last]],
+                item[offsets[first] : offsets[last]],
+                (offsets[first : last + 1] - offsets[first]).astype(np.int32),
+            ),
+            shape=(last - first, len(count)),
+        )
+        for first, last in pairwise(cuts)
+    ]
+
+
+def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+    """Aᵀ A basis without making Aᵀ A, (I, columns) float32; SciPy's products leave other threads alone."""
+    total = np.zeros_like(basis)
+    for product in pool.map(lambda part: part.T @ (part @ basis), parts):
+        total += product
+    return total
