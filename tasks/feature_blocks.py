@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,6 @@ NUMBERS = (
     "imdb_votes", "metascore", "rotten_tomatoes",
 )  # fmt: skip
 TEXTS = ("title", "tagline", "overview")
-BATCH = 1 << 20  # events read at one time
 
 
 def item_columns(
@@ -67,59 +67,68 @@ def item_columns(
     )
 
 
+class TrainingRows(NamedTuple):
+    """Rows of a table of users' doings that may be learnt from: of training users, up to the cut, on known movies."""
+
+    user: NDArray[np.int32]  # (n,) position in the users table
+    item: NDArray[np.int32]  # (n,) item index
+    timestamp: NDArray[np.int64]  # (n,) unix seconds
+    value: pa.Array  # (n,) of one more column
+
+
+def training_rows(
+    path: Path, column: str, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int
+) -> list[TrainingRows]:
+    """The training rows of a table with user_id, movie_id, timestamp and `column`, one list entry per row group.
+
+    Two row groups are in memory at one time.
+    """
+    user_ids, split = users["user_id"].to_numpy(), users["split"].to_numpy()
+
+    def of_group(group: int) -> TrainingRows:
+        rows = pq.ParquetFile(path).read_row_group(
+            group, columns=["user_id", "movie_id", "timestamp", column], use_threads=False
+        ).combine_chunks()  # fmt: skip
+        user, item = positions(rows["user_id"], user_ids), positions(rows["movie_id"], movie_ids)
+        timestamp = rows["timestamp"].to_numpy()
+        kept = np.flatnonzero(training_events(split[user], timestamp, time_cut) & (user >= 0) & (item >= 0))
+        value = rows[column].combine_chunks().take(pa.array(kept))
+        return TrainingRows(user[kept], item[kept], timestamp[kept], value)
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(of_group, range(pq.ParquetFile(path).num_row_groups)))
+
+
 def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> TrainingEvents:
-    """The training events of an events table, read in batches; users and items by their position."""
-    parts = [
-        TrainingEvents(
-            user.astype(np.int32), item.astype(np.int32), batch["rating"].to_numpy()[kept], timestamp.astype(np.int64)
-        )
-        for batch, kept, user, item, timestamp in training_rows(path, ("rating",), movie_ids, users, time_cut)
-    ]
+    """The training events of an events table; users and items by their position."""
+    parts = training_rows(path, "rating", movie_ids, users, time_cut)
     return TrainingEvents(
         user=np.concatenate([np.zeros(0, np.int32), *(part.user for part in parts)]),
         item=np.concatenate([np.zeros(0, np.int32), *(part.item for part in parts)]),
-        rating=np.concatenate([np.zeros(0, np.float32), *(part.rating for part in parts)]),
+        rating=np.concatenate([np.zeros(0, np.float32), *(part.value.to_numpy() for part in parts)]),
         timestamp=np.concatenate([np.zeros(0, np.int64), *(part.timestamp for part in parts)]),
     )
 
 
 def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> Terms:
     """The tags that training users gave before the cut, in lower case; a user who never rated is in no split: left out."""
-    rows = list(training_rows(path, ("tag",), movie_ids, users, time_cut))
-    given = [
-        pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(batch["tag"], ""))).filter(pa.array(kept))
-        for batch, kept, _, _, _ in rows
-    ]
-    encoded = pa.chunked_array(given, pa.string()).combine_chunks().dictionary_encode()
+    parts = training_rows(path, "tag", movie_ids, users, time_cut)
+    tags = pa.chunked_array([part.value for part in parts], pa.string()).combine_chunks()
+    encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(tags, ""))).dictionary_encode()
     return Terms(
-        np.concatenate([np.zeros(0, np.int64), *(item for _, _, _, item, _ in rows)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.item.astype(np.int64) for part in parts)]),
         encoded.indices.to_numpy().astype(np.int64),
         encoded.dictionary.to_pylist(),
     )
 
 
-def training_rows(
-    path: Path, columns: tuple[str, ...], movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int
-) -> Iterator[tuple[pa.RecordBatch, NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Batch by batch of a table with user_id, movie_id, timestamp: the batch, (n,) bool of rows that may be learnt from
-    (training users, up to the cut, known movies), and their users, items (positions) and timestamps.
-    """  # noqa: D205
-    user_ids, split = users["user_id"].to_numpy(), users["split"].to_numpy()
-    file = pq.ParquetFile(path)
-    for batch in file.iter_batches(BATCH, columns=["user_id", "movie_id", "timestamp", *columns]):
-        user, item = positions(batch["user_id"], user_ids), positions(batch["movie_id"], movie_ids)
-        timestamp = batch["timestamp"].to_numpy()
-        known = (user >= 0) & (item >= 0)
-        kept = known & training_events(split[user], timestamp, time_cut)
-        yield batch, kept, user[kept], item[kept], timestamp[kept]
-
-
-def positions(ids: pa.Array, known: NDArray[np.int64]) -> NDArray[np.int64]:
+def positions(ids: pa.ChunkedArray, known: NDArray[np.int64]) -> NDArray[np.int32]:
     """Where each id stands in a sorted array, (n,), -1 for an unknown one; each distinct id is searched once."""
-    encoded = ids.dictionary_encode()
+    encoded = ids.combine_chunks().dictionary_encode()
     distinct = encoded.dictionary.to_numpy()
     place = np.minimum(np.searchsorted(known, distinct), len(known) - 1)
-    return np.asarray(np.where(known[place] == distinct, place, -1)[encoded.indices.to_numpy()])
+    found = np.where(known[place] == distinct, place, -1).astype(np.int32)
+    return np.asarray(found[encoded.indices.to_numpy()])
 
 
 def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
@@ -127,7 +136,7 @@ def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
     if not (folder / "genome.npy").exists():
         return None
     relevance = np.load(folder / "genome.npy", allow_pickle=False)
-    place = positions(pa.array(np.load(folder / "genome_movies.npy", allow_pickle=False)), movie_ids)
+    place = positions(pa.chunked_array([np.load(folder / "genome_movies.npy", allow_pickle=False)]), movie_ids)
     spread = np.zeros((len(movie_ids), relevance.shape[1]), dtype=np.float32)
     spread[place[place >= 0]] = relevance[place >= 0]
     known = np.zeros(len(movie_ids), dtype=bool)

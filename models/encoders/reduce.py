@@ -18,7 +18,7 @@ Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-LEAST_VARIANCE = 1e-6  # of the largest component's: below lies only the noise of float32 sums
+LEAST_VARIANCE = 1e-5  # of the largest component's: below lies only the noise of float32 sums
 HIDDEN, STEPS, BATCH = 256, 600, 256  # the autoencoder's
 
 
@@ -67,7 +67,7 @@ def reduce_blocks(
         )
     centred, mean = join_blocks(blocks, weights, train)
     fit = centred[train]
-    if not np.abs(fit).max(initial=0) > 0:
+    if not fit.any():
         raise EncoderError(
             f"{reduction}: expected items that differ; found all alike. Give metadata or texts, or raise a block's weight."
         )
@@ -95,14 +95,15 @@ def join_blocks(blocks: Mapping[str, Floats], weights: Mapping[str, float], trai
         total = float(np.sqrt(fit.var(axis=0, dtype=np.float64).sum()))
         if total > 1e-9:
             scale = weights[name] / total
-            centred[:, first:last] = (block - block_mean.astype(np.float32)) * np.float32(scale)
+            np.subtract(block, block_mean.astype(np.float32), out=centred[:, first:last])
+            centred[:, first:last] *= np.float32(scale)
             mean[first:last] = block_mean * scale
     return centred, mean
 
 
 def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Reduction) -> Floats:
     """Items along the strongest directions of the training items, (I, ≤ dim), by one eigendecomposition."""
-    moment = (fit.T @ fit / len(fit)).astype(np.float64)
+    moment = (fit.T @ fit).astype(np.float64) / len(fit)
     if reduction == "svd":
         moment += np.outer(mean, mean)
     kept = min(dim, len(moment))
@@ -141,17 +142,17 @@ def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train
         embedding: (I, D).
         train: (I,) bool.
     """
+    cuts = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
     seen = embedding[train]
     seen = seen - seen.mean(axis=0, dtype=np.float64).astype(np.float32)
     cross = (fit.T @ seen).astype(np.float64) / len(fit)  # (W, D)
     spread = (seen.T @ seen).astype(np.float64) / len(fit)  # (D, D)
     readout = cross @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)  # (W, D)
-    variance = np.square(fit).mean(axis=0, dtype=np.float64)
+    variance = np.concatenate([np.square(part).mean(axis=0, dtype=np.float64) for part in np.split(fit, cuts, axis=1)])
     kept = np.clip((readout * cross).sum(axis=1), 0, variance)
     total = variance.sum()
     size = np.sqrt(variance[:, None] * np.diag(spread)[None, :])
     loadings = np.divide(cross, size, out=np.zeros_like(cross), where=size > 0).astype(np.float32)
-    cuts = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
 
     def by_block(values: NDArray[np.float64]) -> dict[str, float]:
         return {name: float(part.sum()) for name, part in zip(blocks, np.split(values, cuts), strict=True)}

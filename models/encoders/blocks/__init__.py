@@ -28,7 +28,7 @@ from models.encoders.tabular import Block
 
 BLOCKS: dict[str, Callable[[ItemColumns], Block]] = {
     "text": text_block,
-    "text_terms": partial(text_terms_block, least=5, most=384),
+    "text_terms": partial(text_terms_block, least=5, most=256),
     "tags": partial(tags_block, least=3, most=256),
     "genome": partial(genome_block, most=512),
     "genres": partial(genres_block, least=1, most=32),
