@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.encoders.columns import ItemColumns, TrainingEvents
+from models.encoders.columns import ItemColumns
 from models.encoders.tabular import Block, empty_block, not_all_zero
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
@@ -23,27 +23,39 @@ def collaborative_block(items: ItemColumns, most: int) -> Block:
     an item seen once or twice says little.
     """
     count = np.bincount(items.events.item, minlength=len(items.train))
-    factors = item_factors(items.events, count, most)
+    seen = np.flatnonzero(count)  # others have no part in this, so that their number does not show either
+    place = np.zeros(len(count), dtype=np.int32)
+    place[seen] = np.arange(len(seen))
+    factors = item_factors(items.events.user, place[items.events.item], count[seen], most)
     if not factors.shape[1]:
         return empty_block(len(items.train))
     length = np.linalg.norm(factors, axis=1, keepdims=True)
-    strength = np.sqrt(count / (count + PRIOR))[:, None]
-    values = (factors / np.where(length > 0, length, 1) * strength).astype(np.float32)
+    strength = np.sqrt(count[seen] / (count[seen] + PRIOR))[:, None]
+    values = np.zeros((len(count), factors.shape[1]), dtype=np.float32)
+    values[seen] = factors / np.where(length > 0, length, 1) * strength
     return Block(values, [f"factor {place + 1}" for place in range(values.shape[1])], not_all_zero(values))
 
 
-def item_factors(events: TrainingEvents, count: NDArray[np.int64], most: int) -> NDArray[np.float32]:
+def item_factors(
+    user: NDArray[np.int32], item: NDArray[np.int32], count: NDArray[np.int64], most: int
+) -> NDArray[np.float32]:
     """Right singular vectors of the normalised user-item matrix, each times its singular value; (I, ≤ most) float32.
 
     An entry is 1/√(events of the user · events of the item): neither busy users nor popular items drown the others.
     The root of popularity is a singular vector whatever the users do, and is left out. Equal events give equal factors:
     the start is drawn from a fixed seed, and signs are fixed.
+
+    Args:
+        user: (N,) of each event, 0-based.
+        item: (N,) of each event, 0-based.
+        count: (I,) events of each item, at least 1.
+        most: factors wanted.
     """
-    users = int(events.user.max(initial=-1)) + 1
-    wanted = min(most, users - 1, int((count > 0).sum()) - 1)
+    users = int(user.max(initial=-1)) + 1
+    wanted = min(most, users - 1, len(count) - 1)
     if wanted < 1:
         return np.zeros((len(count), 0), dtype=np.float32)
-    parts = normalised_parts(events, count, users)
+    parts = normalised_parts(user, item, count, users)
     columns = min(wanted + SPARE, len(count))
     popularity = np.sqrt(count / count.sum()).astype(np.float32)[:, None]
     basis = np.random.default_rng(0).standard_normal((len(count), columns), dtype=np.float32)
@@ -60,14 +72,15 @@ def item_factors(events: TrainingEvents, count: NDArray[np.int64], most: int) ->
     return np.asarray(vectors * (signs * np.sqrt(squares[chosen])).astype(np.float32), dtype=np.float32)
 
 
-def normalised_parts(events: TrainingEvents, count: NDArray[np.int64], users: int) -> list[csr_matrix]:
+def normalised_parts(
+    user: NDArray[np.int32], item: NDArray[np.int32], count: NDArray[np.int64], users: int
+) -> list[csr_matrix]:
     """The user-item matrix in PARTS slices of users, each (u, I) float32."""
-    user, item = events.user, events.item
     if (np.diff(user) < 0).any():
         order = np.argsort(user, kind="stable")
         user, item = user[order], item[order]
     offsets = np.searchsorted(user, np.arange(users + 1, dtype=user.dtype))
-    item_scale = np.sqrt(1 / np.maximum(count, 1)).astype(np.float32)
+    item_scale = np.sqrt(1 / count).astype(np.float32)
     user_scale = np.sqrt(1 / np.maximum(np.diff(offsets), 1)).astype(np.float32)
     entries = item_scale[item] * user_scale[user]
     cuts = np.linspace(0, users, PARTS + 1).astype(int)

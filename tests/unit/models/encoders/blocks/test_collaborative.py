@@ -29,14 +29,14 @@ def test_items_of_one_taste_are_near_and_cold_ones_are_nowhere() -> None:
 
 def test_factors_are_the_singular_vectors_of_the_normalised_matrix() -> None:
     events = two_tastes().events
-    count = np.bincount(events.item, minlength=40)
-    dense = np.zeros((60, 40))
+    count = np.bincount(events.item)
+    dense = np.zeros((60, 38))
     np.add.at(dense, (events.user, events.item), 1.0)
-    dense /= np.sqrt(np.outer(dense.sum(axis=1), np.maximum(count, 1)))
+    dense /= np.sqrt(np.outer(dense.sum(axis=1), count))
     popularity = np.sqrt(count / count.sum())
     _, sizes, rows = np.linalg.svd(dense - dense @ np.outer(popularity, popularity))
     expected = rows[:5].T * sizes[:5]
-    found = item_factors(events, count, 5)
+    found = item_factors(events.user, events.item, count, 5)
     np.testing.assert_allclose(np.abs(found[:, 0]), np.abs(expected[:, 0]), atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=0), sizes[:5], rtol=0.02)
 
@@ -49,6 +49,14 @@ def test_order_of_users_and_repetition_change_nothing() -> None:
     np.testing.assert_array_equal(once.values, collaborative_block(items, most=1).values)
     again = collaborative_block(items_of(items.train.tolist(), events=shuffled), most=1)
     np.testing.assert_allclose(once.values, again.values, atol=1e-4)
+
+
+def test_items_without_events_do_not_show() -> None:
+    items = two_tastes()
+    events = items.events
+    moved = TrainingEvents(events.user, 2 * events.item + 5, events.rating, events.timestamp)
+    apart = collaborative_block(items_of([True] * 100, events=moved), most=4)
+    np.testing.assert_array_equal(apart.values[5:81:2], collaborative_block(items, most=4).values[:38])
 
 
 def test_rarely_seen_items_say_less() -> None:
