@@ -54,7 +54,7 @@ class BlockWeights(BaseModel):
     kind: float = Field(0.1, ge=0, le=100, description="Type of title, status of release, adult.")
     keywords: float = Field(0.3, ge=0, le=100, description="Keywords of the metadata.")
     ratings: float = Field(0.4, ge=0, le=100, description="Statistics of the training users' ratings.")
-    collaborative: float = Field(1.0, ge=0, le=100, description="Factors of who watched what among training users.")
+    collaborative: float = Field(1.5, ge=0, le=100, description="Factors of who watched what among training users.")
 
 
 class FeatureParams(BaseModel):
