@@ -150,7 +150,7 @@ def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train
     readout = cross @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)  # (W, D)
     variance = np.concatenate([np.square(part).mean(axis=0, dtype=np.float64) for part in np.split(fit, cuts, axis=1)])
     kept = np.clip((readout * cross).sum(axis=1), 0, variance)
-    total = variance.sum()
+    total = float(variance.sum())
     size = np.sqrt(variance[:, None] * np.diag(spread)[None, :])
     loadings = np.divide(cross, size, out=np.zeros_like(cross), where=size > 0).astype(np.float32)
 
