@@ -1,5 +1,6 @@
 """The text encoder: what a vector depends on, and what precision costs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ TEXTS = [" ".join(RNG.choice(WORDS, size)) for size in RNG.integers(1, 70, 60)] 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
