@@ -14,15 +14,14 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 
-import evaluation.report
 from evaluation.baselines import baseline_scorers
+from evaluation.page import template_sha256
 from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
 from models.policy import Policy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
-from storage.files import sha256_file
 from storage.transitions import Split, TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
@@ -49,6 +48,7 @@ class EvaluateParams(BaseModel):
         "evaluation.baselines",
         "evaluation.distribution",
         "evaluation.figures",
+        "evaluation.page",
         "evaluation.ranking",
         "evaluation.report",
         "models.autoencoder",
@@ -171,8 +171,7 @@ def examples(
 
 def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
     """Make the report and show it; its template is part of what it is made of."""
-    template = sha256_file(Path(evaluation.report.__file__).parent / "templates" / "report.html.j2")
-    report = make_report(dataset, policies, params, template)
+    report = make_report(dataset, policies, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
 
