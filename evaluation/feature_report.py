@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import vl_convert
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
@@ -117,10 +116,8 @@ def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
     """Every item's group, rare ones and unknown as `other`, and the names in the order of the legend."""
     counts = Counter(name for name in groups if name)
     names = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:GROUPS]]
-    return [name if name in names else "other" for name in groups], [
-        *(name for name in names if name != "other"),
-        "other",
-    ]
+    grouped = [name if name in names else "other" for name in groups]
+    return grouped, [name for name in [*names, "other"] if name in grouped]
 
 
 def plane(data: FeatureReportInput, items: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -129,10 +126,11 @@ def plane(data: FeatureReportInput, items: NDArray[np.int64]) -> NDArray[np.floa
     One thread, since several add up in an order that differs from run to run.
     """
     vectors = np.asarray(data.embedding[items], dtype=np.float64)
-    width = min(50, *vectors.shape)
+    centred = vectors - vectors.mean(axis=0)
     with threadpool_limits(1):
-        flat = PCA(width, svd_solver="full").fit_transform(vectors) if width else vectors
-        if data.projection == "tsne" and len(items) >= 10 and width >= 2:
+        directions = np.linalg.eigh(centred.T @ centred).eigenvectors[:, ::-1]
+        flat = centred @ directions[:, :50]
+        if data.projection == "tsne" and len(items) >= 10:
             perplexity = min(30.0, (len(items) - 1) / 3)
             flat = TSNE(
                 metric="cosine", init="random", perplexity=perplexity, random_state=data.seed, n_jobs=1

@@ -128,19 +128,23 @@ def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
 
     Args:
         points: columns x, y, group, title.
-        groups: in the order of the legend; the last is drawn grey and below the others.
+        groups: in the order of the legend; `other` is drawn grey and below the others.
     """
-    rest = groups[-1]
-    scale = alt.Scale(domain=list(groups), range=[*GROUP_COLOURS[: len(groups) - 1], "#8c959d"])
-    base = alt.Chart(points).encode(
-        x=alt.X("x:Q", axis=None),
-        y=alt.Y("y:Q", axis=None),
-        color=alt.Color("group:N", scale=scale, title=None),
-        tooltip=["title:N", "group:N"],
+    named = [name for name in groups if name != "other"]
+    colours = dict(zip(named, GROUP_COLOURS, strict=False)) | {"other": "#8c959d"}
+    scale = alt.Scale(domain=list(groups), range=[colours[name] for name in groups])
+    chart = (
+        alt.Chart(points.sort_values("group", key=lambda names: names != "other", kind="stable"))
+        .mark_circle(size=22, opacity=0.75)
+        .encode(
+            x=alt.X("x:Q", axis=None),
+            y=alt.Y("y:Q", axis=None),
+            color=alt.Color("group:N", scale=scale, title=None),
+            tooltip=["title:N", "group:N"],
+        )
+        .properties(width=760, height=560)
     )
-    lower = base.transform_filter(alt.datum.group == rest).mark_circle(size=16, opacity=0.45)
-    upper = base.transform_filter(alt.datum.group != rest).mark_circle(size=22, opacity=0.8)
-    return finished((lower + upper).properties(width=760, height=560))
+    return finished(chart)
 
 
 def explained(shares: Sequence[float]) -> Spec:

@@ -128,8 +128,8 @@ class TextEncoder:
     def _batches(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
         """Rows of near-equal lengths with their ids and mask, (B, L) int64; B and L follow from the length alone."""
         lengths: dict[int, list[int]] = {}
-        for row, ids in enumerate(tokens):
-            length = min(-(-len(ids) // LENGTH_STEP) * LENGTH_STEP, self.max_tokens)
+        for row, known in enumerate(tokens):
+            length = min(-(-len(known) // LENGTH_STEP) * LENGTH_STEP, self.max_tokens)
             lengths.setdefault(length, []).append(row)
         padding = self.tokenizer.pad_token_id or 0
         for length, rows in sorted(lengths.items()):

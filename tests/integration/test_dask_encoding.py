@@ -216,6 +216,7 @@ def test_texts_of_an_earlier_artifact_are_kept_and_bytes_are_those_of_a_full_run
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params, cluster = TextParams(max_tokens=32), ClusterParams(workers=1, exchange=f"file://{tmp_path}/exchange")
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     grown = ["new one", *TEXTS[:20], "new two"]
     with prefect_test_harness(server_startup_timeout=120):
         monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "grown"))

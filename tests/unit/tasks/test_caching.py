@@ -11,6 +11,7 @@ import pytest
 
 import tasks.evaluate
 import tasks.export
+import tasks.feature_report
 import tasks.features
 import tasks.gates
 import tasks.ingest
@@ -24,7 +25,9 @@ INFRASTRUCTURE = {
     "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "tasks.caching", "tasks.progress",
     "tasks.dask_cluster", "tasks.ingest", "models.errors", "models.encoders.errors",
 }  # fmt: skip
-STAGES = (tasks.ingest, tasks.features, tasks.texts, tasks.gates, tasks.export, tasks.train, tasks.evaluate)
+STAGES = (
+    tasks.ingest, tasks.features, tasks.texts, tasks.feature_report, tasks.gates, tasks.export, tasks.train, tasks.evaluate
+)  # fmt: skip
 ARTIFACT_TASKS = [
     function
     for stage in STAGES
