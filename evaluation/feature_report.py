@@ -169,7 +169,9 @@ def charts(data: FeatureReportInput) -> list[Chart]:
         "t-SNE, by cosine: neighbours stay together, distances afar mean little" if data.projection == "tsne" else "PCA"
     )
     shown = min(data.points, MOST_POINTS, len(data.titles))
-    note = f"The {shown:,} most rated items ({way}). Colour: the first genre named. Hover for titles."
+    note = (
+        f"The {shown:,} most rated items ({way}). Colour: an item's rarest genre of the common ones. Hover for titles."
+    )
     made: list[Chart] = [("projection", "The embedding in the plane", note, projection_figure(data))]
     by_dimension = [float(share) for share in data.facts.get("explained_by_dimension", ())]
     if by_dimension:

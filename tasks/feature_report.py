@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from typing import Any, Literal
 
 import numpy as np
@@ -70,9 +71,15 @@ def make_feature_report(
     draft.facts = {"blocks": numbers["blocks"], "explained_variance": numbers["explained_variance"]}
 
 
-def main_genres(movies: pa.Table) -> list[str]:
-    """The first genre that every item names, empty where it names none."""
-    return [next(iter(genres or ()), "") for genres in movies["genres"].to_pylist()]
+def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
+    """Every item's most telling genre: of those that a share `common` of all items have, its rarest; empty where none."""
+    genres = [row or [] for row in movies["genres"].to_pylist()]
+    counts = Counter(name for row in genres for name in row)
+    least = common * len(genres)
+    return [
+        min((name for name in row if counts[name] >= least), key=lambda name: (counts[name], name), default="")
+        for row in genres
+    ]
 
 
 def events_per_item(items: pa.Table, events: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.feature_report import FeatureReportInput, main_groups, plane, write_feature_report
+from evaluation.figures import histogram
 from evaluation.page import template_sha256
 
 ITEMS, WIDTH = 40, 6
@@ -135,3 +136,10 @@ def test_rare_and_unknown_groups_are_others() -> None:
 
 def test_a_template_stands_for_those_it_builds_on() -> None:
     assert template_sha256("features.html.j2") != template_sha256("report.html.j2")
+
+
+def test_equal_values_are_one_bar() -> None:
+    spec = histogram(np.full(7, 3.0) + np.linspace(0, 1e-7, 7), "norm")
+    (rows,) = spec["datasets"].values()
+    assert [row["items"] for row in rows if row["items"]] == [7]
+    assert rows[0]["low"] == 2.5
