@@ -2,8 +2,10 @@
 
     python benchmarks/texts.py [texts, default 1,500] [rounds, default 3]
 
-Naive: batches of 64 in file order, padded to their longest text, at float32, on all threads torch takes by itself.
-With MARQUEE_REAL_DATA the texts are those of its TMDB exports, else generated at the same lengths (about 56 tokens).
+Naive: batches of 64 in file order, padded to their longest text, at float32.
+One core: every way on one thread; per second of its CPU time, so that a busy machine does not show.
+All cores: naive on all threads that torch takes by itself, ours on as many Dask workers; per second of the clock.
+With MARQUEE_REAL_DATA the texts are those of its TMDB export, else generated (about 56 tokens).
 Prints texts per second (median of the rounds, which alternate), the ratio to naive, and cosines to naive's vectors.
 """
 
@@ -85,30 +87,41 @@ def main() -> None:
     full, half = (TextEncoder.load("minilm", MAX_TOKENS, precision) for precision in ("float32", "bfloat16"))
     tokens = [len(ids) for ids in full.tokenizer(texts, truncation=True, max_length=MAX_TOKENS)["input_ids"]]
     spec = EncoderSpec("minilm", MAX_TOKENS, resolve_precision("auto"))
-    with dask_client(None, 2) as client:
+    cores = torch.get_num_threads()
+    print(f"{len(texts):,} {'real' if real else 'generated'} texts of {np.mean(tokens):.0f} tokens, {rounds} rounds; ")
+    print(f"{cores} cores; precision auto means {spec.precision} here")
+    print(f"{'way':32} {'texts/s':>8} {'ratio':>6} {'cosine mean':>12} {'min':>9}")
+    alone: dict[str, Callable[[], Vectors]] = {
+        "one core: naive, float32": lambda: naive(full, texts),
+        "one core: ours, float32": lambda: full.encode(texts),
+        "one core: ours, bfloat16": lambda: half.encode(texts),
+    }
+    measure(alone, rounds, time.process_time, 1)
+    with dask_client(None, cores) as client:
         client.run(worker_encoder, spec)
-        ways: dict[str, Callable[[], Vectors]] = {
-            "naive, float32": lambda: naive(full, texts),
-            "by length, float32": lambda: full.encode(texts),
-            "by length, bfloat16": lambda: half.encode(texts),
-            f"Dask, 2 workers, {spec.precision}": lambda: through_dask(client, spec, texts),
+        together = {
+            "all cores: naive, float32": lambda: naive(full, texts),
+            f"all cores: Dask, {spec.precision}": lambda: through_dask(client, spec, texts),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        vectors: dict[str, Vectors] = {}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                began = time.perf_counter()
-                vectors[name] = way()
-                seconds[name].append(time.perf_counter() - began)
-    base_name = next(iter(ways))
-    base = statistics.median(seconds[base_name])
-    print(f"{len(texts):,} {'real' if real else 'generated'} texts of {np.mean(tokens):.0f} tokens, {rounds} rounds;")
-    print(f"auto means {spec.precision} here, {torch.get_num_threads()} threads")
-    print(f"{'way':28} {'texts/s':>8} {'ratio':>6} {'cosine mean':>12} {'min':>9}")
+        measure(together, rounds, time.perf_counter, cores)
+
+
+def measure(ways: dict[str, Callable[[], Vectors]], rounds: int, clock: Callable[[], float], threads: int) -> None:
+    """Run the ways in turn and print a line for each; the first is what the others are compared with."""
+    torch.set_num_threads(threads)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    vectors: dict[str, Vectors] = {}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = clock()
+            vectors[name] = way()
+            seconds[name].append(clock() - began)
+    first = next(iter(ways))
+    base = statistics.median(seconds[first])
     for name, spent in seconds.items():
-        cosine = cosines(vectors[name], vectors[base_name])
-        median = statistics.median(spent)
-        print(f"{name:28} {len(texts) / median:8.0f} {base / median:6.2f} {cosine.mean():12.6f} {cosine.min():9.6f}")
+        cosine, median = cosines(vectors[name], vectors[first]), statistics.median(spent)
+        rate = len(cosine) / median
+        print(f"{name:32} {rate:8.0f} {base / median:6.2f} {cosine.mean():12.6f} {cosine.min():9.6f}", flush=True)
 
 
 if __name__ == "__main__":

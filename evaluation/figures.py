@@ -190,7 +190,7 @@ def histogram(values: NDArray[np.float64], unit: str, bins: int = 40) -> Spec:
     """How often values fall into equal bins."""
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-3 * max(abs(high), 1e-9):  # all alike: one bar, not the noise of rounding
-        low, high = low - 0.5, high + 0.5
+        low, high, bins = low - 0.5, high + 0.5, 1
     counts, edges = np.histogram(values, bins=bins, range=(low, high))
     data = pd.DataFrame({"low": np.round(edges[:-1], 5), "high": np.round(edges[1:], 5), "items": counts})
     chart = (
