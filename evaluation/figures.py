@@ -13,6 +13,9 @@ from evaluation.distribution import pairwise
 alt.data_transformers.disable_max_rows()
 Spec = dict[str, Any]
 COLOURS = ["#3b6fb6", "#d1743c", "#4f9a6b", "#8a6bb0", "#999999"]
+GROUP_COLOURS = [
+    "#4c8bd6", "#e08a3c", "#57a773", "#d65f5f", "#9a76c9", "#b58a5a", "#e07bb0", "#c9b037", "#3fb0b8",
+]  # fmt: skip
 MATRIX_ROWS = 24
 
 
@@ -116,6 +119,90 @@ def densities(errors: dict[str, NDArray[np.float64]]) -> Spec:
             color=alt.Color("set:N", sort=list(errors), scale=alt.Scale(range=COLOURS), title="actions"),
         )
         .properties(width=420, height=200)
+    )
+    return finished(chart)
+
+
+def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
+    """Items in the plane, a colour per group, titles on hovering.
+
+    Args:
+        points: columns x, y, group, title.
+        groups: in the order of the legend; `other` is drawn grey and below the others.
+    """
+    named = [name for name in groups if name != "other"]
+    colours = dict(zip(named, GROUP_COLOURS, strict=False)) | {"other": "#8c959d"}
+    scale = alt.Scale(domain=list(groups), range=[colours[name] for name in groups])
+    chart = (
+        alt.Chart(points.sort_values("group", key=lambda names: names != "other", kind="stable"))
+        .mark_circle(size=22, opacity=0.75)
+        .encode(
+            x=alt.X("x:Q", axis=None),
+            y=alt.Y("y:Q", axis=None),
+            color=alt.Color("group:N", scale=scale, title=None),
+            tooltip=["title:N", "group:N"],
+        )
+        .properties(width=760, height=560)
+    )
+    return finished(chart)
+
+
+def explained(shares: Sequence[float]) -> Spec:
+    """Cumulative share of the variance that the first dimensions keep."""
+    data = pd.DataFrame({"dimensions": np.arange(1, len(shares) + 1), "share": np.cumsum(shares)})
+    chart = (
+        alt.Chart(data)
+        .mark_line(strokeWidth=1.8, color=COLOURS[0])
+        .encode(
+            x=alt.X("dimensions:Q", title="dimensions kept"),
+            y=alt.Y("share:Q", title="variance kept", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            tooltip=["dimensions:Q", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(width=330, height=200)
+    )
+    return finished(chart)
+
+
+def shares(blocks: pd.DataFrame) -> Spec:
+    """Every block's share of the variance beside how much of the block is kept.
+
+    Args:
+        blocks: columns block, measure, share.
+    """
+    data = blocks.dropna(subset=["share"])
+    measures = list(dict.fromkeys(data["measure"]))
+    chart = (
+        alt.Chart(data)
+        .mark_bar(height={"band": 0.8})
+        .encode(
+            y=alt.Y("block:N", title=None, sort=None),
+            yOffset=alt.YOffset("measure:N", sort=measures),
+            x=alt.X("share:Q", title=None, axis=alt.Axis(format="%")),
+            color=alt.Color("measure:N", sort=measures, scale=alt.Scale(range=COLOURS[:2]), title=None),
+            tooltip=["block:N", "measure:N", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(width=330, height=alt.Step(14))
+    )
+    return finished(chart)
+
+
+def histogram(values: NDArray[np.float64], unit: str, bins: int = 40) -> Spec:
+    """How often values fall into equal bins."""
+    low, high = float(values.min()), float(values.max())
+    if high - low < 1e-3 * max(abs(high), 1e-9):  # all alike: one bar, not the noise of rounding
+        low, high, bins = low - 0.5, high + 0.5, 1
+    counts, edges = np.histogram(values, bins=bins, range=(low, high))
+    data = pd.DataFrame({"low": np.round(edges[:-1], 5), "high": np.round(edges[1:], 5), "items": counts})
+    chart = (
+        alt.Chart(data)
+        .mark_bar(color=COLOURS[0])
+        .encode(
+            x=alt.X("low:Q", title=unit, bin="binned", scale=alt.Scale(zero=False, nice=False)),
+            x2="high:Q",
+            y=alt.Y("items:Q", title="items"),
+            tooltip=[alt.Tooltip("low:Q", format=".3g"), alt.Tooltip("high:Q", format=".3g"), "items:Q"],
+        )
+        .properties(width=330, height=200)
     )
     return finished(chart)
 

@@ -1,7 +1,6 @@
 """The report: one self-contained page for people, the same numbers as JSON for programs."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from evaluation import figures
 from evaluation.baselines import BASELINES
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
+from evaluation.page import number, render_page, without_nan
 from evaluation.ranking import RankingResult
 
 
@@ -62,19 +59,12 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
     """Write report.html and report.json below `folder`; returns what the JSON holds. Equal input gives equal bytes."""
     numbers = report_numbers(data)
     (folder / "report.json").write_text(json.dumps(numbers, indent=2, sort_keys=True, allow_nan=False))
-    environment = Environment(
-        loader=PackageLoader("evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    page = environment.get_template("report.html.j2").render(
+    page = render_page(
+        "report.html.j2",
+        data.title,
+        charts(data),
         data=data,
         numbers=numbers,
-        charts=[(name, title, note, in_script(spec)) for name, title, note, spec in charts(data)],
-        bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]  # noqa: S704
         headline=headline(numbers["methods"], data.k),
     )
     (folder / "report.html").write_text(page)
@@ -121,22 +111,6 @@ def report_numbers(data: ReportInput) -> dict[str, Any]:
     }
     clean: dict[str, Any] = without_nan(numbers)
     return clean
-
-
-def without_nan(value: Any) -> Any:
-    """The same structure with null for what is not a finite number, floats to 6 significant digits."""
-    if isinstance(value, dict):
-        return {key: without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
-
-
-def number(value: float | None) -> str:
-    """A metric for people: four decimals, or a dash."""
-    return "–" if value is None else f"{value:.4f}"
 
 
 def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
@@ -210,8 +184,3 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         spec = figures.densities(errors)
         made.append((f"errors-{learner}", f"Reconstruction errors, {learner}", note, spec))
     return made
-
-
-def in_script(spec: figures.Spec) -> Markup:
-    """JSON that is safe between script tags."""
-    return Markup(json.dumps(spec, sort_keys=True).replace("<", "\\u003c"))  # noqa: S704

@@ -2,14 +2,20 @@
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
+import numpy as np
 
+from storage.scale import RatingScale
 from storage.tables import LATEST_SECOND
 
 IDENTIFY = ("user_id", "first_row")
 
 
-def events_suite() -> gx.ExpectationSuite:
-    """Critical: domain, order and keys. Warning: users who give no transition."""
+def events_suite(scale: RatingScale) -> gx.ExpectationSuite:
+    """Critical: domain, order and keys.
+
+    Args:
+        scale: the ratings there can be.
+    """
     critical = {"severity": "critical"}
     return gx.ExpectationSuite(
         name="events",
@@ -17,9 +23,13 @@ def events_suite() -> gx.ExpectationSuite:
             gxe.ExpectColumnValuesToBeUnique(
                 column="user_id", notes="A user's events stand together, so that a history is one slice.", **critical
             ),
-            gxe.ExpectColumnValuesToBeBetween(column="rating_min", min_value=0.5, notes="Half stars from 0.5.", **critical),
-            gxe.ExpectColumnValuesToBeBetween(column="rating_max", max_value=5.0, notes="Half stars to 5.0.", **critical),
-            gxe.ExpectColumnValuesToBeInSet(column="off_grid", value_set=[0], notes="Half stars only.", **critical),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="rating_min", min_value=float(np.float32(scale.lowest)), notes=f"The scale is {scale}.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="rating_max", max_value=float(np.float32(scale.highest)), notes=f"The scale is {scale}.", **critical
+            ),
+            gxe.ExpectColumnValuesToBeInSet(column="off_grid", value_set=[0], notes=f"The scale is {scale}.", **critical),
             gxe.ExpectColumnValuesToBeBetween(
                 column="first_timestamp", min_value=0, notes="Unix seconds are not negative.", **critical
             ),
@@ -34,10 +44,6 @@ def events_suite() -> gx.ExpectationSuite:
             ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="unknown_movies", value_set=[0], notes="Every event's movie is in movies.parquet.", **critical
-            ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column="events", min_value=11, mostly=0.9, severity="warning",
-                notes="Users with fewer than F + 1 events (F = 10) stay, but give no transition.",
             ),
         ],
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """One row per user or item, so that a suite judges 140,000 rows rather than 20 million."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,40 +8,100 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.tables import first_of_equal
+from storage.event_table import of_whole_users, places_among
+from storage.scale import RatingScale
+from storage.threads import in_order
 from storage.transitions_format import SPLIT_NAMES
 
+PIECE_USERS = 1 << 12  # of a dataset, profiled by one thread at a time
+PIECE_ROWS = 1 << 18  # intermediate columns of this length stay in a core's cache
+COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
 
-def profile_events(events: pa.Table, known_movies: NDArray[np.int64]) -> pd.DataFrame:
-    """One row per run of equal user ids: its size, the bounds of its values and counts of its faults."""
-    user, movie, rating, timestamp = (
-        events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")
-    )
-    if len(user) == 0:
+
+def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], scale: RatingScale) -> pd.DataFrame:
+    """One row per run of equal user ids: its size, the bounds of its values and counts of its faults.
+
+    Args:
+        tables: parts of one events table in its order, in EVENTS_SCHEMA; only a few are held, wherever they are cut.
+        known_movies: (I,) the movie ids there are.
+        scale: the ratings there can be.
+    """
+    known = np.unique(known_movies)
+
+    def profile(table: pa.Table) -> pd.DataFrame:
+        user, movie, rating, timestamp = (table[name].to_numpy() for name in COLUMNS)
+        return _profile_events(user, movie, rating, timestamp, known, scale)
+
+    pieces = (table.slice(row, PIECE_ROWS) for table in tables for row in range(0, table.num_rows, PIECE_ROWS))
+    profiles = list(in_order(profile, of_whole_users(pieces)))
+    if not profiles:
         return pd.DataFrame()
-    starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
+    profiled = pd.concat(profiles, ignore_index=True)
+    profiled["first_row"] = profiled["events"].cumsum() - profiled["events"]
+    return profiled
 
-    def per_user(flags: NDArray[Any]) -> NDArray[np.int64]:
-        return np.add.reduceat(flags.astype(np.int64), starts)
 
-    same_user = np.r_[False, user[1:] == user[:-1]]
-    repeated = first_of_equal(user, timestamp, movie) != np.arange(len(user))
-    half_stars = rating * 2
+def _profile_events(
+    user: NDArray[np.int64],
+    movie: NDArray[np.int64],
+    rating: NDArray[np.float32],
+    timestamp: NDArray[np.int64],
+    known: NDArray[np.int64],
+    scale: RatingScale,
+) -> pd.DataFrame:
+    begins = np.concatenate(([True], user[1:] != user[:-1]))[: len(user)]
+    starts = np.flatnonzero(begins)
+
+    def per_user(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Counts by user; faults are rare."""
+        places = np.flatnonzero(flags)
+        return np.bincount(np.searchsorted(starts, places, side="right") - 1, minlength=len(starts))
+
+    step = np.diff(timestamp, prepend=timestamp[:1])
+    place = (rating.astype(np.float64) - scale.lowest) / scale.step
     return pd.DataFrame(
         {
             "user_id": user[starts],
             "first_row": starts,
-            "events": np.diff(np.r_[starts, len(user)]),
+            "events": np.diff(starts, append=len(user)),
             "rating_min": np.minimum.reduceat(rating, starts),
             "rating_max": np.maximum.reduceat(rating, starts),
-            "off_grid": per_user(half_stars != np.rint(half_stars)),
+            "off_grid": per_user(~(np.abs(place - np.rint(place)) < 1e-3)),
             "first_timestamp": np.minimum.reduceat(timestamp, starts),
             "last_timestamp": np.maximum.reduceat(timestamp, starts),
-            "out_of_order": per_user(same_user & (np.r_[0, np.diff(timestamp)] < 0)),
-            "repeated": per_user(repeated),
-            "unknown_movies": per_user(~np.isin(movie, known_movies)),
+            "out_of_order": per_user((step < 0) & ~begins),
+            "repeated": per_user(_repeated((step == 0) & ~begins, movie)),
+            "unknown_movies": per_user(places_among(known, movie) < 0),
         }
     )
+
+
+def _repeated(same_second: NDArray[np.bool_], movie: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which events, (N,), repeat the movie of another of the same user and second; all of such a group but one.
+
+    Args:
+        same_second: (N,) whether an event shares user and second with the one before: groups are its runs.
+        movie: (N,).
+    """
+    # Only events in groups of two or more can repeat: they are few, and sorting them is what costs.
+    in_group = same_second.copy()
+    in_group[:-1] |= same_second[1:]
+    rows = np.flatnonzero(in_group)
+    group = np.cumsum(~same_second[rows])
+    movies = movie[rows]
+    if len(rows):
+        movies = movies - movies.min()
+        if int(movies.max()) >= np.iinfo(np.int64).max // (len(rows) + 1) or movies.min() < 0:
+            movies = np.unique(movie[rows], return_inverse=True)[1]
+    width = int(movies.max(initial=0)) + 1
+    key = np.sort(group * width + movies)
+    twice = key[1:][key[1:] == key[:-1]] // width
+    # Any event of the group stands for the repeated one: counts by user come out the same.
+    repeated = np.zeros(len(movie), dtype=bool)
+    firsts = np.searchsorted(group, twice)
+    nth = np.arange(len(twice)) - np.searchsorted(twice, twice)
+    repeated[rows[firsts + nth]] = True
+    return repeated
 
 
 def profile_items(items: pa.Table) -> pd.DataFrame:
@@ -66,17 +127,42 @@ def profile_transitions(
 ) -> pd.DataFrame:
     """One row per user of a transition dataset: events, transitions and the bounds of their codes."""
     events = np.diff(offsets)
-    user = np.repeat(np.arange(len(user_ids)), events)
-    falls = np.r_[False, (np.diff(timestamps) < 0) & (user[1:] == user[:-1])] if len(user) else np.zeros(0, bool)
-    table = pd.DataFrame({"user": user, "item": items, "code": codes, "falls": falls})
-    grouped = table.groupby("user", sort=True)
-    bounds = grouped.agg(
-        item_min=("item", "min"), item_max=("item", "max"), code_min=("code", "min"), code_max=("code", "max"),
-        out_of_order=("falls", "sum"),
-    ).reindex(range(len(user_ids)))  # fmt: skip
-    return bounds.assign(
+
+    def profile(first: int) -> pd.DataFrame:
+        last = min(first + PIECE_USERS, len(events))
+        piece = slice(offsets[first], offsets[last])
+        bounds = _bounds(items[piece], codes[piece], timestamps[piece], offsets[first : last + 1] - offsets[first])
+        bounds.index += first
+        return bounds
+
+    bounds = pd.concat(
+        [
+            _bounds(items[:0], codes[:0], timestamps[:0], offsets[:1]),
+            *in_order(profile, range(0, len(events), PIECE_USERS)),
+        ]
+    )
+    return bounds.reindex(range(len(user_ids))).assign(
         user_id=user_ids,
         split=[SPLIT_NAMES[code] if code < len(SPLIT_NAMES) else f"code {code}" for code in split],
         events=events,
         transitions=np.maximum(events - frame, 0),
-    ).reset_index(drop=True)
+    )
+
+
+def _bounds(
+    items: NDArray[Any], codes: NDArray[np.uint8], timestamps: NDArray[np.int64], offsets: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The bounds of the events of every user who has any, by the user's place."""
+    some = np.flatnonzero(np.diff(offsets))
+    starts = offsets[some]
+    falls = np.zeros(len(items), dtype=bool)
+    falls[1:] = timestamps[1:] < timestamps[:-1]
+    falls[starts] = False
+    places = np.searchsorted(starts, np.flatnonzero(falls), side="right") - 1
+    kinds = ((items, "item"), (codes, "code")) if len(some) else ()
+    extremes = {
+        f"{name}_{end}": find.reduceat(values, starts)
+        for values, name in kinds
+        for end, find in (("min", np.minimum), ("max", np.maximum))
+    }
+    return pd.DataFrame(extremes | {"out_of_order": np.bincount(places, minlength=len(some))}, index=some)

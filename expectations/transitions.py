@@ -3,14 +3,17 @@
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
+from storage.scale import RatingScale
+
 IDENTIFY = ("user_id", "split")
 
 
-def transitions_suite(items: int) -> gx.ExpectationSuite:
+def transitions_suite(items: int, scale: RatingScale) -> gx.ExpectationSuite:
     """Critical: ranges, order and all three splits. Warning: users who give no transition.
 
     Args:
         items: I, the number of items the dataset knows.
+        scale: of its ratings.
     """
     return gx.ExpectationSuite(
         name="transitions",
@@ -29,8 +32,12 @@ def transitions_suite(items: int) -> gx.ExpectationSuite:
             gxe.ExpectColumnValuesToBeBetween(
                 column="item_max", max_value=items - 1, severity="critical", notes="Every event's item has an embedding."
             ),
-            gxe.ExpectColumnValuesToBeBetween(column="code_min", min_value=1, severity="critical", notes="0.5 stars."),
-            gxe.ExpectColumnValuesToBeBetween(column="code_max", max_value=10, severity="critical", notes="5 stars."),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="code_min", min_value=1, severity="critical", notes=f"The worst rating, {scale.lowest:g}."
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="code_max", max_value=scale.codes, severity="critical", notes=f"The best rating, {scale.highest:g}."
+            ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="out_of_order", value_set=[0], severity="critical", notes="Histories are in time order."
             ),

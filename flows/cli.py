@@ -1,5 +1,6 @@
 """The command line: the same flows and parameters as the deployments, on Prefect's ephemeral server."""
 
+import json
 import logging
 import os
 
@@ -16,16 +17,18 @@ for name, value in {
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import typer
 import yaml
 from prefect import Flow, State
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
+from rich.progress import Progress
 
 from flows.build_dataset import build_dataset
 from flows.evaluate_policy import evaluate_policy
+from flows.extend_dataset import extend_dataset
 from flows.parameters import Profile, ProfileName, load_profile
 from flows.publish_artifacts import publish_artifacts
 from flows.retrain import Retrained, retrain
@@ -33,9 +36,11 @@ from flows.train_policy import train_policy
 from models.encoders.errors import EncoderError
 from models.errors import LearnerError
 from storage.artifacts import ArtifactRef
+from storage.dense import DenseDtype, export_dense
 from storage.errors import MarqueeError
 from storage.object_store import open_store
 from storage.publishing import pull as pull_artifact
+from storage.transitions_format import Split
 from tasks.caching import artifact_store
 from tasks.publish import PublishParams, best_policy
 from tasks.train import Device
@@ -53,7 +58,10 @@ app = typer.Typer(
 
 ProfileOption = Annotated[ProfileName, typer.Option(help="Named parameter set; see flows/profiles/.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder of a MovieLens release, instead of the profile's.")
+    str | None,
+    typer.Option(
+        "--data", help="A MovieLens release: a folder, a .zip or a name to download, instead of the profile's."
+    ),
 ]
 MetadataOption = Annotated[
     str, typer.Option("--metadata", help="Exports or folders of them, comma-separated, the most trusted first.")
@@ -70,7 +78,7 @@ ToOption = Annotated[str | None, typer.Option(help="s3://bucket/prefix or a fold
 
 
 def resolve(
-    profile: ProfileName, data: Path | None = None, metadata: str = "", changes: list[str] | None = None
+    profile: ProfileName, data: str | None = None, metadata: str = "", changes: list[str] | None = None
 ) -> Profile:
     """The profile with a user's changes, checked like any other parameters.
 
@@ -79,7 +87,7 @@ def resolve(
     """
     values = load_profile(profile).model_dump(mode="json")
     if data is not None:
-        values["source"] |= {"folder": str(data), "metadata": []}
+        values["source"] |= {"release": data, "metadata": []}
     if metadata:
         values["source"]["metadata"] = [part.strip() for part in metadata.split(",") if part.strip()]
     for change in changes or []:
@@ -96,7 +104,10 @@ def resolve(
     try:
         return Profile.model_validate(values)
     except ValidationError as error:
-        raise typer.BadParameter(str(error)) from None
+        problems = error.errors(include_input=False, include_url=False)  # an input may hold a secret
+        raise typer.BadParameter(
+            "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+        ) from None
 
 
 @contextmanager
@@ -158,6 +169,52 @@ def build_dataset_command(
     )
     typer.echo(ui_hint(flow_run))
     say(DATASET=path_of(dataset, "transitions.h5"))
+
+
+@app.command("extend-dataset")
+def extend_dataset_command(
+    profile: ProfileOption = "sample",
+    dataset: DatasetOption = "latest",
+    data: DataOption = None,
+    metadata: MetadataOption = "",
+    changes: SetOption = None,
+) -> None:
+    """Append later ratings, users and movies to a dataset; old items are not encoded again."""
+    preset = resolve(profile, data, metadata, changes)
+    extended, flow_run = run(
+        extend_dataset, profile=profile, dataset=dataset, source=preset.source, cluster=preset.cluster
+    )
+    typer.echo(ui_hint(flow_run))
+    say(DATASET=path_of(extended, "transitions.h5"))
+
+
+@app.command("export")
+def export_command(
+    dataset: Annotated[Path, typer.Option(help="A transitions.h5.")],
+    out: Annotated[Path, typer.Option(help="The file to make.")],
+    layout: Annotated[
+        Literal["dense"], typer.Option(help="dense: every transition written out, D4RL's names.")
+    ] = "dense",
+    dtype: Annotated[DenseDtype, typer.Option(help="Of observations and actions.")] = "float32",
+    splits: Annotated[str, typer.Option(help="train, validation, test, time or all; comma-separated.")] = "train",
+) -> None:
+    """Write a dataset for readers that know nothing of Marquee: CORL, d3rlpy, plain h5py."""
+    wanted = cast(tuple[Split, ...], tuple(name.strip() for name in splits.split(",")))
+    if unknown := set(wanted) - set(get_args(Split)):
+        raise typer.BadParameter(
+            f"--splits: expected some of {', '.join(get_args(Split))}; found {', '.join(unknown)}."
+        )
+    with readable_errors(), Progress() as bar:
+        shown = bar.add_task(f"{layout} {dtype}", total=None)
+        facts = export_dense(
+            dataset,
+            out,
+            dtype=dtype,
+            splits=wanted,
+            progress=lambda done, total: bar.update(shown, completed=done, total=total),
+        )
+    typer.echo(json.dumps(facts))
+    say(EXPORTED=out.absolute())
 
 
 @app.command("train-policy")

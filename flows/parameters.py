@@ -10,8 +10,8 @@ from tasks.dask_cluster import ClusterParams
 from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
-from tasks.ingest import SourceParams
 from tasks.publish import PublishParams
+from tasks.sources import SourceParams
 from tasks.train import TrainParams
 
 ProfileName = Literal["sample", "ml-latest-small", "ml-20m"]
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "profiles"
 class Profile(BaseModel):
     """All parameters of a retraining, stage by stage; a profile's file holds only what differs from the defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     description: str
     source: SourceParams = SourceParams()

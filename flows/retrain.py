@@ -13,8 +13,8 @@ from tasks.dask_cluster import ClusterParams
 from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
-from tasks.ingest import SourceParams
 from tasks.publish import PublishParams
+from tasks.sources import SourceParams
 from tasks.train import Device, TrainParams
 
 

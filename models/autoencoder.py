@@ -24,6 +24,12 @@ class Autoencoder(nn.Module):
         reconstruction: Tensor = self.layers(action)
         return reconstruction
 
+    def encode(self, rows: Tensor) -> Tensor:
+        """The latent layer, (N, latent_dim), without gradients."""
+        with torch.no_grad():
+            latent: Tensor = self.layers[:3](rows)
+            return latent
+
     def errors(self, action: Tensor) -> Tensor:
         """Mean squared reconstruction error of each action, (N,)."""
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """Typed errors of everything that touches bytes; each says what was expected, what was found and what to do next."""
 
+from datetime import datetime
+
 
 class MarqueeError(Exception):
     """Root of the errors a user of Marquee is meant to read; the command line prints them without a traceback."""
@@ -19,6 +21,30 @@ class RatingsValueError(SourceError):
 
 class MetadataError(SourceError):
     """A metadata export cannot be read or is in no known dialect."""
+
+
+class ArchiveError(SourceError):
+    """An archive is damaged, is no release, or holds what must not be unpacked."""
+
+
+class DownloadError(SourceError):
+    """A release could not be fetched, or what came is not what was published."""
+
+
+class MetadataCredentialsError(MetadataError):
+    """A metadata service rejected the credentials, or none were found."""
+
+
+class MetadataQuotaError(MetadataError):
+    """A metadata service answers no more for now; what it answered is cached, `retry_at` says when to go on."""
+
+    def __init__(self, message: str, retry_at: datetime) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class MetadataUnavailableError(MetadataError):
+    """A metadata service left more questions unanswered than may be; what it answered is cached."""
 
 
 class DatasetError(MarqueeError):

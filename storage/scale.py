@@ -2,6 +2,7 @@
 
 from typing import Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MAX_CODES = 255
@@ -18,15 +19,21 @@ class RatingScale(BaseModel):
 
     lowest: float = Field(0.5, ge=-1e9, le=1e9, description="The worst rating there is.")
     highest: float = Field(5.0, ge=-1e9, le=1e9, description="The best rating there is.")
-    step: float = Field(0.5, gt=0, le=1e9, description="The distance of neighbouring ratings; others are refused.")
+    step: float = Field(0.5, ge=1e-6, le=1e9, description="The distance of neighbouring ratings; others are refused.")
 
     @model_validator(mode="after")
     def _is_a_small_grid(self) -> Self:
         codes = (self.highest - self.lowest) / self.step
-        if codes < 1 or abs(codes - round(codes)) > 1e-6 or round(codes) + 1 > MAX_CODES:
+        if round(codes) < 1 or abs(codes - round(codes)) > 1e-6 or round(codes) + 1 > MAX_CODES:
             raise ValueError(
                 f"rating scale: expected lowest, lowest + step … highest in 2 to {MAX_CODES} ratings; found "
                 f"{self.lowest} … {self.highest} by {self.step}. Give a wider step."
+            )
+        grid = self.lowest + self.step * np.arange(round(codes) + 1)
+        if np.abs(grid.astype(np.float32) - grid).max() > 1e-3 * self.step:
+            raise ValueError(
+                f"rating scale: expected steps that float32 can tell apart; found {self.lowest} … {self.highest} by "
+                f"{self.step}. Declare a scale nearer to zero."
             )
         return self
 

@@ -99,28 +99,6 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
     )
 
 
-def first_of_equal(
-    user: NDArray[np.int64], timestamp: NDArray[np.int64], movie: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """For every event, (N,) int64, the row of the first with the same user, second and movie; mostly its own.
-
-    Args:
-        user: (N,), in time order per user: only neighbours of one second are compared, which is what makes it quick.
-        timestamp: (N,).
-        movie: (N,).
-    """
-    leader = np.arange(len(user))
-    tied = np.zeros(len(user) + 1, dtype=bool)
-    tied[1:-1] = (user[1:] == user[:-1]) & (timestamp[1:] == timestamp[:-1])
-    rows = np.flatnonzero(tied[1:] | tied[:-1])
-    rows = rows[np.lexsort((rows, movie[rows], timestamp[rows], user[rows]))]
-    now, before = rows[1:], rows[:-1]
-    same = np.zeros(len(rows), dtype=bool)
-    same[1:] = (user[now] == user[before]) & (timestamp[now] == timestamp[before]) & (movie[now] == movie[before])
-    leader[rows] = rows[np.maximum.accumulate(np.where(same, 0, np.arange(len(rows))))]
-    return leader
-
-
 def embedding_matrix(items: pa.Table) -> NDArray[np.float32]:
     """The (I, D) float32 embeddings of an items table."""
     column = items["embedding"].combine_chunks()

@@ -1,7 +1,8 @@
 """Reading the transition dataset: compact arrays live in memory, observations are gathered where they are used."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Self
 
 import h5py
 import numpy as np
@@ -9,68 +10,57 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.errors import DatasetError
-from storage.transitions_format import FORMAT, MEMBERS, SPLIT_NAMES
-
-Split = Literal["train", "validation", "test", "time", "all"]
-Gathered = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-REWARD_SCALE, REWARD_CENTRE = 2.0, 2.5
+from storage.transitions_format import Head, Split, need_within, opened, slices, starts_of, timely_events
+from storage.transitions_gather import DTYPES, Compact, Gathered, gather, new_batch, ring_of
 
 
 class TransitionDataset:
     """Transitions of all users, each named by its start: the index of its frame's first event.
 
     Attributes:
+        path: the file it was read from.
+        head: all of the file but its events.
         frame: F, events in one observation.
         items: I, number of items.
         dim: D, width of an item embedding.
-        time_cut: unix seconds; training sees no later action.
+        scale: of the ratings.
         user_ids: (U,) int64, outside ids.
         user_split: (U,) uint8, codes of SPLIT_NAMES.
         movie_ids: (I,) int64, outside ids.
         embedding: (I, D) float32 tensor.
-        item, rating_code, timestamp, user: (N,) tensors, one value per event.
-        reward: (N,) float32 tensor, 2 * (rating - 2.5).
+        item: (N,) int32 tensor, one value per event.
+        rating_code: (N,) uint8 tensor, one value per event.
+        reward_of_code: (256,) float32 tensor.
         offset: (U + 1,) int64 tensor, first event of each user.
+        timely: (U,) int64, events of each user at or before the time cut.
     """
 
-    def __init__(self, arrays: dict[str, NDArray[Any]], attributes: dict[str, Any], where: str) -> None:
-        _check(arrays, attributes, where)
-        self.frame = int(attributes["frame"])
-        self.time_cut = int(attributes["time_cut"])
-        self.user_ids: NDArray[np.int64] = arrays["users/id"]
-        self.user_split: NDArray[np.uint8] = arrays["users/split"]
-        self.movie_ids: NDArray[np.int64] = arrays["items/id"]
-        self.items, self.dim = arrays["items/embedding"].shape
-        self.embedding = torch.from_numpy(arrays["items/embedding"])
-        self.item = torch.from_numpy(arrays["events/item"].astype(np.int32))
-        self.rating_code = torch.from_numpy(arrays["events/rating"])
-        self.timestamp = torch.from_numpy(arrays["events/timestamp"])
-        self.offset = torch.from_numpy(arrays["users/offset"])
-        lengths = np.diff(arrays["users/offset"])
-        self.user = torch.from_numpy(np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
-        rating = attributes["rating_min"] + attributes["rating_step"] * self.rating_code.to(torch.float32)
-        self.reward = REWARD_SCALE * (rating - REWARD_CENTRE)
+    def __init__(self, path: Path, head: Head, file: h5py.File) -> None:
+        self.path, self.head = path, head
+        self.frame, self.scale = head.frame, head.scale
+        self.user_ids, self.user_split, self.movie_ids = head.user_ids, head.user_split, head.movie_ids
+        self.items, self.dim = head.embedding.shape
+        self.embedding = torch.from_numpy(head.embedding)
+        self.reward_of_code = torch.from_numpy(head.reward_of_code())
+        self.offset = torch.from_numpy(head.offset)
+        self.timely = timely_events(file, head)
+        item, code = np.empty(head.offset[-1], dtype=np.int32), np.empty(head.offset[-1], dtype=np.uint8)
+        for into, name, most in ((item, "events/item", self.items - 1), (code, "events/rating", self.scale.codes)):
+            for begin, values in slices(file[name]):
+                need_within(path, name, values, most)
+                into[begin : begin + len(values)] = values
+        self.item, self.rating_code = torch.from_numpy(item), torch.from_numpy(code)
+        self._compact: dict[torch.dtype, Compact] = {}
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a whole dataset into memory.
+        """Read a whole dataset, compact layout, into memory: five bytes per event.
 
         Raises:
-            DatasetError: the file is missing, damaged, of another format, or contradicts itself.
+            DatasetError: the file is missing, damaged, of another format or layout, or contradicts itself.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                attributes = dict(file.attrs)
-                if attributes.get("format") != FORMAT:
-                    raise DatasetError(f"{path}: expected format {FORMAT}; found {attributes.get('format')!r}.")
-                attributes |= dict(file["events/rating"].attrs)
-                arrays = {name: file[name][...] for name in MEMBERS}
-        except (OSError, KeyError) as error:
-            raise DatasetError(
-                f"{path}: expected a whole {FORMAT} file; found {error}. Pull it again or run build-dataset again."
-            ) from error
-        return cls(arrays, attributes, str(path))
+        with opened(path, "compact") as file:
+            return cls(path, Head.read(file), file)
 
     @property
     def observation_dim(self) -> int:
@@ -82,73 +72,73 @@ class TransitionDataset:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the compact arrays to a device; batches are then gathered there."""
-        for name in ("embedding", "item", "rating_code", "timestamp", "offset", "user", "reward"):
+        for name in ("embedding", "item", "rating_code", "reward_of_code", "offset"):
             setattr(self, name, getattr(self, name).to(device))
+        self._compact.clear()
         return self
 
-    def starts(self, split: Split) -> Tensor:
-        """The starts, (T,) int64, of a split's transitions.
+    def timestamps(self) -> NDArray[np.int64]:
+        """(N,) unix seconds of all events, read from the file: no batch needs them."""
+        with opened(self.path, "compact") as file:
+            times: NDArray[np.int64] = file["events/timestamp"][...]
+        return times
 
-        `train`: training users, action at or before the time cut; `time`: training users, action after it;
-        `validation` and `test`: all transitions of those users. A history cut by time does not end there: its last
-        training transition is not terminal.
+    def starts(self, split: Split) -> Tensor:
+        """The starts, (T,) int64, of a split's transitions; see `Head.runs`.
+
+        A history cut by time does not end there: its last training transition is not terminal.
         """
-        last = self.offset[1:].index_select(0, self.user.long())
-        position = torch.arange(len(self.item), device=self.item.device)
-        action = position + self.frame
-        whole = action < last
-        position, action = position[whole], action[whole]
-        if split == "all":
-            return position
-        code = self._split_of(position)
-        late = self.timestamp[action] > self.time_cut
-        if split == "train":
-            return position[(code == 0) & ~late]
-        if split == "time":
-            return position[(code == 0) & late]
-        return position[code == SPLIT_NAMES.index(split)]
+        return torch.from_numpy(starts_of(*self.head.runs(split, self.timely))).to(self.item.device)
 
     def last_starts(self, split: Split, max_per_user: int) -> Tensor:
         """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on."""
-        starts = self.starts(split)
-        users = self.user[starts]
-        is_last = torch.ones_like(starts, dtype=torch.bool)
-        if len(starts) > max_per_user:
-            is_last[:-max_per_user] = users[:-max_per_user] != users[max_per_user:]
-        return starts[is_last]
+        first, number = self.head.runs(split, self.timely)
+        kept = np.minimum(number, max_per_user)
+        return torch.from_numpy(starts_of(first + number - kept, kept)).to(self.item.device)
 
-    def gather(self, starts: Tensor) -> Gathered:
-        """The transitions at `starts` (B,): observation (B, S), action (B, D), reward (B,), next (B, S), terminal (B,).
+    def compact(self, dtype: torch.dtype = torch.float32) -> Compact:
+        """What batches of a dtype are gathered from; kept."""
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}.")
+        if dtype not in self._compact:
+            flags = torch.tensor([0, 1], dtype=dtype, device=self.item.device)
+            self._compact[dtype] = Compact(
+                self.item, self.rating_code, self.offset, self.embedding.to(dtype), self.reward_of_code.to(dtype), flags
+            )
+        return self._compact[dtype]
 
-        All float32 on the arrays' device; S = F * D + F, `[e_1 … e_F | r_1 … r_F]`, oldest first, r being rewards.
+    def gather(self, starts: Tensor, out: Gathered | None = None, dtype: torch.dtype = torch.float32) -> Gathered:
+        """The transitions at `starts` (B,), on the arrays' device.
+
+        Args:
+            starts: (B,) int64.
+            out: buffers to fill, of `new_batch` or `ring`; new ones unless given.
+            dtype: of new buffers; given ones say their own.
         """
-        frame, width = self.frame, self.frame * self.dim
-        window = self._windows(starts, frame + 1)
-        embedded = self.embedding.index_select(0, self.item[window].long().view(-1)).view(len(starts), -1)
-        rewards = self.reward[window]
-        action = window[:, -1]
-        observation = torch.cat((embedded[:, :width], rewards[:, :frame]), dim=1)
-        next_observation = torch.cat((embedded[:, self.dim :], rewards[:, 1:]), dim=1)
-        terminal = action + 1 == self.offset[self.user[action].long() + 1]
-        return observation, embedded[:, width:], rewards[:, -1], next_observation, terminal.to(torch.float32)
+        if out is None:
+            out = new_batch(len(starts), self.frame, self.dim, dtype, self.item.device)
+        return gather(self.compact(out.observation.dtype), self.frame, starts, out)
+
+    def ring(self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32) -> Iterator[Gathered | None]:
+        """Buffers for `gather`, used in turn: a batch is overwritten `depth` batches later. None on a GPU: it has its own."""
+        if self.item.device.type != "cpu":
+            while True:
+                yield None
+        yield from ring_of(depth, batch_size, self.frame, self.dim, dtype)
 
     def _windows(self, starts: Tensor, length: int) -> Tensor:
         """The event indices, (B, length), from each start on."""
         return starts.to(self.item.device).unsqueeze(1) + torch.arange(length, device=self.item.device)
 
-    def _split_of(self, events: Tensor) -> Tensor:
-        """The split code, uint8, of each event's user."""
-        return torch.from_numpy(self.user_split).to(self.item.device)[self.user[events].long()]
-
     def rating(self, event: int) -> float:
-        """The stars of one event."""
-        return float(self.reward[event]) / REWARD_SCALE + REWARD_CENTRE
+        """One event's rating, on its source's scale."""
+        return self.scale.rating_min + self.scale.step * int(self.rating_code[event])
 
     def observations(self, starts: Tensor) -> Tensor:
         """Only the observations, (B, S) float32."""
         window = self._windows(starts, self.frame)
         embedded = self.embedding.index_select(0, self.item[window].long().view(-1)).view(len(starts), -1)
-        return torch.cat((embedded, self.reward[window]), dim=1)
+        return torch.cat((embedded, self._rewards(window)), dim=1)
 
     def target_items(self, starts: Tensor) -> Tensor:
         """The item index, (B,) int64, of each transition's action."""
@@ -156,12 +146,15 @@ class TransitionDataset:
 
     def target_rewards(self, starts: Tensor) -> Tensor:
         """The reward, (B,) float32, of each transition."""
-        rewards: Tensor = self.reward[starts.to(self.item.device) + self.frame]
+        return self._rewards(starts.to(self.item.device) + self.frame)
+
+    def _rewards(self, events: Tensor) -> Tensor:
+        rewards: Tensor = self.reward_of_code[self.rating_code[events].int()]
         return rewards
 
     def users_of(self, starts: Tensor) -> Tensor:
-        """The user row, (B,) int64, of each transition."""
-        return self.user[starts.to(self.item.device)].long()
+        """The user row, (B,) int64, of each transition, or of any events."""
+        return torch.searchsorted(self.offset, starts.to(self.item.device), right=True) - 1
 
     def seen(self, starts: Tensor) -> tuple[Tensor, Tensor]:
         """What each user had rated before each action, as (rows, items) index pairs; the target itself is left out."""
@@ -180,27 +173,8 @@ class TransitionDataset:
         return self.item[self._windows(starts, self.frame)].long()
 
     def training_events(self) -> tuple[Tensor, Tensor]:
-        """User row and item index, (N,) int64 each, of all events that may be learnt from."""
-        everything = torch.arange(len(self.item), device=self.item.device)
-        training = (self._split_of(everything) == 0) & (self.timestamp <= self.time_cut)
-        return self.user[training].long(), self.item[training].long()
-
-
-def _check(arrays: dict[str, NDArray[Any]], attributes: dict[str, Any], where: str) -> None:
-    events, users = len(arrays["events/item"]), len(arrays["users/id"])
-    offset = arrays["users/offset"]
-    good = (
-        {"frame", "time_cut", "rating_min", "rating_step"} <= set(attributes)
-        and len(arrays["events/rating"]) == len(arrays["events/timestamp"]) == events
-        and len(arrays["users/split"]) == users
-        and len(offset) == users + 1
-        and offset[0] == 0
-        and offset[-1] == events
-        and bool((np.diff(offset) >= 0).all())
-        and arrays["items/embedding"].ndim == 2
-        and len(arrays["items/embedding"]) == len(arrays["items/id"])
-        and (events == 0 or int(arrays["events/item"].max()) < len(arrays["items/id"]))
-    )
-    if not good:
-        shapes = {name: array.shape for name, array in arrays.items()}
-        raise DatasetError(f"{where}: expected members that fit one another; found {shapes} and {sorted(attributes)}.")
+        """User row and item index, (n,) int64 each, of all events that may be learnt from."""
+        number = np.where(self.user_split == 0, self.timely, 0)
+        events = torch.from_numpy(starts_of(self.head.offset[:-1], number)).to(self.item.device)
+        users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
+        return users, self.item[events].long()

@@ -1,19 +1,16 @@
 """One decorator that makes a function a cached, retried Prefect task whose result is an artifact.
 
 Prefect's own policies either never hit across runs, miss a changed helper, or hit on a deleted file. So the key is
-the artifact's digest, the code that goes into it is named by each task, and the artifact itself is looked at first.
+the artifact's digest, all code that shapes the artifact goes into it, and the artifact itself is looked at first.
 """
 
-import ast
 import hashlib
-import importlib.util
 import inspect
 import logging
 import os
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
-from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, cast
 
 from prefect import task
@@ -24,6 +21,7 @@ from pydantic import BaseModel
 
 from storage.artifacts import ArtifactRef, ArtifactStore, Depth, Draft, Recipe
 from storage.errors import MarqueeError
+from tasks.fingerprint import code_fingerprint
 
 logging.getLogger("marquee").setLevel(logging.INFO)
 for chatty in ("distributed", "great_expectations"):
@@ -47,7 +45,7 @@ def artifact_store() -> ArtifactStore:
 
 
 def artifact_task(
-    kind: str, *, schema_version: int = 1, modules: Sequence[str] = (), outside: Sequence[str] = (), retries: int = 2
+    kind: str, *, schema_version: int = 1, outside: Sequence[str] = (), retries: int = 2
 ) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
     """Make `function(draft, ...)`, which fills a draft, a task that returns the finished artifact's reference.
 
@@ -57,7 +55,6 @@ def artifact_task(
     Args:
         kind: the artifact's kind, and the task's name in the Prefect UI.
         schema_version: to be raised when readers of the artifact must change.
-        modules: first-party modules whose code shapes the bytes; with the function itself they are the fingerprint.
         outside: argument names that are not part of the digest.
         retries: how often a failure that is not a typed error is tried again.
     """
@@ -90,7 +87,7 @@ def artifact_task(
                     if name not in outside and not references({name: value})
                 },
                 inputs={name: ref.digest for name, ref in references(arguments).items()},
-                code=code_fingerprint(function, tuple(modules)),
+                code=code_fingerprint(function),
             )
             store = artifact_store()
             missing = store.find(kind, recipe.digest) is None
@@ -100,7 +97,6 @@ def artifact_task(
             )
             return keyed(recipe, arguments)
 
-        call.modules = tuple(modules)  # type: ignore[attr-defined]
         return cast(Callable[P, ArtifactRef], call)
 
     return decorate
@@ -137,66 +133,3 @@ async def is_worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[A
     """Typed errors (bad input, a failed gate, a full disk) stay what they are; all else may have been bad luck."""
     error = await state.aresult(raise_on_failure=False)
     return not isinstance(error, MarqueeError | ValueError)
-
-
-def code_fingerprint(function: Callable[..., Any], modules: tuple[str, ...]) -> str:
-    """SHA-256 over the code of `function`, what it uses of its own file, and whole `modules`; comments don't count."""
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        digest.update(module_fingerprint(name).encode())
-    digest.update(function_code(function).encode())
-    return digest.hexdigest()
-
-
-@cache
-def module_fingerprint(name: str) -> str:
-    """SHA-256 of a module's code, without comments, docstrings and layout."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"{name}: expected a module to fingerprint; found none.", name=name)
-    return hashlib.sha256(normalised(ast.parse(Path(spec.origin).read_text())).encode()).hexdigest()
-
-
-def function_code(function: Callable[..., Any]) -> str:
-    """The normalised code of a function and of all top-level names of its file that it reaches."""
-    reached = reached_definitions(function)
-    return "\n".join(normalised(reached[name]) for name in sorted(reached))
-
-
-def reached_definitions(function: Callable[..., Any]) -> dict[str, ast.stmt]:
-    """The function and, by name, all top-level definitions of its file that it reaches, without their decorators."""
-    own = cast(FunctionType, inspect.unwrap(function))
-    definitions: dict[str, ast.stmt] = {}
-    for node in ast.parse(Path(own.__code__.co_filename).read_text()).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            definitions[node.name] = node
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            definitions.update({target.id: node for target in targets if isinstance(target, ast.Name)})
-    reached: dict[str, ast.stmt] = {}
-    waiting = [own.__name__]
-    while waiting:
-        name = waiting.pop()
-        if name in reached or name not in definitions:
-            continue
-        node = reached[name] = definitions[name]
-        waiting += names_used(node)
-        if isinstance(node, ast.FunctionDef):
-            node.decorator_list = []  # how a task is cached does not shape what it writes
-    return reached
-
-
-def names_used(node: ast.stmt) -> list[str]:
-    """The names a definition uses; of a function those in its body, since the types it takes do not shape what it writes."""
-    parts = node.body if isinstance(node, ast.FunctionDef) else [node]
-    return [child.id for part in parts for child in ast.walk(part) if isinstance(child, ast.Name)]
-
-
-def normalised(tree: ast.AST) -> str:
-    """The tree as text, without docstrings."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                del body[0]
-    return ast.dump(tree)

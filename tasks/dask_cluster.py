@@ -3,9 +3,10 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from distributed import Client, LocalCluster
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from storage.errors import MarqueeError
 
@@ -13,10 +14,28 @@ from storage.errors import MarqueeError
 class ClusterParams(BaseModel):
     """Where Dask's work is done; no influence on what comes out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     scheduler: str | None = Field(None, description="Address of a running Dask scheduler; empty: a local cluster.")
     workers: int = Field(2, ge=1, le=256, description="Workers of the local cluster.")
+    exchange: str | None = Field(
+        None,
+        description="Folder or bucket that client and workers share, as file:///path or s3://bucket/prefix; keeps "
+        "finished partitions until a step is done. Empty: this work directory, and the scheduler of a remote cluster.",
+    )
+
+    @field_validator("exchange")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if not parts.scheme or "@" in parts.netloc or parts.query:
+            raise ValueError(
+                "expected a URL such as file:///path or s3://bucket/prefix; found none, or one with credentials. "
+                "Credentials belong into the environment of the client and of the workers."
+            )
+        return url
 
 
 class DaskUnreachableError(MarqueeError):

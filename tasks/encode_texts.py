@@ -1,7 +1,14 @@
-"""Texts to vectors in partitions on Dask workers."""
+"""Texts to vectors in partitions on Dask workers, through an exchange that outlives the process that asked."""
 
+import hashlib
+import io
+import json
+import logging
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -9,19 +16,84 @@ import torch
 from distributed import Client, as_completed
 from numpy.typing import NDArray
 
-from models.encoders.text import TextEncoder, item_text
+from models.encoders.text import Precision, TextEncoder, item_text
+from storage.exchange import Exchange, ExchangeError
+
+logger = logging.getLogger("marquee.texts")
+_LOADING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """Which encoder reads how much of a text, as a worker needs to know it."""
+
+    name: str
+    max_tokens: int = 128
+    precision: Precision = "float32"
+    identity: str = ""  # of its weights and code; partitions of another identity are not taken for its own
+
+
+class Encoded(NamedTuple):
+    """Vectors, (N, width) float32, and how many distinct texts were encoded for them now and found encoded already."""
+
+    vectors: NDArray[np.float32]
+    encoded: int
+    resumed: int
 
 
 @lru_cache(maxsize=1)
-def worker_encoder(name: str, max_tokens: int) -> TextEncoder:
-    """The encoder of this worker process, loaded once; one thread, since every core has its worker."""
-    torch.set_num_threads(1)
-    return TextEncoder.load(name, max_tokens)
+def _load(spec: EncoderSpec) -> TextEncoder:
+    torch.set_num_threads(1)  # every core has its worker, or its thread of a worker
+    return TextEncoder.load(spec.name, spec.max_tokens, spec.precision)
 
 
-def encode_partition(texts: list[str], name: str, max_tokens: int) -> NDArray[np.float32]:
+def worker_encoder(spec: EncoderSpec) -> TextEncoder:
+    """The encoder of this worker process, loaded once."""
+    with _LOADING:
+        return _load(spec)
+
+
+def encode_partition(texts: list[str], spec: EncoderSpec) -> NDArray[np.float32]:
     """Vectors of one partition, (P, width) float32; runs on a worker and may run twice."""
-    return worker_encoder(name, max_tokens).encode(texts)
+    return worker_encoder(spec).encode(texts)
+
+
+def encode_on_exchange(name: str, spec: EncoderSpec, url: str) -> None:
+    """Read a partition's texts from the exchange and write its vectors there; runs on a worker and may run twice.
+
+    Raises:
+        ExchangeError: this worker does not see what the client wrote.
+    """
+    exchange = Exchange(url)
+    blob = exchange.read(f"{name}.json")
+    if blob is None:
+        raise ExchangeError(
+            f"{url}: expected the texts of partition {name}; this worker finds none. "
+            "The exchange must be a folder or bucket that the client and all workers share."
+        )
+    write_vectors(exchange, name, encode_partition(json.loads(blob), spec))
+
+
+def write_vectors(exchange: Exchange, name: str, vectors: NDArray[np.float32]) -> None:
+    """Put a partition's vectors into the exchange, as .npy."""
+    stream = io.BytesIO()
+    np.save(stream, vectors, allow_pickle=False)
+    exchange.write(f"{name}.npy", stream.getvalue())
+
+
+def read_vectors(exchange: Exchange, name: str, rows: int) -> NDArray[np.float32] | None:
+    """A partition's vectors, (rows, width) float32, or None where they are missing, torn or others."""
+    blob = exchange.read(f"{name}.npy")
+    if blob is None:
+        return None
+    vectors = np.load(io.BytesIO(blob), allow_pickle=False)
+    return vectors if vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == rows else None
+
+
+def partition_name(texts: Sequence[str], spec: EncoderSpec) -> str:
+    """Hash of everything that a partition's vectors follow from."""
+    made_of = [spec.identity, spec.name, spec.max_tokens, spec.precision, list(texts)]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
 
 
 def item_texts(movies: pa.Table) -> list[str]:
@@ -32,37 +104,59 @@ def item_texts(movies: pa.Table) -> list[str]:
 
 def encode_texts(
     texts: Sequence[str],
-    encoder: str,
-    max_tokens: int,
+    spec: EncoderSpec,
     client: Client,
+    exchange: Exchange,
+    shared: bool = True,
     partition_rows: int = 512,
     progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Encode texts by `TextEncoder` on the client's workers; equal texts are encoded once.
+) -> Encoded:
+    """Encode texts on the client's workers; equal texts once, and none whose partition is whole on the exchange.
 
     Args:
-        texts: N of them.
-        encoder: name for `TextEncoder.load`.
-        max_tokens: tokens that are read of each.
+        texts: N ≥ 1 of them.
+        spec: the encoder.
         client: of the cluster that does the work.
+        exchange: keeps finished partitions, for this run or the next one.
+        shared: whether workers reach the exchange; if not, texts and vectors pass through the scheduler.
         partition_rows: texts in one Dask task.
         progress: told (done, total) texts after each partition.
 
-    Returns: (N, width) float32.
+    Raises:
+        ExchangeError: the exchange cannot be used, or the workers see another one.
     """
-    unique = sorted(set(texts), key=lambda text: (len(text), text))
+    unique = sorted(set(texts), key=lambda text: (len(text), text))  # near-equal lengths share a partition
     parts = [unique[first : first + partition_rows] for first in range(0, len(unique), partition_rows)]
-    # Long texts first: the last partitions to finish are then the short ones.
-    futures = {
-        client.submit(encode_partition, part, encoder, max_tokens, pure=False, retries=2): place
-        for place, part in reversed(list(enumerate(parts)))
-    }
+    names = [partition_name(part, spec) for part in parts]
     results: dict[int, NDArray[np.float32]] = {}
+    for place, (name, part) in enumerate(zip(names, parts, strict=True)):
+        if (found := read_vectors(exchange, name, len(part))) is not None:
+            results[place] = found
+    resumed = sum(len(parts[place]) for place in results)
+    futures = {}
+    # Long texts first: the last partitions to finish are then the short ones.
+    for place in reversed([place for place in range(len(parts)) if place not in results]):
+        if shared:
+            exchange.write(f"{names[place]}.json", json.dumps(parts[place]).encode())
+            work = client.submit(encode_on_exchange, names[place], spec, exchange.url, pure=False, retries=2)
+        else:
+            work = client.submit(encode_partition, parts[place], spec, pure=False, retries=2)
+        futures[work] = place
     for future in as_completed(futures):
         place = futures[future]
-        results[place] = future.result()
+        vectors = future.result()
+        if not shared:
+            write_vectors(exchange, names[place], vectors)
+        else:
+            vectors = read_vectors(exchange, names[place], len(parts[place]))
+        if vectors is None:
+            raise ExchangeError(
+                f"{exchange.url}: expected the vectors of partition {names[place]}, which a worker has written; found "
+                "none. The exchange must be a folder or bucket that the client and all workers share."
+            )
+        results[place] = vectors
         if progress is not None:
             progress(sum(len(parts[done]) for done in results), len(unique))
     row = {text: place for place, text in enumerate(unique)}
-    vectors = np.concatenate([results[place] for place in range(len(parts))])
-    return vectors[[row[text] for text in texts]]
+    joined = np.concatenate([results[place] for place in range(len(parts))])
+    return Encoded(joined[[row[text] for text in texts]], len(unique) - resumed, resumed)

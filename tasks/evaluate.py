@@ -14,16 +14,16 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 
-import evaluation.report
 from evaluation.baselines import baseline_scorers
+from evaluation.page import template_sha256
 from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
 from models.policy import Policy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
-from storage.files import sha256_file
-from storage.transitions import Split, TransitionDataset
+from storage.transitions import TransitionDataset
+from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 
@@ -43,23 +43,7 @@ class EvaluateParams(BaseModel):
     seed: int = Field(0, ge=0, description="Of every draw.")
 
 
-@artifact_task(
-    "report",
-    modules=(
-        "evaluation.baselines",
-        "evaluation.distribution",
-        "evaluation.figures",
-        "evaluation.ranking",
-        "evaluation.report",
-        "models.autoencoder",
-        "models.baselines.ease",
-        "models.baselines.popularity",
-        "models.networks",
-        "models.policy",
-        "storage.transitions_format",
-        "storage.transitions",
-    ),
-)
+@artifact_task("report")
 def make_report(
     draft: Draft, dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, template: str
 ) -> None:
@@ -154,12 +138,12 @@ def examples(
         return []
     lists = {name: rank_steps(data, scorer, starts, params.k)[1] for name, scorer in scorers.items()}
     shown = []
-    for row, start in enumerate(starts.tolist()):
+    for row, (start, user) in enumerate(zip(starts.tolist(), data.users_of(starts).tolist(), strict=True)):
         target = start + data.frame
         window = range(max(start, target - 5), target)
         shown.append(
             Example(
-                user=str(data.user_ids[int(data.user[start])]),
+                user=str(data.user_ids[user]),
                 history=[(titles[int(data.item[event])], data.rating(event)) for event in window],
                 target=titles[int(data.item[target])],
                 target_rating=data.rating(target),
@@ -171,8 +155,7 @@ def examples(
 
 def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
     """Make the report and show it; its template is part of what it is made of."""
-    template = sha256_file(Path(evaluation.report.__file__).parent / "templates" / "report.html.j2")
-    report = make_report(dataset, policies, params, template)
+    report = make_report(dataset, policies, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
 

@@ -3,10 +3,11 @@
 import json
 import logging
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.artifacts import ArtifactRef, Draft
+from storage.event_table import read_histories
+from storage.scale import RatingScale
 from storage.splits import SplitParams
 from storage.tables import embedding_matrix
 from storage.transitions_writer import write_transitions
@@ -14,6 +15,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import copy_file, read_table
 
 logger = logging.getLogger("marquee.export")
+HALF_STARS = RatingScale()  # MovieLens
 
 
 class ExportParams(BaseModel):
@@ -25,24 +27,27 @@ class ExportParams(BaseModel):
     splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
 
 
-@artifact_task("dataset", modules=("storage.transitions_writer", "storage.transitions_format", "storage.tables"))
-def make_dataset(draft: Draft, events: ArtifactRef, items: ArtifactRef, splits: ArtifactRef, frame: int) -> None:
+@artifact_task("dataset")
+def make_dataset(
+    draft: Draft,
+    events: ArtifactRef,
+    items: ArtifactRef,
+    splits: ArtifactRef,
+    frame: int,
+    scale: RatingScale = HALF_STARS,
+) -> None:
     """Write transitions.h5 (compact layout) beside the items it refers to."""
-    rated = read_table(events, "events.parquet")
     catalogue = read_table(items, "items.parquet")
     users = read_table(splits, "users.parquet")
-    user_ids = users["user_id"].to_numpy()
     movie_ids = catalogue["movie_id"].to_numpy()
     draft.facts = write_transitions(
         draft.path / "transitions.h5",
-        item=np.searchsorted(movie_ids, rated["movie_id"].to_numpy()),
-        rating=rated["rating"].to_numpy(),
-        timestamp=rated["timestamp"].to_numpy(),
-        offsets=np.searchsorted(rated["user_id"].to_numpy(), [*user_ids, np.iinfo(np.int64).max]),
-        user_ids=user_ids,
+        read_histories(artifact_store().open(events) / "events.parquet", movie_ids, scale),
+        user_ids=users["user_id"].to_numpy(),
         split=users["split"].to_numpy(),
         movie_ids=movie_ids,
         embeddings=embedding_matrix(catalogue),
+        scale=scale,
         frame=frame,
         time_cut=json.loads((artifact_store().open(splits) / "splits.json").read_text())["time_cut"],
         provenance={"events": events.digest, "items": items.digest, "splits": splits.digest},

@@ -1,48 +1,181 @@
-"""Which columns of the movies table become which block of features."""
+"""From parquet tables to the plain arrays that blocks of features are made of."""
 
-from typing import Any
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.encoders.tabular import multi_hot, numeric_block, rating_statistics
+from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
+from storage.splits import training_events
 
-NUMBERS = ("year", "runtime_minutes", "budget_usd", "revenue_usd", "popularity", "vote_average", "vote_count")
-AMOUNTS = ("budget_usd", "revenue_usd", "popularity", "vote_count", "rating_count")
-LISTS = {  # column: least training items with the term, most terms
-    "genres": (1, 64),
-    "countries": (3, 32),
-    "languages": (3, 32),
-    "companies": (5, 64),
-    "keywords": (5, 128),
-    "directors": (3, 64),
-    "cast": (5, 64),
-}
-SINGLES = {"original_language": (3, 32), "collection": (2, 64)}
+TERMS = (
+    "genres", "metadata_genres", "countries", "languages", "original_language", "companies", "collection", "cast",
+    "directors", "writers", "certification", "keywords", "title_type", "status",
+)  # fmt: skip
+NUMBERS = (
+    "year", "runtime_minutes", "budget_usd", "revenue_usd", "popularity", "vote_average", "vote_count", "imdb_rating",
+    "imdb_votes", "metascore", "rotten_tomatoes",
+)  # fmt: skip
+TEXTS = ("title", "tagline", "overview")
 
 
-def metadata_blocks(movies: pa.Table, train: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Numbers, multi-hot lists and one-hot categories of the movies, (I, W) float32."""
-    numbers = {name: _floats(movies[name]) for name in NUMBERS}
-    parts = [numeric_block(numbers, train, AMOUNTS)]
-    for name, (least, most) in LISTS.items():
-        parts.append(multi_hot([terms or [] for terms in movies[name].to_pylist()], train, least, most))
-    for name, (least, most) in SINGLES.items():
-        parts.append(multi_hot([[term] if term else [] for term in movies[name].to_pylist()], train, least, most))
-    return np.concatenate(parts, axis=1)
+def item_columns(
+    movies: pa.Table,
+    text_vectors: NDArray[np.float32],
+    events: Path,
+    users: pa.Table,
+    time_cut: int,
+    tags: Path | None = None,
+) -> ItemColumns:
+    """All that blocks are made of, for every movie in the table's order; of events and tags only the training ones.
+
+    Args:
+        movies: in MOVIES_SCHEMA, sorted by movie_id.
+        text_vectors: (I, E) of the text encoder.
+        events: events.parquet, in EVENTS_SCHEMA.
+        users: user_id, sorted, and split, as in users.parquet.
+        time_cut: unix seconds of the last training event.
+        tags: folder with tags.parquet (TAGS_SCHEMA) and, where the release has it, genome.npy (M, T),
+            genome_movies.npy (M,) and genome_tags.json.
+    """
+    movie_ids = movies["movie_id"].to_numpy()
+    training = read_training_events(events, movie_ids, users, time_cut)
+    train = np.zeros(len(movie_ids), dtype=bool)
+    train[training.item] = True
+    terms = {name: terms_of(movies[name]) for name in TERMS}
+    terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
+    genome = None
+    if tags is not None:
+        terms["tags"] = read_tags(tags / "tags.parquet", movie_ids, users, time_cut)
+        genome = read_genome(tags, movie_ids)
+    parts = [pc.fill_null(movies[name], "") for name in TEXTS]
+    return ItemColumns(
+        train=train,
+        events=training,
+        text_vectors=text_vectors,
+        texts=pc.binary_join_element_wise(*parts, " ").to_pylist(),
+        terms=terms,
+        numbers={name: floats(movies[name]) for name in NUMBERS} | dates_and_awards(movies),
+        genome=genome,
+    )
 
 
-def rating_blocks(
-    item: NDArray[np.int64],
-    rating: NDArray[np.float32],
-    timestamp: NDArray[np.int64],
-    items: int,
-    train: NDArray[np.bool_],
-) -> NDArray[np.float32]:
-    """Statistics of the training ratings of every item, (I, W) float32."""
-    return numeric_block(rating_statistics(item, rating, timestamp, items), train, AMOUNTS)
+class TrainingRows(NamedTuple):
+    """Rows of a table of users' doings that may be learnt from: of training users, up to the cut, on known movies."""
+
+    user: NDArray[np.int32]  # (n,) position in the users table
+    item: NDArray[np.int32]  # (n,) item index
+    timestamp: NDArray[np.int64]  # (n,) unix seconds
+    value: pa.Array  # (n,) of one more column
 
 
-def _floats(column: Any) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in column.to_pylist()], dtype=np.float64)
+def training_rows(
+    path: Path, column: str, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int
+) -> list[TrainingRows]:
+    """The training rows of a table with user_id, movie_id, timestamp and `column`, one list entry per row group.
+
+    Two row groups are in memory at one time.
+    """
+    user_ids, split = users["user_id"].to_numpy(), users["split"].to_numpy()
+
+    def of_group(group: int) -> TrainingRows:
+        rows = pq.ParquetFile(path).read_row_group(
+            group, columns=["user_id", "movie_id", "timestamp", column], use_threads=False
+        ).combine_chunks()  # fmt: skip
+        user, item = positions(rows["user_id"], user_ids), positions(rows["movie_id"], movie_ids)
+        timestamp = rows["timestamp"].to_numpy()
+        kept = np.flatnonzero(training_events(split[user], timestamp, time_cut) & (user >= 0) & (item >= 0))
+        value = rows[column].combine_chunks().take(pa.array(kept))
+        return TrainingRows(user[kept], item[kept], timestamp[kept], value)
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(of_group, range(pq.ParquetFile(path).num_row_groups)))
+
+
+def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> TrainingEvents:
+    """The training events of an events table; users and items by their position."""
+    parts = training_rows(path, "rating", movie_ids, users, time_cut)
+    return TrainingEvents(
+        user=np.concatenate([np.zeros(0, np.int32), *(part.user for part in parts)]),
+        item=np.concatenate([np.zeros(0, np.int32), *(part.item for part in parts)]),
+        rating=np.concatenate([np.zeros(0, np.float32), *(part.value.to_numpy() for part in parts)]),
+        timestamp=np.concatenate([np.zeros(0, np.int64), *(part.timestamp for part in parts)]),
+    )
+
+
+def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> Terms:
+    """The tags that training users gave before the cut, in lower case; a user who never rated is in no split: left out."""
+    parts = training_rows(path, "tag", movie_ids, users, time_cut)
+    tags = pa.chunked_array([part.value for part in parts], pa.string()).combine_chunks()
+    encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(tags, ""))).dictionary_encode()
+    return Terms(
+        np.concatenate([np.zeros(0, np.int64), *(part.item.astype(np.int64) for part in parts)]),
+        encoded.indices.to_numpy().astype(np.int64),
+        encoded.dictionary.to_pylist(),
+    )
+
+
+def positions(ids: pa.ChunkedArray, known: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Where each id stands in a sorted array, (n,), -1 for an unknown one; each distinct id is searched once."""
+    encoded = ids.combine_chunks().dictionary_encode()
+    distinct = encoded.dictionary.to_numpy()
+    place = np.minimum(np.searchsorted(known, distinct), len(known) - 1)
+    found = np.where(known[place] == distinct, place, -1).astype(np.int32)
+    return np.asarray(found[encoded.indices.to_numpy()])
+
+
+def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
+    """The tag genome by item, if the release has one."""
+    if not (folder / "genome.npy").exists():
+        return None
+    relevance = np.load(folder / "genome.npy", allow_pickle=False)
+    place = positions(pa.chunked_array([np.load(folder / "genome_movies.npy", allow_pickle=False)]), movie_ids)
+    spread = np.zeros((len(movie_ids), relevance.shape[1]), dtype=np.float32)
+    spread[place[place >= 0]] = relevance[place >= 0]
+    known = np.zeros(len(movie_ids), dtype=bool)
+    known[place[place >= 0]] = True
+    return Genome(spread, known, json.loads((folder / "genome_tags.json").read_text()))
+
+
+def terms_of(column: pa.ChunkedArray) -> Terms:
+    """The pairs of row and term in a column of strings or of lists of strings."""
+    column = column.combine_chunks()
+    if pa.types.is_list(column.type):
+        rows, values = pc.list_parent_indices(column), pc.list_flatten(column)
+    else:
+        rows, values = pa.array(np.arange(len(column))), column
+    encoded = pc.fill_null(values, "").dictionary_encode()
+    return Terms(
+        rows.to_numpy().astype(np.int64), encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+    )
+
+
+def floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of numbers, (I,) float64, null as NaN."""
+    return np.asarray(column.cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
+
+
+def dates_and_awards(movies: pa.Table) -> dict[str, NDArray[np.float64]]:
+    """Month of release, 1 … 12, and counts of awards and nominations, (I,) float64 each, NaN for unknown."""
+    awards = np.array([count_awards(text) for text in movies["awards"].to_pylist()], dtype=np.float64).reshape(-1, 2)
+    return {
+        "release_month": floats(pc.month(movies["release_date"])),
+        "awards_won": awards[:, 0],
+        "award_nominations": awards[:, 1],
+    }
+
+
+def count_awards(text: str | None) -> tuple[float, float]:
+    """Wins and nominations in a sentence as OMDb writes it: "Won 3 Oscars. Another 20 wins & 30 nominations."."""
+    if not text:
+        return np.nan, np.nan
+    won = re.findall(r"\bWon (\d+)|(\d+) wins?\b", text)
+    nominated = re.findall(r"\bNominated for (\d+)|(\d+) nominations?\b", text)
+    return float(sum(int(a or b) for a, b in won)), float(sum(int(a or b) for a, b in nominated))

@@ -1,24 +1,58 @@
-"""Item features: text embeddings by Dask, statistics, PCA, in one table with a row per item."""
+"""Item features: blocks of text, metadata, tags and training events, reduced to one table with a row per item."""
 
 import json
 import logging
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.encoders.reduce import reduce_blocks
+from models.encoders.blocks import BLOCKS
+from models.encoders.reduce import Reduced, Reduction, reduce_blocks
+from models.encoders.tabular import Block
 from storage.artifacts import ArtifactRef, Draft
-from storage.splits import training_events
-from storage.tables import items_table
+from storage.errors import DatasetError
+from storage.tables import embedding_matrix, items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
-from tasks.feature_blocks import metadata_blocks, rating_blocks
+from tasks.feature_blocks import item_columns
 from tasks.ingest import read_table
 from tasks.texts import TextParams, make_texts
 
 logger = logging.getLogger("marquee.features")
+
+NAMED_COLUMNS = 10  # of a block, in features.json
+NAMED_DIMENSIONS = 16
+SAME_FIT = 1e-2  # of coordinates whose root mean square is 1: sums of other shapes differ in the last digits
+
+
+class BlockWeights(BaseModel):
+    """How much each block of features counts for an item it knows: its standard deviation before the reduction; 0: left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: float = Field(1.0, ge=0, le=100, description="Vectors of the text encoder.")
+    text_terms: float = Field(0.3, ge=0, le=100, description="TF-IDF of the text's words.")
+    tags: float = Field(0.5, ge=0, le=100, description="TF-IDF of training users' tags.")
+    genome: float = Field(
+        0.0, ge=0, le=100,
+        description="Tag genome. GroupLens made it from all users' ratings: with it, held-out users are no longer unseen.",
+    )  # fmt: skip
+    genres: float = Field(0.5, ge=0, le=100, description="Genres of MovieLens and of the metadata.")
+    countries: float = Field(0.2, ge=0, le=100, description="Countries of production.")
+    languages: float = Field(0.2, ge=0, le=100, description="Spoken languages and the original one.")
+    companies: float = Field(0.2, ge=0, le=100, description="Companies with several movies.")
+    collection: float = Field(0.2, ge=0, le=100, description="The series a movie belongs to.")
+    people: float = Field(0.3, ge=0, le=100, description="Actors, directors and writers of several movies.")
+    certification: float = Field(0.2, ge=0, le=100, description="Age certificates: PG-13, R …")
+    numbers: float = Field(0.4, ge=0, le=100, description="Year, month, runtime, money, votes, other sites' ratings.")
+    kind: float = Field(0.1, ge=0, le=100, description="Type of title, status of release, adult.")
+    keywords: float = Field(0.3, ge=0, le=100, description="Keywords of the metadata.")
+    ratings: float = Field(0.4, ge=0, le=100, description="Statistics of the training users' ratings.")
+    collaborative: float = Field(1.5, ge=0, le=100, description="Factors of who watched what among training users.")
 
 
 class FeatureParams(BaseModel):
@@ -27,22 +61,15 @@ class FeatureParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: TextParams = Field(TextParams(), description="Which encoder reads how much of a text.")
-    dim: int = Field(128, ge=2, le=1024, description="Width D of the item embedding after PCA.")
-    text_weight: float = Field(1.0, ge=0, description="Standard deviation given to the text block before PCA.")
-    metadata_weight: float = Field(0.5, ge=0, description="The same for genres, people, countries, money and years.")
-    rating_weight: float = Field(0.5, ge=0, description="The same for statistics of the training ratings.")
+    weights: BlockWeights = Field(BlockWeights(), description="Weight of each block of features; 0 leaves it out.")
+    reduction: Reduction = Field(
+        "pca", description="How the blocks become D dimensions; all are fit on training items."
+    )
+    dim: int = Field(128, ge=2, le=1024, description="Width D of the item embedding.")
+    seed: int = Field(0, ge=0, description="Seed of the autoencoder; the other reductions draw nothing.")
 
 
-@artifact_task(
-    "items",
-    modules=(
-        "tasks.feature_blocks",
-        "models.encoders.tabular",
-        "models.encoders.reduce",
-        "storage.splits",
-        "storage.tables",
-    ),
-)
+@artifact_task("items")
 def make_items(
     draft: Draft,
     movies: ArtifactRef,
@@ -50,48 +77,140 @@ def make_items(
     splits: ArtifactRef,
     texts: ArtifactRef,
     params: FeatureParams,
+    tags: ArtifactRef | None = None,
+    base: ArtifactRef | None = None,
 ) -> None:
-    """Join text embeddings and statistics, reduce them to `params.dim`; all fitting sees training events only."""
-    table = read_table(movies, "movies.parquet")
-    rated = read_table(events, "events.parquet")
-    users = read_table(splits, "users.parquet")
-    cut = json.loads((artifact_store().open(splits) / "splits.json").read_text())["time_cut"]
-    item = np.searchsorted(table["movie_id"].to_numpy(), rated["movie_id"].to_numpy())
-    split = users["split"].to_numpy()[np.searchsorted(users["user_id"].to_numpy(), rated["user_id"].to_numpy())]
-    training = training_events(split, rated["timestamp"].to_numpy(), cut)
-    train_items = np.zeros(table.num_rows, dtype=bool)
-    train_items[item[training]] = True
+    """Build every block of features and reduce them to `params.dim`; all fitting sees training events only.
 
-    text = np.load(artifact_store().open(texts) / "texts.npy", allow_pickle=False)
-    blocks = {
-        "text": text,
-        "metadata": metadata_blocks(table, train_items),
-        "ratings": rating_blocks(
-            item[training],
-            rated["rating"].to_numpy()[training],
-            rated["timestamp"].to_numpy()[training],
-            table.num_rows,
-            train_items,
-        ),
-    }
-    weights = {"text": params.text_weight, "metadata": params.metadata_weight, "ratings": params.rating_weight}
-    reduced = reduce_blocks(blocks, weights, params.dim, train_items)
-    items = items_table(table, reduced.embedding, has_text=np.abs(text).sum(axis=1) > 0)
+    With `base`, an items artifact, its movies keep their embeddings to the last byte and only the others are placed
+    beside them, by the same fit: `events`, `splits`, `tags` and `params` are then those that `base` was made from,
+    `movies` and `texts` those of all movies.
+
+    Raises:
+        DatasetError: a movie of `base` is not in `movies`, or its embeddings have another width.
+    """
+    store = artifact_store()
+    table = read_table(movies, "movies.parquet")
+    text = np.load(store.open(texts) / "texts.npy", allow_pickle=False)
+    columns = item_columns(
+        table,
+        text,
+        store.open(events) / "events.parquet",
+        read_table(splits, "users.parquet"),
+        json.loads((store.open(splits) / "splits.json").read_text())["time_cut"],
+        store.open(tags) if tags is not None else None,
+    )
+    weights = params.weights.model_dump()
+    blocks = {name: build(columns) for name, build in BLOCKS.items() if weights[name] > 0}
+    blocks = {name: block for name, block in blocks.items() if block.names}
+    values = {name: block.values for name, block in blocks.items()}
+    train = columns.train
+    # A block that knows few items must not outweigh the others in those few.
+    deviations = {name: weights[name] * float(np.sqrt(block.known[train].mean())) for name, block in blocks.items()}
+    del columns  # its events are a quarter of a gigabyte in ML-20M, which the reduction could use
+    reduced = reduce_blocks(values, deviations, params.dim, train, params.reduction, params.seed)
+
+    embedding = reduced.embedding
+    if base is not None:
+        embedding = with_rows_of(read_table(base, "items.parquet"), table["movie_id"].to_numpy(), embedding)
+
+    items = items_table(table, embedding, has_text=text.any(axis=1))
     pq.write_table(items, draft.path / "items.parquet")
     draft.rows = items.num_rows
     draft.facts = {
-        "explained_variance": round(float(reduced.explained_variance), 6),
-        "block_widths": reduced.block_widths,
-        "items_in_training": int(train_items.sum()),
-        "with_text": int(pa.compute.sum(items["has_text"]).as_py()),
+        "reduction": params.reduction,
+        "explained_variance": round(reduced.explained_variance, 6),
+        "blocks": block_facts(blocks, weights, reduced),
+        "items_in_training": int(train.sum()),
+        "with_text": int(text.any(axis=1).sum()),
         "with_metadata": int(pa.compute.sum(items["has_metadata"]).as_py()),
     }
+    (draft.path / "features.json").write_text(json.dumps(draft.facts | what_stands_out(blocks, reduced), indent=1))
     logger.info("items: %s", json.dumps(draft.facts))
 
 
+def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The embeddings, (I, D), with those of an earlier items table in the place of its movies.
+
+    Raises:
+        DatasetError: a movie of the earlier table is gone, or its embeddings have another width.
+    """
+    earlier, ids = embedding_matrix(base), base["movie_id"].to_numpy()
+    gone = np.setdiff1d(ids, movie_ids)
+    if len(gone) or earlier.shape[1] != embedding.shape[1]:
+        raise DatasetError(
+            f"items to extend: expected {len(ids)} movies with {embedding.shape[1]} dimensions each; found "
+            f"{len(gone)} of them gone and {earlier.shape[1]} dimensions. Build the dataset anew, or with the base's parameters."
+        )
+    place = np.searchsorted(movie_ids, ids)
+    if not np.allclose(embedding[place], earlier, atol=SAME_FIT):
+        raise DatasetError(
+            "items to extend: expected this version to fit what the base was fitted to; found other embeddings of the same "
+            "movies. Build the dataset anew by build-dataset."
+        )
+    embedding = embedding.copy()
+    embedding[place] = earlier
+    return embedding
+
+
+def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Reduced) -> dict[str, dict[str, Any]]:
+    """Of every block there is: what it is and its numbers, or why it was skipped."""
+    facts: dict[str, dict[str, Any]] = {}
+    for name, weight in weights.items():
+        facts[name] = {"note": BlockWeights.model_fields[name].description}
+        if weight == 0:
+            facts[name]["skipped"] = "weight 0"
+        elif name not in blocks:
+            facts[name]["skipped"] = "nothing of the kind in the source"
+        else:
+            facts[name] |= {
+                "weight": weight,
+                "width": len(blocks[name].names),
+                "known_items": int(blocks[name].known.sum()),
+                "variance_share": round(reduced.variance_share[name], 6),
+                "kept_share": round(reduced.kept_share[name], 6),
+            }
+    return facts
+
+
+def what_stands_out(blocks: dict[str, Block], reduced: Reduced) -> dict[str, Any]:
+    """For the feature report: each block's columns with the most variance kept, and what the first dimensions tell apart.
+
+    `columns`: block → [[name, share of the whole variance]]; `dimensions`: [{"share": of the whole variance, "positive",
+    "negative": [[block, column, correlation]]}].
+    """
+    columns = {
+        name: [
+            [block.names[place], round(float(reduced.column_kept[name][place]), 6)]
+            for place in np.argsort(-reduced.column_kept[name], kind="stable")[:NAMED_COLUMNS]
+        ]
+        for name, block in blocks.items()
+    }
+    # Dimensions of an encoder and of the co-occurrence have numbers rather than names: they explain nothing.
+    named = [name for name in blocks if name not in ("text", "collaborative")]
+    labels = [(name, column) for name in named for column in blocks[name].names]
+    dimensions = []
+    for place in range(min(NAMED_DIMENSIONS, reduced.embedding.shape[1])):
+        loading = np.concatenate([np.zeros(0, np.float32), *(reduced.loadings[name][:, place] for name in named)])
+        order = np.argsort(loading, kind="stable")
+        ends = {"positive": order[::-1][:5], "negative": order[:5]}
+        dimensions.append(
+            {"share": round(float(reduced.dimension_share[place]), 6)}
+            | {end: [[*labels[row], round(float(loading[row]), 3)] for row in rows] for end, rows in ends.items()}
+        )
+    by_dimension = [round(float(share), 6) for share in reduced.dimension_share]
+    return {"columns": columns, "dimensions": dimensions, "explained_by_dimension": by_dimension}
+
+
 def build_items(
-    movies: ArtifactRef, events: ArtifactRef, splits: ArtifactRef, params: FeatureParams, cluster: ClusterParams
+    movies: ArtifactRef,
+    events: ArtifactRef,
+    splits: ArtifactRef,
+    params: FeatureParams,
+    cluster: ClusterParams,
+    tags: ArtifactRef | None = None,
+    base: ArtifactRef | None = None,
 ) -> ArtifactRef:
     """Both steps of the stage; changed weights or splits do not encode the texts again."""
     texts = make_texts(movies, params.text, cluster)
-    return make_items(movies, events, splits, texts, params)
+    return make_items(movies, events, splits, texts, params, tags, base)

@@ -18,52 +18,64 @@ from expectations.transitions import IDENTIFY as TRANSITIONS_IDENTIFY
 from expectations.transitions import transitions_suite
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import MarqueeError
+from storage.event_table import row_groups
+from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
-from tasks.ingest import read_table
+from tasks.ingest import known_movies, read_table
 
-JUDGE = ("expectations.judge", "expectations.profiles", "storage.tables", "storage.transitions_format")
+MOVIES_COLUMNS = ["movie_id", "tmdb_id", "title", "year", "has_metadata"]
 
 
 class GateError(MarqueeError):
     """A table does not meet its expectations; names them, with sample rows."""
 
 
-@artifact_task("validation-movies", modules=(*JUDGE, "expectations.movies"))
+@artifact_task("validation-movies")
 def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
     """Judge the movies table and build its Data Docs."""
-    keep(draft, judge(read_table(movies, "movies.parquet").to_pandas(), movies_suite(), draft.path, MOVIES_IDENTIFY))
+    keep(
+        draft,
+        judge(
+            read_table(movies, "movies.parquet", MOVIES_COLUMNS).to_pandas(),
+            movies_suite(),
+            draft.path,
+            MOVIES_IDENTIFY,
+        ),
+    )
 
 
-@artifact_task("validation-events", modules=(*JUDGE, "expectations.events"))
-def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef) -> None:
+@artifact_task("validation-events")
+def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale) -> None:
     """Judge the events, one profile row per user, and build their Data Docs."""
-    known = read_table(movies, "movies.parquet")["movie_id"].to_numpy()
-    profile = profile_events(read_table(events, "events.parquet"), known)
-    keep(draft, judge(profile, events_suite(), draft.path, EVENTS_IDENTIFY))
+    tables = row_groups(artifact_store().open(events) / "events.parquet")
+    profile = profile_events(tables, known_movies(movies), scale)
+    keep(draft, judge(profile, events_suite(scale), draft.path, EVENTS_IDENTIFY))
 
 
-@artifact_task("validation-items", modules=(*JUDGE, "expectations.items"))
+@artifact_task("validation-items")
 def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     """Judge the items and their embeddings and build their Data Docs."""
     suite = items_suite(items=movies.rows)
     keep(draft, judge(profile_items(read_table(items, "items.parquet")), suite, draft.path, ITEMS_IDENTIFY))
 
 
-@artifact_task("validation-transitions", modules=(*JUDGE, "expectations.transitions", "storage.transitions"))
+@artifact_task(
+    "validation-transitions",
+)
 def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     """Judge the transition dataset, one profile row per user, and build its Data Docs."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     profile: pd.DataFrame = profile_transitions(
         items=data.item.cpu().numpy(),
         codes=data.rating_code.cpu().numpy(),
-        timestamps=data.timestamp.cpu().numpy(),
+        timestamps=data.timestamps(),
         offsets=data.offset.cpu().numpy(),
         user_ids=data.user_ids,
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, judge(profile, transitions_suite(items=data.items), draft.path, TRANSITIONS_IDENTIFY))
+    keep(draft, judge(profile, transitions_suite(data.items, data.scale), draft.path, TRANSITIONS_IDENTIFY))
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:
@@ -91,7 +103,7 @@ def pass_gate(name: str, validation: ArtifactRef) -> None:
         raise GateError(f"{verdict.message()}\nData Docs: {docs}")
 
 
-def gate(name: str, judged: Callable[..., ArtifactRef], *tables: ArtifactRef) -> None:
+def gate(name: str, judged: Callable[..., ArtifactRef], *tables: ArtifactRef | RatingScale) -> None:
     """Judge tables and let them pass, or stop.
 
     Raises:

@@ -1,146 +1,181 @@
-"""Raw files in, checked tables out: the sample's files, `movies`, `events` and the `splits` of users and time."""
+"""Raw files in, checked tables out: `catalogue`, `movies`, `events`, `tags` and the `splits` of users and time."""
 
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from prefect import task
-from pydantic import BaseModel, ConfigDict, Field
+from prefect.artifacts import create_table_artifact
 
 from storage.artifacts import ArtifactRef, Draft
-from storage.errors import SourceError
-from storage.files import sha256_file
+from storage.event_table import Column, write_events
+from storage.histories import sorted_histories
+from storage.scale import RatingScale
+from storage.sources.generic_items import read_generic_items
+from storage.sources.generic_ratings import generic_events
+from storage.sources.imdb import read_imdb
 from storage.sources.licences import LICENCES
-from storage.sources.movielens import read_movies, read_ratings, source_files
-from storage.sources.sample import SampleParams, write_sample
-from storage.sources.tmdb import find_exports, join_metadata, read_export
+from storage.sources.mapped import read_metadata
+from storage.sources.metadata import join_metadata
+from storage.sources.movielens import read_movies
+from storage.sources.ratings import ColumnName, read_ratings
+from storage.sources.rows import BadRows, OnBadRows
+from storage.sources.tags import read_genome, read_tags
 from storage.splits import SplitParams, split_users, time_cut
+from storage.tables import MOVIES_SCHEMA
 from tasks.caching import artifact_store, artifact_task
+from tasks.sources import Source
 
 logger = logging.getLogger("marquee.ingest")
+QUARANTINE = "quarantine.parquet"
 
 
-class SourceParams(BaseModel):
-    """Where ratings and metadata come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: Path | None = Field(
-        None, description="Folder of a MovieLens release (ratings.csv, movies.csv, links.csv); empty: generated data."
-    )
-    metadata: tuple[Path, ...] = Field(
-        (), description="TMDB exports: .csv or .zip files, or folders of them, the most trusted first."
-    )
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="Names of userId, movieId, rating, timestamp in ratings.csv, if others."
-    )
-    sample: SampleParams = Field(SampleParams(), description="The generator's parameters, used without a folder.")
-
-
-class Source(BaseModel):
-    """The raw files of one run and the hashes that stand for them in digests."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: Path
-    exports: tuple[Path, ...]
-    sha256: dict[str, str]
-    generated: bool
-
-    def of(self, table: Literal["movies", "ratings"]) -> dict[str, str]:
-        """The hashes that one table depends on."""
-        return {name: digest for name, digest in self.sha256.items() if (name == "ratings.csv") == (table == "ratings")}
+@artifact_task("catalogue", outside=("source",))
+def make_catalogue(draft: Draft, source: Source, sha256: dict[str, str], on_bad_rows: OnBadRows) -> None:
+    """Who the items are: the release's movies and their ids elsewhere, or another domain's items and all it says of them."""
+    bad = BadRows(on_bad_rows)
+    if source.release is not None:
+        items, facts = read_movies(source.release, bad)
+        draft.licences = [] if source.generated else [LICENCES["movielens"]]
+    else:
+        assert source.generic is not None  # noqa: S101
+        items, facts = read_generic_items(source.generic, bad)
+        draft.licences = [source.generic.licence] if source.generic.licence else []
+    pq.write_table(items, draft.path / "catalogue.parquet")
+    draft.rows, draft.generated = items.num_rows, source.generated
+    keep_facts(draft, facts, bad)
 
 
-@artifact_task("sample", modules=("storage.sources.sample",))
-def make_sample(draft: Draft, params: SampleParams) -> None:
-    """Generate a small MovieLens-like release with TMDB-like metadata from known preferences."""
-    draft.facts = write_sample(draft.path, params)
-    draft.rows = draft.facts["ratings"]
-    draft.generated = True
-
-
-@task(name="find-sources")
-def find_sources(folder: Path, metadata: tuple[Path, ...], generated: bool) -> Source:
-    """Locate and hash the raw files; the hashes, not the paths, name what is made of them."""
-    files = source_files(folder)
-    exports = tuple(find_exports(metadata))
-    sha256 = {name: sha256_file(path) for name, path in files.items() if path is not None}
-    sha256 |= {f"metadata-{place}-{path.name}": sha256_file(path) for place, path in enumerate(exports)}
-    for name, path in files.items():
-        logger.info("%s: %s", name, path or "not in this release")
-    logger.info("metadata: %s", ", ".join(path.name for path in exports) or "none")
-    return Source(folder=folder, exports=exports, sha256=sha256, generated=generated)
-
-
-def prepare_source(params: SourceParams) -> Source:
-    """The source of a run: a given release, or the generated one."""
-    if params.folder is not None:
-        if not params.folder.is_dir():
-            raise SourceError(
-                f"{params.folder}: expected a folder with a MovieLens release; found none. "
-                "Unpack one there, or give another with --data (DATA= for make demo)."
-            )
-        return find_sources(params.folder, params.metadata, generated=False)
-    sample = make_sample(params.sample)
-    folder = artifact_store().open(sample)
-    return find_sources(folder, (folder / "metadata",), generated=True)
-
-
-@artifact_task(
-    "movies",
-    modules=("storage.sources.licences", "storage.sources.movielens", "storage.sources.tmdb", "storage.tables"),
-    outside=("source",),
-)
-def make_movies(draft: Draft, source: Source, sha256: dict[str, str]) -> None:
-    """Read the movies and join them with the metadata exports."""
-    movies, facts = read_movies(source.folder)
-    exports = []
-    for path in source.exports:
-        table, export_facts = read_export(path)
-        exports.append((path.name, table))
-        facts[path.name] = export_facts
-    joined, facts["metadata"] = join_metadata(movies, exports)
-    pq.write_table(joined, draft.path / "movies.parquet")
-    draft.rows, draft.facts, draft.generated = joined.num_rows, facts, source.generated
+@artifact_task("movies", outside=("source",))
+def make_movies(
+    draft: Draft,
+    source: Source,
+    sha256: dict[str, str],
+    catalogue: ArtifactRef,
+    web: dict[str, ArtifactRef],
+    on_bad_rows: OnBadRows,
+) -> None:
+    """Join the items with what files, APIs and dumps say of them; of two that differ the first wins."""
+    bad = BadRows(on_bad_rows)
+    facts: dict[str, Any] = {}
+    items = read_table(catalogue, "catalogue.parquet")
+    tables = []
+    for place, export in enumerate(source.metadata):
+        table, facts[f"metadata-{place} {export.path.name}"] = read_metadata(export, bad)
+        tables.append((export.path.name, table))
+    tables += [(name, read_table(ref, "metadata.parquet")) for name, ref in web.items()]
+    if source.imdb:
+        wanted = set(items["imdb_id"].drop_null().to_pylist())
+        table, facts["imdb"] = read_imdb(tuple(source.imdb.values()), wanted, bad)
+        tables.append(("imdb", table))
+    if items.schema != MOVIES_SCHEMA:
+        items, facts["metadata"] = join_metadata(items, tables)
+    pq.write_table(items, draft.path / "movies.parquet")
+    draft.rows = items.num_rows
     if not source.generated:
-        draft.licences = [LICENCES["movielens"]] + ([LICENCES["tmdb"]] if exports else [])
-    logger.info("movies: %s", json.dumps(facts, default=str))
+        exported = any(not export.columns for export in source.metadata)
+        draft.licences += [export.licence for export in source.metadata if export.licence]
+        draft.licences += [LICENCES["tmdb"]] * exported + [LICENCES["imdb"]] * bool(source.imdb)
+    keep_facts(draft, facts, bad)
 
 
-@artifact_task("events", modules=("storage.sources.movielens", "storage.tables"), outside=("source",))
+@artifact_task("events", outside=("source",))
 def make_events(
-    draft: Draft, source: Source, sha256: dict[str, str], movies: ArtifactRef, columns: dict[str, str]
+    draft: Draft,
+    source: Source,
+    sha256: dict[str, str],
+    catalogue: ArtifactRef,
+    scale: RatingScale,
+    columns: Mapping[ColumnName, str],
+    on_bad_rows: OnBadRows,
 ) -> None:
     """Read, check and sort the ratings by user and time."""
-    known = read_table(movies, "movies.parquet")["movie_id"].to_numpy()
-    events, facts = read_ratings(source.folder, known, columns or None)
-    pq.write_table(events, draft.path / "events.parquet")
-    draft.rows, draft.facts = events.num_rows, facts
-    logger.info("events: %s", json.dumps(facts, default=str))
+    bad = BadRows(on_bad_rows)
+    known = known_movies(catalogue)
+    path = draft.path / "events.parquet"
+    if source.release is not None:
+        ratings = read_ratings(source.release.ratings.renamed(columns), scale, known, bad)
+        facts = ratings.facts
+        write_events(path, ratings.histories(), known, scale)
+    else:
+        assert source.generic is not None  # noqa: S101
+        facts = {}
+        blocks = generic_events(source.generic, known, bad, facts)
+        write_events(path, sorted_histories(blocks, len(known), facts), known, scale)
+    draft.rows = facts["events"]
+    keep_facts(draft, facts, bad)
 
 
-@artifact_task("splits", modules=("storage.splits",))
+@artifact_task("tags", outside=("source",))
+def make_tags(
+    draft: Draft, source: Source, sha256: dict[str, str], catalogue: ArtifactRef, on_bad_rows: OnBadRows
+) -> None:
+    """Read the tags that users gave and, where the release has it, the tag genome."""
+    assert source.release is not None  # noqa: S101
+    bad = BadRows(on_bad_rows)
+    known = known_movies(catalogue)
+    tags, facts = read_tags(source.release, known, bad)
+    pq.write_table(tags, draft.path / "tags.parquet")
+    if (genome := read_genome(source.release, bad)) is not None:
+        np.save(draft.path / "genome.npy", genome.relevance, allow_pickle=False)
+        np.save(draft.path / "genome_movies.npy", genome.movie_ids, allow_pickle=False)
+        (draft.path / "genome_tags.json").write_text(json.dumps(genome.tags))
+        facts["genome"] = {"movies": len(genome.movie_ids), "tags": len(genome.tags)}
+    draft.rows = tags.num_rows
+    keep_facts(draft, facts, bad)
+
+
+@artifact_task("splits")
 def make_splits(draft: Draft, events: ArtifactRef, params: SplitParams) -> None:
     """Assign every user to train, validation or test, and choose the global time cut."""
-    table = read_table(events, "events.parquet")
-    user_id = np.unique(table["user_id"].to_numpy())
+    path = artifact_store().open(events) / "events.parquet"
+    user_id = np.unique(np.concatenate([np.unique(part) for part in Column(path, "user_id")]))
     split = split_users(user_id, params)
     pq.write_table(pa.table({"user_id": user_id, "split": split}), draft.path / "users.parquet")
-    cut = time_cut(table["timestamp"].to_numpy(), params)
+    cut = time_cut(Column(path, "timestamp"), params)
     (draft.path / "splits.json").write_text(json.dumps({"time_cut": cut}))
     draft.rows = len(user_id)
     draft.facts = {"time_cut": cut, "users": {str(code): int((split == code).sum()) for code in range(3)}}
 
 
-def read_table(ref: ArtifactRef, name: str) -> pa.Table:
-    """One parquet table of an artifact of this work directory."""
-    return pq.read_table(artifact_store().open(ref) / name)
+def known_movies(items: ArtifactRef) -> NDArray[np.int64]:
+    """The ids, (I,) ascending, of a catalogue or movies artifact."""
+    return np.asarray(read_table(items, f"{items.kind}.parquet", ["movie_id"])["movie_id"].to_numpy())
+
+
+def keep_facts(draft: Draft, facts: dict[str, Any], bad: BadRows) -> None:
+    """Note the counts in the manifest and the log; put the rows that were set aside beside the table."""
+    draft.facts = facts | bad.facts()
+    if bad.rows:
+        pq.write_table(bad.table(), draft.path / QUARANTINE)
+    logger.info("%s", json.dumps(draft.facts, default=str))
+
+
+@task(name="show-bad-rows")
+def show_bad_rows(stage: str, *tables: ArtifactRef) -> None:
+    """Put what was set aside into the UI: a row per file, with the first reasons."""
+    store = artifact_store()
+    rows = [
+        {"table": ref.kind, "quarantined": count, "rows in": str(store.folder(ref.kind, ref.digest) / QUARANTINE)}
+        for ref in tables
+        if (count := store.manifest(ref).facts.get("quarantined", 0))
+    ]
+    if rows:
+        create_table_artifact(
+            key=f"bad-rows-{stage}", table=rows, description="Rows that could not be used and were set aside"
+        )
+
+
+def read_table(ref: ArtifactRef, name: str, columns: list[str] | None = None) -> pa.Table:
+    """One parquet table of an artifact of this work directory, or some of its columns."""
+    return pq.read_table(artifact_store().open(ref) / name, columns=columns)
 
 
 def copy_file(ref: ArtifactRef, name: str, folder: Path) -> None:

@@ -12,6 +12,6 @@ class Progress:
     def __init__(self, key: str, description: str) -> None:
         self._id = cast(UUID, create_progress_artifact(0.0, key=key, description=description))
 
-    def show(self, done: int, total: int) -> None:
-        """Move the bar to `done` of `total`."""
-        update_progress_artifact(self._id, round(100 * done / total, 1))
+    def show(self, done: int, total: int, description: str | None = None) -> None:
+        """Move the bar to `done` of `total`, and say more beside it where there is more to say."""
+        update_progress_artifact(self._id, round(100 * done / total, 1), description=description)

@@ -1,14 +1,23 @@
-"""Every movie's text as a vector of a BERT-family model, in partitions on Dask workers."""
+"""Every movie's text as a vector of a BERT-family model; texts that an earlier artifact holds are not encoded again."""
 
+import hashlib
+import json
 import logging
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.artifacts import ArtifactRef, Draft
-from tasks.caching import artifact_task
+from models.encoders.text import encoder_sha256, resolve_precision
+from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
+from storage.errors import ArtifactError
+from storage.exchange import Exchange, ExchangeError
+from tasks.caching import artifact_store, artifact_task, home
 from tasks.dask_cluster import ClusterParams, dask_client
-from tasks.encode_texts import encode_texts, item_texts
+from tasks.encode_texts import EncoderSpec, encode_texts, item_texts
+from tasks.fingerprint import code_fingerprint, module_fingerprint
 from tasks.ingest import read_table
 from tasks.progress import Progress
 
@@ -22,24 +31,136 @@ class TextParams(BaseModel):
 
     encoder: str = Field("minilm", description="Text encoder: minilm (offline), a local folder, or a hub model's name.")
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a movie's text that are read.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the encoder's arithmetic; auto: bfloat16 on a CPU with AMX or a GPU, else float32."
+    )
 
 
-@artifact_task("texts", modules=("models.encoders.text", "tasks.encode_texts"), outside=("cluster",))
-def make_texts(draft: Draft, movies: ArtifactRef, params: TextParams, cluster: ClusterParams) -> None:
+@artifact_task("texts", schema_version=2, outside=("cluster", "base"))
+def encode_movies(
+    draft: Draft,
+    movies: ArtifactRef,
+    params: TextParams,
+    weights: str,
+    cluster: ClusterParams,
+    base: str | None,
+) -> None:
     """Encode every movie's text."""
-    texts = item_texts(read_table(movies, "movies.parquet"))
+    table = read_table(movies, "movies.parquet")
+    texts = item_texts(table)
+    sha256 = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    known, vectors = _vectors_of(base)
+    new = [place for place, name in enumerate(sha256) if name not in known]
+    if new:
+        fresh = _encode([texts[place] for place in new], movies, params, weights, cluster)
+        vectors = np.concatenate([vectors, fresh]) if known else fresh
+    # A text that the base lacks has its vector behind the base's rows.
+    row = known | {sha256[place]: len(vectors) - len(new) + at for at, place in enumerate(new)}
+    embedding = vectors[[row[name] for name in sha256]]
+    np.save(draft.path / "texts.npy", embedding, allow_pickle=False)
+    pq.write_table(pa.table({"movie_id": table["movie_id"], "text_sha256": sha256}), draft.path / "texts.parquet")
+    draft.rows = len(texts)
+    draft.facts = {
+        "encoder": params.encoder,
+        "precision": params.precision,
+        "width": int(embedding.shape[1]),
+        "empty": sum(not text for text in texts),
+        "kept": len(texts) - len(new),
+        "kept_from": base,
+    }
+
+
+def make_texts(
+    movies: ArtifactRef, params: TextParams, cluster: ClusterParams, base: ArtifactRef | None = None
+) -> ArtifactRef:
+    """Encode every movie's text but those that `base` holds.
+
+    On one kind of machine the bytes do not depend on `base`, so it is no part of the digest.
+
+    Args:
+        movies: with `movies.parquet`.
+        params: the encoder; its `precision` is settled here.
+        cluster: where the work is done, and the exchange that keeps finished partitions until the artifact is whole.
+        base: a `texts` artifact of the same encoder; None: the newest such of this work directory.
+
+    Raises:
+        ArtifactError: `base` was made by another encoder, other parameters or other code.
+    """
+    params = params.model_copy(update={"precision": resolve_precision(params.precision)})
+    weights = encoder_sha256(params.encoder)
+    texts = encode_movies(movies, params, weights, cluster, _base(params, weights, base))
+    try:
+        exchange(movies, params, weights, cluster).remove()
+    except ExchangeError as error:  # the vectors are safe
+        logger.warning("%s", error)
+    return texts
+
+
+def exchange(movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams) -> Exchange:
+    """Where one encoding's partitions are kept: below the cluster's exchange, or in this work directory."""
+    root = cluster.exchange or f"file://{home() / 'scratch'}"
+    return Exchange(f"{root.rstrip('/')}/texts-{movies.digest[:16]}-{_identity(params, weights)[:16]}")
+
+
+def _identity(params: TextParams, weights: str) -> str:
+    made_of = [params.model_dump(mode="json"), weights, module_fingerprint("models.encoders.text")]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+
+def _encode(
+    texts: list[str], movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     progress = Progress("encode-texts", f"Texts encoded by {params.encoder}")
 
     def show(done: int, total: int) -> None:
         progress.show(done, total)
         logger.info("encoded %d of %d texts", done, total)
 
+    spec = EncoderSpec(params.encoder, params.max_tokens, _precision(params), _identity(params, weights))
+    place = exchange(movies, params, weights, cluster)
+    shared = cluster.scheduler is None or cluster.exchange is not None
     with dask_client(cluster.scheduler, cluster.workers) as client:
-        embedding = encode_texts(texts, params.encoder, params.max_tokens, client, progress=show)
-    np.save(draft.path / "texts.npy", embedding, allow_pickle=False)
-    draft.rows = len(texts)
-    draft.facts = {
-        "encoder": params.encoder,
-        "width": int(embedding.shape[1]),
-        "empty": sum(not text for text in texts),
-    }
+        result = encode_texts(texts, spec, client, place, shared, progress=show)
+    if result.resumed:
+        logger.info("%d texts were encoded before an interruption and not again", result.resumed)
+    return result.vectors
+
+
+def _precision(params: TextParams) -> Literal["float32", "bfloat16"]:
+    if params.precision == "auto":
+        raise ValueError("precision: expected it settled before the artifact is named; found auto. Use make_texts.")
+    return params.precision
+
+
+def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | None:
+    """Digest of the artifact to keep vectors of."""
+    store = artifact_store()
+    code, versions = code_fingerprint(encode_movies), package_versions()
+
+    def fits(manifest: Manifest) -> bool:
+        made = manifest.recipe
+        return (
+            (made.schema_version, made.code) == (2, code)
+            and made.parameters == {"params": params.model_dump(mode="json"), "weights": weights}
+            and all(manifest.versions.get(name) == versions.get(name) for name in ("torch", "transformers"))
+        )
+
+    if given is not None:
+        if not fits(store.manifest(given)) or store.find("texts", given.digest) is None:
+            raise ArtifactError(
+                f"texts/{given.digest}: expected vectors by {params.encoder} at {params.max_tokens} tokens and "
+                f"{params.precision}, made by this version and whole; found others. Build the dataset anew by build-dataset."
+            )
+        return given.digest
+    newest_first = sorted(store.manifests("texts"), key=lambda manifest: manifest.created_at, reverse=True)
+    return next((found.digest for found in newest_first if fits(found) and store.find("texts", found.digest)), None)
+
+
+def _vectors_of(base: str | None) -> tuple[dict[str, int], np.ndarray[Any, np.dtype[np.float32]]]:
+    """Rows of the base's texts by SHA-256, and its vectors."""
+    if base is None:
+        return {}, np.zeros((0, 0), dtype=np.float32)
+    folder = artifact_store().folder("texts", base)
+    names = pq.read_table(folder / "texts.parquet")["text_sha256"].to_pylist()
+    vectors = np.load(folder / "texts.npy", allow_pickle=False)
+    return {name: row for row, name in enumerate(names)}, vectors

@@ -54,25 +54,7 @@ class TrainParams(BaseModel):
     )
 
 
-@artifact_task(
-    "policy",
-    modules=(
-        "evaluation.ranking",
-        "models.batch",
-        "models.checks",
-        "models.learners",
-        "models.learners.actor_critic",
-        "models.learners.ddpg",
-        "models.learners.td3",
-        "models.networks",
-        "models.policy",
-        "models.sampling",
-        "models.trainer",
-        "storage.transitions_format",
-        "storage.transitions",
-    ),
-    outside=("device",),
-)
+@artifact_task("policy", outside=("device",))
 def train_learner(
     draft: Draft,
     dataset: ArtifactRef,
@@ -97,8 +79,10 @@ def train_learner(
         )
     held_out = Batch(*data.gather(choose(data.starts("validation"), LOSS_TRANSITIONS, seed)))
 
+    buffers = data.ring(trainer.batch_size)
+
     def gather(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts))
+        return Batch(*data.gather(starts, next(buffers)))
 
     def validate(learner: Learner) -> dict[str, float]:
         ranked = judge_scorer(data, policy_scorer(Policy(learner.actor, similarity)), steps, k=10).metrics

@@ -1,64 +1,169 @@
-"""Blocks of features into one embedding of fixed width, by PCA."""
+"""Blocks of features into one embedding of fixed width.
+
+Shapes: I items, n of them in training, W columns of all blocks together, D dimensions of the embedding.
+"""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
+from scipy.linalg import eigh
 
+from models.autoencoder import fit_autoencoder
 from models.encoders.errors import EncoderError
+
+Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+LEAST_VARIANCE = 1e-5  # of the largest component's: below lies only the noise of float32 sums
+HIDDEN, STEPS, BATCH = 256, 600, 256  # the autoencoder's
 
 
 class Reduced(NamedTuple):
     """What `reduce_blocks` makes."""
 
-    embedding: NDArray[np.float32]  # (I, dim)
+    embedding: Floats  # (I, D)
     explained_variance: float  # share of the training items' variance, 0 … 1
-    block_widths: dict[str, int]
+    variance_share: dict[str, float]  # by block: its share of the whole variance; they add up to 1
+    kept_share: dict[str, float]  # by block: the share of its own variance that the embedding keeps
+    column_kept: dict[str, Floats]  # by block: (W_b,) share of the whole variance that is kept of each column
+    dimension_share: NDArray[np.float64]  # (D,) share of the variance along each dimension, where they are uncorrelated
+    loadings: dict[str, Floats]  # by block: (W_b, D) correlation of column and dimension
 
 
 def reduce_blocks(
-    blocks: Mapping[str, NDArray[np.float32]], weights: Mapping[str, float], dim: int, train: NDArray[np.bool_]
+    blocks: Mapping[str, Floats],
+    weights: Mapping[str, float],
+    dim: int,
+    train: Mask,
+    reduction: Reduction = "pca",
+    seed: int = 0,
 ) -> Reduced:
-    """Give every block its weight in variance, join them and keep `dim` principal components.
+    """Give every block its weight in variance, join them and reduce them to `dim` dimensions.
 
-    Means, scales and components come from training items only; signs are fixed; the result's root mean square over
-    training items is 1. Components beyond the data's rank are zeros.
+    Means, scales and the reduction are fit on training items only; equal input gives equal output; signs are fixed;
+    the result's root mean square over training items is 1. Dimensions beyond the data's rank are zeros. What is kept
+    is measured alike for all reductions: the variance of the training items that a linear map from the embedding back
+    to the columns explains.
 
     Args:
-        blocks: name → (I, W) float32.
+        blocks: name → (I, W_b) float32.
         weights: name → standard deviation the whole block gets.
         dim: D.
         train: (I,) bool.
+        reduction: `pca`; `pca_whitened`, with dimensions of equal variance; `svd`, PCA without centring, so that
+            what an item lacks stays near zero; `autoencoder`, with a hidden layer of ReLUs on either side.
+        seed: of the autoencoder's weights and batches; the others draw nothing.
 
     Raises:
         EncoderError: fewer than two training items, or nothing varies among them.
     """
     if int(train.sum()) < 2:
         raise EncoderError(
-            f"PCA: expected at least 2 items with training events; found {int(train.sum())}. Give more ratings."
+            f"{reduction}: expected at least 2 items with training events; found {int(train.sum())}. Give more ratings."
         )
-    scaled = []
-    for name, block in blocks.items():
-        centred = block.astype(np.float64) - block[train].mean(axis=0, dtype=np.float64)
-        total = float(np.sqrt(centred[train].var(axis=0).sum()))
-        scaled.append(centred * (weights[name] / total) if total > 1e-9 else np.zeros_like(centred))
-    joined = np.concatenate(scaled, axis=1)
-    if not np.abs(joined[train]).max(initial=0) > 0:
+    centred, mean = join_blocks(blocks, weights, train)
+    fit = centred[train]
+    if not fit.any():
         raise EncoderError(
-            "PCA: expected items that differ; found all alike. Give metadata or texts, or raise a block's weight."
+            f"{reduction}: expected items that differ; found all alike. Give metadata or texts, or raise a block's weight."
         )
-    kept = min(dim, joined.shape[1], int(train.sum()))
-    pca = PCA(kept, svd_solver="covariance_eigh").fit(joined[train])
-    components = pca.components_
-    largest = np.abs(components).argmax(axis=1)
-    components = components * np.sign(components[np.arange(kept), largest])[:, None]
-    embedding = np.zeros((len(joined), dim))
-    embedding[:, :kept] = (joined - pca.mean_) @ components.T
-    embedding /= np.sqrt(np.square(embedding[train]).mean())
+    nonlinear = reduction == "autoencoder"
+    reduced = encode_nonlinearly(centred, fit, dim, seed) if nonlinear else project(centred, mean, fit, dim, reduction)
+    embedding = np.zeros((len(train), dim), dtype=np.float32)
+    embedding[:, : reduced.shape[1]] = reduced
+    embedding /= np.sqrt(np.square(embedding[train], dtype=np.float64).mean())
+    return measured(blocks, fit, embedding, train)
+
+
+def join_blocks(blocks: Mapping[str, Floats], weights: Mapping[str, float], train: Mask) -> tuple[Floats, Floats]:
+    """All columns side by side, centred and scaled, (I, W), and the scaled mean that was taken off, (W,).
+
+    Over training items each block's variances add up to its weight squared; one that does not vary becomes zeros.
+    """
+    widths = [block.shape[1] for block in blocks.values()]
+    centred = np.zeros((len(train), sum(widths)), dtype=np.float32)
+    mean = np.zeros(sum(widths), dtype=np.float32)
+    last = 0
+    for name, block in blocks.items():
+        first, last = last, last + block.shape[1]
+        fit = block[train]
+        block_mean = fit.mean(axis=0, dtype=np.float64)
+        total = float(np.sqrt(fit.var(axis=0, dtype=np.float64).sum()))
+        if total > 1e-9:
+            scale = weights[name] / total
+            np.subtract(block, block_mean.astype(np.float32), out=centred[:, first:last])
+            centred[:, first:last] *= np.float32(scale)
+            mean[first:last] = block_mean * scale
+    return centred, mean
+
+
+def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Reduction) -> Floats:
+    """Items along the strongest directions of the training items, (I, ≤ dim), by one eigendecomposition."""
+    moment = (fit.T @ fit).astype(np.float64) / len(fit)
+    if reduction == "svd":
+        moment += np.outer(mean, mean)
+    kept = min(dim, len(moment))
+    variances, directions = eigh(moment, subset_by_index=[len(moment) - kept, len(moment) - 1])
+    strong = variances > LEAST_VARIANCE * variances[-1]
+    variances, directions = variances[strong][::-1], directions[:, strong][:, ::-1]
+    directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
+    if reduction == "pca_whitened":
+        directions = directions / np.sqrt(variances)
+    directions = directions.astype(np.float32)
+    projected = centred @ directions
+    if reduction == "svd":
+        projected += mean @ directions
+    return np.asarray(projected, dtype=np.float32)
+
+
+def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> Floats:
+    """The latent layer of an autoencoder, centred on training items, (I, dim), signs fixed."""
+    # Adam's steps suit numbers near 1.
+    scale = float(np.sqrt(fit.shape[1] / np.square(fit, dtype=np.float64).sum(axis=1).mean()))
+    rows = torch.from_numpy(fit * np.float32(scale))
+    model = fit_autoencoder(rows, HIDDEN, dim, STEPS, BATCH, seed)
+    seen = model.encode(rows).numpy()
+    mean = seen.mean(axis=0, dtype=np.float64).astype(np.float32)
+    signs = np.sign(seen[np.abs(seen - mean).argmax(axis=0), np.arange(dim)] - mean)
+    latent = model.encode(torch.from_numpy(centred * np.float32(scale))).numpy()
+    return np.asarray((latent - mean) * signs, dtype=np.float32)
+
+
+def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask) -> Reduced:
+    """What the embedding keeps of every block, by least squares from the embedding to the columns.
+
+    Args:
+        blocks: for their names and widths.
+        fit: (n, W) centred columns of the training items.
+        embedding: (I, D).
+        train: (I,) bool.
+    """
+    cuts = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
+    seen = embedding[train]
+    seen = seen - seen.mean(axis=0, dtype=np.float64).astype(np.float32)
+    cross = (fit.T @ seen).astype(np.float64) / len(fit)  # (W, D)
+    spread = (seen.T @ seen).astype(np.float64) / len(fit)  # (D, D)
+    readout = cross @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)  # (W, D)
+    variance = np.concatenate([np.square(part).mean(axis=0, dtype=np.float64) for part in np.split(fit, cuts, axis=1)])
+    kept = np.clip((readout * cross).sum(axis=1), 0, variance)
+    total = float(variance.sum())
+    size = np.sqrt(variance[:, None] * np.diag(spread)[None, :])
+    loadings = np.divide(cross, size, out=np.zeros_like(cross), where=size > 0).astype(np.float32)
+
+    def by_block(values: NDArray[np.float64]) -> dict[str, float]:
+        return {name: float(part.sum()) for name, part in zip(blocks, np.split(values, cuts), strict=True)}
+
+    own, retained = by_block(variance), by_block(kept)
     return Reduced(
-        embedding=embedding.astype(np.float32),
-        explained_variance=float(pca.explained_variance_ratio_.sum()),
-        block_widths={name: int(block.shape[1]) for name, block in blocks.items()},
+        embedding=embedding,
+        explained_variance=float(kept.sum() / total),
+        variance_share={name: value / total for name, value in own.items()},
+        kept_share={name: retained[name] / value if value > 0 else 0.0 for name, value in own.items()},
+        column_kept=dict(zip(blocks, np.split((kept / total).astype(np.float32), cuts), strict=True)),
+        dimension_share=(readout * cross).sum(axis=0) / total,
+        loadings=dict(zip(blocks, np.split(loadings, cuts), strict=True)),
     )

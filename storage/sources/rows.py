@@ -1,17 +1,27 @@
-"""Rows that cannot be used: refused with file, line and reason, or set aside and counted."""
+"""Rows of text tables, read strictly; those that cannot be used are refused with file, line and reason, or set aside."""
 
+import codecs
+import re
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
 from storage.errors import RatingsSchemaError, SourceError
+from storage.files import kind_of
 
 OnBadRows = Literal["reject", "quarantine"]
 QUARANTINE_SCHEMA = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]
 )
 MAX_TEXT_CHARS = 200
+MOST_ROWS = 1_000_000  # set aside by one reader: they are held in memory
+MAX_LINES_OF_A_ROW = 100  # beyond, an open quote is taken for a stray one
+MAX_DIGITS = 18  # of a whole number: fits int64
 
 
 class BadRow(NamedTuple):
@@ -47,7 +57,12 @@ class BadRows:
             raise error(
                 f"{file}, line {line}: {reason}. Mend or remove the line, or set on_bad_rows=quarantine to go on without it."
             )
-        self.rows.append(BadRow(file, line, reason, text[:MAX_TEXT_CHARS]))
+        if len(self.rows) >= MOST_ROWS:
+            raise error(
+                f"{file}, line {line}: expected at most {MOST_ROWS:,} rows to set aside; found more. Mend the file: "
+                f"{reason}."
+            )
+        self.rows.append(BadRow(file, line, _plain(reason), _plain(text[:MAX_TEXT_CHARS])))
 
     def facts(self) -> dict[str, Any]:
         """How many rows were set aside, by file."""
@@ -57,3 +72,212 @@ class BadRows:
         """The rows set aside, in QUARANTINE_SCHEMA."""
         columns = zip(*self.rows, strict=True) if self.rows else ([],) * len(QUARANTINE_SCHEMA)
         return pa.table([list(column) for column in columns], schema=QUARANTINE_SCHEMA)
+
+
+def _plain(text: str) -> str:
+    """The text without halves of surrogate pairs, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table separates its fields."""
+
+    delimiter: str = ","
+    quoted: bool = True  # RFC 4180: quotes around a whole field, doubled inside, line ends allowed within
+    header: bool = True
+    # The first that reads the whole file is taken; else the last, and lines that it cannot read are set aside.
+    encodings: tuple[str, ...] = ("utf-8",)
+    free: int | None = None  # the column that may hold the delimiter itself, in unquoted dialects
+
+
+CSV = Dialect()
+
+
+class Row(NamedTuple):
+    """One well-formed row."""
+
+    line: int  # 1-based, of its first line
+    fields: list[str]
+    text: str  # as in the file
+
+
+def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: Dialect = CSV) -> Iterator[Row]:
+    """The well-formed rows of a text table, their fields in the order of `columns`; blank lines are skipped.
+
+    LF or CRLF, with or without a byte-order mark. Set aside: lines with a NUL or with bytes that are not of the
+    encoding, quotes that are not around a whole field, too few or too many fields. After a quote that is never closed
+    reading goes on with the next line.
+
+    Args:
+        path: of the file, read whole.
+        columns: their names; the header may have more, in any order. Without a header: all of them, in order.
+        bad: takes what cannot be used.
+        dialect: of the file.
+
+    Raises:
+        SourceError: the file is empty, a web page or an archive.
+        RatingsSchemaError: the header lacks a column.
+    """
+    data = read_table_bytes(path)
+    if not dialect.header:
+        yield from rows_of(data, 1, len(columns), path.name, bad, dialect)
+        return
+    head, _, body = data.partition(b"\n")
+    names = header_names(path, head, columns)
+    places = [names.index(name) for name in columns]
+    as_they_are = places == list(range(len(names)))
+    for row in rows_of(body, 2, len(names), path.name, bad, dialect):
+        yield row if as_they_are else row._replace(fields=[row.fields[place] for place in places])
+
+
+def read_table_bytes(path: Path) -> bytes:
+    """The bytes of a text table, without a byte-order mark.
+
+    Raises:
+        SourceError: there is no such file, or it is empty, a web page or an archive.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path}: expected a file; found none.")
+    data = path.read_bytes()
+    refuse_other_kinds(path, data[:65536])
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Refuse what the first bytes show to be no text table.
+
+    Raises:
+        SourceError: the file is empty, a web page or an archive.
+    """
+    kind = kind_of(head)
+    if kind == "empty":
+        raise SourceError(f"{path}: expected a table; the file is empty. Fetch it again.")
+    if kind is not None:
+        raise SourceError(f"{path}: expected a table; found {kind}. Unpack or fetch it again.")
+
+
+def header_names(path: Path, head: bytes, columns: tuple[str, ...]) -> list[str]:
+    """The column names in a CSV header.
+
+    Raises:
+        RatingsSchemaError: one of `columns` is not there, or a name is there twice.
+    """
+    names = [name.strip().strip('"') for name in head.decode("utf-8-sig", "replace").split(",")]
+    if not set(columns) <= set(names) or len(set(names)) < len(names):
+        raise RatingsSchemaError(
+            f"{path}: expected columns {','.join(columns)}, each once; found {','.join(names)[:200]}. Fetch it again."
+        )
+    return names
+
+
+def rows_of(data: bytes, first_line: int, width: int, file: str, bad: BadRows, dialect: Dialect) -> Iterator[Row]:
+    """The well-formed rows of a part of a table that begins at a row; what is not goes to `bad` (see `read_rows`)."""
+    text, encoding, whole = _decode(data, dialect.encodings)
+    suspicious = not whole or "\0" in text
+    lines = text.split("\n")
+    split = _splitter(dialect, width)
+    place = 0
+    while place < len(lines):
+        first, line = place, lines[place]
+        place += 1
+        if line.endswith("\r"):
+            line = line[:-1]
+        if not line or line.isspace():
+            continue
+        number = first_line + first
+        if suspicious and (wrong := _wrong_characters(line, encoding)):
+            bad.add(file, number, wrong, _printable(line, encoding))
+            continue
+        if dialect.quoted and ('"' in line or "\r" in line):
+            line, place = _whole_record(lines, first, line)
+            fields = split_quoted(line, dialect.delimiter)
+            if suspicious and _wrong_characters(line, encoding):
+                fields = None
+            if fields is None:
+                place = first + 1
+                found = "one that is not closed" if lines[first].count('"') % 2 else "one within, or text after it"
+                if '"' not in lines[first]:
+                    found = "a carriage return without them"
+                reason = f"expected quotes around whole fields, doubled inside; found {found}"
+                bad.add(file, number, reason, _printable(lines[first].rstrip("\r"), encoding))
+                continue
+        else:
+            fields = split(line)
+        if len(fields) == width:
+            yield Row(number, fields, line)
+        else:
+            place = first + 1
+            bad.add(file, number, f"expected {width} fields; found {len(fields)}", _printable(line, encoding))
+
+
+def split_quoted(record: str, delimiter: str = ",") -> list[str] | None:
+    """The fields of one CSV record, quotes taken off; None if a quote is not around a whole field."""
+    field = _field_pattern(delimiter)
+    fields, place = [], 0
+    while match := field.match(record, place):
+        fields.append(match[1].replace('""', '"') if match[1] is not None else match[2])
+        if not match[3]:
+            return fields
+        place = match.end()
+    return None
+
+
+def whole_number(text: str) -> int | None:
+    """A number of 1 to 18 plain digits, else None; `int` alone would take signs, underscores and other scripts' digits."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
+
+
+@cache
+def _field_pattern(delimiter: str) -> re.Pattern[str]:
+    one = re.escape(delimiter)
+    return re.compile(rf'(?:"((?:[^"]++|"")*+)"|([^"\r\n{one}]*+))({one}|\Z)')
+
+
+def _splitter(dialect: Dialect, width: int) -> Callable[[str], list[str]]:
+    delimiter, free = dialect.delimiter, dialect.free
+    if free is None:
+        return lambda line: line.split(delimiter)
+
+    def around(line: str) -> list[str]:
+        head = line.split(delimiter, free)
+        return head[:-1] + head[-1].rsplit(delimiter, width - free - 1)
+
+    return around
+
+
+def _whole_record(lines: list[str], first: int, line: str) -> tuple[str, int]:
+    """A record that an open quote carries over several lines, and the place after it; one line if it never closes."""
+    if line.count('"') % 2 == 0:
+        return line, first + 1
+    parts, open_quote = [lines[first]], True
+    for place in range(first + 1, min(first + MAX_LINES_OF_A_ROW, len(lines))):
+        parts.append(lines[place])
+        open_quote ^= lines[place].count('"') % 2 == 1
+        if not open_quote:
+            return "\n".join(parts).removesuffix("\r"), place + 1
+    return line, first + 1
+
+
+def _decode(data: bytes, encodings: tuple[str, ...]) -> tuple[str, str, bool]:
+    """Text, the encoding that was taken, and whether all of it was of that encoding."""
+    for encoding in encodings:
+        try:
+            return data.decode(encoding), encoding, True
+        except UnicodeDecodeError:
+            continue
+    return data.decode(encodings[-1], "surrogateescape"), encodings[-1], False
+
+
+def _wrong_characters(line: str, encoding: str) -> str | None:
+    if "\0" in line:
+        return "expected text; found a NUL byte"
+    if match := re.search("[\udc80-\udcff]", line):
+        return f"expected {encoding.upper()}; found the byte 0x{ord(match[0]) - 0xDC00:02x}"
+    return None
+
+
+def _printable(line: str, encoding: str) -> str:
+    """Text that can be stored anywhere, also of a line that was not of its encoding."""
+    return line[:MAX_TEXT_CHARS].encode(encoding, "surrogateescape").decode(encoding, "replace")

@@ -1,18 +1,31 @@
-"""Encoding on real Dask clusters."""
+"""Encoding on real Dask clusters, through shared folders and buckets, past deaths and in parts."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tests_support import free_port
+import torch
+from prefect.testing.utilities import prefect_test_harness
+from tests_support import REPOSITORY, free_port
 
 from models.encoders.text import TextEncoder
-from tasks.dask_cluster import DaskUnreachableError, dask_client
-from tasks.encode_texts import encode_texts
+from storage.artifacts import ArtifactRef, Recipe
+from storage.errors import ArtifactError
+from storage.exchange import Exchange, ExchangeError
+from tasks.caching import artifact_store
+from tasks.dask_cluster import ClusterParams, DaskUnreachableError, dask_client
+from tasks.encode_texts import EncoderSpec, encode_texts
+from tasks.texts import TextParams, make_texts
 
 TEXTS = [f"a film about {word} number {n}" for n in range(15) for word in ("war", "love", "robots", "")] + [
     "",
@@ -21,9 +34,20 @@ TEXTS = [f"a film about {word} number {n}" for n in range(15) for word in ("war"
 ]
 
 
+SPEC = EncoderSpec("minilm", 32)
+
+
 @pytest.fixture(scope="module")
-def alone() -> np.ndarray:
-    return TextEncoder.load("minilm", 32).encode(TEXTS)
+def alone() -> Iterator[np.ndarray]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield TextEncoder.load("minilm", 32).encode(TEXTS)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Exchange:
+    return Exchange(f"file://{tmp_path}/exchange/job")
 
 
 @pytest.fixture
@@ -61,24 +85,41 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         process.wait(20)
 
 
-def test_local_cluster_equals_one_process(alone: np.ndarray) -> None:
+def test_local_cluster_equals_one_process_to_the_bit(alone: np.ndarray, exchange: Exchange) -> None:
     seen: list[tuple[int, int]] = []
     with dask_client(None, 2) as client:
-        vectors = encode_texts(TEXTS, "minilm", 32, client, partition_rows=16, progress=lambda *step: seen.append(step))
-    np.testing.assert_allclose(vectors, alone, atol=2e-5)
-    assert not vectors[TEXTS.index("")].any()
-    assert np.array_equal(vectors[-1], vectors[-2])
-    assert seen[-1][0] == seen[-1][1] == len(set(TEXTS))
+        result = encode_texts(
+            TEXTS, SPEC, client, exchange, partition_rows=16, progress=lambda *step: seen.append(step)
+        )
+    assert np.array_equal(result.vectors, alone)
+    assert not result.vectors[TEXTS.index("")].any()
+    assert seen[-1][0] == seen[-1][1] == result.encoded == len(set(TEXTS))
 
 
-def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["shared folder", "through the scheduler"])
+def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray, exchange: Exchange, shared: bool) -> None:
     with dask_client(scheduler, 9) as client:
         client.wait_for_workers(1, timeout=60)
-        vectors = encode_texts(TEXTS, "minilm", 32, client, partition_rows=32)
-    np.testing.assert_allclose(vectors, alone, atol=2e-5)
+        result = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
+        again = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
+    assert np.array_equal(result.vectors, alone)
+    assert np.array_equal(again.vectors, alone)
+    assert (again.encoded, again.resumed) == (0, len(set(TEXTS)))
 
 
-def test_death_of_a_worker_changes_nothing(alone: np.ndarray) -> None:
+def test_through_a_bucket(s3: tuple[object, str], alone: np.ndarray) -> None:
+    exchange = Exchange(s3[1])
+    with dask_client(None, 1) as client:
+        encode_texts(TEXTS[:20], SPEC, client, exchange, partition_rows=8)
+        result = encode_texts(TEXTS[:20], SPEC, client, exchange, partition_rows=8)
+    assert np.array_equal(result.vectors, alone[:20])
+    assert (result.encoded, result.resumed) == (0, 20)
+    exchange.remove()
+    assert exchange.files.find(exchange.folder) == []
+    exchange.remove()
+
+
+def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange) -> None:
     with dask_client(None, 2) as client:
         killed: list[str] = []
 
@@ -87,9 +128,130 @@ def test_death_of_a_worker_changes_nothing(alone: np.ndarray) -> None:
                 killed.append(next(iter(client.scheduler_info()["workers"])))
                 client.run(os._exit, 1, workers=killed, wait=False, on_error="ignore")
 
-        vectors = encode_texts(TEXTS, "minilm", 32, client, partition_rows=8, progress=kill_one)
+        result = encode_texts(TEXTS, SPEC, client, exchange, partition_rows=8, progress=kill_one)
     assert killed
-    np.testing.assert_allclose(vectors, alone, atol=2e-5)
+    assert np.array_equal(result.vectors, alone)
+
+
+ENCODE = """
+import sys, json
+from storage.exchange import Exchange
+from tasks.dask_cluster import dask_client
+from tasks.encode_texts import EncoderSpec, encode_texts
+if __name__ == "__main__":
+    with dask_client(None, 1) as client:
+        encode_texts(json.loads(sys.argv[1]), EncoderSpec("minilm", 32), client, Exchange(sys.argv[2]), partition_rows=4)
+"""
+
+
+def test_death_of_the_whole_process_costs_only_what_was_not_done(
+    alone: np.ndarray, exchange: Exchange, tmp_path: Path
+) -> None:
+    script = tmp_path / "encode.py"
+    script.write_text(ENCODE)
+    process = subprocess.Popen(
+        [sys.executable, str(script), json.dumps(TEXTS), exchange.url],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    folder = Path(exchange.folder)
+    while process.poll() is None and len(list(folder.glob("*.npy"))) < 3:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)  # its Dask workers too
+    assert process.wait() == -signal.SIGKILL
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    assert 3 <= len(done) < 16
+    torn = min(done)
+    torn.write_bytes(torn.read_bytes()[:-100])
+    del done[torn]
+    with dask_client(None, 1) as client:
+        result = encode_texts(TEXTS, SPEC, client, exchange, partition_rows=4)
+    assert np.array_equal(result.vectors, alone)
+    assert 4 * len(done) - 3 <= result.resumed <= 4 * len(done)
+    assert result.encoded == len(set(TEXTS)) - result.resumed
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_partitions_of_another_encoder_are_not_taken(exchange: Exchange) -> None:
+    with dask_client(None, 1) as client:
+        encode_texts(TEXTS[:4], SPEC, client, exchange)
+        others = [
+            encode_texts(TEXTS[:4], spec, client, exchange).encoded
+            for spec in (replace(SPEC, max_tokens=16), replace(SPEC, identity="other"), SPEC)
+        ]
+    assert others == [4, 4, 0]
+
+
+def test_a_folder_that_workers_do_not_share_is_a_typed_error(scheduler: str, tmp_path: Path) -> None:
+    class Elsewhere(Exchange):
+        """Writes beside the place that workers are told of."""
+
+        def write(self, name: str, blob: bytes) -> None:
+            Exchange(f"{self.url}-mine").write(name, blob)
+
+    with dask_client(scheduler, 1) as client, pytest.raises(ExchangeError, match="client and all workers share"):
+        client.wait_for_workers(1, timeout=60)
+        encode_texts(TEXTS[:4], SPEC, client, Elsewhere(f"file://{tmp_path}/theirs"))
+
+
+def movies_of(texts: list[str], name: str) -> ArtifactRef:
+    """A movies artifact with these overviews."""
+    table = pa.table(
+        {
+            "movie_id": range(len(texts)),
+            "title": ["T"] * len(texts),
+            "year": pa.nulls(len(texts), pa.int16()),
+            "genres": [["Drama"]] * len(texts),
+            "tagline": pa.nulls(len(texts), pa.string()),
+            "overview": texts,
+        }
+    )
+    with artifact_store().create(
+        Recipe(kind="movies", schema_version=1, parameters={"name": name}, inputs={}, code="")
+    ) as draft:
+        pq.write_table(table, draft.path / "movies.parquet")
+    return draft.committed
+
+
+def test_texts_of_an_earlier_artifact_are_kept_and_bytes_are_those_of_a_full_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, cluster = TextParams(max_tokens=32), ClusterParams(workers=1, exchange=f"file://{tmp_path}/exchange")
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    grown = ["new one", *TEXTS[:20], "new two"]
+    with prefect_test_harness(server_startup_timeout=120):
+        monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "grown"))
+        base = make_texts(movies_of(TEXTS[:20], "small"), params, cluster)
+        kept = make_texts(movies_of(grown, "grown"), params, cluster, base)
+        facts = artifact_store().manifest(kept).facts
+        assert (facts["kept"], facts["kept_from"]) == (20, base.digest)
+        assert artifact_store().manifest(kept).recipe.parameters["params"]["precision"] in {"float32", "bfloat16"}
+        old, new = (np.load(artifact_store().open(ref) / "texts.npy") for ref in (base, kept))
+        assert np.array_equal(new[1:-1], old)
+        with pytest.raises(ArtifactError, match="64 tokens"):
+            make_texts(movies_of(grown, "grown"), TextParams(max_tokens=64), cluster, base)
+        assert artifact_store().manifest(make_texts(movies_of(TEXTS[:1], "one"), params, cluster)).facts["kept"] == 1
+        monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "whole"))
+        whole = make_texts(movies_of(grown, "grown"), params, cluster)
+        assert artifact_store().manifest(whole).facts["kept"] == 0
+    assert (whole.digest, whole.sha256) == (kept.digest, kept.sha256)
+    assert not list((tmp_path / "exchange").iterdir()), "finished work leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:secret@bucket/prefix", "/no/scheme", "http://host/?token=secret"], ids=lambda _: ""
+)
+def test_an_exchange_is_a_url_without_credentials(url: str) -> None:
+    with pytest.raises(ValueError, match="environment") as caught:
+        ClusterParams(exchange=url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_exchange_that_cannot_be_used_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExchangeError, match="can be written"):
+        Exchange(f"file://{tmp_path}/file/below").write("name", b"")
+    with pytest.raises(ExchangeError, match="protocol is unknown"):
+        Exchange("nosuchthing://place")
 
 
 def test_no_scheduler_is_a_typed_error() -> None:

@@ -19,7 +19,8 @@ from storage.sources.sample import load_truth, true_affinity
 from storage.transitions import TransitionDataset
 
 HEAVY = {
-    "sample", "movies", "events", "splits", "texts", "items", "dataset", "policy", "report",
+    "sample", "catalogue", "movies", "events", "tags", "splits", "texts", "items", "feature-report", "dataset", "policy",
+    "report",
     "validation-movies", "validation-events", "validation-items", "validation-transitions",
 }  # fmt: skip
 
@@ -83,6 +84,8 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
     assert {
         ("train-td3", "progress"),
         ("gate-events", "markdown"),
+        ("features", "table"),
+        ("embedding", "image"),
         ("methods", "table"),
         ("report", "markdown"),
     } <= kinds
@@ -127,7 +130,7 @@ def test_changed_helper_invalidates_exactly_what_depends_on_it(
     done = subprocess.run(command, env=env, cwd=code, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     made = {kind for kind in before if len(store.manifests(kind)) == 2}
-    expected = {"items", "validation-items", "dataset", "validation-transitions"}
+    expected = {"items", "validation-items", "feature-report", "dataset", "validation-transitions"}
     assert made - {"policy"} == expected  # two learners, two policies, from the start
 
 

@@ -1,14 +1,27 @@
-"""The report in a real browser, offline."""
+"""The pages in a real browser, offline."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Page, sync_playwright
+from prefect.client.orchestration import get_client
+from prefect.testing.utilities import prefect_test_harness
+
+from storage.artifacts import ArtifactRef, Recipe
+from storage.tables import items_table
+from tasks.caching import artifact_store
+from tasks.feature_report import FeatureReportParams, report_features
 
 
-def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[str, str], str], chromium: str) -> None:
-    report = Path(small_run[1]["REPORT"])
-    numbers = json.loads(report.with_name("report.json").read_text())
+@contextmanager
+def quiet_page(path: Path, chromium: str) -> Iterator[Page]:
+    """The page with every chart drawn; neither a complaint in the console nor a request may have come of it."""
     complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -23,21 +36,86 @@ def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[
                 None if request.url.startswith(("file:", "data:", "blob:")) else complaints.append(request.url)
             ),
         )
-        page.goto(report.as_uri())
+        page.goto(path.as_uri())
         page.wait_for_selector(".chart svg")
-        charts = page.locator(".chart")
-        assert charts.count() >= 8
         page.wait_for_function(
             "document.querySelectorAll('.chart svg').length === document.querySelectorAll('.chart').length"
         )
+        charts = page.locator(".chart")
         for place in range(charts.count()):
             box = charts.nth(place).locator("svg").first.bounding_box()
             assert box is not None
             assert box["width"] > 150
-            assert box["height"] > 80
+            assert box["height"] > 60
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[str, str], str], chromium: str) -> None:
+    report = Path(small_run[1]["REPORT"])
+    numbers = json.loads(report.with_name("report.json").read_text())
+    with quiet_page(report, chromium) as page:
+        assert page.locator(".chart").count() >= 8
         table = page.locator("#methods").inner_text()
         for method in numbers["methods"]:
             assert f"{method['metrics']['ndcg@10']:.4f}" in table
         assert "This data is generated." in page.inner_text("body")
-        browser.close()
-    assert complaints == []
+
+
+def artifact(kind: str, files: dict[str, pa.Table], facts: dict[str, object] | None = None) -> ArtifactRef:
+    """An artifact with these tables, and facts as features.json."""
+    recipe = Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
+    with artifact_store().create(recipe) as draft:
+        for name, table in files.items():
+            pq.write_table(table, draft.path / name)
+        if facts is not None:
+            (draft.path / "features.json").write_text(json.dumps(facts))
+    return draft.committed
+
+
+def test_feature_report_opens_offline_and_is_in_the_ui(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chromium: str
+) -> None:
+    items, rng = 60, np.random.default_rng(0)
+    movies = pa.table(
+        {
+            "movie_id": np.arange(items) * 3,
+            "external_id": [str(place) for place in range(items)],
+            "tmdb_id": pa.nulls(items, pa.int64()),
+            "imdb_id": pa.nulls(items, pa.string()),
+            "title": [f"Book {place}" for place in range(items)],
+            "year": pa.array([None if place % 7 == 0 else 1980 + place % 30 for place in range(items)], pa.int16()),
+            "genres": [[["Poetry", "Travel"], ["Travel"], []][place % 3] for place in range(items)],
+            "has_metadata": [True] * items,
+        }
+    )
+    table = items_table(movies, rng.normal(size=(items, 8)).astype(np.float32), np.ones(items, bool))
+    rated = pa.table({"movie_id": rng.integers(0, items - 5, 900) * 3})
+    block = {"width": 8, "known_items": items, "weight": 1.0, "variance_share": 1.0, "kept_share": 0.9, "note": "words"}
+    facts = {"blocks": {"text": block}, "explained_variance": 0.9, "explained_by_dimension": [0.2, 0.1] * 3}
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    with prefect_test_harness(server_startup_timeout=120):
+        refs = (
+            artifact("items", {"items.parquet": table}, facts),
+            artifact("movies", {"movies.parquet": movies}),
+            artifact("events", {"events.parquet": rated}),
+        )
+        report = report_features(*refs, FeatureReportParams(points=50))
+        with get_client(sync_client=True) as client:
+            shown = {found.key: found for found in client.read_artifacts()}
+    path = artifact_store().open(report) / "features.html"
+    assert json.loads(shown["features"].data)[0] == {"block": "text"} | block
+    assert path.as_uri() in (shown["features"].description or "")
+    assert str(shown["embedding"].data).startswith("data:image/png;base64,")
+    with quiet_page(path, chromium) as page:
+        assert page.locator(".chart").count() == 4
+        assert page.locator("#neighbours .example").count() == 12
+        assert "words" in page.locator("#blocks").inner_text()
+        assert "5\nnever rated" in page.locator(".facts").inner_text()
+        legend = page.locator("#chart-projection .role-legend-label").all_text_contents()
+        assert legend == ["Poetry", "Travel", "other"]
+        points = page.locator("#chart-projection .mark-symbol path[aria-roledescription=circle]")
+        assert points.count() == 50
+        assert "Book" in (points.first.get_attribute("aria-label") or "")

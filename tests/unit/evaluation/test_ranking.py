@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +6,8 @@ import torch
 from torch import Tensor
 
 from evaluation.ranking import bootstrap_interval, choose, judge_scorer, mean_by_user, rank_steps, ranking_metrics
+from storage.histories import Histories
+from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
 from storage.transitions_writer import write_transitions
 
@@ -15,17 +16,25 @@ from storage.transitions_writer import write_transitions
 def data(tmp_path: Path) -> TransitionDataset:
     rng = np.random.default_rng(0)
     users, length, items = 9, 12, 30
-    values: dict[str, Any] = {
-        "item": np.concatenate([rng.permutation(items)[:length] for _ in range(users)]),
-        "rating": (rng.integers(1, 11, users * length) / 2).astype(np.float32),
-        "timestamp": np.tile(np.arange(length), users),
-        "offsets": np.arange(users + 1) * length,
-        "user_ids": np.arange(users),
-        "split": (np.arange(users) % 3).astype(np.uint8),
-        "movie_ids": np.arange(items),
-        "embeddings": rng.normal(size=(items, 4)).astype(np.float32),
-    }
-    write_transitions(tmp_path / "t.h5", **values, frame=3, time_cut=99, provenance={})
+    histories = Histories(
+        user_id=np.arange(users),
+        length=np.full(users, length),
+        item=np.concatenate([rng.permutation(items)[:length] for _ in range(users)]).astype(np.int32),
+        code=rng.integers(1, 11, users * length).astype(np.uint8),
+        timestamp=np.tile(np.arange(length), users),
+    )
+    write_transitions(
+        tmp_path / "t.h5",
+        [histories],
+        user_ids=histories.user_id,
+        split=(np.arange(users) % 3).astype(np.uint8),
+        movie_ids=np.arange(items),
+        embeddings=rng.normal(size=(items, 4)).astype(np.float32),
+        scale=RatingScale(),
+        frame=3,
+        time_cut=99,
+        provenance={},
+    )
     return TransitionDataset.open(tmp_path / "t.h5")
 
 
@@ -40,7 +49,7 @@ def test_ranks_equal_a_plain_loop(data: TransitionDataset) -> None:
 
     ranks, best = rank_steps(data, scorer, starts, k=4)
     for row, start in enumerate(starts.tolist()):
-        first = int(data.offset[data.user[start]])
+        first = int(data.offset[data.users_of(torch.tensor(start))])
         seen = set(data.item[first : start + 3].tolist())
         order = sorted(
             (item for item in range(data.items) if item not in seen), key=lambda i: (-table[start][i].item(), i)

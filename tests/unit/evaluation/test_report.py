@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
+from evaluation.page import without_nan
 from evaluation.ranking import RankingResult
-from evaluation.report import Example, Method, ReportInput, headline, methods_table, without_nan, write_report
+from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 
 RNG = np.random.default_rng(0)
 

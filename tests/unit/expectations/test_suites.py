@@ -16,6 +16,7 @@ from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
 from storage.files import sha256_file
+from storage.scale import RatingScale
 
 USERS, EACH, ITEMS = 6, 12, 20
 
@@ -35,8 +36,8 @@ def events() -> pd.DataFrame:
 def judge_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> Verdict:
     frame = events()
     change(frame)
-    profile = profile_events(pa.Table.from_pandas(frame, preserve_index=False), np.arange(ITEMS))
-    return judge(profile, events_suite(), folder, ("user_id", "first_row"))
+    profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale())
+    return judge(profile, events_suite(RatingScale()), folder, ("user_id", "first_row"))
 
 
 def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
@@ -166,8 +167,8 @@ def transitions(**changes: Any) -> pd.DataFrame:
     ],
 )
 def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> None:
-    assert judge(transitions(), transitions_suite(ITEMS), tmp_path).passed
-    verdict = judge(transitions(**changes), transitions_suite(ITEMS), tmp_path, ("user_id",))
+    assert judge(transitions(), transitions_suite(ITEMS, RatingScale()), tmp_path).passed
+    verdict = judge(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path, ("user_id",))
     assert column in {failure.column for failure in verdict.failures}
 
 
@@ -184,3 +185,35 @@ def test_equal_tables_give_equal_bytes_and_pages_need_no_network(tmp_path: Path)
     assert 'rel="stylesheet"' not in page
     assert "movie_id" in page
     assert "movies: 5 rows, 8 expectations: passed." in page
+
+
+@pytest.mark.parametrize("rows", [1, 5, EACH, 17, 1000])
+def test_the_profile_of_events_is_the_same_wherever_the_table_is_cut(rows: int) -> None:
+    frame = events()
+    frame.loc[[3, 30, 31], "rating"] = [7.0, 3.3, np.nan]
+    frame.loc[[14, 26, 27, 28], ["movie_id", "timestamp"]] = [5, 2000]
+    frame.loc[40, "movie_id"] = -(2**62)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    cut = [table.slice(row, rows) for row in range(0, table.num_rows, rows)]
+    profile = profile_events(cut, np.arange(ITEMS), RatingScale())
+    assert profile["user_id"].tolist() == list(range(1, USERS + 1))
+    assert profile["first_row"].tolist() == list(range(0, USERS * EACH, EACH))
+    assert profile["events"].tolist() == [EACH] * USERS
+    assert profile["off_grid"].tolist() == [0, 0, 2, 0, 0, 0]
+    assert profile["repeated"].tolist() == [0, 0, 2, 0, 0, 0]
+    assert profile["out_of_order"].tolist() == [0, 1, 1, 0, 0, 0]
+    assert profile["unknown_movies"].tolist() == [0, 0, 0, 1, 0, 0]
+    assert profile["rating_max"].tolist()[:2] == [7.0, 3.5]
+
+
+def test_other_scales_have_other_bounds(tmp_path: Path) -> None:
+    scale = RatingScale(lowest=0.1, highest=0.7, step=0.1)
+    frame = events().assign(rating=np.resize(np.arange(1, 8) / 10, USERS * EACH).astype(np.float32))
+
+    def verdict() -> Verdict:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        return judge(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path, ("user_id",))
+
+    assert verdict().passed, verdict().message()
+    frame.loc[7, "rating"] = 0.8
+    assert {failure.column for failure in verdict().failures} == {"rating_max"}

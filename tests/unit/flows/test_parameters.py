@@ -22,18 +22,18 @@ def test_every_profile_is_valid_and_complete(name: ProfileName) -> None:
 def test_profiles_exist_once() -> None:
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(get_args(ProfileName))
     deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
-    assert len(deployments) == 5 * len(get_args(ProfileName))
+    assert len(deployments) == 6 * len(get_args(ProfileName))
     assert all(entry["parameters"] == {"profile": entry["name"]} for entry in deployments)
 
 
 def test_command_line_changes_are_checked_parameters() -> None:
     profile = resolve(
-        "sample", Path("here"), "a.csv, b", ["train.trainer.steps=7", "train.learners=[td3]", "features.dim=64"]
+        "sample", "here", "a.csv, b", ["train.trainer.steps=7", "train.learners=[td3]", "features.dim=64"]
     )
-    assert profile.source.folder == Path("here")
-    assert profile.source.metadata == (Path("a.csv"), Path("b"))
+    assert profile.source.release == "here"
+    assert [file.path for file in profile.source.metadata] == [Path("a.csv"), Path("b")]
     assert (profile.train.trainer.steps, profile.train.learners, profile.features.dim) == (7, ("td3",), 64)
-    assert resolve("ml-20m", Path("x")).source.metadata == ()
+    assert resolve("ml-20m", "x").source.metadata == ()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,26 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from storage.files import sha256_file
-from storage.sources.movielens import read_movies, read_ratings
+from storage.histories import Histories, concatenated
+from storage.scale import RatingScale
+from storage.sources.exports import read_export
+from storage.sources.metadata import join_metadata
+from storage.sources.movielens import read_movies
+from storage.sources.ratings import RatingsLayout, read_ratings
+from storage.sources.releases import find_release
+from storage.sources.rows import BadRows
 from storage.sources.sample import SampleParams, load_truth, true_affinity, write_sample
-from storage.sources.tmdb import join_metadata, read_export
 
 PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)
+
+
+def read_events(folder: Path) -> tuple[Histories, dict[str, Any]]:
+    known = read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
+    ratings = read_ratings(RatingsLayout(folder / "ratings.csv"), RatingScale(), known, BadRows())
+    return concatenated(ratings.histories()), ratings.facts
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -23,10 +36,10 @@ def test_equal_parameters_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
     facts = write_sample(tmp_path, PARAMS)
-    movies, _ = read_movies(tmp_path)
-    events, counts = read_ratings(tmp_path, movies["movie_id"].to_numpy())
+    movies, _ = read_movies(find_release(tmp_path), BadRows())
+    events, counts = read_events(tmp_path)
     joined, covered = join_metadata(movies, [("e", read_export(tmp_path / "metadata" / "tmdb_movies.csv")[0])])
-    assert events.num_rows == facts["ratings"] == counts["rows"]
+    assert len(events.item) == facts["ratings"] == counts["rows"]
     assert 0.8 < covered["covered"] / joined.num_rows < 1
     assert counts["rated_movies"] < movies.num_rows
 
@@ -34,9 +47,7 @@ def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
 def test_ratings_follow_the_truth(tmp_path: Path) -> None:
     write_sample(tmp_path, PARAMS)
     truth = load_truth(tmp_path)
-    movies, _ = read_movies(tmp_path)
-    events, _ = read_ratings(tmp_path, movies["movie_id"].to_numpy())
+    events, _ = read_events(tmp_path)
     affinity = true_affinity(truth)
-    user = np.searchsorted(truth.user_ids, events["user_id"].to_numpy())
-    movie = np.searchsorted(truth.movie_ids, events["movie_id"].to_numpy())
-    assert np.corrcoef(affinity[user, movie], events["rating"].to_numpy())[0, 1] > 0.5
+    user = np.repeat(np.searchsorted(truth.user_ids, events.user_id), events.length)
+    assert np.corrcoef(affinity[user, events.item], events.code)[0, 1] > 0.5

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,35 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.storage.transitions_support import arguments, cut, some_histories, written
 
+from storage import transitions_writer
 from storage.errors import DatasetError
+from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
 from storage.transitions_writer import write_transitions
-
-
-def histories(lengths: list[int], seed: int = 0, items: int = 20, dim: int = 4) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    events = sum(lengths)
-    offsets = np.r_[0, np.cumsum(lengths)]
-    times = np.concatenate([np.sort(rng.integers(0, 1000, n)) for n in lengths]) if events else np.zeros(0, int)
-    return {
-        "item": rng.integers(0, items, events),
-        "rating": (rng.integers(1, 11, events) / 2).astype(np.float32),
-        "timestamp": times.astype(np.int64),
-        "offsets": offsets,
-        "user_ids": np.arange(len(lengths)) + 100,
-        "split": (np.arange(len(lengths)) % 3).astype(np.uint8),
-        "movie_ids": np.arange(items) * 7,
-        "embeddings": rng.normal(size=(items, dim)).astype(np.float32),
-        "frame": 3,
-        "time_cut": 900,
-        "provenance": {"events": "e", "items": "i"},
-    }
-
-
-def written(folder: Path, values: dict[str, Any]) -> TransitionDataset:
-    write_transitions(folder / "t.h5", **values)
-    return TransitionDataset.open(folder / "t.h5")
 
 
 @settings(max_examples=25, deadline=None)
@@ -43,13 +22,14 @@ def written(folder: Path, values: dict[str, Any]) -> TransitionDataset:
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(lambda n: max(n) > 3), seed=st.integers(0, 99)
 )
 def test_gather_equals_the_definition(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], seed: int) -> None:
-    values = histories(lengths, seed)
-    data = written(tmp_path_factory.mktemp("t"), values)
+    values = some_histories(lengths, seed)
+    data = written(tmp_path_factory.mktemp("t"), lengths, seed)
     expected = []
     frame = 3
-    embedding, item = values["embeddings"], values["item"]
-    reward = 2 * (values["rating"] - 2.5)
-    for first, end in zip(values["offsets"], values["offsets"][1:], strict=False):
+    embedding, item = arguments(values)["embeddings"], values.item
+    reward = 2 * (values.code / 2 - 2.5)
+    offsets = np.r_[0, np.cumsum(lengths)]
+    for first, end in itertools.pairwise(offsets):
         for start in range(first, end - frame):
             now, nxt = slice(start, start + frame), slice(start + 1, start + frame + 1)
             action = start + frame
@@ -71,10 +51,11 @@ def test_gather_equals_the_definition(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_splits_are_disjoint_by_user_and_time(tmp_path: Path) -> None:
-    data = written(tmp_path, histories([30] * 9))
+    data = written(tmp_path, [30] * 9)
     starts = {split: data.starts(split) for split in ("train", "validation", "test", "time")}
     assert sum(map(len, starts.values())) == len(data)
-    action_time = {split: data.timestamp[rows + data.frame] for split, rows in starts.items()}
+    times = torch.from_numpy(data.timestamps())
+    action_time = {split: times[rows + data.frame] for split, rows in starts.items()}
     assert int(action_time["train"].max()) <= 900 < int(action_time["time"].min())
     users = {split: set(data.users_of(rows).tolist()) for split, rows in starts.items()}
     assert users["train"] == {0, 3, 6} >= users["time"]
@@ -82,46 +63,115 @@ def test_splits_are_disjoint_by_user_and_time(tmp_path: Path) -> None:
     assert users["test"] == {2, 5, 8}
 
 
+def test_starts_equal_their_definition_event_by_event(tmp_path: Path) -> None:
+    lengths = [0, 30, 2, 0, 0, 9, 40, 3, 4, 0, 25, 0]
+    data = written(tmp_path, lengths, time_cut=500)
+    times = data.timestamps()
+    offsets = np.r_[0, np.cumsum(lengths)]
+    expected: dict[str, list[int]] = {"train": [], "time": [], "validation": [], "test": [], "all": []}
+    for user, (first, end) in enumerate(itertools.pairwise(offsets)):
+        for start in range(first, end - 3):
+            late = times[start + 3] > 500
+            expected["all"].append(start)
+            expected[("time" if late else "train") if user % 3 == 0 else ("validation", "test")[user % 3 - 1]].append(
+                start
+            )
+            assert int(data.users_of(torch.tensor([start]))) == user
+    for split, starts in expected.items():
+        assert data.starts(split).tolist() == starts, split  # type: ignore[arg-type]
+
+
 def test_last_starts_and_seen_items(tmp_path: Path) -> None:
-    values = histories([8, 5, 12])
-    data = written(tmp_path, values)
+    values = some_histories([8, 5, 12])
+    data = written(tmp_path, [8, 5, 12])
     starts = data.last_starts("test", 2)
     assert starts.tolist() == [13 + 12 - 3 - 2, 13 + 12 - 3 - 1]
     rows, items = data.seen(starts)
     for row, start in enumerate(starts.tolist()):
-        before = set(values["item"][13 : start + 3].tolist()) - {int(values["item"][start + 3])}
+        before = set(values.item[13 : start + 3].tolist()) - {int(values.item[start + 3])}
         assert set(items[rows == row].tolist()) == before
 
 
 def test_training_events_leave_out_what_is_held_out(tmp_path: Path) -> None:
-    values = histories([10, 10, 10])
-    data = written(tmp_path, values)
-    mask = (np.repeat([0, 1, 2], 10) == 0) & (values["timestamp"] <= 900)
-    assert data.training_events()[1].tolist() == values["item"][mask].tolist()
+    values = some_histories([10, 10, 10, 10])
+    data = written(tmp_path, [10, 10, 10, 10])
+    mask = (np.repeat([0, 1, 2, 0], 10) == 0) & (values.timestamp <= 900)
+    users, items = data.training_events()
+    assert items.tolist() == values.item[mask].tolist()
+    assert users.tolist() == np.repeat(range(4), 10)[mask].tolist()
 
 
-def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
-    for name in ("a.h5", "b.h5"):
-        write_transitions(tmp_path / name, **histories([8, 9]))
-    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=12).filter(lambda n: max(n) > 3),
+    places=st.lists(st.integers(0, 12), max_size=4),
+    chunk=st.sampled_from([1, 5, 16, 1 << 18]),
+)
+def test_equal_content_gives_equal_bytes_however_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], places: list[int], chunk: int
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    histories = some_histories(lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transitions_writer, "EVENT_CHUNK", chunk)
+        write_transitions(folder / "a.h5", [histories], **arguments(histories))
+        blocks = cut(histories, sorted(place for place in places if place < len(lengths)))
+        write_transitions(folder / "b.h5", iter(blocks), **arguments(histories))
+    assert (folder / "a.h5").read_bytes() == (folder / "b.h5").read_bytes()
+    with h5py.File(folder / "b.h5") as file:
+        np.testing.assert_array_equal(file["events/item"][...], histories.item)
+        np.testing.assert_array_equal(file["events/rating"][...], histories.code)
+        np.testing.assert_array_equal(file["events/timestamp"][...], histories.timestamp)
+        np.testing.assert_array_equal(file["users/offset"][...], np.r_[0, np.cumsum(lengths)])
 
 
 def test_format_attributes(tmp_path: Path) -> None:
-    facts = write_transitions(tmp_path / "t.h5", **histories([8, 2, 9]))
+    histories = some_histories([8, 2, 9])
+    facts = write_transitions(tmp_path / "t.h5", [histories], **arguments(histories))
     assert facts["transitions"] == 5 + 6
     assert facts["users_without_transitions"] == 1
     with h5py.File(tmp_path / "t.h5") as file:
         assert file.attrs["format"] == "marquee-transitions/1"
         assert file["events/item"].dtype == np.uint16
-        assert file["events/rating"].fletcher32
+        file.visititems(lambda name, node: None if isinstance(node, h5py.Group) else _checksummed(name, node))
         assert file.attrs["provenance_events"] == "e"
+        assert dict(file["events/rating"].attrs) == {
+            "rating_min": 0, "rating_step": 0.5, "rating_lowest": 0.5, "rating_highest": 5, "reward_scale": 2,
+            "reward_offset": -5,
+        }  # fmt: skip
+
+
+def _checksummed(name: str, member: h5py.Dataset) -> None:
+    assert member.fletcher32, name
+
+
+def test_more_items_than_two_bytes_can_name(tmp_path: Path) -> None:
+    histories = some_histories([8, 9], items=70_000)
+    histories.item[3] = 69_999
+    write_transitions(tmp_path / "t.h5", [histories], **arguments(histories, items=70_000, dim=2))
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert file["events/item"].dtype == np.int32
+    assert TransitionDataset.open(tmp_path / "t.h5").item.tolist() == histories.item.tolist()
+
+
+def test_rewards_and_ratings_come_from_the_scale_in_the_file(tmp_path: Path) -> None:
+    scale = RatingScale(lowest=1, highest=100, step=1)
+    histories = some_histories([8, 9], codes=100)
+    write_transitions(tmp_path / "t.h5", [histories], **arguments(histories, scale=scale))
+    data = TransitionDataset.open(tmp_path / "t.h5")
+    assert data.scale == scale
+    worst, best = int(histories.code.argmin()), int(histories.code.argmax())
+    assert data.rating(worst) == histories.code[worst]
+    expected = -4 + 9 * (histories.code.astype(float) - 1) / 99
+    np.testing.assert_allclose(data.target_rewards(data.starts("all")), expected[data.starts("all") + 3], rtol=1e-6)
+    assert data.rating(best) == histories.code[best]
 
 
 def test_flipped_bit_and_torn_file_are_refused(tmp_path: Path) -> None:
-    values = histories([300] * 3)
-    write_transitions(tmp_path / "t.h5", **values)
+    histories = some_histories([300] * 3)
+    write_transitions(tmp_path / "t.h5", [histories], **arguments(histories))
     whole = (tmp_path / "t.h5").read_bytes()
-    place = whole.index(values["embeddings"].tobytes()[:16])
+    place = whole.index(arguments(histories)["embeddings"].tobytes()[:16])
     (tmp_path / "flipped.h5").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     (tmp_path / "torn.h5").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "page.h5").write_text("<html>not found</html>")
@@ -130,19 +180,74 @@ def test_flipped_bit_and_torn_file_are_refused(tmp_path: Path) -> None:
             TransitionDataset.open(tmp_path / name)
 
 
+def test_a_file_without_its_scale_or_with_codes_beyond_it_is_refused(tmp_path: Path) -> None:
+    histories = some_histories([8, 9])
+    for name in ("scale", "code"):
+        write_transitions(tmp_path / f"{name}.h5", [histories], **arguments(histories))
+    with h5py.File(tmp_path / "scale.h5", "a") as file:
+        file["events/rating"].attrs["reward_scale"] = 3.0
+    with h5py.File(tmp_path / "code.h5", "a") as file:
+        file["events/rating"][2] = 11
+    with pytest.raises(DatasetError, match="of one piece"):
+        TransitionDataset.open(tmp_path / "scale.h5")
+    with pytest.raises(DatasetError, match=r"of 0 … 10; found \d+ … 11"):
+        TransitionDataset.open(tmp_path / "code.h5")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rating": np.full(17, 7, np.float32)}, "ratings 0.5"),
-        ({"rating": np.full(17, np.nan, np.float32)}, "ratings 0.5"),
-        ({"item": np.full(17, 20)}, "item indices below 20"),
+        ({"code": np.full(17, 11, np.uint8)}, "rating codes 1 … 10"),
+        ({"code": np.zeros(17, np.uint8)}, "rating codes 1 … 10"),
+        ({"item": np.full(17, 20, np.int32)}, "item indices below 20"),
+        ({"item": np.full(17, -1, np.int32)}, "item indices below 20"),
         ({"timestamp": np.arange(17)[::-1]}, "time order"),
-        ({"offsets": np.array([0, 8, 16])}, "offsets that cover"),
-        ({"frame": 9}, "more than 9 events"),
-        ({"embeddings": np.full((20, 4), np.inf, np.float32)}, "finite embeddings"),
+        ({"length": np.array([8, 8])}, "lengths that cover"),
+        ({"length": np.array([17])}, "2 lengths"),
+        ({"user_id": np.array([101, 100])}, "every user once"),
+        ({"user_id": np.array([100, 7])}, "users that have a split"),
     ],
 )
-def test_bad_input_is_refused_before_a_file_is_made(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_bad_histories_are_refused_and_leave_no_file(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    histories = some_histories([8, 9])
     with pytest.raises(DatasetError, match=message):
-        write_transitions(tmp_path / "t.h5", **(histories([8, 9]) | change))
+        write_transitions(tmp_path / "t.h5", [histories._replace(**change)], **arguments(histories))
     assert not (tmp_path / "t.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frame": 9}, "more than 9 events"),
+        ({"embeddings": np.full((20, 4), np.inf, np.float32)}, "finite embeddings"),
+        ({"embeddings": np.zeros((19, 4), np.float32)}, "20 embeddings"),
+        ({"split": np.zeros(3, np.uint8)}, "2 splits"),
+        ({"user_ids": np.array([101, 100])}, "ascending user ids"),
+    ],
+)
+def test_bad_arguments_are_refused_and_leave_no_file(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    histories = some_histories([8, 9])
+    with pytest.raises(DatasetError, match=message):
+        write_transitions(tmp_path / "t.h5", [histories], **(arguments(histories) | change))
+    assert not (tmp_path / "t.h5").exists()
+
+
+def test_a_user_in_two_blocks_is_refused(tmp_path: Path) -> None:
+    histories = some_histories([8, 9])
+    with pytest.raises(DatasetError, match="every user once"):
+        write_transitions(tmp_path / "t.h5", [histories, histories], **arguments(histories))
+
+
+def test_time_order_is_checked_across_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transitions_writer, "EVENT_CHUNK", 4)
+    histories = some_histories([8, 9])
+    write_transitions(tmp_path / "t.h5", [histories], **arguments(histories))
+    for place in range(1, 17):
+        times = np.sort(histories.timestamp)
+        times[place:] -= 2000
+        spoilt = histories._replace(timestamp=times)
+        if place == 8:  # another user begins
+            write_transitions(tmp_path / "t.h5", [spoilt], **arguments(histories))
+            continue
+        with pytest.raises(DatasetError, match="time order"):
+            write_transitions(tmp_path / "t.h5", [spoilt], **arguments(histories))

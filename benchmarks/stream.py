@@ -1,0 +1,88 @@
+"""Claim: shuffled batches stream from a file about as fast as they come out of memory.
+
+    python benchmarks/stream.py [events, default 4,000,000] [dense rows, default 120,000]
+
+Each layout, its file in the page cache, against what is in memory already (compact: `TransitionDataset.gather`; dense: torch's
+`index_select` of whole rows), in turn; prints transitions per second (median) and the ratio. A dense row is 80 times as
+large as what a compact transition adds to its file: reading and checking it costs more than copying it in memory.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import torch
+from shaped import DIM, FRAME, conditions, write_dataset
+
+from models.sampling import UniformSampler
+from storage.dense import export_dense
+from storage.dense_rows import BATCH_MEMBERS, DenseRows, Rows
+from storage.pieces import CompactPieces
+from storage.transition_stream import TransitionStream
+from storage.transitions import TransitionDataset
+from storage.transitions_gather import Gathered, ring_of
+
+BATCH, ROUNDS = 4096, 5
+
+
+def rate(batches: Callable[[], Iterator[object]], rows: int) -> float:
+    """Transitions per second of one pass over `rows`."""
+    began = time.perf_counter()
+    for _ in batches():
+        pass
+    return rows / (time.perf_counter() - began)
+
+
+def compare(name: str, memory: Callable[[], Iterator[object]], stream: TransitionStream) -> None:
+    """Run both in turn and print."""
+    rates: dict[str, list[float]] = {"in memory": [], "streamed": []}
+    for turn in range(ROUNDS + 1):
+        for kind, batches in (("in memory", memory), ("streamed", stream.__iter__)):
+            found = rate(batches, len(stream))
+            if turn:
+                rates[kind].append(found)
+    medians = {kind: statistics.median(values) for kind, values in rates.items()}
+    for kind, value in medians.items():
+        print(f"{name + ', ' + kind:24} {value:12,.0f} transitions/s   {value / medians['in memory']:6.2f}")
+
+
+def main() -> None:
+    """Measure and print."""
+    numbers = [int(given.replace(",", "")) for given in sys.argv[1:]]
+    events, dense_rows = (*numbers, *(4_000_000, 120_000)[len(numbers) :])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_dataset(folder / "t.h5", events)
+        data = TransitionDataset.open(folder / "t.h5")
+        starts = data.starts("all")
+        sampler, ring = UniformSampler(starts, BATCH, 0), data.ring(BATCH)
+        print(f"{len(starts):,} transitions, batches of {BATCH}, D {DIM}, F {FRAME}, {conditions()}")
+        compare(
+            "compact",
+            lambda: (data.gather(sampler.next(), next(ring)) for _ in range(len(starts) // BATCH)),
+            TransitionStream(CompactPieces(folder / "t.h5", "all"), BATCH),
+        )
+        write_dataset(folder / "few.h5", dense_rows)
+        began = time.perf_counter()
+        facts = export_dense(folder / "few.h5", folder / "dense.h5", splits=("all",))
+        seconds = time.perf_counter() - began
+        print(f"dense file: {facts['size_bytes'] / 1e9:.2f} GB, written and read back in {seconds:.1f} s")
+        with h5py.File(folder / "dense.h5") as file:
+            whole = Rows(
+                Gathered(*(torch.from_numpy(file[name][...]).float() for name in BATCH_MEMBERS)),
+                torch.arange(facts["rows"]),
+            )
+        few, room = UniformSampler(whole.rows, BATCH, 0), ring_of(2, BATCH, FRAME, DIM, torch.float32)
+        compare(
+            "dense",
+            lambda: (whole.fill(few.next(), next(room)) for _ in range(facts["rows"] // BATCH)),
+            TransitionStream(DenseRows(folder / "dense.h5"), BATCH, buffer_rows=16_384),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The ways from ratings.csv to a dataset that the ingest and growth benchmarks compare, one per process.
+
+    python benchmarks/ways.py pandas|dataset|gates|events FOLDER OUT
+
+FOLDER is a release written by shape.py. Prints a line of counts. Each way imports what it needs itself: starting counts.
+"""
+# ruff: noqa: PLC0415
+
+import multiprocessing
+import resource
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+FRAME, DIM, TIME_QUANTILE = 10, 128, 0.9
+
+
+def pandas_way(folder: Path, out: Path) -> str:
+    """As RecNN's preprocessing does it: two Python-level maps, a sort, groupby-apply, rolling windows per user.
+
+    It checks nothing; the histories are stored in HDF5 in one piece, not per user, which would take minutes more.
+    """
+    import h5py
+    import numpy as np
+    import pandas as pd
+
+    movies = pd.read_csv(folder / "movies.csv")["movieId"]
+    item_of = {movie: place for place, movie in enumerate(sorted(movies))}
+    frame = pd.read_csv(folder / "ratings.csv")
+    frame["movieId"] = frame["movieId"].map(item_of.get)
+    frame["rating"] = frame["rating"].map(lambda rating: 2 * (rating - 2.5))
+    sizes = frame[["userId", "movieId"]].groupby(["userId"]).size()
+    users = sizes[sizes > FRAME].sort_values(ascending=False).index
+    grouped = frame.sort_values(by="timestamp").set_index("userId").drop("timestamp", axis=1).groupby("userId")
+    histories = {}
+
+    def keep(user: pd.DataFrame) -> None:
+        histories[int(user.index[0])] = (user["movieId"].to_numpy(), user["rating"].to_numpy())
+
+    grouped.apply(keep)
+    transitions = 0
+    for user in users:
+        for column in histories[int(user)]:
+            windows = np.lib.stride_tricks.sliding_window_view(column, FRAME + 1)
+        transitions += len(windows)
+    with h5py.File(out, "w") as file:
+        for name, place in (("item", 0), ("rating", 1)):
+            file[name] = np.concatenate([history[place] for history in histories.values()])
+        file["offset"] = np.cumsum([0, *(len(items) for items, _ in histories.values())])
+        file["embedding"] = np.random.default_rng(1).normal(size=(len(movies), DIM)).astype(np.float32)
+    return f"{transitions} transitions"
+
+
+def dataset_way(folder: Path, out: Path) -> str:
+    """CSV → checked, sorted events → compact HDF5."""
+    return f"{_dataset(folder, out)['transitions']} transitions"
+
+
+def gates_way(folder: Path, out: Path) -> str:
+    """The same with Great Expectations' verdicts on events and transitions.
+
+    They are given in a process of their own, which imports Great Expectations while the dataset is made: in a thread, both
+    would wait for one another's turn at the interpreter most of the time.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    judge = multiprocessing.get_context("spawn").Process(target=judge_profiles, args=(theirs, out), daemon=True)
+    judge.start()
+    theirs.close()  # so that its end is seen if it dies
+    import h5py
+
+    from expectations.profiles import profile_events, profile_transitions
+    from storage.histories import events_table
+    from storage.scale import RatingScale
+
+    scale = RatingScale()
+    counts = _dataset(folder, out)
+    movies, blocks = counts["movie_ids"], counts["blocks"]
+    ours.send((profile_events((events_table(block, movies, scale) for block in blocks), movies, scale), len(movies)))
+    with h5py.File(out) as file:
+        transitions = profile_transitions(
+            items=file["events/item"][...],
+            codes=file["events/rating"][...],
+            timestamps=file["events/timestamp"][...],
+            offsets=file["users/offset"][...],
+            user_ids=file["users/id"][...],
+            split=file["users/split"][...],
+            frame=FRAME,
+        )
+    ours.send(transitions)
+    verdicts, judge_mib = ours.recv()
+    assert all(passed for passed, _ in verdicts), verdicts  # noqa: S101
+    return f"{counts['transitions']} transitions, {len(verdicts)} gates passed (the judge: {judge_mib} MiB more)"
+
+
+def judge_profiles(pipe: Connection, out: Path) -> None:
+    """Judge the profiles that come through the pipe: of events with the number of items, then of transitions."""
+    from expectations.events import events_suite
+    from expectations.judge import judge
+    from expectations.transitions import transitions_suite
+    from storage.scale import RatingScale
+
+    scale = RatingScale()
+    events, items = pipe.recv()
+    verdicts = [judge(events, events_suite(scale), _folder(out, "events"))]
+    verdicts.append(judge(pipe.recv(), transitions_suite(items, scale), _folder(out, "transitions")))
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    pipe.send(([(verdict.passed, verdict.message()) for verdict in verdicts], peak_mib))
+
+
+def events_way(folder: Path, out: Path) -> str:
+    """CSV → checked, sorted events in parquet, streaming: runs of 8M events, so that longer files are spilled."""
+    import pyarrow.parquet as pq
+
+    from storage.histories import events_table
+    from storage.scale import RatingScale
+    from storage.sources.ratings import RatingsLayout, read_ratings
+    from storage.sources.rows import BadRows
+    from storage.tables import EVENTS_SCHEMA
+
+    movies, scale = _movie_ids(folder), RatingScale()
+    layout = RatingsLayout(folder / "ratings.csv")
+    ratings = read_ratings(layout, scale, movies, BadRows(), run_events=1 << 23, scratch=out.parent)
+    with pq.ParquetWriter(out, EVENTS_SCHEMA, compression="zstd", use_dictionary=["movie_id", "rating"]) as writer:
+        for block in ratings.histories():
+            writer.write_table(events_table(block, movies, scale))
+    return f"{ratings.facts['events']} events of {ratings.facts['users']} users"
+
+
+def _movie_ids(folder: Path):  # noqa: ANN202
+    import numpy as np
+
+    with (folder / "movies.csv").open(encoding="utf-8") as lines:
+        next(lines)
+        return np.sort([int(line.split(",", 1)[0]) for line in lines])
+
+
+def _dataset(folder: Path, out: Path):  # noqa: ANN202
+    """The counts of the dataset written, with movie_ids and the blocks of histories."""
+    import numpy as np
+
+    from storage.scale import RatingScale
+    from storage.sources.ratings import RatingsLayout, read_ratings
+    from storage.sources.rows import BadRows
+    from storage.splits import SplitParams, split_users, time_cut
+    from storage.transitions_writer import write_transitions
+
+    movies, scale, params = _movie_ids(folder), RatingScale(), SplitParams()
+    blocks = list(read_ratings(RatingsLayout(folder / "ratings.csv"), scale, movies, BadRows()).histories())
+    user_ids = np.concatenate([block.user_id for block in blocks])
+    counts = write_transitions(
+        out,
+        blocks,
+        user_ids=user_ids,
+        split=split_users(user_ids, params),
+        movie_ids=movies,
+        embeddings=np.random.default_rng(1).normal(size=(len(movies), DIM)).astype(np.float32),
+        scale=scale,
+        frame=FRAME,
+        time_cut=time_cut([block.timestamp for block in blocks], params),
+        provenance={},
+    )
+    return counts | {"movie_ids": movies, "blocks": blocks}
+
+
+def _folder(out: Path, name: str) -> Path:
+    folder = out.with_name(f"{out.name}-{name}")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+WAYS = {"pandas": pandas_way, "dataset": dataset_way, "gates": gates_way, "events": events_way}
+
+if __name__ == "__main__":
+    print(WAYS[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3])) if len(sys.argv) > 3 else __doc__)

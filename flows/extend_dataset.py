@@ -1,0 +1,53 @@
+"""`extend-dataset`: later ratings appended to a dataset; what is old keeps its embedding, its split and its place in time."""
+
+from prefect import flow
+
+from flows.parameters import ProfileName, load_profile
+from storage.artifacts import ArtifactRef
+from tasks.caching import artifact_store
+from tasks.crawl import crawl_services
+from tasks.dask_cluster import ClusterParams
+from tasks.extend import extend_items, lineage_of, make_extended_dataset, make_grown_movies, need_times
+from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions
+from tasks.ingest import make_catalogue, make_events, make_movies, show_bad_rows
+from tasks.sources import SourceParams, open_source
+
+
+@flow(name="extend-dataset", validate_parameters=True)
+def extend_dataset(
+    profile: ProfileName = "sample",
+    dataset: str = "latest",
+    source: SourceParams | None = None,
+    cluster: ClusterParams | None = None,
+) -> ArtifactRef:
+    """Append a source's ratings to a dataset; returns the extended one, equal to a rebuild with the same items and cut.
+
+    Tags of the source are not read: all statistics stay those of the dataset's training users.
+
+    Args:
+        profile: the named parameter set that fills what is not given.
+        dataset: digest, its beginning, or `latest`.
+        source: the later ratings, and the movies that are new; what the dataset knows already may be in it or not.
+        cluster: where Dask's work is done.
+    """
+    preset = load_profile(profile)
+    source, cluster = source or preset.source, cluster or preset.cluster
+    base = artifact_store().select("dataset", dataset)
+    lineage = lineage_of(base)
+    need_times(source)
+
+    raw = open_source(source)
+    found = make_catalogue(raw, raw.of("movies", "genres", "links"), source.on_bad_rows)
+    web = crawl_services(found, source.tmdb_api, source.omdb_api)
+    described = make_movies(raw, raw.of("metadata", "imdb"), found, web, source.on_bad_rows)
+    show_bad_rows("movies", found, described)
+    movies = make_grown_movies(lineage.movies, described)
+    gate("movies", judge_movies, movies)
+    events = make_events(raw, raw.of("ratings"), movies, source.scale, source.columns, source.on_bad_rows)
+    show_bad_rows("events", events)
+    gate("events", judge_events, events, movies, source.scale)
+    items = extend_items(movies, lineage, cluster)
+    gate("items", judge_items, items, movies)
+    extended = make_extended_dataset(base, events, items, lineage.split)
+    gate("transitions", judge_transitions, extended)
+    return extended

@@ -1,0 +1,112 @@
+"""Who watches what: factors of the training users' co-occurrence, which no content can tell."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, empty_block, not_all_zero
+
+PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
+SPARE = 16  # more columns than asked for, which make the wanted ones exact sooner
+ROUNDS = 2  # of subspace iteration
+PARTS = 8  # of the users; fixed, so that sums have one order on any number of cores
+
+
+def collaborative_block(items: ItemColumns, most: int) -> Block:
+    """`most` factors of each item with training events, (I, most); the others are zeros, and content carries them.
+
+    Directions come from the normalised matrix of users and items; lengths from the number of events alone, so that
+    an item seen once or twice says little.
+    """
+    count = np.bincount(items.events.item, minlength=len(items.train))
+    seen = np.flatnonzero(count)  # others have no part in this, so that their number does not show either
+    place = np.zeros(len(count), dtype=np.int32)
+    place[seen] = np.arange(len(seen))
+    factors = item_factors(items.events.user, place[items.events.item], count[seen], most)
+    if not factors.shape[1]:
+        return empty_block(len(items.train))
+    length = np.linalg.norm(factors, axis=1, keepdims=True)
+    strength = np.sqrt(count[seen] / (count[seen] + PRIOR))[:, None]
+    values = np.zeros((len(count), factors.shape[1]), dtype=np.float32)
+    values[seen] = factors / np.where(length > 0, length, 1) * strength
+    return Block(values, [f"factor {place + 1}" for place in range(values.shape[1])], not_all_zero(values))
+
+
+def item_factors(
+    user: NDArray[np.int32], item: NDArray[np.int32], count: NDArray[np.int64], most: int
+) -> NDArray[np.float32]:
+    """Right singular vectors of the normalised user-item matrix, each times its singular value; (I, ≤ most) float32.
+
+    An entry is 1/√(events of the user · events of the item): neither busy users nor popular items drown the others.
+    The root of popularity is a singular vector whatever the users do, and is left out. Equal events give equal factors:
+    the start is drawn from a fixed seed, and signs are fixed.
+
+    Args:
+        user: (N,) of each event, 0-based.
+        item: (N,) of each event, 0-based.
+        count: (I,) events of each item, at least 1.
+        most: factors wanted.
+    """
+    users = int(user.max(initial=-1)) + 1
+    wanted = min(most, users - 1, len(count) - 1)
+    if wanted < 1:
+        return np.zeros((len(count), 0), dtype=np.float32)
+    parts = normalised_parts(user, item, count, users)
+    columns = min(wanted + SPARE, len(count))
+    popularity = np.sqrt(count / count.sum()).astype(np.float32)[:, None]
+    basis = np.random.default_rng(0).standard_normal((len(count), columns), dtype=np.float32)
+    with ThreadPoolExecutor() as pool:
+        for _ in range(ROUNDS):
+            basis = gram_times(parts, basis - popularity * (popularity.T @ basis), pool)
+            basis = orthonormal(basis - popularity * (popularity.T @ basis))
+        image = gram_times(parts, basis, pool)
+    squares, rotation = np.linalg.eigh((basis.T @ image).astype(np.float64))
+    chosen = np.argsort(-squares)[:wanted]
+    chosen = chosen[squares[chosen] > 1e-6]
+    vectors = basis @ rotation[:, chosen].astype(np.float32)
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(chosen))])
+    return np.asarray(vectors * (signs * np.sqrt(squares[chosen])).astype(np.float32), dtype=np.float32)
+
+
+def normalised_parts(
+    user: NDArray[np.int32], item: NDArray[np.int32], count: NDArray[np.int64], users: int
+) -> list[csr_matrix]:
+    """The user-item matrix in PARTS slices of users, each (u, I) float32."""
+    if (np.diff(user) < 0).any():
+        order = np.argsort(user, kind="stable")
+        user, item = user[order], item[order]
+    offsets = np.searchsorted(user, np.arange(users + 1, dtype=user.dtype))
+    item_scale = np.sqrt(1 / count).astype(np.float32)
+    user_scale = np.sqrt(1 / np.maximum(np.diff(offsets), 1)).astype(np.float32)
+    entries = item_scale[item] * user_scale[user]
+    cuts = np.linspace(0, users, PARTS + 1).astype(int)
+    return [
+        csr_matrix(
+            (
+                entries[offsets[first] : offsets[last]],
+                item[offsets[first] : offsets[last]],
+                (offsets[first : last + 1] - offsets[first]).astype(np.int32),
+            ),
+            shape=(last - first, len(count)),
+        )
+        for first, last in pairwise(cuts)
+    ]
+
+
+def orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An orthonormal basis of the columns' span, (I, ≤ C) float32; by way of their C × C products, much quicker than QR."""
+    squares, rotation = np.linalg.eigh((columns.T @ columns).astype(np.float64))
+    kept = squares > 1e-6 * squares[-1]
+    return np.asarray(columns @ (rotation[:, kept] / np.sqrt(squares[kept])).astype(np.float32))
+
+
+def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+    """Aᵀ A basis without making Aᵀ A, (I, columns) float32; SciPy's products leave other threads alone."""
+    total = np.zeros_like(basis)
+    for product in pool.map(lambda part: part.T @ (part @ basis), parts):
+        total += product
+    return total

@@ -1,0 +1,24 @@
+"""GroupLens' tag genome: a relevance of every tag for every item, learnt by them from tags, reviews and ratings.
+
+It was computed from the ratings and tags of all users, held-out ones among them, and of all times. What is made with
+it is therefore no longer blind to the held-out users; that is why its weight is 0 unless it is set.
+"""
+
+import numpy as np
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, empty_block
+
+
+def genome_block(items: ItemColumns, most: int) -> Block:
+    """Relevance of the `most` tags that vary most among training items, (I, W); an unknown item is their mean."""
+    if items.genome is None:
+        return empty_block(len(items.train))
+    relevance, known = items.genome.relevance, items.genome.known
+    fit = relevance[known & items.train]
+    if not len(fit):
+        return empty_block(len(items.train))
+    chosen = np.sort(np.argsort(-fit.var(axis=0, dtype=np.float64), kind="stable")[:most])
+    values = relevance[:, chosen].astype(np.float32)
+    values[~known] = fit[:, chosen].mean(axis=0, dtype=np.float64)
+    return Block(values, [items.genome.tags[place] for place in chosen], known)

@@ -1,0 +1,27 @@
+"""Amounts, lengths, dates and other sites' ratings of an item."""
+
+import numpy as np
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, with_missing_flags
+
+COUNTS = (
+    "budget_usd", "revenue_usd", "popularity", "vote_count", "imdb_votes", "awards_won", "award_nominations",
+)  # fmt: skip
+ZERO_IS_UNKNOWN = ("runtime_minutes", "budget_usd", "revenue_usd", "vote_average", "imdb_rating")
+
+
+def numbers_block(items: ItemColumns) -> Block:
+    """Standardised numbers and a flag for each unknown one, (I, 2 C); counts and amounts by their logarithm.
+
+    The year is a number as it is; the month of release is a point on a circle, December beside January.
+    """
+    columns = dict(items.numbers)
+    for name in ZERO_IS_UNKNOWN:
+        if name in columns:
+            columns[name] = np.where(columns[name] > 0, columns[name], np.nan)
+    month = columns.pop("release_month", None)
+    if month is not None:
+        columns["release_month_sine"] = np.sin(month * np.pi / 6)
+        columns["release_month_cosine"] = np.cos(month * np.pi / 6)
+    return with_missing_flags(columns, items.train, COUNTS)

@@ -1,0 +1,19 @@
+"""Who plays in an item, who directed and who wrote it."""
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, multi_hot, side_by_side
+
+
+def people_block(items: ItemColumns, least: int, most: int) -> Block:
+    """Multi-hot actors, directors and writers with several items to their name, (I, W).
+
+    The busiest `most` actors and half as many directors and writers: a column each rather than a hash, so that a
+    column means one person.
+    """
+    return side_by_side(
+        {
+            "cast": multi_hot(items.terms.get("cast"), items.train, least, most),
+            "director": multi_hot(items.terms.get("directors"), items.train, least, most // 2),
+            "writer": multi_hot(items.terms.get("writers"), items.train, least, most // 2),
+        }
+    )

@@ -1,0 +1,47 @@
+"""How training users rated an item: statistics of the item, of no user in particular."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.encoders.columns import ItemColumns, TrainingEvents
+from models.encoders.tabular import Block, standardised
+
+PRIOR = 5.0  # events' worth of the overall mean that every item starts with
+CHUNK = 1 << 20  # events whose temporaries exist at one time
+
+
+def ratings_block(items: ItemColumns) -> Block:
+    """Standardised statistics of the training events, (I, 6); an item without events is average in all but its count."""
+    statistics = rating_statistics(items.events, len(items.train))
+    values = standardised(statistics, items.train, log_columns=("count",))
+    return Block(values, list(statistics), statistics["count"] > 0)
+
+
+def rating_statistics(events: TrainingEvents, items: int) -> dict[str, NDArray[np.float64]]:
+    """Per item, (I,) float64 each; NaN for items without events, except their count of 0 and the shrunk mean.
+
+    `count`; `mean` rating, shrunk to the overall mean; `deviation`; `share_above` the overall mean, which is a like on
+    any scale; `first_time` and `mean_time` of its ratings, unix seconds.
+    """
+    overall = float(events.rating.mean(dtype=np.float64)) if len(events.rating) else 0.0
+    count, total, squares, above, time = (np.zeros(items) for _ in range(5))
+    first = np.full(items, np.iinfo(np.int64).max)
+    for start in range(0, len(events.item), CHUNK):
+        part = slice(start, start + CHUNK)
+        item, apart = events.item[part], events.rating[part] - overall
+        count += np.bincount(item, minlength=items)
+        total += np.bincount(item, apart, items)
+        squares += np.bincount(item, apart * apart, items)
+        above += np.bincount(item[apart > 0], minlength=items)
+        time += np.bincount(item, events.timestamp[part], items)
+        np.minimum.at(first, item, events.timestamp[part])
+    rated = count > 0
+    each = np.where(rated, count, np.nan)
+    return {
+        "count": count,
+        "mean": overall + total / (count + PRIOR),
+        "deviation": np.sqrt(np.maximum(squares / each - (total / each) ** 2, 0)),
+        "share_above": above / each,
+        "first_time": np.where(rated, first, np.nan),
+        "mean_time": time / each,
+    }

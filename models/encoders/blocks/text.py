@@ -1,0 +1,16 @@
+"""Meaning of the text, as a BERT-family encoder reads it."""
+
+import numpy as np
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, not_all_zero
+
+
+def text_block(items: ItemColumns) -> Block:
+    """The encoder's vectors as they are, (I, E); an empty text is zeros."""
+    width = items.text_vectors.shape[1]
+    return Block(
+        items.text_vectors.astype(np.float32, copy=False),
+        [f"dimension {place}" for place in range(width)],
+        not_all_zero(items.text_vectors),
+    )

@@ -1,0 +1,24 @@
+"""Words of the text, which an encoder of meanings may blur: names, places, professions."""
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from models.encoders.columns import ItemColumns
+from models.encoders.tabular import Block, empty_block, not_all_zero
+
+
+def text_terms_block(items: ItemColumns, least: int, most: int) -> Block:
+    """TF-IDF of the `most` commonest words, (I, W), rows of length 1; words and their idf come from training items."""
+    if not items.texts:
+        return empty_block(len(items.train))
+    training = [text for text, known in zip(items.texts, items.train, strict=True) if known]
+    vectoriser = TfidfVectorizer(
+        min_df=least, max_df=1.0, max_features=most, stop_words="english", sublinear_tf=True, dtype=np.float32,
+        token_pattern=r"(?u)\b[^\W\d]{3,}\b",  # noqa: S106
+    )  # fmt: skip
+    try:
+        vectoriser.fit(training)
+    except ValueError:  # no word is left
+        return empty_block(len(items.train))
+    values = vectoriser.transform(items.texts).toarray()
+    return Block(values, vectoriser.get_feature_names_out().tolist(), not_all_zero(values))

@@ -1,0 +1,15 @@
+"""The compiled helpers, which everything works without: slower, to the same bytes."""
+
+import os
+from importlib import import_module
+from types import ModuleType
+
+
+def helper(name: str) -> ModuleType | None:
+    """A compiled module of storage; None where it was not built, or where MARQUEE_PURE=1 switches it off."""
+    if os.environ.get("MARQUEE_PURE") == "1":
+        return None
+    try:
+        return import_module(f"storage.{name}")
+    except ImportError:
+        return None

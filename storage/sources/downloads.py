@@ -1,0 +1,287 @@
+"""Releases over HTTP: resumed where a connection broke, checked against the published hash before they get their name."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import random
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+import httpx
+
+from storage.errors import DownloadError, StorageFullError
+from storage.files import fsync_path, kind_of, write_bytes_atomically, writing_to
+
+logger = logging.getLogger("marquee.ingest")
+
+ReleaseName = Literal["ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest"]
+RELEASE_NAMES: tuple[ReleaseName, ...] = get_args(ReleaseName)
+BASE_URL = "https://files.grouplens.org/datasets/movielens"
+# What GroupLens publishes as <name>.zip.md5. The two releases that change have none here: theirs is fetched each time.
+KNOWN_MD5: dict[str, str] = {
+    "ml-100k": "0e33842e24a9c977be4e0107933c0723",
+    "ml-1m": "c4d9eecfca2ab87c1945afe126590906",
+    "ml-10m": "ce571fd55effeba0271552578f2648bd",
+    "ml-20m": "cd245b17a1ae2cc31bb14903e1204af3",
+    "ml-25m": "6b51fb2759a8657d3bfcbfc42b592ada",
+    "ml-32m": "d472be332d4daa821edc399621853b57",
+}
+MAX_BYTES = 4 << 30
+MAX_REQUESTS = 100  # in all; `attempts` bounds those in a row that brought nothing
+MAX_WAIT_SECONDS = 60.0
+OFFLINE = "Without internet, give the folder of an unpacked release or its .zip file instead of a name."
+
+Progress = Callable[[int, int | None], None]
+Answer = TypeVar("Answer")
+
+
+class _PassingError(Exception):
+    """A failure that may be gone at the next request."""
+
+    def __init__(self, reason: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_seconds = wait_seconds
+
+
+def fetch_release(
+    name: ReleaseName,
+    into: Path,
+    *,
+    base_url: str = BASE_URL,
+    client: httpx.Client | None = None,
+    progress: Progress | None = None,
+    attempts: int = 5,
+    backoff_seconds: float = 1.0,
+) -> Path:
+    """Download <name>.zip into a folder, or find it there whole.
+
+    Bytes go to <name>.zip.part. An interrupted download goes on where it stopped if the server still has the same file
+    (`If-Range`), within this call or the next; else it starts over. Server errors, timeouts and lost connections are
+    tried again with growing, jittered pauses.
+
+    Args:
+        name: of the release.
+        into: folder of the archive.
+        base_url: holds <name>.zip and <name>.zip.md5.
+        client: with time limits of its own; closed by its owner.
+        progress: is called with bytes so far and in all (None: not told).
+        attempts: requests in a row that bring nothing before it gives up.
+        backoff_seconds: the first pause; each next is twice as long.
+
+    Returns: the path of the archive, its MD5 being the published one.
+
+    Raises:
+        DownloadError: the server cannot be reached or refuses, or what came has another hash (it is deleted).
+        StorageFullError, StorageUnwritableError: `into` cannot take it.
+    """
+    if name not in RELEASE_NAMES:
+        raise DownloadError(f"{name}: expected one of {', '.join(RELEASE_NAMES)}; found another name.")
+    final = into / f"{name}.zip"
+    own = client or httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=True)
+    fetch = _Fetch(own, f"{base_url.rstrip('/')}/{name}.zip", final, progress, attempts, backoff_seconds)
+    try:
+        with writing_to(into):
+            into.mkdir(parents=True, exist_ok=True)
+            with _only_one(into / f".{name}.lock"):
+                return fetch.run(KNOWN_MD5.get(name))
+    finally:
+        if client is None:
+            own.close()
+
+
+class _Fetch:
+    """One archive on its way: its address, its places on disk, its patience."""
+
+    def __init__(
+        self, client: httpx.Client, url: str, final: Path, progress: Progress | None, attempts: int, backoff: float
+    ) -> None:
+        self.client, self.url, self.final = client, url, final
+        self.part = final.with_name(f"{final.name}.part")
+        self.validator = final.with_name(f"{final.name}.part.json")  # what If-Range asks the server to compare
+        self.checked = final.with_name(f"{final.name}.md5")  # the hash the final file was checked against
+        self.progress, self.attempts, self.backoff = progress, attempts, backoff
+        self.shown = str(httpx.URL(url).copy_with(username=None, password=None, query=None))
+
+    def run(self, known: str | None) -> Path:
+        """The checked archive."""
+        found = md5_file(self.final) if self.final.is_file() else None
+        if found is not None and found == known:
+            return self.final
+        expected = known or self.published_md5(found)
+        if found == expected:
+            return self.final
+        if found is not None:
+            logger.warning("%s: another file than the published one (MD5 %s); fetching it", self.final, expected)
+        self.patiently(self.receive)
+        self.accept(expected)
+        return self.final
+
+    def published_md5(self, found: str | None) -> str:
+        """The hash beside the archive; without a connection, that of the file fetched and checked earlier."""
+        try:
+            text = self.patiently(self.read_md5)
+        except DownloadError:
+            if found is None or not self.checked.is_file() or found not in self.checked.read_text():
+                raise
+            logger.warning("%s: cannot ask for a newer release; going on with the one fetched before", self.final)
+            return found
+        match = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+        if match is None:
+            raise DownloadError(f"{self.shown}.md5: expected an MD5; found {text[:80]!r}. {OFFLINE}")
+        return match[0].lower()
+
+    def patiently(self, request: Callable[[], Answer]) -> Answer:
+        """What a request gives, tried again while failures pass or bytes still come."""
+        failures, reason = 0, ""
+        for _ in range(MAX_REQUESTS):
+            before = self.have()
+            try:
+                return request()
+            except (httpx.TransportError, _PassingError) as error:
+                reason = str(error) or type(error).__name__
+                failures = 1 if self.have() > before else failures + 1
+                if failures >= self.attempts or "CERTIFICATE_VERIFY_FAILED" in reason:
+                    break
+                wait = self.backoff * 2 ** (failures - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+                wait = min(MAX_WAIT_SECONDS, max(wait, getattr(error, "wait_seconds", 0.0)))
+                logger.warning("%s: %s; trying again in %.1f s", self.shown, reason, wait)
+                time.sleep(wait)
+            except (httpx.RequestError, httpx.InvalidURL) as error:
+                reason = str(error)
+                break
+        kept = f" {self.have():,} bytes are kept: run again to go on." if self.have() else ""
+        raise DownloadError(f"{self.shown}: expected the file; found: {reason[:200]}.{kept} {OFFLINE}")
+
+    def read_md5(self) -> str:
+        """The first bytes of <name>.zip.md5."""
+        with self.client.stream("GET", f"{self.url}.md5") as response:
+            self.refuse(response)
+            return next(response.iter_bytes(4096), b"").decode("utf-8", "replace")
+
+    def receive(self) -> None:
+        """Bring the .part file to its full length with one request; what came before a failure stays."""
+        have, validator, whole = self.earlier()
+        if have and have == whole:
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": validator}
+        with self.client.stream("GET", self.url, headers=headers) as response:
+            self.refuse(response)
+            start, total = self.place(response, have)
+            if start == 0:
+                self.remember(response, total)
+            self.need_room((total or 0) - start)
+            done = start
+            with self.part.open("r+b" if start else "wb") as part:
+                part.seek(start)
+                for chunk in response.iter_raw():
+                    done += len(chunk)
+                    if done > (MAX_BYTES if total is None else total):
+                        raise DownloadError(f"{self.shown}: expected {total or MAX_BYTES:,} bytes at most; found more.")
+                    part.write(chunk)
+                    if self.progress is not None:
+                        self.progress(done, total)
+        if total is not None and done != total:
+            raise _PassingError(f"the connection ended after {done:,} of {total:,} bytes")
+
+    def earlier(self) -> tuple[int, str, int | None]:
+        """Bytes at hand of a download that can go on, its validator and whole length; else nothing is at hand."""
+        try:
+            record = json.loads(self.validator.read_text())
+            if record["url"] == self.shown and record["validator"]:
+                return self.have(), record["validator"], record["bytes"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self.forget()
+        return 0, "", None
+
+    def remember(self, response: httpx.Response, total: int | None) -> None:
+        """Note what tells this version of the file from another: a strong ETag, else the date of change."""
+        etag = response.headers.get("ETag", "")
+        validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        self.forget()
+        record = {"url": self.shown, "validator": validator, "bytes": total}
+        write_bytes_atomically(self.validator, json.dumps(record).encode())
+
+    def place(self, response: httpx.Response, have: int) -> tuple[int, int | None]:
+        """Where the answer's bytes begin, and the whole length if told; 200 to a range request starts over."""
+        if response.status_code == httpx.codes.OK:
+            length = response.headers.get("Content-Length", "")
+            return 0, int(length) if length.isdigit() else None
+        told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        if response.status_code != httpx.codes.PARTIAL_CONTENT or told is None or int(told[1]) != have or not have:
+            self.forget()
+            raise _PassingError(f"answered {response.status_code} to a request from byte {have:,}; starting over")
+        return have, None if told[2] == "*" else int(told[2])
+
+    def refuse(self, response: httpx.Response) -> None:
+        """Sort out errors: those that may pass, and those that will not."""
+        status = response.status_code
+        if status in (408, 425, 429) or status >= 500:
+            after = response.headers.get("Retry-After", "")
+            raise _PassingError(f"answered {status}", float(after) if after.isdigit() else 0.0)
+        if status >= 400 and status != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise DownloadError(
+                f"{response.url.copy_with(userinfo=b'', query=None)}: expected a file; found HTTP {status}. {OFFLINE}"
+            )
+
+    def need_room(self, more: int) -> None:
+        """Refuse before the disk fills."""
+        free = shutil.disk_usage(self.part.parent).free
+        if free < more:
+            raise StorageFullError(
+                f"{self.part.parent}: expected room for {more:,} more bytes; found {free:,}. Free some space, or set "
+                "MARQUEE_HOME to a larger disk; what was fetched is kept."
+            )
+
+    def accept(self, expected: str) -> None:
+        """Give the .part file its final name if its hash is the published one; else delete it."""
+        found = md5_file(self.part)
+        if found != expected:
+            with self.part.open("rb") as stream:
+                kind = kind_of(stream.read(512))
+            what = f"{found}, {kind}" if kind not in (None, "an archive") else found
+            self.forget()
+            raise DownloadError(
+                f"{self.shown}: expected MD5 {expected}; found {what}. It was deleted; run again to fetch it from the "
+                f"start. If it happens again, the file or the way to it was tampered with or has changed. {OFFLINE}"
+            )
+        fsync_path(self.part)
+        self.part.replace(self.final)
+        write_bytes_atomically(self.checked, f"{expected}  {self.final.name}\n".encode())
+        self.validator.unlink(missing_ok=True)
+        fsync_path(self.final.parent)
+
+    def have(self) -> int:
+        """Bytes in the .part file."""
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def forget(self) -> None:
+        """Delete what came so far."""
+        self.part.unlink(missing_ok=True)
+        self.validator.unlink(missing_ok=True)
+
+
+def md5_file(path: Path) -> str:
+    """Hex MD5 of the file's bytes: against damage, and as GroupLens publishes nothing stronger."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock file, so that two processes do not write one .part file."""
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("%s: another process is fetching this release; waiting for it", lock)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

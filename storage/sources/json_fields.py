@@ -1,0 +1,83 @@
+"""Fields of JSON that strangers wrote: the value where it is what it should be, else unknown; never an exception."""
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from storage.tables import METADATA_SCHEMA
+
+MAX_TEXT_CHARS = 20_000
+MAX_NAMES = 100
+CAST_SIZE = 5
+LEAST_DOLLARS = 1000.0  # smaller amounts were entered in millions, or are jokes
+NO_TEXT = {"", "n/a", "no overview found.", "no overview", "none", "nan"}
+# Control characters, and halves of surrogate pairs, which JSON can escape but UTF-8 cannot hold.
+UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+Movie = dict[str, Any]
+
+
+def nothing_known() -> Movie:
+    """A row of METADATA_SCHEMA that says nothing."""
+    return {field.name: [] if pa.types.is_list(field.type) else None for field in METADATA_SCHEMA}
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """A JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: object) -> list[dict[str, Any]]:
+    """The objects of a JSON array, else none."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str | None:
+    """Text on one line, at most MAX_TEXT_CHARS characters; None where it only says that there is none."""
+    if not isinstance(value, str):
+        return None
+    clean = " ".join(UNWRITABLE.sub(" ", value[:MAX_TEXT_CHARS]).split())
+    return None if clean.lower() in NO_TEXT else clean
+
+
+def names(values: Iterable[object], most: int = MAX_NAMES) -> list[str]:
+    """The first `most` texts among `values`, each once, in order."""
+    texts = (name for value in values if (name := text(value)))
+    found: dict[str, None] = {}
+    for name in texts:
+        if len(found) == most:
+            break
+        found[name] = None
+    return list(found)
+
+
+def number(value: object, least: float = 0.0, most: float = 1e12) -> float | None:
+    """A number above zero within [least, most]; None for zero, which these services write for unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    found = float(value) if abs(value) <= most else math.nan  # large integers have no float
+    return found if found >= max(least, 1e-12) else None
+
+
+def day(value: object) -> date | None:
+    """A date from YYYY-MM-DD."""
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def imdb_id(value: object) -> str | None:
+    """An IMDb title id, as in tt0114709."""
+    return value if isinstance(value, str) and re.fullmatch(r"tt\d{1,12}", value, re.ASCII) else None
+
+
+def tmdb_id(value: object) -> int | None:
+    """A TMDB movie id: a positive integer."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else None

@@ -1,0 +1,1 @@
+"""Asking metadata services over HTTP: politely, resumably and without telling anyone the key."""

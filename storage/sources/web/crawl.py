@@ -1,0 +1,308 @@
+"""All movies of a catalogue asked of one service: first from the cache, then over the network, some at a time."""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.errors import MetadataQuotaError, MetadataUnavailableError
+from storage.sources.json_fields import Movie
+from storage.sources.web.fetch import Fetcher, GivenUpError, Query, Service, StopAskingError, json_object
+from storage.sources.web.response_cache import Response, ResponseCache
+from storage.tables import SOURCE_SCHEMA
+
+logger = logging.getLogger("marquee.crawl")
+
+OUTAGES_IN_A_ROW = 20  # then the service is down, and going on would only wear out retries
+SUSPICIOUS = 20  # so many movies, all of them unknown, mean a wrong address rather than unknown movies
+RECENT = 200  # movies the estimate of the time left is made from
+
+Ask = Callable[[Query], Awaitable[dict[str, Any] | None]]  # JSON object, or None: there is no such movie
+
+
+class MovieIds(NamedTuple):
+    """A movie's outside ids, either of which may be unknown."""
+
+    tmdb_id: int | None
+    imdb_id: str | None
+
+
+class MetadataApi(Service, Protocol):
+    """What one service is asked and how its answers are judged and read."""
+
+    name: str
+
+    async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
+        """A row of SOURCE_SCHEMA by as many questions as it takes, or None where the service does not know it."""
+
+
+class CrawlLimits(BaseModel):
+    """How a catalogue is asked for, and how much may fail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency: int = Field(8, ge=1, le=64, description="Movies in flight at a time.")
+    answer_days: float = Field(180, gt=0, le=183, description="How long an answer is kept; TMDB allows six months.")
+    absent_days: float = Field(30, gt=0, le=183, description="How long it is remembered that there is no such movie.")
+    max_failed_share: float = Field(0.05, ge=0, le=1, description="Share of movies that may stay unanswered.")
+
+
+class CrawlProgress(NamedTuple):
+    """How far a crawl is; the counts add up to `done`."""
+
+    done: int
+    total: int
+    eta_seconds: float | None  # None before anything can be said
+    counts: dict[str, int]
+
+
+class _NotCachedError(Exception):
+    """A question that the cache cannot answer."""
+
+
+@dataclass
+class _Crawl:
+    """The state of one crawl."""
+
+    api: MetadataApi
+    cache: ResponseCache
+    fetcher: Fetcher | None
+    limits: CrawlLimits
+    until: datetime
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    outages: int = 0
+    fetched: list[datetime] = field(default_factory=list)
+    expiry: list[datetime] = field(default_factory=list)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    async def movie(self, ids: MovieIds, *, network: bool) -> Movie | None:
+        """One movie, counted; None where there is nothing to be had.
+
+        Raises:
+            _NotCachedError: the network would be needed but is not allowed.
+        """
+        used: list[Response] = []
+        asked = 0
+
+        async def ask(query: Query) -> dict[str, Any] | None:
+            nonlocal asked
+            response = self._cached(query)
+            if response is None:
+                if not network or self.fetcher is None:
+                    raise _NotCachedError
+                # Movies that share an id wait for one another instead of asking twice.
+                async with self.locks.setdefault(self._key(query), asyncio.Lock()):
+                    response = self._cached(query) or await self._fetched(self.fetcher, query)
+                asked += 1
+            used.append(response)
+            return None if response.absent else json_object(response.body)
+
+        try:
+            row = await self.api.movie(ids, ask)
+        except GivenUpError as failure:
+            self.counts["broken" if failure.broken else "failed"] += 1
+            self.failures[failure.reason] += 1
+            self._note_outage(failure)
+            return None
+        self.counts["absent" if row is None else "fetched" if asked else "cached"] += 1
+        if row is not None:
+            self.fetched.append(min(response.fetched_at for response in used))
+            self.expiry.append(min(response.expires_at for response in used))
+        return row
+
+    def _key(self, query: Query) -> str:
+        return f"GET {self.api.base_url.rstrip('/')}/{query.path}?{urlencode(query.params)}"
+
+    def _cached(self, query: Query) -> Response | None:
+        return self.cache.get(self._key(query), self.until)
+
+    async def _fetched(self, fetcher: Fetcher, query: Query) -> Response:
+        absent, body = await fetcher.ask(query)
+        self.requests += 1
+        self.outages = 0
+        now = datetime.now(UTC)
+        kept = timedelta(days=self.limits.absent_days if absent else self.limits.answer_days)
+        response = Response(absent, body, now, now + kept)
+        await asyncio.to_thread(self.cache.put, self._key(query), response)
+        return response
+
+    def _note_outage(self, failure: GivenUpError) -> None:
+        self.outages = self.outages + 1 if failure.outage else 0
+        if self.outages >= OUTAGES_IN_A_ROW:
+            raise MetadataUnavailableError(
+                f"{self.api.name}: expected answers; found {self.outages} questions in a row without one, the last: "
+                f"{failure.reason}. {self.kept()}"
+            )
+
+    def kept(self) -> str:
+        """What a reader of an error wants to know."""
+        have = self.counts["fetched"] + self.counts["cached"] + self.counts["absent"]
+        return (
+            f"{have:,} of {self.total:,} movies are answered and cached: run again to go on from there, "
+            "or set offline to go on without the others."
+        )
+
+    def progress(self) -> CrawlProgress:
+        """How far this is."""
+        done = self.counts.total()
+        eta = None
+        if done >= self.total:
+            eta = 0.0
+        elif len(self.recent) > 1:
+            eta = (self.total - done) * (time.monotonic() - self.recent[0]) / len(self.recent)
+        return CrawlProgress(done, self.total, eta, dict(self.counts))
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of this crawl, for a manifest."""
+        names = ("fetched", "cached", "absent", "failed", "broken", "not_cached")
+        return {
+            "source": self.api.name,
+            "asked": self.total,
+            **{name: self.counts[name] for name in names},
+            "requests": self.requests,
+            "failures": dict(self.failures.most_common(20)),
+            "oldest_fetch": min(self.fetched).isoformat(timespec="seconds") if self.fetched else None,
+            "newest_fetch": max(self.fetched).isoformat(timespec="seconds") if self.fetched else None,
+            "expires": min(self.expiry).isoformat(timespec="seconds") if self.expiry else None,
+        }
+
+
+async def crawl(
+    ids: Sequence[MovieIds],
+    api: MetadataApi,
+    cache: ResponseCache,
+    fetcher: Fetcher | None,
+    limits: CrawlLimits | None = None,
+    until: datetime | None = None,
+    progress: Callable[[CrawlProgress], None] | None = None,
+    report_seconds: float = 2.0,
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Ask a service for movies; what it said before and is still valid is not asked again.
+
+    Args:
+        ids: repeated ones are asked once.
+        api: the service.
+        cache: its responses.
+        fetcher: None: offline, only the cache answers.
+        limits: see there.
+        until: answers must stay valid until then, else they are asked anew; default: now.
+        progress: called about every `report_seconds` in another thread, and at the end.
+        report_seconds: see `progress`.
+
+    Returns: a table in SOURCE_SCHEMA in the order of `ids`, and counts, reasons of failures, dates of the oldest and
+        newest answer and of the first to expire.
+
+    Raises:
+        MetadataCredentialsError: the service rejects the key.
+        MetadataQuotaError: the service stops answering for hours; says until when.
+        MetadataUnavailableError: it is down, or more than `max_failed_share` of the movies stay unanswered, or it
+            knows none of many, or, offline, none is cached. After any of these, all that was answered is in the cache.
+    """
+    limits = limits or CrawlLimits()
+    wanted = list(dict.fromkeys(ids))
+    state = _Crawl(api, cache, fetcher, limits, until or datetime.now(UTC), len(wanted))
+    reporter = asyncio.create_task(_report(state, progress, report_seconds)) if progress else None
+    rows: dict[MovieIds, Movie] = {}
+    try:
+        missing = await _from_cache(state, wanted, rows)
+        if fetcher is None:
+            state.counts["not_cached"] = len(missing)
+        else:
+            await _from_network(state, missing, rows)
+    except StopAskingError as stop:
+        raise MetadataQuotaError(
+            f"{api.name}: expected answers; found that {stop.reason}. Go on at {stop.retry_at:%Y-%m-%d %H:%M} UTC. "
+            f"{state.kept()}",
+            stop.retry_at,
+        ) from None
+    finally:
+        if reporter is not None:
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+    if progress:
+        await _tell(progress, state.progress())
+    _judge_the_whole(state)
+    table = pa.Table.from_pylist([rows[one] for one in wanted if one in rows], schema=SOURCE_SCHEMA)
+    return table, state.facts()
+
+
+async def _from_cache(state: _Crawl, wanted: list[MovieIds], rows: dict[MovieIds, Movie]) -> list[MovieIds]:
+    """Fill `rows` with what the cache knows; returns what it does not."""
+    missing = []
+    for place, one in enumerate(wanted):
+        try:
+            row = await state.movie(one, network=False)
+        except _NotCachedError:
+            missing.append(one)
+            continue
+        if row is not None:
+            rows[one] = row
+        if place % 100 == 0:
+            await asyncio.sleep(0)  # let the progress be told
+    return missing
+
+
+async def _from_network(state: _Crawl, missing: list[MovieIds], rows: dict[MovieIds, Movie]) -> None:
+    """Fill `rows` with the others, `concurrency` at a time; the first error that stops a crawl stops all of it."""
+    waiting = iter(missing)
+    state.recent.append(time.monotonic())
+
+    async def work() -> None:
+        for one in waiting:
+            row = await state.movie(one, network=True)
+            state.recent.append(time.monotonic())
+            if row is not None:
+                rows[one] = row
+
+    workers = [asyncio.create_task(work()) for _ in range(min(state.limits.concurrency, len(missing)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _judge_the_whole(state: _Crawl) -> None:
+    unanswered = state.counts["failed"] + state.counts["broken"]
+    if unanswered > state.limits.max_failed_share * state.total:
+        raise MetadataUnavailableError(
+            f"{state.api.name}: expected at most {state.limits.max_failed_share:.1%} of {state.total:,} movies to stay "
+            f"unanswered; found {unanswered:,}: {dict(state.failures.most_common(3))}. {state.kept()}"
+        )
+    if state.counts["absent"] == state.total >= SUSPICIOUS:
+        raise MetadataUnavailableError(
+            f"{state.api.name}: expected to find movies at {state.api.base_url}; found that all {state.total:,} are "
+            "unknown there. Check base_url and the ids."
+        )
+    if state.total and state.counts["not_cached"] == state.total:
+        raise MetadataUnavailableError(
+            f"{state.api.name}: expected cached responses; found none for {state.total:,} movies in "
+            f"{state.cache.folder}. Run once without offline."
+        )
+
+
+async def _report(state: _Crawl, progress: Callable[[CrawlProgress], None], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await _tell(progress, state.progress())
+
+
+async def _tell(progress: Callable[[CrawlProgress], None], now: CrawlProgress) -> None:
+    """In another thread: what tells it may itself speak to a server, and must not hold up the crawl or end it."""
+    try:
+        await asyncio.to_thread(progress, now)
+    except Exception as error:  # a bar that cannot be drawn is no reason to lose a crawl
+        logger.warning("progress could not be shown: %s", type(error).__name__)

@@ -1,0 +1,120 @@
+"""Later ratings and movies beside what a dataset was made from; what is old stays as it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from storage.artifacts import ArtifactRef, Draft
+from storage.errors import ArtifactError, DatasetError
+from storage.event_table import read_histories
+from storage.splits import SplitParams
+from storage.tables import embedding_matrix
+from storage.tail import extend_transitions
+from storage.transitions_format import Head, opened
+from tasks.caching import artifact_store, artifact_task
+from tasks.dask_cluster import ClusterParams
+from tasks.features import FeatureParams, make_items
+from tasks.ingest import copy_file, read_table
+from tasks.sources import SourceParams
+from tasks.texts import TextParams, make_texts
+
+
+def need_times(source: SourceParams) -> None:
+    """Refuse ratings whose order is their only time: they cannot be put after others.
+
+    Raises:
+        DatasetError: the source has no timestamps.
+    """
+    if source.generic is not None and source.generic.timestamp is None:
+        raise DatasetError(
+            f"{source.generic.ratings}: expected timestamps, to put later ratings after earlier ones; found none declared. "
+            "Map a timestamp column, or build the dataset anew from one file."
+        )
+
+
+class Lineage(NamedTuple):
+    """What a dataset's items were made from, and how."""
+
+    items: ArtifactRef
+    movies: ArtifactRef
+    events: ArtifactRef
+    splits: ArtifactRef
+    texts: ArtifactRef
+    tags: ArtifactRef | None
+    features: FeatureParams
+    text: TextParams
+    split: SplitParams
+
+
+def lineage_of(dataset: ArtifactRef) -> Lineage:
+    """The lineage of a dataset of this work directory; an extended dataset's statistics stay those of its first base.
+
+    Raises:
+        ArtifactError: what it was made from is no longer here.
+    """
+    store = artifact_store()
+    try:
+        items = store.select("items", store.manifest(dataset).recipe.inputs["items"])
+        made = store.manifest(items).recipe
+        found = {kind: store.select(kind, made.inputs[kind]) for kind in ("movies", "events", "splits", "texts")}
+        tags = store.select("tags", made.inputs["tags"]) if "tags" in made.inputs else None
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"dataset/{dataset.digest}: expected all that it was made from in this work directory; found: {error} "
+            "Build the dataset here by build-dataset first."
+        ) from error
+    features = FeatureParams.model_validate(made.parameters["params"])
+    text = TextParams.model_validate(store.manifest(found["texts"]).recipe.parameters["params"])
+    split = SplitParams.model_validate(store.manifest(found["splits"]).recipe.parameters["params"])
+    return Lineage(items=items, tags=tags, features=features, text=text, split=split, **found)
+
+
+@artifact_task("movies")
+def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> None:
+    """The movies a dataset knows, as it knows them, and those that are new."""
+    old, new = read_table(known, "movies.parquet"), read_table(found, "movies.parquet")
+    is_new = ~np.isin(new["movie_id"].to_numpy(), old["movie_id"].to_numpy())
+    grown = pa.concat_tables([old, new.filter(pa.array(is_new))]).sort_by("movie_id")
+    ids = ["movie_id", "external_id"]
+    common = old.select(ids).join(new.select(ids), "movie_id", right_suffix="_new", join_type="inner")
+    others = pc.sum(pc.not_equal(common["external_id"], common["external_id_new"])).as_py() or 0
+    if others:
+        raise DatasetError(
+            f"movies to add: expected the dataset's own ids to mean the same; found {others} that are written otherwise. "
+            "Append data of the same source."
+        )
+    pq.write_table(grown, draft.path / "movies.parquet")
+    draft.rows, draft.facts = grown.num_rows, {"movies": grown.num_rows, "new": int(is_new.sum())}
+
+
+def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) -> ArtifactRef:
+    """Items of all movies: old ones keep their embedding, new texts alone are encoded, the fit is the first base's."""
+    texts = make_texts(movies, lineage.text, cluster, lineage.texts)
+    return make_items(movies, lineage.events, lineage.splits, texts, lineage.features, lineage.tags, lineage.items)
+
+
+@artifact_task("dataset")
+def make_extended_dataset(
+    draft: Draft, base: ArtifactRef, events: ArtifactRef, items: ArtifactRef, splits: SplitParams
+) -> None:
+    """Merge new events into a dataset's histories; equal to writing all of them anew with the same items and time cut."""
+    store = artifact_store()
+    catalogue = read_table(items, "items.parquet")
+    movie_ids = catalogue["movie_id"].to_numpy()
+    path = store.open(base) / "transitions.h5"
+    with opened(path, "compact") as file:
+        scale = Head.read(file).scale
+    draft.facts = extend_transitions(
+        path,
+        lambda: read_histories(store.open(events) / "events.parquet", movie_ids, scale),
+        out=draft.path / "transitions.h5",
+        movie_ids=movie_ids,
+        embeddings=embedding_matrix(catalogue),
+        splits=splits,
+        provenance={"base": base.digest, "events": events.digest, "items": items.digest},
+    )
+    draft.rows = draft.facts["transitions"]
+    copy_file(items, "items.parquet", draft.path)

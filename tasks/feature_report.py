@@ -1,0 +1,113 @@
+"""An items artifact in, the feature report out."""
+
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from pydantic import BaseModel, ConfigDict, Field
+
+from evaluation.feature_report import MOST_POINTS, FeatureReportInput, write_feature_report
+from evaluation.page import template_sha256
+from storage.artifacts import ArtifactRef, Draft
+from storage.event_table import Column, places_among
+from storage.tables import embedding_matrix
+from tasks.caching import artifact_store, artifact_task
+from tasks.ingest import read_table
+
+
+class FeatureReportParams(BaseModel):
+    """What the feature report shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    projection: Literal["tsne", "pca"] = Field("tsne", description="How items are laid into the plane; pca is instant.")
+    points: int = Field(1_000, ge=10, le=MOST_POINTS, description="At most so many items in the picture, most rated.")
+    seed: int = Field(0, ge=0, description="Seed of the projection.")
+
+
+DEFAULTS = FeatureReportParams()
+
+
+@artifact_task("feature-report")
+def make_feature_report(
+    draft: Draft,
+    items: ArtifactRef,
+    movies: ArtifactRef,
+    events: ArtifactRef,
+    params: FeatureReportParams,
+    template: str,
+) -> None:
+    """Say what the item embedding is made of and show it."""
+    store = artifact_store()
+    table = read_table(items, "items.parquet")
+    facts_file = store.open(items) / "features.json"
+    manifest = store.manifest(items)
+    data = FeatureReportInput(
+        title="Marquee: item features" + (" on generated data" if manifest.generated else ""),
+        generated=manifest.generated,
+        titles=[title or "" for title in table["title"].to_pylist()],
+        groups=main_genres(read_table(movies, "movies.parquet")),
+        events=events_per_item(table, store.open(events) / "events.parquet"),
+        embedding=embedding_matrix(table),
+        facts=json.loads(facts_file.read_text()) if facts_file.is_file() else {},
+        licences=manifest.licences,
+        lineage={"items": items.digest, "movies": movies.digest, "events": events.digest},
+        projection=params.projection,
+        points=params.points,
+        seed=params.seed,
+    )
+    numbers = write_feature_report(draft.path, data)
+    draft.rows = len(numbers["blocks"])
+    draft.facts = {"blocks": numbers["blocks"], "explained_variance": numbers["explained_variance"]}
+
+
+def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
+    """Every item's most telling genre: of those that a share `common` of all items have, its rarest; empty where none."""
+    genres = [row or [] for row in movies["genres"].to_pylist()]
+    counts = Counter(name for row in genres for name in row)
+    least = common * len(genres)
+    return [
+        min((name for name in row if counts[name] >= least), key=lambda name: (counts[name], name), default="")
+        for row in genres
+    ]
+
+
+def events_per_item(items: pa.Table, events: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Events of every item, (I,) int64."""
+    movie_ids = items["movie_id"].to_numpy()
+    counts = np.zeros(items.num_rows, dtype=np.int64)
+    for movies in Column(events, "movie_id"):
+        counts += np.bincount(places_among(movie_ids, movies), minlength=items.num_rows)
+    return counts
+
+
+def report_features(
+    items: ArtifactRef, movies: ArtifactRef, events: ArtifactRef, params: FeatureReportParams = DEFAULTS
+) -> ArtifactRef:
+    """Make the feature report and show it; its template is part of what it is made of."""
+    report = make_feature_report(items, movies, events, params, template_sha256("features.html.j2"))
+    show_features(report)
+    return report
+
+
+@task(name="show-features")
+def show_features(report: ArtifactRef) -> None:
+    """Put the blocks, the picture and the report's place into the UI."""
+    folder = artifact_store().open(report)
+    page = folder / "features.html"
+    create_table_artifact(
+        key="features",
+        table=artifact_store().manifest(report).facts["blocks"],
+        description=f"Feature blocks of the items. Report: [{page}]({page.as_uri()})",
+    )
+    create_markdown_artifact(key="feature-report", markdown=f"Feature report: [{page}]({page.as_uri()})")
+    picture = base64.b64encode((folder / "projection.png").read_bytes()).decode()
+    create_image_artifact(
+        key="embedding", image_url=f"data:image/png;base64,{picture}", description="The item embedding in the plane"
+    )

@@ -1,0 +1,165 @@
+"""Where a run's raw files are: a release, a table of another domain or generated data, and metadata; found and hashed."""
+
+import logging
+from pathlib import Path
+
+from prefect import task
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from storage.artifacts import ArtifactRef, Draft
+from storage.files import sha256_file
+from storage.scale import RatingScale
+from storage.sources.generic import GenericParams
+from storage.sources.imdb import find_imdb
+from storage.sources.mapped import MetadataFile, find_metadata
+from storage.sources.opening import open_release
+from storage.sources.ratings import ColumnName
+from storage.sources.releases import Release, find_release
+from storage.sources.rows import OnBadRows
+from storage.sources.sample import SampleParams, write_sample
+from tasks.caching import artifact_store, artifact_task, home, is_worth_retrying
+from tasks.crawl import OmdbApiParams, TmdbApiParams
+from tasks.progress import Progress
+
+logger = logging.getLogger("marquee.sources")
+
+
+class SourceParams(BaseModel):
+    """Where ratings and metadata come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    release: str | None = Field(
+        None,
+        description="A MovieLens release: a folder, a .zip, or a name to download (ml-100k … ml-32m, ml-latest-small); "
+        "empty: generated data.",
+    )
+    generic: GenericParams | None = Field(None, description="Ratings of any other kind, in place of a release.")
+    metadata: tuple[MetadataFile, ...] = Field(
+        (), description="Files of metadata or folders of TMDB and Kaggle exports, the most trusted first."
+    )
+    imdb: tuple[Path, ...] = Field((), description="IMDb's TSV dumps, or a folder of them; trusted after the files.")
+    tmdb_api: TmdbApiParams = Field(TmdbApiParams(), description="Whether and how TMDB is asked over HTTP.")
+    omdb_api: OmdbApiParams = Field(OmdbApiParams(), description="Whether and how OMDb is asked over HTTP.")
+    columns: dict[ColumnName, str] = Field(
+        default_factory=dict, description="Names of userId, movieId, rating, timestamp in ratings.csv, if others."
+    )
+    on_bad_rows: OnBadRows = Field(
+        "reject",
+        description="A row that cannot be used stops the run (reject) or is set aside and counted (quarantine).",
+    )
+    sample: SampleParams = Field(SampleParams(), description="The generator's parameters, used without a release.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "SourceParams":
+        if self.generic is None:
+            return self
+        if self.release is not None:
+            raise ValueError("source: expected a release or generic ratings; found both. Leave one of them empty.")
+        if self.metadata or self.imdb or self.tmdb_api.enabled or self.omdb_api.enabled:
+            raise ValueError(
+                "source: expected generic ratings alone; found metadata of movies too. Map what is known of the items in "
+                "generic.items."
+            )
+        return self
+
+    @property
+    def scale(self) -> RatingScale:
+        """The ratings there can be."""
+        return self.generic.scale if self.generic is not None else RatingScale()
+
+
+class Source(BaseModel):
+    """The raw files of one run and the hashes that stand for them in digests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: Release | None
+    generic: GenericParams | None
+    metadata: tuple[MetadataFile, ...]
+    imdb: dict[str, Path]
+    sha256: dict[str, str]  # role → hash
+    generated: bool
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether there are tags or a tag genome."""
+        return (
+            self.release is not None and (self.release.files["tags"] or self.release.files["genome_scores"]) is not None
+        )
+
+    def of(self, *roles: str) -> dict[str, str]:
+        """The hashes of the files of some roles, as far as there are any; `metadata` and `imdb` mean all of theirs."""
+        return {role: digest for role, digest in self.sha256.items() if role.split("-")[0] in roles}
+
+
+@artifact_task("sample")
+def make_sample(draft: Draft, params: SampleParams) -> None:
+    """Generate a small MovieLens-like release with TMDB-like metadata from known preferences."""
+    draft.facts = write_sample(draft.path, params)
+    draft.rows = draft.facts["ratings"]
+    draft.generated = True
+
+
+def open_source(params: SourceParams) -> Source:
+    """The source of a run: a release, ratings of another domain, or generated data."""
+    sample = make_sample(params.sample) if params.release is None and params.generic is None else None
+    return find_files(params, sample)
+
+
+@task(name="find-sources", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_retrying)
+def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
+    """Locate the raw files, fetching and unpacking what is not there, and hash them: hashes, not paths, name what is made."""
+    release, metadata = None, params.metadata
+    if sample is not None:
+        folder = artifact_store().open(sample)
+        release, metadata = find_release(folder), (MetadataFile(path=folder / "metadata"),)
+    elif params.release is not None:
+        release = open_named_release(params.release)
+    files: dict[str, Path] = {}
+    if release is not None:
+        files = {role: path for role, path in release.files.items() if path is not None}
+    if params.generic is not None:
+        items = params.generic.items  # without a table of them, the items are those that are rated
+        files = {"ratings": params.generic.ratings, "movies": params.generic.ratings if items is None else items.path}
+    exports = tuple(find_metadata(metadata))
+    imdb = find_imdb(params.imdb) if params.imdb else {}
+    every = files | {f"metadata-{place}": export.path for place, export in enumerate(exports)}
+    every |= {f"imdb-{kind}": path for kind, path in sorted(imdb.items())}
+    for role, path in every.items():
+        logger.info("%s: %s", role, path)
+    sha256 = {role: sha256_file(path) for role, path in every.items()}
+    # A file read in another way, or named otherwise where its name is kept, is another file.
+    sha256 |= {f"metadata-{place}-read-by": read_by(export) for place, export in enumerate(exports)}
+    sha256 |= {f"metadata-{place}-name": export.path.name for place, export in enumerate(exports)}
+    if release is not None:
+        sha256 |= {f"{role}-read-by": release.kind for role in files}
+    if params.generic is not None:
+        sha256 |= {f"{role}-read-by": read_by(params.generic) for role in files}
+        sha256 |= {f"{role}-name": path.name for role, path in files.items()}
+    return Source(
+        release=release,
+        generic=params.generic,
+        metadata=exports,
+        imdb=imdb,
+        sha256=sha256,
+        generated=sample is not None,
+    )
+
+
+def read_by(declared: BaseModel) -> str:
+    """A declared mapping as JSON, without the places of its files."""
+    return declared.model_dump_json(exclude={"path": True, "ratings": True, "items": {"path"}})
+
+
+def open_named_release(name: str) -> Release:
+    """A release from a folder, an archive or, with a progress bar in the UI, the network."""
+    progress: list[Progress] = []
+
+    def show(done: int, total: int | None) -> None:
+        if not progress:
+            progress.append(Progress("download", f"Downloading {name}"))
+        if total:
+            progress[0].show(done, total)
+
+    return open_release(name, home() / "releases", progress=show)

@@ -1,0 +1,38 @@
+"""What the tests of ratings and histories share."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.histories import Histories, concatenated
+from storage.scale import RatingScale
+from storage.sources.ratings import RatingsLayout, read_ratings
+from storage.sources.rows import BadRows
+
+HEADER = "userId,movieId,rating,timestamp\n"
+KNOWN = np.array([1, 2, 3])
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "ratings.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def read(
+    path: Path,
+    known: NDArray[Any] = KNOWN,
+    bad: BadRows | None = None,
+    scale: RatingScale | None = None,
+    **layout: Any,
+) -> tuple[Histories, dict[str, Any]]:
+    ratings = read_ratings(RatingsLayout(path, **layout), scale or RatingScale(), known, bad or BadRows())
+    return concatenated(ratings.histories()), ratings.facts
+
+
+def events_of(histories: Histories) -> list[tuple[int, int, int, int]]:
+    """User, item, code and timestamp of every event."""
+    user = np.repeat(histories.user_id, histories.length)
+    return list(zip(*(c.tolist() for c in (user, *histories[2:])), strict=True))

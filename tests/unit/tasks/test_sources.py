@@ -1,0 +1,77 @@
+"""What stands for the raw files in digests."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import ValidationError
+
+from flows.cli import resolve
+from storage.errors import DatasetError
+from storage.sources.generic import GenericParams
+from storage.sources.mapped import MetadataFile
+from tasks.extend import need_times
+from tasks.sources import Source, SourceParams, find_files
+
+MOVIES = {
+    "ratings.csv": "userId,movieId,rating,timestamp\n1,1,4.0,5\n",
+    "movies.csv": "movieId,title,genres\n1,A,Drama\n",
+}
+
+
+def located(**parameters: object) -> Source:
+    return find_files.fn(SourceParams(**parameters), None)  # type: ignore[arg-type]
+
+
+def test_items_known_from_ratings_alone_depend_on_them(tmp_path: Path) -> None:
+    seen = []
+    for rated in ("u1,b1,3,5", "u1,b2,3,5"):
+        (tmp_path / "r.csv").write_text(f"user,item,rating,timestamp\n{rated}\n")
+        seen.append(located(generic=GenericParams(ratings=tmp_path / "r.csv")).of("movies"))
+    assert seen[0] != seen[1]
+
+
+def test_another_mapping_name_or_kind_is_another_source(tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    for name, text in MOVIES.items():
+        (tmp_path / "r" / name).write_text(text)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("tconst,plot\ntt1,War.\n")
+
+    def hashes(name: str, **columns: str) -> dict[str, str]:
+        file = MetadataFile(path=tmp_path / name, columns={"imdb_id": "tconst"} | columns)
+        return located(release=str(tmp_path / "r"), metadata=(file,)).of("metadata")
+
+    assert hashes("a.csv") == hashes("a.csv")
+    assert len({str(hashes("a.csv")), str(hashes("b.csv")), str(hashes("a.csv", overview="plot"))}) == 3
+    assert located(release=str(tmp_path / "r")).of("ratings")["ratings-read-by"] == "csv"
+
+
+def test_sources_that_exclude_one_another_are_refused() -> None:
+    generic = GenericParams(ratings=Path("r.csv"))
+    with pytest.raises(ValidationError, match="a release or generic ratings; found both"):
+        SourceParams(release="ml-1m", generic=generic)
+    with pytest.raises(ValidationError, match="generic ratings alone"):
+        SourceParams(generic=generic, metadata=(MetadataFile(path=Path("m.csv")),))
+
+
+def test_ratings_without_times_cannot_be_later_ones() -> None:
+    need_times(SourceParams(generic=GenericParams(ratings=Path("r.csv"))))
+    with pytest.raises(DatasetError, match="expected timestamps"):
+        need_times(SourceParams(generic=GenericParams(ratings=Path("r.csv"), timestamp=None)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "cluster.exchange=s3://key:TOPSECRET@bucket/x",
+        "source.tmdb_api.base_url=https://example.org/?api_key=TOPSECRET",
+        "source.omdb_api.base_url=https://:TOPSECRET@example.org",
+        "source={release: TOPSECRET, generic: TOPSECRET}",
+    ],
+)
+def test_a_refused_parameter_does_not_show_its_value(change: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        resolve("sample", changes=[change])
+    assert "expected" in str(refused.value) or "valid" in str(refused.value)
+    assert "TOPSECRET" not in str(refused.value)
