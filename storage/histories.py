@@ -212,7 +212,7 @@ class _MemoryRun:
         rows: Any = slice(self._offset[first], self._offset[stop])
         if self._segment_start is not None:
             segments = slice(self._segment[first], self._segment[stop])
-            rows = _rows_of(self._segment_start[segments], self._segment_length[segments])
+            rows = rows_of(self._segment_start[segments], self._segment_length[segments])
         columns = (self._item[rows], self._code[rows], self._timestamp[rows])
         return Grouped(self.user_id[first:stop], self.length[first:stop], *columns)
 
@@ -293,17 +293,19 @@ def _merged(runs: list[Run], first_user: int, last_user: int) -> Grouped:
         return parts[0]
     user, length, item, code, timestamp = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(user, kind="stable")
-    rows = _rows_of((np.cumsum(length) - length)[order], length[order])
+    rows = rows_of((np.cumsum(length) - length)[order], length[order])
     user, length = user[order], length[order]
     first_of_user = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
     length = np.add.reduceat(length, first_of_user)
     return Grouped(user[first_of_user], length, item[rows], code[rows], timestamp[rows])
 
 
-def _rows_of(start: NDArray[Any], length: NDArray[Any]) -> NDArray[np.int64]:
-    """The rows start, start + 1 … of every segment, one segment after another, (sum of length,)."""
-    ends = np.cumsum(length, dtype=np.int64)
-    return np.repeat(start - (ends - length), length) + np.arange(ends[-1] if len(ends) else 0)
+def rows_of(first: NDArray[Any], number: NDArray[Any]) -> NDArray[np.int64]:
+    """first, first + 1 … of every run, one run after another, (sum of number,)."""
+    ends = np.cumsum(number, dtype=np.int64)
+    rows = np.repeat(first - (ends - number), number)
+    rows += np.arange(len(rows))
+    return rows
 
 
 def _finished(grouped: Grouped, rated: NDArray[np.uint8]) -> tuple[Histories, int, int]:
@@ -317,7 +319,7 @@ def _finished(grouped: Grouped, rated: NDArray[np.uint8]) -> tuple[Histories, in
     work = compiled.sort if compiled else sort_purely
     repeated, contradicting = work(length, item, code, timestamp, rated)
     if repeated:
-        rows = _rows_of(np.cumsum(before) - before, length)
+        rows = rows_of(np.cumsum(before) - before, length)
         item, code, timestamp = item[rows], code[rows], timestamp[rows]
     return Histories(user, length, item, code, timestamp.astype(np.int64)), repeated, contradicting
 
@@ -357,7 +359,7 @@ def sort_purely(
     repeated = int(len(kept) - kept.sum())
     if repeated:
         length[:] = np.bincount(user[kept], minlength=len(length))
-        rows = _rows_of(start, length)
+        rows = rows_of(start, length)
         for column in (item, code, timestamp):
             column[rows] = column[kept]
     return repeated, contradicting

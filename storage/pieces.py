@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.transitions_format import Head, Split, need_within, opened, starts_of, timely_events
+from storage.histories import rows_of
+from storage.transitions_format import Head, Split, need_within, opened, timely_events
 from storage.transitions_gather import Compact, Gathered, gather
 
 PIECE_EVENTS = 1 << 16
@@ -91,7 +92,7 @@ class CompactPieces:
             self._reward_of_code,
             self._flags,
         )
-        rows = torch.from_numpy(starts_of(np.concatenate(firsts), number))
+        rows = torch.from_numpy(rows_of(np.concatenate(firsts), number))
         return Loaded(compact, self.frame, rows, torch.from_numpy(last_of_run))
 
 

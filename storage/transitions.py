@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.transitions_format import Head, Split, need_within, opened, slices, starts_of, timely_events
+from storage.histories import rows_of
+from storage.transitions_format import Head, Split, need_within, opened, slices, timely_events
 from storage.transitions_gather import DTYPES, Compact, Gathered, gather, new_batch, ring_of
 
 
@@ -88,13 +89,13 @@ class TransitionDataset:
 
         A history cut by time does not end there: its last training transition is not terminal.
         """
-        return torch.from_numpy(starts_of(*self.head.runs(split, self.timely))).to(self.item.device)
+        return torch.from_numpy(rows_of(*self.head.runs(split, self.timely))).to(self.item.device)
 
     def last_starts(self, split: Split, max_per_user: int) -> Tensor:
         """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on."""
         first, number = self.head.runs(split, self.timely)
         kept = np.minimum(number, max_per_user)
-        return torch.from_numpy(starts_of(first + number - kept, kept)).to(self.item.device)
+        return torch.from_numpy(rows_of(first + number - kept, kept)).to(self.item.device)
 
     def compact(self, dtype: torch.dtype = torch.float32) -> Compact:
         """What batches of a dtype are gathered from; kept."""
@@ -175,6 +176,6 @@ class TransitionDataset:
     def training_events(self) -> tuple[Tensor, Tensor]:
         """User row and item index, (n,) int64 each, of all events that may be learnt from."""
         number = np.where(self.user_split == 0, self.timely, 0)
-        events = torch.from_numpy(starts_of(self.head.offset[:-1], number)).to(self.item.device)
+        events = torch.from_numpy(rows_of(self.head.offset[:-1], number)).to(self.item.device)
         users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
         return users, self.item[events].long()

@@ -188,14 +188,6 @@ def need_within(path: Path, name: str, values: NDArray[Any], most: int) -> None:
         )
 
 
-def starts_of(first: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
-    """first, first + 1 … of every run, one run after another, (sum of number,) int64."""
-    ends = np.cumsum(number)
-    starts = np.repeat(first - (ends - number), number)
-    starts += np.arange(len(starts))
-    return starts
-
-
 def _scale(file: h5py.File) -> RatingScale:
     attributes = dict(file["events/rating"].attrs)
     try:
