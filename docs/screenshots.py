@@ -77,6 +77,11 @@ def main() -> None:
             page.wait_for_selector(".chart svg")
             page.wait_for_timeout(2000)
             page.screenshot(path=IMAGES / "report.png")
+            features = next(Path(env["MARQUEE_HOME"]).glob("artifacts/feature-report/*/features.html"))
+            page.goto(features.as_uri())
+            page.wait_for_selector(".chart svg")
+            page.wait_for_timeout(2000)
+            page.screenshot(path=IMAGES / "features.png")
             browser.close()
         finally:
             server.terminate()

@@ -48,17 +48,24 @@ def chunks_of(member: h5py.Dataset) -> Chunks:
     return Chunks(rows, size, place)
 
 
-def read_chunk(descriptor: int, place: int, into: NDArray[np.uint8], name: str) -> None:
-    """Read one chunk with its checksum into `into`, all of it, and compare them.
+def verify_chunk(file: NDArray[np.uint8], place: int, size: int, name: str) -> None:
+    """Compare a chunk with the checksum behind it.
+
+    Args:
+        file: (bytes,) of the file, or of a part.
+        place: where in it the chunk begins.
+        size: of the chunk with its checksum.
+        name: of the member.
 
     Raises:
         OSError: the file ends before the chunk does, or the checksum does not match.
     """
-    if os.preadv(descriptor, [into.data], place) < len(into):
-        raise OSError(f"{name}: the file ends within a chunk at byte {place}")
-    stored = int.from_bytes(into[-CHECKSUM_BYTES:].tobytes(), "little")
-    if _gather.fletcher32(into[:-CHECKSUM_BYTES], "avx512") != stored:
-        raise OSError(f"{name}: data error detected by Fletcher32 checksum at byte {place}")
+    chunk = file[place : place + size]
+    if len(chunk) < size:
+        raise OSError(f"{name}: the file ends within a chunk")
+    stored = int.from_bytes(chunk[-CHECKSUM_BYTES:].tobytes(), "little")
+    if _gather.fletcher32(chunk[:-CHECKSUM_BYTES], "avx512") != stored:
+        raise OSError(f"{name}: data error detected by Fletcher32 checksum")
 
 
 def check_member(path: Path, member: h5py.Dataset) -> None:
@@ -76,7 +83,8 @@ def check_member(path: Path, member: h5py.Dataset) -> None:
             member.read_direct(buffer, np.s_[begin : begin + count], np.s_[:count])
         return
     chunks = chunks_of(member)
-    into = np.empty(chunks.size, dtype=np.uint8)
-    with path.open("rb", buffering=0) as file:
+    buffer = np.empty(chunks.size, dtype=np.uint8)
+    with path.open("rb", buffering=0) as file:  # read, not mapped: what is mapped counts as this process's memory
         for place in chunks.place.tolist():
-            read_chunk(file.fileno(), place, into, member.name)
+            count = os.preadv(file.fileno(), [buffer.data], place)
+            verify_chunk(buffer[:count], 0, chunks.size, member.name)

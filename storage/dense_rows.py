@@ -1,7 +1,6 @@
 """A dense file read in pieces of neighbouring rows, as a source of `TransitionStream`."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage import transitions_gather
-from storage.chunks import CHECKSUM_BYTES, Chunks, chunks_of, read_chunk
+from storage.chunks import CHECKSUM_BYTES, chunks_of, verify_chunk
 from storage.dense import BLOCK_ROWS
 from storage.errors import DatasetError
 from storage.transition_stream import InMemory
@@ -53,7 +52,9 @@ class RawRows(NamedTuple):
 
 
 class DenseRows:
-    """The transitions of a dense file.
+    """The transitions of a dense file, which must not be cut short meanwhile: it is mapped into memory.
+
+    Each chunk is verified when it is first met. With the C helper next observations are made of the others and not read.
 
     Attributes:
         path: the file.
@@ -82,12 +83,12 @@ class DenseRows:
         inner = np.arange(begin // BLOCK_ROWS + 1, -(-end // BLOCK_ROWS)) * BLOCK_ROWS
         self._bounds = np.concatenate(([begin], inner, [end]))
         self.rows: NDArray[np.int64] = np.diff(self._bounds)
-        # Of the buffers one is in use and one is being read; fresh memory would cost more than the reading.
-        self._memory = [np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.uint8)]
-        self._turn = cycle((0, 1))
+        # Copying out of the page cache costs as much as making batches: rows are taken from where they lie.
+        self._mapped = np.memmap(path, np.uint8, "r")
+        self._verified = {name: np.zeros(len(chunks.place), dtype=bool) for name, chunks in self._chunks.items()}
 
     def load(self, pieces: Sequence[int] | NDArray[np.int64]) -> InMemory:
-        """Read pieces, one after another; of two loads the memory is used again by the third.
+        """Look at pieces, one after another.
 
         Raises:
             DatasetError: a checksum does not match, or the file is gone.
@@ -100,9 +101,8 @@ class DenseRows:
             rows = torch.arange(len(parts[0]))
             if not compiled:
                 return Rows(Gathered(*parts), rows)
-            memory, observation_at, action_at = self._raw(ranges)
             reward, terminal = parts
-            return RawRows(memory, observation_at, action_at, reward, terminal, self.frame, rows)
+            return RawRows(self._mapped, *self._raw(ranges), reward, terminal, self.frame, rows)
 
     def _member(self, member: h5py.Dataset, ranges: list[tuple[int, int]]) -> Tensor:
         """Some rows of a member, in the dtype of batches."""
@@ -113,35 +113,16 @@ class DenseRows:
             place += end - begin
         return torch.from_numpy(values).to(self.dtype)
 
-    def _raw(self, ranges: list[tuple[int, int]]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        """The chunks of observations and actions, and where in them each row begins."""
-        wanted = [
-            (name, chunks, chunk)
-            for name, chunks in self._chunks.items()
-            for begin, end in ranges
-            for chunk in range(begin // chunks.rows, -(-end // chunks.rows))
-        ]
-        size = sum(chunks.size for _, chunks, _ in wanted)
-        turn = next(self._turn)
-        if len(self._memory[turn]) < size:
-            self._memory[turn] = np.empty(size, dtype=np.uint8)
-        memory, place = self._memory[turn], 0
-        with self.path.open("rb", buffering=0) as file:
-            for name, chunks, chunk in wanted:
-                read_chunk(file.fileno(), int(chunks.place[chunk]), memory[place : place + chunks.size], name)
-                place += chunks.size
-        observed, begin = _places(self._chunks["observations"], ranges, 0)
-        acted, _ = _places(self._chunks["actions"], ranges, begin)
-        return memory, observed, acted
-
-
-def _places(chunks: Chunks, ranges: list[tuple[int, int]], begin: int) -> tuple[NDArray[np.int64], int]:
-    """Where each row of some ranges lies when their chunks are put one after another from `begin` on; and where that ends."""
-    row_bytes = (chunks.size - CHECKSUM_BYTES) // chunks.rows
-    places = []
-    for first, last in ranges:
-        row = np.arange(first, last)
-        chunk = row // chunks.rows
-        places.append(begin + (chunk - chunk[0]) * chunks.size + row % chunks.rows * row_bytes)
-        begin += int(chunk[-1] - chunk[0] + 1) * chunks.size
-    return np.concatenate(places), begin
+    def _raw(self, ranges: list[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where in the file each row's observation and action begins; chunks met for the first time are verified."""
+        places = []
+        for name in ("observations", "actions"):
+            chunks, verified = self._chunks[name], self._verified[name]
+            row = np.concatenate([np.arange(*one) for one in ranges])
+            chunk = row // chunks.rows
+            for one in np.unique(chunk[~verified[chunk]]).tolist():
+                verify_chunk(self._mapped, int(chunks.place[one]), chunks.size, name)
+                verified[one] = True
+            row_bytes = (chunks.size - CHECKSUM_BYTES) // chunks.rows
+            places.append(chunks.place[chunk] + row % chunks.rows * row_bytes)
+        return places[0], places[1]

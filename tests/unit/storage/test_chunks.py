@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import h5py
@@ -8,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storage import chunks as raw_chunks
-from storage.chunks import check_member, chunks_of, read_chunk
+from storage.chunks import check_member, chunks_of, verify_chunk
 
 pytestmark = pytest.mark.skipif(raw_chunks._gather is None, reason="the C helper is not built")
 
@@ -37,10 +36,9 @@ def test_damage_is_found_whatever_reads(tmp_path: Path, monkeypatch: pytest.Monk
     with h5py.File(path) as file:
         check_member(path, file["x"])
         chunks = chunks_of(file["x"])
-        into = np.empty(chunks.size, np.uint8)
-        descriptor = os.open(path, os.O_RDONLY)
-        read_chunk(descriptor, int(chunks.place[3]), into, "x")
-        os.close(descriptor)
+        mapped = np.memmap(path, np.uint8, "r")
+        verify_chunk(mapped, int(chunks.place[3]), chunks.size, "x")
+        into = mapped[int(chunks.place[3]) :][: chunks.size]
         np.testing.assert_array_equal(into[:-4].view(np.float32).reshape(64, 7), values[192:256])
     spoilt = bytearray(path.read_bytes())
     spoilt[int(chunks.place[9]) + 100] ^= 8
@@ -58,7 +56,6 @@ def test_a_chunk_stored_otherwise_or_cut_off_is_refused(tmp_path: Path) -> None:
         for name in ("packed", "bare"):
             with pytest.raises(OSError, match=r"plain chunks of whole rows|a chunk of other than 84 bytes"):
                 chunks_of(file[name])
-    descriptor = os.open(tmp_path / "x.h5", os.O_RDONLY)
+    mapped = np.memmap(tmp_path / "x.h5", np.uint8, "r")
     with pytest.raises(OSError, match="the file ends within a chunk"):
-        read_chunk(descriptor, (tmp_path / "x.h5").stat().st_size - 20, np.empty(84, np.uint8), "x")
-    os.close(descriptor)
+        verify_chunk(mapped, len(mapped) - 20, 84, "x")
