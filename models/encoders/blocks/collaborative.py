@@ -12,6 +12,7 @@ from models.encoders.tabular import Block, empty_block, not_all_zero
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
 SPARE = 16  # more columns than asked for, which make the wanted ones exact sooner
+LEAST_SQUARE = 1e-9  # of a column: below lies only the noise of float32 sums
 ROUNDS = 2  # of subspace iteration
 PARTS = 8  # of the users; fixed, so that sums have one order on any number of cores
 
@@ -63,6 +64,8 @@ def item_factors(
         for _ in range(ROUNDS):
             basis = gram_times(parts, basis - popularity * (popularity.T @ basis), pool)
             basis = orthonormal(basis - popularity * (popularity.T @ basis))
+            if not basis.shape[1]:  # users differ in nothing
+                return np.zeros((len(count), 0), dtype=np.float32)
         image = gram_times(parts, basis, pool)
     squares, rotation = np.linalg.eigh((basis.T @ image).astype(np.float64))
     chosen = np.argsort(-squares)[:wanted]
@@ -100,7 +103,7 @@ def normalised_parts(
 def orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
     """An orthonormal basis of the columns' span, (I, ≤ C) float32; by way of their C × C products, much quicker than QR."""
     squares, rotation = np.linalg.eigh((columns.T @ columns).astype(np.float64))
-    kept = squares > 1e-6 * squares[-1]
+    kept = squares > max(LEAST_SQUARE, 1e-6 * float(squares.max(initial=0)))
     return np.asarray(columns @ (rotation[:, kept] / np.sqrt(squares[kept])).astype(np.float32))
 
 

@@ -68,3 +68,5 @@ def test_rarely_seen_items_say_less() -> None:
 def test_too_little_to_factorise() -> None:
     assert collaborative_block(items_of([True, True]), most=4).names == []
     assert collaborative_block(items_of([True], events=events_of([(0, 0, 4, 0)])), most=4).names == []
+    alike = [(user, item, 4, item) for user in range(29) for item in range(8)]
+    assert collaborative_block(items_of([True] * 30, events=events_of(alike)), most=4).names == []
