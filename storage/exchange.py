@@ -25,7 +25,10 @@ class Exchange:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         try:
-            self.files, self.folder = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+            # A cached file system would keep the endpoint and credentials that the environment had before.
+            self.files, self.folder = fsspec.core.url_to_fs(
+                self.url, use_listings_cache=False, skip_instance_cache=True
+            )
         except (ImportError, ValueError) as error:
             raise ExchangeError(
                 f"{self.url}: expected an fsspec URL such as file:///shared/folder or s3://bucket/prefix; "

@@ -122,7 +122,9 @@ def test_changed_helper_invalidates_exactly_what_depends_on_it(
     for package in ("flows", "tasks", "models", "expectations", "evaluation", "storage"):
         shutil.copytree(REPOSITORY / package, code / package)
     helper = code / "models" / "encoders" / "reduce.py"
-    helper.write_text(helper.read_text().replace("> 1e-9 else", "> 1e-8 else"))
+    changed = helper.read_text().replace("LEAST_VARIANCE = 1e-5", "LEAST_VARIANCE = 1e-6")
+    assert changed != helper.read_text()
+    helper.write_text(changed)
     store = ArtifactStore(home / "artifacts")
     before = {path.parent.name: path.name for path in (home / "artifacts").glob("*/*")}
     env = prefect_env | {"MARQUEE_HOME": str(home), "PYTHONPATH": str(code)}
