@@ -106,7 +106,7 @@ def test_feature_report_opens_offline_and_is_in_the_ui(
         with get_client(sync_client=True) as client:
             shown = {found.key: found for found in client.read_artifacts()}
     path = artifact_store().open(report) / "features.html"
-    assert json.loads(shown["features"].data)[0] == {"block": "text"} | block
+    assert json.loads(shown["features"].data)[0] == {"block": "text", "skipped": None} | block
     assert path.as_uri() in (shown["features"].description or "")
     assert str(shown["embedding"].data).startswith("data:image/png;base64,")
     with quiet_page(path, chromium) as page:
