@@ -60,7 +60,8 @@ def gates_way(folder: Path, out: Path) -> str:
     """The same with Great Expectations' verdicts on events and transitions.
 
     They are given in a process of their own, which imports Great Expectations while the dataset is made: in a thread, both
-    would wait for one another's turn at the interpreter most of the time.
+    would wait for one another's turn at the interpreter most of the time. (A flow judges in its own process, where Great
+    Expectations is imported once, at its start.)
     """
     ours, theirs = multiprocessing.Pipe()
     judge = multiprocessing.get_context("spawn").Process(target=judge_profiles, args=(theirs, out), daemon=True)
@@ -109,20 +110,15 @@ def judge_profiles(pipe: Connection, out: Path) -> None:
 
 def events_way(folder: Path, out: Path) -> str:
     """CSV → checked, sorted events in parquet, streaming: runs of 8M events, so that longer files are spilled."""
-    import pyarrow.parquet as pq
-
-    from storage.histories import events_table
+    from storage.event_table import write_events
     from storage.scale import RatingScale
     from storage.sources.ratings import RatingsLayout, read_ratings
     from storage.sources.rows import BadRows
-    from storage.tables import EVENTS_SCHEMA
 
     movies, scale = _movie_ids(folder), RatingScale()
     layout = RatingsLayout(folder / "ratings.csv")
     ratings = read_ratings(layout, scale, movies, BadRows(), run_events=1 << 23, scratch=out.parent)
-    with pq.ParquetWriter(out, EVENTS_SCHEMA, compression="zstd", use_dictionary=["movie_id", "rating"]) as writer:
-        for block in ratings.histories():
-            writer.write_table(events_table(block, movies, scale))
+    write_events(out, ratings.histories(), movies, scale)
     return f"{ratings.facts['events']} events of {ratings.facts['users']} users"
 
 
