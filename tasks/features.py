@@ -36,7 +36,7 @@ class BlockWeights(BaseModel):
 
     text: float = Field(1.0, ge=0, le=100, description="Vectors of the text encoder.")
     text_terms: float = Field(0.3, ge=0, le=100, description="TF-IDF of the text's words.")
-    tags: float = Field(0.5, ge=0, le=100, description="TF-IDF of training users' tags.")
+    tags: float = Field(0.2, ge=0, le=100, description="TF-IDF of training users' tags.")
     genome: float = Field(
         0.0, ge=0, le=100,
         description="Tag genome. GroupLens made it from all users' ratings: with it, held-out users are no longer unseen.",
@@ -51,8 +51,8 @@ class BlockWeights(BaseModel):
     numbers: float = Field(0.4, ge=0, le=100, description="Year, month, runtime, money, votes, other sites' ratings.")
     kind: float = Field(0.1, ge=0, le=100, description="Type of title, status of release, adult.")
     keywords: float = Field(0.3, ge=0, le=100, description="Keywords of the metadata.")
-    ratings: float = Field(0.4, ge=0, le=100, description="Statistics of the training users' ratings.")
-    collaborative: float = Field(1.5, ge=0, le=100, description="Factors of who watched what among training users.")
+    ratings: float = Field(0.2, ge=0, le=100, description="Statistics of the training users' ratings.")
+    collaborative: float = Field(1.0, ge=0, le=100, description="Factors of who watched what among training users.")
 
 
 class FeatureParams(BaseModel):
