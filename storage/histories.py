@@ -17,7 +17,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from storage.compiled import helper
-from storage.errors import SourceError
 from storage.files import writing_to
 from storage.scale import RatingScale
 from storage.tables import EVENTS_SCHEMA
@@ -116,18 +115,6 @@ def sorted_histories(
                 facts |= counts | {"first_timestamp": first, "last_timestamp": last}
                 yield histories
     facts["rated_movies"] = int(np.count_nonzero(rated))
-
-
-def concatenated(blocks: Iterable[Histories]) -> Histories:
-    """All histories as one block.
-
-    Raises:
-        SourceError: there are none.
-    """
-    columns = list(zip(*blocks, strict=True))
-    if not columns:
-        raise SourceError("histories: expected events; found none. Check the source's ratings.")
-    return Histories(*(np.concatenate(column) for column in columns))
 
 
 def merged_histories(earlier: Histories, later: Histories) -> tuple[Histories, int]:

@@ -1,17 +1,33 @@
 """What the tests of ratings and histories share."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.histories import Histories, concatenated
+from storage.errors import SourceError
+from storage.histories import Histories
 from storage.scale import RatingScale
 from storage.sources.ratings import RatingsLayout, read_ratings
 from storage.sources.rows import BadRows
 
 HEADER = "userId,movieId,rating,timestamp\n"
+
+
+def concatenated(blocks: Iterable[Histories]) -> Histories:
+    """All histories as one block.
+
+    Raises:
+        SourceError: there are none.
+    """
+    columns = list(zip(*blocks, strict=True))
+    if not columns:
+        raise SourceError("histories: expected events; found none. Check the source's ratings.")
+    return Histories(*(np.concatenate(column) for column in columns))
+
+
 KNOWN = np.array([1, 2, 3])
 
 

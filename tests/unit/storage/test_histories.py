@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratings_support import events_of
+from ratings_support import concatenated, events_of
 
 from storage.compiled import helper
 from storage.errors import SourceError
-from storage.histories import EventBlock, concatenated, events_table, sort_purely, sorted_histories
+from storage.histories import EventBlock, events_table, sort_purely, sorted_histories
 from storage.scale import RatingScale
 from storage.tables import EVENTS_SCHEMA
 

@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ratings_support import concatenated
 
 from storage.files import sha256_file
-from storage.histories import Histories, concatenated
+from storage.histories import Histories
 from storage.scale import RatingScale
 from storage.sources.exports import read_export
 from storage.sources.metadata import join_metadata
