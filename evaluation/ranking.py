@@ -1,6 +1,5 @@
 """Next-item ranking over the full catalogue, seen items masked."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.policy import Policy
+from models.histories import Histories, Scorer
 from storage.transitions import TransitionDataset
 
-Scorer = Callable[[TransitionDataset, Tensor], Tensor]  # starts (B,) → scores (B, I), higher is better
 LIKED_REWARD = 3.0  # 4 stars
 BATCH = 256
 
@@ -36,7 +34,7 @@ def rank_steps(
     """
     ranks, best = [], []
     for part in starts.split(BATCH):
-        scores = scorer(dataset, part).float().clone()
+        scores = scorer.scores(Histories(*dataset.histories(part))).to(dataset.item.device, torch.float32, copy=True)
         rows, seen = dataset.seen(part)
         scores[rows, seen] = -torch.inf
         target = dataset.target_items(part).unsqueeze(1)
@@ -102,11 +100,6 @@ def bootstrap_interval(per_user: NDArray[np.float64], seed: int, draws: int = 10
     means = [per_user[rng.integers(len(per_user), size=len(per_user))].mean() for _ in range(draws)]
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
-
-
-def policy_scorer(policy: Policy) -> Scorer:
-    """Items by similarity to the policy's action."""
-    return lambda data, starts: policy.scores(data.observations(starts), data.embedding)
 
 
 def judge_scorer(dataset: TransitionDataset, scorer: Scorer, starts: Tensor, k: int) -> RankingResult:

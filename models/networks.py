@@ -15,6 +15,7 @@ class Actor(nn.Module):
 
     def __init__(self, observation_dim: int, action_dim: int, hidden_dim: int, max_action: float) -> None:
         super().__init__()
+        self.observation_dim, self.action_dim, self.hidden_dim = observation_dim, action_dim, hidden_dim
         self.max_action = max_action
         self.layers = nn.Sequential(
             nn.Linear(observation_dim, hidden_dim),

@@ -1,4 +1,4 @@
-"""A trained policy: observation → action → a score for every item."""
+"""A trained policy: history → observation → action → a score for every item."""
 
 from typing import Any, Literal, Self
 
@@ -7,36 +7,38 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.errors import LearnerError
+from models.histories import Histories, flat_observation
 from models.networks import Actor
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 
 
 class Policy:
-    """An actor and the measure by which its action ranks items."""
+    """An actor, the items it chooses from, and the measure by which its action ranks them."""
 
-    def __init__(self, actor: Actor, similarity: Similarity) -> None:
+    def __init__(self, actor: Actor, embedding: Tensor, similarity: Similarity) -> None:
         self.actor = actor
+        self.embedding = embedding  # (I, D)
         self.similarity: Similarity = similarity
+        self.frame = actor.observation_dim // (embedding.shape[1] + 1)
 
-    def act(self, observation: Tensor) -> Tensor:
-        """π(s): (B, S) → (B, D)."""
+    def act(self, histories: Histories) -> Tensor:
+        """π(s) of each history's latest F events: (B, D)."""
         with torch.no_grad():
-            action: Tensor = self.actor(observation)
+            action: Tensor = self.actor(flat_observation(histories, self.embedding, self.frame))
             return action
 
-    def scores(self, observation: Tensor, items: Tensor) -> Tensor:
-        """How well each of the items (I, D) fits the action of each observation (B, S): (B, I), higher is better."""
-        return similarity(self.act(observation), items, self.similarity)
+    def scores(self, histories: Histories) -> Tensor:
+        """How well each item fits each history's action: (B, I), higher is better."""
+        return similarity(self.act(histories), self.embedding, self.similarity)
 
     def config(self) -> dict[str, Any]:
         """What besides the tensors makes this policy, as JSON."""
-        first, last = self.actor.layers[0], self.actor.layers[-1]
         return {
             "format": "marquee-policy/1",
-            "observation_dim": first.in_features,
-            "action_dim": last.out_features,
-            "hidden_dim": first.out_features,
+            "observation_dim": self.actor.observation_dim,
+            "action_dim": self.actor.action_dim,
+            "hidden_dim": self.actor.hidden_dim,
             "max_action": self.actor.max_action,
             "similarity": self.similarity,
         }
@@ -46,8 +48,8 @@ class Policy:
         return {name: value.detach().cpu().contiguous() for name, value in self.actor.state_dict().items()}
 
     @classmethod
-    def from_tensors(cls, config: dict[str, Any], tensors: dict[str, Tensor]) -> Self:
-        """The policy of `config()` and `tensors()`.
+    def from_tensors(cls, config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Self:
+        """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
 
         Raises:
             LearnerError: they are of another format or do not fit one another.
@@ -59,7 +61,7 @@ class Policy:
             actor.load_state_dict(tensors)
         except (KeyError, RuntimeError) as error:
             raise LearnerError(f"policy: expected weights that fit its config; found: {error}.") from error
-        return cls(actor, config["similarity"])
+        return cls(actor, embedding, config["similarity"])
 
 
 def similarity(actions: Tensor, items: Tensor, measure: Similarity) -> Tensor:

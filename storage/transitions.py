@@ -127,19 +127,26 @@ class TransitionDataset:
                 yield None
         yield from ring_of(depth, batch_size, self.frame, self.dim, dtype)
 
-    def _windows(self, starts: Tensor, length: int) -> Tensor:
-        """The event indices, (B, length), from each start on."""
-        return starts.to(self.item.device).unsqueeze(1) + torch.arange(length, device=self.item.device)
-
     def rating(self, event: int) -> float:
         """One event's rating, on its source's scale."""
         return self.scale.rating_min + self.scale.step * int(self.rating_code[event])
 
-    def observations(self, starts: Tensor) -> Tensor:
-        """Only the observations, (B, S) float32."""
-        window = self._windows(starts, self.frame)
-        embedded = self.embedding.index_select(0, self.item[window].long().view(-1)).view(len(starts), -1)
-        return torch.cat((embedded, self._rewards(window)), dim=1)
+    def histories(self, starts: Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
+        """What each user had rated before each action: items (B, L) int64 and rewards (B, L) float32, newest last.
+
+        Args:
+            starts: (B,) int64.
+            most: at most so many latest events; None: as many as the longest has. Shorter ones are filled on the left
+                with item -1 and reward 0.
+        """
+        starts = starts.to(self.item.device)
+        ends = starts + self.frame
+        known = ends - self.offset[self.users_of(starts)]
+        length = int(known.max()) if most is None else most
+        back = torch.arange(length, 0, -1, device=starts.device)
+        events = (ends.unsqueeze(1) - back).clamp_min(0)
+        there = back <= known.unsqueeze(1)
+        return self.item[events].long().where(there, -1), self._rewards(events).where(there, 0.0)
 
     def target_items(self, starts: Tensor) -> Tensor:
         """The item index, (B,) int64, of each transition's action."""
@@ -168,10 +175,6 @@ class TransitionDataset:
         items = self.item[events].long()
         again = items == self.target_items(starts)[rows]
         return rows[~again], items[~again]
-
-    def frame_items(self, starts: Tensor) -> Tensor:
-        """The item indices, (B, F) int64, of each transition's frame, oldest first."""
-        return self.item[self._windows(starts, self.frame)].long()
 
     def training_events(self) -> tuple[Tensor, Tensor]:
         """User row and item index, (n,) int64 each, of all events that may be learnt from."""

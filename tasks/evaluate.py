@@ -13,12 +13,14 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
+from torch import Tensor
 
 from evaluation.baselines import baseline_scorers
 from evaluation.page import template_sha256
-from evaluation.ranking import Scorer, choose, policy_scorer, rank_steps, rankings_table, reduce_ranks
+from evaluation.ranking import choose, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
+from models.histories import Histories, Scorer
 from models.policy import Policy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
@@ -51,8 +53,8 @@ def make_report(
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
-    learnt = {name: load_policy(store.open(ref)) for name, ref in policies.items()}
-    scorers = {name: policy_scorer(policy) for name, policy in learnt.items()} | baseline_scorers(data)
+    learnt = {name: load_policy(store.open(ref), data.embedding) for name, ref in policies.items()}
+    scorers: dict[str, Scorer] = {**learnt, **baseline_scorers(data)}
     methods, rankings = [], []
     for split in SPLITS:
         steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
@@ -93,11 +95,10 @@ def make_report(
     draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
 
 
-def load_policy(folder: Path) -> Policy:
-    """The policy in an artifact's folder."""
-    return Policy.from_tensors(
-        json.loads((folder / "config.json").read_text()), load_file(folder / "policy.safetensors")
-    )
+def load_policy(folder: Path, embedding: Tensor) -> Policy:
+    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
+    config = json.loads((folder / "config.json").read_text())
+    return Policy.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
 def action_sets(
@@ -119,8 +120,8 @@ def action_sets(
     for name, policy in policies.items():
         sets = {
             "real": real,
-            "train": policy.act(data.observations(train)),
-            "test": policy.act(data.observations(test)),
+            "train": policy.act(Histories(*data.histories(train))),
+            "test": policy.act(Histories(*data.histories(test))),
         }
         actions[name] = {kind: values.numpy() for kind, values in sets.items()}
         errors[name] = {

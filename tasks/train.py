@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 from torch import Tensor
 
-from evaluation.ranking import choose, judge_scorer, policy_scorer
+from evaluation.ranking import choose, judge_scorer
 from models.batch import Batch
 from models.learners import Learner, LearnerConfig, LearnerName, make_learner
 from models.learners.ddpg import DDPGConfig
@@ -85,7 +85,7 @@ def train_learner(
         return Batch(*data.gather(starts, next(buffers)))
 
     def validate(learner: Learner) -> dict[str, float]:
-        ranked = judge_scorer(data, policy_scorer(Policy(learner.actor, similarity)), steps, k=10).metrics
+        ranked = judge_scorer(data, Policy(learner.actor, data.embedding, similarity), steps, k=10).metrics
         return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
 
     run = Trainer(learner, sampler, gather, validate, trainer)
@@ -103,7 +103,7 @@ def train_learner(
     rows = run.run(show, checkpoints.save)
     actor = Actor(data.observation_dim, data.dim, config.hidden_dim, max_action)
     actor.load_state_dict(run.best_actor)
-    write_policy(draft, Policy(actor, similarity), rows)
+    write_policy(draft, Policy(actor, data.embedding, similarity), rows)
     copy_file(dataset, "items.parquet", draft.path)
     draft.rows = len(rows)
     draft.facts = {

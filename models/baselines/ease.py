@@ -4,29 +4,33 @@ import torch
 from torch import Tensor
 
 from models.errors import LearnerError
+from models.histories import Histories
 
 
 class Ease:
-    """Scores all items from a set of items a user had, by learnt item-item weights; items too rare to learn score 0."""
+    """Scores all items from the set of latest items a user had; items too rare to learn score 0."""
 
-    def __init__(self, weights: Tensor, items: Tensor, catalogue: int) -> None:
+    def __init__(self, weights: Tensor, items: Tensor, catalogue: int, last: int) -> None:
         self.weights = weights  # (M, M), of the M items that were frequent enough
         self.items = items  # (M,) their item indices
         self.catalogue = catalogue
+        self.last = last
 
-    def scores(self, had: Tensor) -> Tensor:
-        """Scores (B, I) from the item indices (B, H) each user had, oldest or newest first alike."""
-        present = torch.zeros((len(had), self.catalogue), dtype=self.weights.dtype, device=had.device)
-        present.scatter_(1, had, 1.0)
+    def scores(self, histories: Histories) -> Tensor:
+        """Scores (B, I) from the latest `last` items of each history."""
+        had = histories.last(self.last).items
+        present = torch.zeros((len(had), self.catalogue + 1), dtype=self.weights.dtype, device=had.device)
+        present.scatter_(1, had.where(had >= 0, self.catalogue), 1.0)
         scores = torch.zeros_like(present)
         scores[:, self.items] = present[:, self.items] @ self.weights
-        return scores
+        return scores[:, : self.catalogue]
 
 
 def fit_ease(
     users: Tensor,
     items: Tensor,
     catalogue: int,
+    last: int,
     regularisation: float = 200.0,
     min_count: int = 5,
     max_items: int = 8000,
@@ -37,6 +41,7 @@ def fit_ease(
         users: (N,) int64, the user of each training event.
         items: (N,) int64, its item.
         catalogue: I.
+        last: how many of a user's latest items it will score by.
         regularisation: λ.
         min_count: rarer items are left out.
         max_items: the most frequent so many are kept, since the cost is cubic in them.
@@ -63,4 +68,4 @@ def fit_ease(
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     weights = -inverse / inverse.diagonal()
     weights.fill_diagonal_(0.0)
-    return Ease(weights, frequent, catalogue)
+    return Ease(weights, frequent, catalogue, last)

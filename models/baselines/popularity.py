@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from models.histories import Histories
+
 
 class Popularity:
     """Scores every item by how often it was rated in training, whoever asks."""
@@ -9,6 +11,6 @@ class Popularity:
     def __init__(self, counts: Tensor) -> None:
         self.counts = counts.float()
 
-    def scores(self, rows: int) -> Tensor:
-        """The counts, once for each of `rows`: (B, I)."""
-        return self.counts.expand(rows, -1)
+    def scores(self, histories: Histories) -> Tensor:
+        """The counts, once for each history: (B, I)."""
+        return self.counts.expand(len(histories.items), -1)

@@ -173,6 +173,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     import torch
 
     from evaluation.baselines import baseline_scorers
+    from models.histories import Histories
     from tasks.evaluate import load_policy
 
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
@@ -198,9 +199,9 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
         best = scores.topk(10).indices
         return float(affinity[users.unsqueeze(1), movies[best]].mean())
 
-    observation = data.observations(starts)
-    policy = load_policy(Path(trained["POLICY_TD3"]))
-    popular = liking(baseline_scorers(data)["popularity"](data, starts))
-    learnt = liking(policy.scores(observation, data.embedding))
+    known = Histories(*data.histories(starts))
+    policy = load_policy(Path(trained["POLICY_TD3"]), data.embedding)
+    popular = liking(baseline_scorers(data)["popularity"].scores(known))
+    learnt = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])
     assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)

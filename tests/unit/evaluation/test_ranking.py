@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from evaluation.ranking import bootstrap_interval, choose, judge_scorer, mean_by_user, rank_steps, ranking_metrics
+from models.histories import Histories as Known
 from storage.histories import Histories
 from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
@@ -38,21 +39,28 @@ def data(tmp_path: Path) -> TransitionDataset:
     return TransitionDataset.open(tmp_path / "t.h5")
 
 
+class Listed:
+    """Scores that were drawn up beforehand, batch by batch."""
+
+    def __init__(self, table: Tensor) -> None:
+        self.parts = iter(table.split(256))
+
+    def scores(self, histories: Known) -> Tensor:
+        part = next(self.parts)
+        assert len(part) == len(histories.items)
+        return part
+
+
 def test_ranks_equal_a_plain_loop(data: TransitionDataset) -> None:
     generator = torch.Generator().manual_seed(1)
     table = torch.randint(0, 5, (len(data.item), data.items), generator=generator).float()  # many ties
     starts = data.last_starts("test", 5)
-    calls = iter(starts.split(256))
-
-    def scorer(dataset: TransitionDataset, part: Tensor) -> Tensor:
-        return table[next(calls)]
-
-    ranks, best = rank_steps(data, scorer, starts, k=4)
+    ranks, best = rank_steps(data, Listed(table[: len(starts)]), starts, k=4)
     for row, start in enumerate(starts.tolist()):
         first = int(data.offset[data.users_of(torch.tensor(start))])
         seen = set(data.item[first : start + 3].tolist())
         order = sorted(
-            (item for item in range(data.items) if item not in seen), key=lambda i: (-table[start][i].item(), i)
+            (item for item in range(data.items) if item not in seen), key=lambda i: (-table[row][i].item(), i)
         )
         target = int(data.item[start + 3])
         assert ranks[row] == order.index(target)
@@ -61,15 +69,11 @@ def test_ranks_equal_a_plain_loop(data: TransitionDataset) -> None:
 
 def test_an_oracle_is_perfect_and_a_constant_is_not(data: TransitionDataset) -> None:
     starts = data.last_starts("test", 20)
-    targets = iter(data.target_items(starts).split(256))
-
-    def oracle(dataset: TransitionDataset, part: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(next(targets), data.items).float()
-
-    result = judge_scorer(data, oracle, starts, k=10)
+    oracle = torch.nn.functional.one_hot(data.target_items(starts), data.items).float()
+    result = judge_scorer(data, Listed(oracle), starts, k=10)
     assert result.metrics["ndcg@10"] == result.metrics["recall@10"] == 1
     assert result.users == 3
-    flat = judge_scorer(data, lambda dataset, part: torch.zeros(len(part), dataset.items), starts, k=10)
+    flat = judge_scorer(data, Listed(torch.zeros(len(starts), data.items)), starts, k=10)
     assert flat.metrics["recall@10"] < 0.9
 
 

@@ -8,20 +8,26 @@ from safetensors.torch import load_file, save_file
 from models.autoencoder import fit_autoencoder
 from models.baselines.popularity import Popularity
 from models.errors import LearnerError
+from models.histories import Histories
 from models.networks import Actor
 from models.policy import Policy, similarity
 
 
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:
-    policy = Policy(Actor(6, 4, 8, 1.5), "cosine")
+    items = torch.randn(7, 4)
+    policy = Policy(Actor(2 * 4 + 2, 4, 8, 1.5), items, "cosine")
     save_file(policy.tensors(), tmp_path / "p.safetensors")
-    again = Policy.from_tensors(json.loads(json.dumps(policy.config())), load_file(tmp_path / "p.safetensors"))
-    probe, items = torch.randn(3, 6), torch.randn(7, 4)
-    assert torch.equal(policy.scores(probe, items), again.scores(probe, items))
+    again = Policy.from_tensors(json.loads(json.dumps(policy.config())), load_file(tmp_path / "p.safetensors"), items)
+    probe = Histories(torch.randint(7, (3, 5)), torch.randn(3, 5))
+    assert policy.scores(probe).shape == (3, 7)
+    assert torch.equal(policy.scores(probe), again.scores(probe))
+    assert torch.equal(policy.scores(probe), policy.scores(probe.last(2)))
+    with pytest.raises(LearnerError, match="2 events"):
+        policy.scores(probe.last(1))
     with pytest.raises(LearnerError, match="format"):
-        Policy.from_tensors({"format": "other"}, {})
+        Policy.from_tensors({"format": "other"}, {}, items)
     with pytest.raises(LearnerError, match="fit its config"):
-        Policy.from_tensors(policy.config() | {"hidden_dim": 9}, policy.tensors())
+        Policy.from_tensors(policy.config() | {"hidden_dim": 9}, policy.tensors(), items)
 
 
 def test_every_similarity_ranks_the_item_itself_first() -> None:
@@ -38,7 +44,8 @@ def test_cosine_ignores_length_and_euclidean_does_not() -> None:
 
 
 def test_popularity_scores_by_count() -> None:
-    scores = Popularity(torch.tensor([1, 5, 3])).scores(2)
+    nobody = Histories(torch.full((2, 1), -1), torch.zeros(2, 1))
+    scores = Popularity(torch.tensor([1, 5, 3])).scores(nobody)
     assert scores.tolist() == [[1, 5, 3]] * 2
 
 

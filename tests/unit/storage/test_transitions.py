@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.storage.transitions_support import arguments, cut, some_histories, written
 
+from models.histories import Histories, flat_observation
 from storage import transitions_writer
 from storage.errors import DatasetError
 from storage.scale import RatingScale
@@ -47,7 +48,29 @@ def test_gather_equals_the_definition(tmp_path_factory: pytest.TempPathFactory, 
     for place, part in enumerate(gathered):
         np.testing.assert_array_equal(part.numpy(), np.array([row[place] for row in expected], dtype=np.float32))
     assert gathered[0].shape == (len(data), data.observation_dim)
-    torch.testing.assert_close(data.observations(data.starts("all")), gathered[0])
+    known = Histories(*data.histories(data.starts("all")))
+    torch.testing.assert_close(flat_observation(known, data.embedding, frame), gathered[0])
+
+
+def test_histories_hold_all_that_was_rated_before_and_nothing_later(tmp_path: Path) -> None:
+    data = written(tmp_path, [0, 5, 9, 4])
+    starts = data.starts("all")
+    items, rewards = data.histories(starts)
+    assert items.shape == rewards.shape == (len(starts), 8)
+    for row, start in enumerate(starts.tolist()):
+        first = int(data.offset[data.users_of(torch.tensor([start]))])
+        events = slice(first, start + data.frame)
+        length = events.stop - first
+        assert items[row, -length:].tolist() == data.item[events].tolist()
+        assert rewards[row, -length:].tolist() == data.reward_of_code[data.rating_code[events].int()].tolist()
+        assert (items[row, :-length] == -1).all()
+        assert not rewards[row, :-length].any()
+    for most in (2, 11):
+        shorter, worth = data.histories(starts, most)
+        kept = min(most, 8)
+        assert shorter.shape == (len(starts), most)
+        assert torch.equal(shorter[:, -kept:], items[:, -kept:])
+        assert torch.equal(worth[:, -kept:], rewards[:, -kept:])
 
 
 def test_splits_are_disjoint_by_user_and_time(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""What is known of users before their next choice."""
+
+from typing import NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from models.errors import LearnerError
+
+
+class Histories(NamedTuple):
+    """The latest L events of B users, newest last; shorter histories are filled on the left.
+
+    Legend of shapes:
+        items    (B, L) int64    item indices; -1 where there is no event
+        rewards  (B, L) float32  their rewards; 0 where there is no event
+    """
+
+    items: Tensor
+    rewards: Tensor
+
+    def last(self, count: int) -> Self:
+        """The latest `count` events of each, or all there are."""
+        return type(self)(self.items[:, -count:], self.rewards[:, -count:])
+
+
+class Scorer(Protocol):
+    """Anything that recommends: a policy or a baseline."""
+
+    def scores(self, histories: Histories) -> Tensor:
+        """How well each of the I items fits each history next: (B, I) float32, higher is better."""
+        ...
+
+
+def flat_observation(histories: Histories, embedding: Tensor, frame: int) -> Tensor:
+    """The observation of each history's latest F events, `[e_1 … e_F | r_1 … r_F]`, (B, F*D + F) float32.
+
+    Raises:
+        LearnerError: a history is shorter.
+    """
+    items, rewards = histories.last(frame)
+    if items.shape[1] < frame or bool((items[:, 0] < 0).any()):
+        raise LearnerError(f"observation: expected histories of {frame} events or more; found a shorter one.")
+    return torch.cat((embedding[items].flatten(1), rewards), dim=1)
