@@ -1,7 +1,8 @@
 """The code that shapes an artifact, as one hash: a task's own, and all it reaches in this repository.
 
 Prefect's `TASK_SOURCE` hashes a task's text alone and misses a changed helper. Here the names that a function uses lead
-to the modules they come from, and those modules' imports to the rest.
+to the modules they come from, and those modules' imports to the rest. A string that is a module's whole name counts as
+its import: so is a module named that another process runs.
 """
 
 import ast
@@ -38,8 +39,10 @@ def shaping_modules(function: Callable[..., Any]) -> set[str]:
     """The first-party modules whose code shapes what a task writes, by name."""
     own = cast(FunctionType, inspect.unwrap(function))
     imported = first_party_imports(ast.parse(Path(own.__code__.co_filename).read_text()))
-    used = {name for node in reached_definitions(own).values() for name in names_used(node)}
+    reached = reached_definitions(own).values()
+    used = {name for node in reached for name in names_used(node)}
     waiting = {module for name, module in imported if name in used}
+    waiting |= {name for node in reached for name in modules_named(node)}
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -51,8 +54,9 @@ def shaping_modules(function: Callable[..., Any]) -> set[str]:
 
 @cache
 def imports_of(name: str) -> frozenset[str]:
-    """The first-party modules that a module imports anywhere in its code."""
-    return frozenset(module for _, module in first_party_imports(module_tree(name)))
+    """The first-party modules that a module imports, or names in a string, anywhere in its code."""
+    tree = module_tree(name)
+    return frozenset(module for _, module in first_party_imports(tree)) | modules_named(tree)
 
 
 def first_party_imports(tree: ast.Module) -> set[tuple[str, str]]:
@@ -66,6 +70,14 @@ def first_party_imports(tree: ast.Module) -> set[tuple[str, str]]:
         elif isinstance(node, ast.Import):
             found |= {(alias.asname or alias.name.split(".")[0], alias.name) for alias in node.names}
     return {(name, module) for name, module in found if module.split(".")[0] in FIRST_PARTY}
+
+
+def modules_named(tree: ast.AST) -> frozenset[str]:
+    """The modules of this repository that a string names wholly, such as those that another process runs."""
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    dotted = (text.split(".") for text in texts if "." in text)
+    names = (".".join(parts) for parts in dotted if parts[0] in FIRST_PARTY and all(map(str.isidentifier, parts)))
+    return frozenset(name for name in names if is_module(name))
 
 
 def is_module(name: str) -> bool:
