@@ -1,6 +1,7 @@
 """The judge in a process of its own, where Great Expectations is imported beside the work: that takes seconds.
 
-A request is a line of JSON and a frame as an Arrow stream, an answer a line of JSON; nothing is pickled.
+A request, on stdin, is a line of JSON and a frame as an Arrow stream; an answer, on a pipe of its own, since libraries print to
+stdout, is a line of JSON. Nothing is pickled.
 """
 
 import os
@@ -11,7 +12,7 @@ import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, NamedTuple, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -49,6 +50,14 @@ class Answer(BaseModel):
     errno: int | None = Field(None, description="Of an error of the operating system, such as a full disk.")
 
 
+class Running(NamedTuple):
+    """A process at work."""
+
+    process: subprocess.Popen[bytes]
+    answers: IO[bytes]
+    log: IO[bytes]  # what it writes to stdout and stderr
+
+
 class JudgeProcess:
     """At most one process that judges, started when it is needed; threads take turns.
 
@@ -59,8 +68,7 @@ class JudgeProcess:
     def __init__(self, python: str = sys.executable) -> None:
         self._python = python
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None  # what the process writes to stderr
+        self._at_work: Running | None = None
 
     def start(self) -> None:
         """Let the process begin to import, and return at once; if it runs already, nothing happens.
@@ -90,14 +98,14 @@ class JudgeProcess:
         stream = arrow_stream(frame)
         request = Request(suite=suite, parameters=parameters, folder=folder.absolute(), frame_bytes=len(stream))
         with self._lock:
-            process = self._running()
+            running = self._running()
             try:
-                line = exchange(process, request, stream)
+                line = exchange(running, request, stream)
             except BaseException:
                 self._end()  # an answer that nobody read would be taken for the next one's
                 raise
             if not line.endswith(b"\n"):
-                raise self._death(suite)
+                raise self._death(running, suite)
         answer = Answer.model_validate_json(line)
         if answer.errno is not None:
             raise OSError(answer.errno, answer.error)
@@ -119,38 +127,44 @@ class JudgeProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
+    def _running(self) -> Running:
+        if self._at_work is not None and self._at_work.process.poll() is None:
+            return self._at_work
         self._end()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by _end
+        reader, writer = os.pipe()
+        answers, log = os.fdopen(reader, "rb"), tempfile.TemporaryFile()  # noqa: SIM115  closed by _end
         # It must find the same modules as this process does, wherever that found them.
         places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
         try:
-            self._process = subprocess.Popen(  # noqa: S603
-                [self._python, "-P", "-m", SERVER],
+            process = subprocess.Popen(  # noqa: S603
+                [self._python, "-P", "-m", SERVER, str(writer)],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
+                stdout=log,
+                stderr=log,
+                pass_fds=[writer],
                 env=os.environ | {"PYTHONPATH": places},
             )
         except OSError as error:
+            answers.close()
+            log.close()
             raise JudgeError(
                 f"judge: expected to start {self._python} -m {SERVER}; found: {error}. "
                 "Check the Python environment, or free memory and processes, and run again."
             ) from error
-        return self._process
+        finally:
+            os.close(writer)  # so that the end of the process ends the answers
+        self._at_work = Running(process, answers, log)
+        return self._at_work
 
-    def _death(self, suite: str) -> JudgeError:
+    def _death(self, running: Running, suite: str) -> JudgeError:
         """End what has stopped answering, and say how it went."""
-        process, log = cast("subprocess.Popen[bytes]", self._process), cast("IO[bytes]", self._log)
         try:
-            code = process.wait(timeout=10)  # it has closed its output: it is ending
+            code = running.process.wait(timeout=10)  # it has closed its answers: it is ending
         except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-        log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-        said = log.read().decode(errors="replace").strip() or "nothing"
+            running.process.kill()
+            code = running.process.wait()
+        running.log.seek(max(0, running.log.seek(0, os.SEEK_END) - TAIL_BYTES))
+        said = running.log.read().decode(errors="replace").strip() or "nothing"
         self._end()
         how = f"exit code {code}" + (f" ({signal.Signals(-code).name})" if code < 0 else "")
         return JudgeError(
@@ -160,12 +174,12 @@ class JudgeProcess:
         )
 
     def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()  # it holds nothing that is needed: what it may be writing is a draft
-            self._process.communicate()
-        if self._log is not None:
-            self._log.close()
-        self._process = self._log = None
+        if self._at_work is not None:
+            self._at_work.process.kill()  # it holds nothing that is needed: what it may be writing is a draft
+            self._at_work.process.communicate()
+            self._at_work.answers.close()
+            self._at_work.log.close()
+            self._at_work = None
 
 
 def arrow_stream(frame: pd.DataFrame) -> pa.Buffer:
@@ -177,14 +191,14 @@ def arrow_stream(frame: pd.DataFrame) -> pa.Buffer:
     return sink.getvalue()
 
 
-def exchange(process: "subprocess.Popen[bytes]", request: Request, stream: pa.Buffer) -> bytes:
+def exchange(running: Running, request: Request, stream: pa.Buffer) -> bytes:
     """Send a request and return the answer's line; it lacks its end if the process died."""
-    assert process.stdin is not None  # noqa: S101
-    assert process.stdout is not None  # noqa: S101
+    stdin = running.process.stdin
+    assert stdin is not None  # noqa: S101
     try:
-        process.stdin.write(request.model_dump_json().encode() + b"\n")
-        process.stdin.write(stream)
-        process.stdin.flush()
+        stdin.write(request.model_dump_json().encode() + b"\n")
+        stdin.write(stream)
+        stdin.flush()
     except BrokenPipeError:
         return b""
-    return process.stdout.readline()
+    return running.answers.readline()
