@@ -81,11 +81,19 @@ def modules_named(tree: ast.AST) -> frozenset[str]:
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a module rather than something in one."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+    """Whether a dotted name is a module of this repository rather than something in one."""
+    return module_file(name) is not None
+
+
+@cache
+def module_file(name: str) -> Path | None:
+    """The file of a module of this repository, if there is such a module; nothing is imported, which may take seconds."""
+    package, *inner = name.split(".")
+    spec = importlib.util.find_spec(package)
+    places = [] if spec is None else spec.submodule_search_locations or []
+    paths = [Path(place, *inner) for place in places]
+    files = [file for path in paths for file in (path / "__init__.py", path.with_name(f"{path.name}.py"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def module_tree(name: str) -> ast.Module:
@@ -94,10 +102,10 @@ def module_tree(name: str) -> ast.Module:
     Raises:
         ModuleNotFoundError: there is no such module.
     """
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    file = module_file(name)
+    if file is None:
         raise ModuleNotFoundError(f"{name}: expected a module to fingerprint; found none.", name=name)
-    return ast.parse(Path(spec.origin).read_text())
+    return ast.parse(file.read_text())
 
 
 @cache

@@ -130,7 +130,9 @@ def test_flows_do_not_import_great_expectations_and_judge_only_beside_work(tmp_p
     script = """
 import sys
 import flows.build_dataset, flows.cli, psutil
+import tasks.gates
 from tasks.caching import before_work
+from tasks.fingerprint import code_fingerprint
 from tasks.gates import judging
 
 with judging():
@@ -139,6 +141,8 @@ with judging():
     assert len(psutil.Process().children()) == 1
 before_work.get()()
 assert not psutil.Process().children()
+for table in ("movies", "events", "items", "transitions"):
+    code_fingerprint(getattr(tasks.gates, f"judge_{table}"))
 assert "great_expectations" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
