@@ -12,8 +12,11 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+from prefect.testing.utilities import prefect_test_harness
 
 from expectations.judge_process import JudgeError, JudgeProcess
+from storage.artifacts import Draft
+from tasks.caching import artifact_task, before_work
 
 
 def movies_frame(rows: int = 5) -> pd.DataFrame:
@@ -147,3 +150,24 @@ assert "great_expectations" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@artifact_task("toy")
+def make_toy(draft: Draft, size: int) -> None:
+    (draft.path / "toy").write_text("x" * size)
+
+
+def test_work_begins_where_an_artifact_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    begun: list[Path] = []
+    token = before_work.set(lambda: begun.extend(tmp_path.glob("artifacts/toy/*")))  # what is there by then
+    try:
+        with prefect_test_harness(server_startup_timeout=120):
+            assert make_toy(1) == make_toy(1)
+            assert begun == []
+            make_toy(2)
+            assert len(begun) == 1
+            make_toy(2)
+            assert len(begun) == 1
+    finally:
+        before_work.reset(token)
