@@ -6,10 +6,8 @@ FOLDER is a release written by shape.py. Prints a line of counts. Each way impor
 """
 # ruff: noqa: PLC0415
 
-import multiprocessing
 import resource
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 FRAME, DIM, TIME_QUANTILE = 10, 128, 0.9
@@ -57,55 +55,40 @@ def dataset_way(folder: Path, out: Path) -> str:
 
 
 def gates_way(folder: Path, out: Path) -> str:
-    """The same with Great Expectations' verdicts on events and transitions.
+    """The same with Great Expectations' verdicts on events and transitions, by the process that the flows judge with."""
+    from expectations.judge_process import JudgeProcess
 
-    They are given in a process of their own, which imports Great Expectations while the dataset is made: in a thread, both
-    would wait for one another's turn at the interpreter most of the time. (A flow judges in its own process, where Great
-    Expectations is imported once, at its start.)
-    """
-    ours, theirs = multiprocessing.Pipe()
-    judge = multiprocessing.get_context("spawn").Process(target=judge_profiles, args=(theirs, out), daemon=True)
-    judge.start()
-    theirs.close()  # so that its end is seen if it dies
-    import h5py
+    with JudgeProcess() as judge:
+        judge.start()  # it imports Great Expectations while the dataset is made
+        import h5py
 
-    from expectations.profiles import profile_events, profile_transitions
-    from storage.histories import events_table
-    from storage.scale import RatingScale
+        from expectations.profiles import profile_events, profile_transitions
+        from storage.histories import events_table
+        from storage.scale import RatingScale
 
-    scale = RatingScale()
-    counts = _dataset(folder, out)
-    movies, blocks = counts["movie_ids"], counts["blocks"]
-    ours.send((profile_events((events_table(block, movies, scale) for block in blocks), movies, scale), len(movies)))
-    with h5py.File(out) as file:
-        transitions = profile_transitions(
-            items=file["events/item"][...],
-            codes=file["events/rating"][...],
-            timestamps=file["events/timestamp"][...],
-            offsets=file["users/offset"][...],
-            user_ids=file["users/id"][...],
-            split=file["users/split"][...],
-            frame=FRAME,
-        )
-    ours.send(transitions)
-    verdicts, judge_mib = ours.recv()
-    assert all(passed for passed, _ in verdicts), verdicts  # noqa: S101
+        scale = RatingScale()
+        counts = _dataset(folder, out)
+        movies, blocks = counts["movie_ids"], counts["blocks"]
+        events = profile_events((events_table(block, movies, scale) for block in blocks), movies, scale)
+        with h5py.File(out) as file:
+            transitions = profile_transitions(
+                items=file["events/item"][...],
+                codes=file["events/rating"][...],
+                timestamps=file["events/timestamp"][...],
+                offsets=file["users/offset"][...],
+                user_ids=file["users/id"][...],
+                split=file["users/split"][...],
+                frame=FRAME,
+            )
+        verdicts = [
+            judge.judge("expectations.events", events, _folder(out, "events"), scale=scale),
+            judge.judge(
+                "expectations.transitions", transitions, _folder(out, "transitions"), items=len(movies), scale=scale
+            ),
+        ]
+    assert all(verdict.passed for verdict in verdicts), [verdict.message() for verdict in verdicts]  # noqa: S101
+    judge_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     return f"{counts['transitions']} transitions, {len(verdicts)} gates passed (the judge: {judge_mib} MiB more)"
-
-
-def judge_profiles(pipe: Connection, out: Path) -> None:
-    """Judge the profiles that come through the pipe: of events with the number of items, then of transitions."""
-    from expectations.events import events_suite
-    from expectations.judge import judge
-    from expectations.transitions import transitions_suite
-    from storage.scale import RatingScale
-
-    scale = RatingScale()
-    events, items = pipe.recv()
-    verdicts = [judge(events, events_suite(scale), _folder(out, "events"))]
-    verdicts.append(judge(pipe.recv(), transitions_suite(items, scale), _folder(out, "transitions")))
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    pipe.send(([(verdict.passed, verdict.message()) for verdict in verdicts], peak_mib))
 
 
 def events_way(folder: Path, out: Path) -> str:

@@ -13,7 +13,8 @@ import great_expectations as gx
 import pandas as pd
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
-from pydantic import BaseModel, ConfigDict
+
+from expectations.verdict import Failure, Verdict
 
 EXAMPLES = 5
 REMOTE = re.compile(
@@ -31,51 +32,6 @@ table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;paddin
 i.fa-check-circle::before{content:"✔";color:#2a7d46}i.fa-times::before{content:"✘";color:#c0392b}
 i.fa-exclamation-circle::before,i.fa-exclamation-triangle::before{content:"!";color:#c0392b}footer{display:none}
 .verdict{white-space:pre-wrap;padding:.8rem 1rem;border-radius:.4rem;background:#f3f5f6;font:14px/1.5 ui-monospace,monospace}</style>"""
-
-
-class Failure(BaseModel):
-    """One expectation that was not met."""
-
-    model_config = ConfigDict(frozen=True)
-
-    expectation: str
-    column: str | None
-    severity: str
-    why: str
-    unexpected: int | None
-    found: str | None
-    examples: tuple[dict[str, Any], ...]
-
-
-class Verdict(BaseModel):
-    """What a suite says of a table."""
-
-    model_config = ConfigDict(frozen=True)
-
-    suite: str
-    rows: int
-    expectations: int
-    passed: bool
-    failures: tuple[Failure, ...]
-    warnings: tuple[Failure, ...]
-
-    def message(self) -> str:
-        """The verdict for people: what was expected, what was found, where, and what to do next."""
-        if self.rows == 0:
-            return f"{self.suite}: expected rows; found an empty table. Check the step before and its input."
-        lines = [
-            f"{self.suite}: {self.rows} rows, {self.expectations} expectations: {'passed' if self.passed else 'FAILED'}."
-        ]
-        for label, group in (("failed", self.failures), ("warning", self.warnings)):
-            for failure in group:
-                count = (
-                    f"{failure.unexpected} unexpected" if failure.unexpected is not None else f"found {failure.found}"
-                )
-                lines.append(f"- {label}: {failure.expectation}({failure.column or 'table'}): {count}. {failure.why}")
-                lines += [f"    {json.dumps(example, default=str)}" for example in failure.examples]
-        if not self.passed:
-            lines.append("Mend the input named above and run again; nothing after this gate was made.")
-        return "\n".join(lines)
 
 
 def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identify: tuple[str, ...] = ()) -> Verdict:

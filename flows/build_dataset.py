@@ -9,7 +9,7 @@ from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams, make_dataset
 from tasks.feature_report import report_features
 from tasks.features import FeatureParams, build_items
-from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions
+from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions, judging
 from tasks.ingest import make_catalogue, make_events, make_movies, make_splits, make_tags, show_bad_rows
 from tasks.sources import SourceParams, open_source
 
@@ -36,20 +36,25 @@ def build_dataset(
     export, cluster = export or preset.export, cluster or preset.cluster
     bad_rows, scale = source.on_bad_rows, source.scale
 
-    raw = open_source(source)
-    catalogue = make_catalogue(raw, raw.of("movies", "genres", "links"), bad_rows)
-    web = crawl_services(catalogue, source.tmdb_api, source.omdb_api)
-    movies = make_movies(raw, raw.of("metadata", "imdb"), catalogue, web, bad_rows)
-    show_bad_rows("movies", catalogue, movies)
-    gate("movies", judge_movies, movies)
-    events = make_events(raw, raw.of("ratings"), catalogue, scale, source.columns, bad_rows)
-    show_bad_rows("events", events)
-    gate("events", judge_events, events, movies, scale)
-    tags = make_tags(raw, raw.of("tags", "genome_scores", "genome_tags"), catalogue, bad_rows) if raw.has_tags else None
-    splits = make_splits(events, export.splits)
-    items = build_items(movies, events, splits, features, cluster, tags)
-    gate("items", judge_items, items, movies)
-    report_features(items, movies, events)
-    dataset = make_dataset(events, items, splits, export.frame, scale)
-    gate("transitions", judge_transitions, dataset)
-    return dataset
+    with judging():
+        raw = open_source(source)
+        catalogue = make_catalogue(raw, raw.of("movies", "genres", "links"), bad_rows)
+        web = crawl_services(catalogue, source.tmdb_api, source.omdb_api)
+        movies = make_movies(raw, raw.of("metadata", "imdb"), catalogue, web, bad_rows)
+        show_bad_rows("movies", catalogue, movies)
+        gate("movies", judge_movies, movies)
+        events = make_events(raw, raw.of("ratings"), catalogue, scale, source.columns, bad_rows)
+        show_bad_rows("events", events)
+        gate("events", judge_events, events, movies, scale)
+        tags = (
+            make_tags(raw, raw.of("tags", "genome_scores", "genome_tags"), catalogue, bad_rows)
+            if raw.has_tags
+            else None
+        )
+        splits = make_splits(events, export.splits)
+        items = build_items(movies, events, splits, features, cluster, tags)
+        gate("items", judge_items, items, movies)
+        report_features(items, movies, events)
+        dataset = make_dataset(events, items, splits, export.frame, scale)
+        gate("transitions", judge_transitions, dataset)
+        return dataset

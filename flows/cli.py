@@ -10,7 +10,6 @@ for name, value in {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "marquee",
     "DO_NOT_TRACK": "1",
-    "GX_ANALYTICS_ENABLED": "false",
 }.items():
     os.environ.setdefault(name, value)
 

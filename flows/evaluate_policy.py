@@ -6,7 +6,7 @@ from flows.parameters import ProfileName, load_profile
 from storage.artifacts import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.evaluate import EvaluateParams, evaluate, policies_on
-from tasks.gates import gate, judge_transitions
+from tasks.gates import gate, judge_transitions, judging
 
 
 @flow(name="evaluate-policy", validate_parameters=True)
@@ -25,5 +25,6 @@ def evaluate_policy(
         evaluation: length of lists, steps per user, sample sizes.
     """
     chosen = artifact_store().select("dataset", dataset)
-    gate("transitions", judge_transitions, chosen)
+    with judging():
+        gate("transitions", judge_transitions, chosen)
     return evaluate(chosen, policies_on(chosen, policies or []), evaluation or load_profile(profile).evaluate)

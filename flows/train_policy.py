@@ -5,7 +5,7 @@ from prefect import flow
 from flows.parameters import ProfileName, load_profile
 from storage.artifacts import ArtifactRef
 from tasks.caching import artifact_store
-from tasks.gates import gate, judge_transitions
+from tasks.gates import gate, judge_transitions, judging
 from tasks.train import Device, TrainParams, train_learners
 
 
@@ -22,5 +22,6 @@ def train_policy(
         device: `auto` takes the GPU where there is one.
     """
     chosen = artifact_store().select("dataset", dataset)
-    gate("transitions", judge_transitions, chosen)
+    with judging():
+        gate("transitions", judge_transitions, chosen)
     return train_learners(chosen, train or load_profile(profile).train, device)

@@ -9,6 +9,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
@@ -24,10 +25,11 @@ from storage.errors import MarqueeError
 from tasks.fingerprint import code_fingerprint
 
 logging.getLogger("marquee").setLevel(logging.INFO)
-for chatty in ("distributed", "great_expectations"):
-    logging.getLogger(chatty).setLevel(logging.WARNING)
+logging.getLogger("distributed").setLevel(logging.WARNING)
 
 P = ParamSpec("P")
+# Called before an artifact is made: what a flow needs later can start beside that work, and does not if all is there.
+before_work: ContextVar[Callable[[], None]] = ContextVar("before_work", default=lambda: None)
 
 
 def home() -> Path:
@@ -91,6 +93,8 @@ def artifact_task(
             )
             store = artifact_store()
             missing = store.find(kind, recipe.digest) is None
+            if missing:
+                before_work.get()()
             place = hashlib.sha256(str(store.root).encode()).hexdigest()[:12]
             keyed = prefect_task.with_options(
                 refresh_cache=missing, cache_key_fn=lambda *_: f"marquee-{kind}-{recipe.digest}-{place}"

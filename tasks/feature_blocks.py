@@ -33,6 +33,7 @@ def item_columns(
     users: pa.Table,
     time_cut: int,
     tags: Path | None = None,
+    genome: Path | None = None,
 ) -> ItemColumns:
     """All that blocks are made of, for every movie in the table's order; of events and tags only the training ones.
 
@@ -42,8 +43,9 @@ def item_columns(
         events: events.parquet, in EVENTS_SCHEMA.
         users: user_id, sorted, and split, as in users.parquet.
         time_cut: unix seconds of the last training event.
-        tags: folder with tags.parquet (TAGS_SCHEMA) and, where the release has it, genome.npy (M, T),
-            genome_movies.npy (M,) and genome_tags.json.
+        tags: folder with tags.parquet, in TAGS_SCHEMA.
+        genome: folder that has, if the release does, genome.npy (M, T), genome_movies.npy (M,) and genome_tags.json;
+            not of training users alone.
     """
     movie_ids = movies["movie_id"].to_numpy()
     training = read_training_events(events, movie_ids, users, time_cut)
@@ -51,10 +53,8 @@ def item_columns(
     train[training.item] = True
     terms = {name: terms_of(movies[name]) for name in TERMS}
     terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
-    genome = None
     if tags is not None:
         terms["tags"] = read_tags(tags / "tags.parquet", movie_ids, users, time_cut)
-        genome = read_genome(tags, movie_ids)
     parts = [pc.fill_null(movies[name], "") for name in TEXTS]
     return ItemColumns(
         train=train,
@@ -63,7 +63,7 @@ def item_columns(
         texts=pc.binary_join_element_wise(*parts, " ").to_pylist(),
         terms=terms,
         numbers={name: floats(movies[name]) for name in NUMBERS} | dates_and_awards(movies),
-        genome=genome,
+        genome=read_genome(genome, movie_ids) if genome is not None else None,
     )
 
 

@@ -15,6 +15,7 @@ from models.encoders.reduce import Reduced, Reduction, reduce_blocks
 from models.encoders.tabular import Block
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import DatasetError
+from storage.sources.licences import LICENCES
 from storage.tables import embedding_matrix, items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
@@ -38,8 +39,9 @@ class BlockWeights(BaseModel):
     text_terms: float = Field(0.3, ge=0, le=100, description="TF-IDF of the text's words.")
     tags: float = Field(0.2, ge=0, le=100, description="TF-IDF of training users' tags.")
     genome: float = Field(
-        0.0, ge=0, le=100,
-        description="Tag genome. GroupLens made it from all users' ratings: with it, held-out users are no longer unseen.",
+        0.5, ge=0, le=100,
+        description="The release's tag genome, computed by GroupLens from the ratings, tags and reviews of all users, held-out "
+        "ones among them. For a strict protocol set features.weights.genome=0.",
     )  # fmt: skip
     genres: float = Field(0.5, ge=0, le=100, description="Genres of MovieLens and of the metadata.")
     countries: float = Field(0.2, ge=0, le=100, description="Countries of production.")
@@ -92,15 +94,17 @@ def make_items(
     store = artifact_store()
     table = read_table(movies, "movies.parquet")
     text = np.load(store.open(texts) / "texts.npy", allow_pickle=False)
+    weights = params.weights.model_dump()
+    folder = store.open(tags) if tags is not None and weights["tags"] + weights["genome"] > 0 else None
     columns = item_columns(
         table,
         text,
         store.open(events) / "events.parquet",
         read_table(splits, "users.parquet"),
         json.loads((store.open(splits) / "splits.json").read_text())["time_cut"],
-        store.open(tags) if tags is not None else None,
+        tags=folder if weights["tags"] > 0 else None,
+        genome=folder if weights["genome"] > 0 else None,
     )
-    weights = params.weights.model_dump()
     blocks = {name: build(columns) for name, build in BLOCKS.items() if weights[name] > 0}
     blocks = {name: block for name, block in blocks.items() if block.names}
     values = {name: block.values for name, block in blocks.items()}
@@ -117,6 +121,7 @@ def make_items(
     items = items_table(table, embedding, has_text=text.any(axis=1))
     pq.write_table(items, draft.path / "items.parquet")
     draft.rows = items.num_rows
+    draft.licences += [LICENCES["genome"]] * ("genome" in blocks)
     draft.facts = {
         "reduction": params.reduction,
         "explained_variance": round(reduced.explained_variance, 6),

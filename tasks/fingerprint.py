@@ -1,7 +1,8 @@
 """The code that shapes an artifact, as one hash: a task's own, and all it reaches in this repository.
 
 Prefect's `TASK_SOURCE` hashes a task's text alone and misses a changed helper. Here the names that a function uses lead
-to the modules they come from, and those modules' imports to the rest.
+to the modules they come from, and those modules' imports to the rest. A string that is a module's whole name counts as
+its import: so is a module named that another process runs.
 """
 
 import ast
@@ -38,8 +39,10 @@ def shaping_modules(function: Callable[..., Any]) -> set[str]:
     """The first-party modules whose code shapes what a task writes, by name."""
     own = cast(FunctionType, inspect.unwrap(function))
     imported = first_party_imports(ast.parse(Path(own.__code__.co_filename).read_text()))
-    used = {name for node in reached_definitions(own).values() for name in names_used(node)}
+    reached = reached_definitions(own).values()
+    used = {name for node in reached for name in names_used(node)}
     waiting = {module for name, module in imported if name in used}
+    waiting |= {name for node in reached for name in modules_named(node)}
     found: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -51,8 +54,9 @@ def shaping_modules(function: Callable[..., Any]) -> set[str]:
 
 @cache
 def imports_of(name: str) -> frozenset[str]:
-    """The first-party modules that a module imports anywhere in its code."""
-    return frozenset(module for _, module in first_party_imports(module_tree(name)))
+    """The first-party modules that a module imports, or names in a string, anywhere in its code."""
+    tree = module_tree(name)
+    return frozenset(module for _, module in first_party_imports(tree)) | modules_named(tree)
 
 
 def first_party_imports(tree: ast.Module) -> set[tuple[str, str]]:
@@ -68,12 +72,28 @@ def first_party_imports(tree: ast.Module) -> set[tuple[str, str]]:
     return {(name, module) for name, module in found if module.split(".")[0] in FIRST_PARTY}
 
 
+def modules_named(tree: ast.AST) -> frozenset[str]:
+    """The modules of this repository that a string names wholly, such as those that another process runs."""
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    dotted = (text.split(".") for text in texts if "." in text)
+    names = (".".join(parts) for parts in dotted if parts[0] in FIRST_PARTY and all(map(str.isidentifier, parts)))
+    return frozenset(name for name in names if is_module(name))
+
+
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a module rather than something in one."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+    """Whether a dotted name is a module of this repository rather than something in one."""
+    return module_file(name) is not None
+
+
+@cache
+def module_file(name: str) -> Path | None:
+    """The file of a module of this repository, if there is such a module; nothing is imported, which may take seconds."""
+    package, *inner = name.split(".")
+    spec = importlib.util.find_spec(package)
+    places = [] if spec is None else spec.submodule_search_locations or []
+    paths = [Path(place, *inner) for place in places]
+    files = [file for path in paths for file in (path / "__init__.py", path.with_name(f"{path.name}.py"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def module_tree(name: str) -> ast.Module:
@@ -82,10 +102,10 @@ def module_tree(name: str) -> ast.Module:
     Raises:
         ModuleNotFoundError: there is no such module.
     """
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    file = module_file(name)
+    if file is None:
         raise ModuleNotFoundError(f"{name}: expected a module to fingerprint; found none.", name=name)
-    return ast.parse(Path(spec.origin).read_text())
+    return ast.parse(file.read_text())
 
 
 @cache

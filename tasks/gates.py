@@ -1,48 +1,49 @@
 """The gates between stages: Great Expectations judges a table; a failed verdict stops the flow."""
 
-from collections.abc import Callable
+import atexit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
-from expectations.events import IDENTIFY as EVENTS_IDENTIFY
-from expectations.events import events_suite
-from expectations.items import IDENTIFY as ITEMS_IDENTIFY
-from expectations.items import items_suite
-from expectations.judge import Verdict, judge
-from expectations.movies import IDENTIFY as MOVIES_IDENTIFY
-from expectations.movies import movies_suite
+from expectations.judge_process import JudgeProcess
 from expectations.profiles import profile_events, profile_items, profile_transitions
-from expectations.transitions import IDENTIFY as TRANSITIONS_IDENTIFY
-from expectations.transitions import transitions_suite
+from expectations.verdict import Verdict
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import MarqueeError
 from storage.event_table import row_groups
 from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
-from tasks.caching import artifact_store, artifact_task
+from tasks.caching import artifact_store, artifact_task, before_work
 from tasks.ingest import known_movies, read_table
 
 MOVIES_COLUMNS = ["movie_id", "tmdb_id", "title", "year", "has_metadata"]
+JUDGE = JudgeProcess()
+atexit.register(JUDGE.end)
 
 
 class GateError(MarqueeError):
     """A table does not meet its expectations; names them, with sample rows."""
 
 
+@contextmanager
+def judging() -> Iterator[None]:
+    """Around the steps of a flow that has gates: its judge starts beside the first one that has work to do, ends after all."""
+    token = before_work.set(JUDGE.start)
+    try:
+        yield
+    finally:
+        before_work.reset(token)
+        JUDGE.end()
+
+
 @artifact_task("validation-movies")
 def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
     """Judge the movies table and build its Data Docs."""
-    keep(
-        draft,
-        judge(
-            read_table(movies, "movies.parquet", MOVIES_COLUMNS).to_pandas(),
-            movies_suite(),
-            draft.path,
-            MOVIES_IDENTIFY,
-        ),
-    )
+    table = read_table(movies, "movies.parquet", MOVIES_COLUMNS)
+    keep(draft, JUDGE.judge("expectations.movies", table.to_pandas(), draft.path))
 
 
 @artifact_task("validation-events")
@@ -50,19 +51,17 @@ def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: 
     """Judge the events, one profile row per user, and build their Data Docs."""
     tables = row_groups(artifact_store().open(events) / "events.parquet")
     profile = profile_events(tables, known_movies(movies), scale)
-    keep(draft, judge(profile, events_suite(scale), draft.path, EVENTS_IDENTIFY))
+    keep(draft, JUDGE.judge("expectations.events", profile, draft.path, scale=scale))
 
 
 @artifact_task("validation-items")
 def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     """Judge the items and their embeddings and build their Data Docs."""
-    suite = items_suite(items=movies.rows)
-    keep(draft, judge(profile_items(read_table(items, "items.parquet")), suite, draft.path, ITEMS_IDENTIFY))
+    profile = profile_items(read_table(items, "items.parquet"))
+    keep(draft, JUDGE.judge("expectations.items", profile, draft.path, items=movies.rows))
 
 
-@artifact_task(
-    "validation-transitions",
-)
+@artifact_task("validation-transitions")
 def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     """Judge the transition dataset, one profile row per user, and build its Data Docs."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
@@ -75,7 +74,7 @@ def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, judge(profile, transitions_suite(data.items, data.scale), draft.path, TRANSITIONS_IDENTIFY))
+    keep(draft, JUDGE.judge("expectations.transitions", profile, draft.path, items=data.items, scale=data.scale))
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""Nothing that held-out users did, and nothing after the time cut, shapes the items; no item outside training does."""
+"""Nothing that held-out users did or came after the time cut shapes the items, save the genome; no item outside training does."""
 
 import json
 from collections.abc import Callable
@@ -87,6 +87,13 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Arti
             fill(draft.path)
         return draft.committed
 
+    def write_tags(folder: Path, tags: pa.Table, genome: np.ndarray | None) -> None:
+        pq.write_table(tags, folder / "tags.parquet")
+        if genome is not None:
+            np.save(folder / "genome.npy", genome)
+            np.save(folder / "genome_movies.npy", 10 * np.arange(len(genome)))
+            (folder / "genome_tags.json").write_text(json.dumps([f"tag {n}" for n in range(genome.shape[1])]))
+
     def write_splits(folder: Path) -> None:
         pq.write_table(pa.table({"user_id": np.arange(USERS), "split": SPLIT}), folder / "users.parquet")
         (folder / "splits.json").write_text(json.dumps({"time_cut": CUT}))
@@ -97,6 +104,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Arti
         movies: pa.Table,
         params: FeatureParams = PARAMS,
         base: ArtifactRef | None = None,
+        genome: np.ndarray | None = None,
     ) -> ArtifactRef:
         text = (
             np.random.default_rng(1)
@@ -110,7 +118,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Arti
             ),
             "splits": put("splits", write_splits),
             "texts": put("texts", lambda folder: np.save(folder / "texts.npy", text)),
-            "tags": put("tags", lambda folder: pq.write_table(tags, folder / "tags.parquet")),
+            "tags": put("tags", lambda folder: write_tags(folder, tags, genome)),
         }
         nonlocal made
         made += 1
@@ -201,6 +209,31 @@ def test_new_movies_leave_old_rows_as_they_are(build: Callable[..., ArtifactRef]
         build(events, tags, more, params=FeatureParams(dim=9), base=base)
 
 
+def test_the_genome_is_used_with_a_note_and_left_unread_at_weight_0(build: Callable[..., ArtifactRef]) -> None:
+    """It is of all users: the one block that may show what held-out users did, unless its weight is 0."""
+    rng = np.random.default_rng(0)
+    tables = events_table(rng), tags_table(rng), movies_table(rng)
+    genome = np.random.default_rng(1).random((MOVIES - 5, 7), dtype=np.float32)
+    store = artifact_store()
+    strict = FeatureParams(dim=8, weights=BlockWeights(genome=0))
+    without, used, left_out = build(*tables), build(*tables, genome=genome), build(*tables, strict, genome=genome)
+    assert items_bytes(used) != items_bytes(without)
+    assert items_bytes(left_out) == items_bytes(without)
+    block = store.manifest(used).facts["blocks"]["genome"]
+    assert (block["width"], block["known_items"]) == (7, MOVIES - 5)
+    notes = {ref: " ".join(store.manifest(ref).licences) for ref in (used, without, left_out)}
+    assert [("all users" in note, "genome=0" in note) for note in notes.values()] == [
+        (True, True),
+        *[(False, False)] * 2,
+    ]
+    # What is left out need not even be readable.
+    unreadable = np.zeros((3, 1), dtype=object)
+    unreadable[:] = "nothing"
+    assert items_bytes(build(*tables, strict, genome=unreadable)) == items_bytes(without)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        build(*tables, genome=unreadable)
+
+
 def test_numbers_of_every_block(build: Callable[..., ArtifactRef]) -> None:
     rng = np.random.default_rng(0)
     params = FeatureParams(dim=8, weights=BlockWeights(people=0))
@@ -210,6 +243,7 @@ def test_numbers_of_every_block(build: Callable[..., ArtifactRef]) -> None:
     assert facts["blocks"]["people"]["skipped"] == "weight 0"
     assert facts["blocks"]["companies"]["skipped"] == "nothing of the kind in the source"
     assert "GroupLens" in facts["blocks"]["genome"]["note"]
+    assert "features.weights.genome=0" in facts["blocks"]["genome"]["note"]
     there = [block for block in facts["blocks"].values() if "skipped" not in block]
     assert np.isclose(sum(block["variance_share"] for block in there), 1, atol=1e-4)
     kept = sum(block["variance_share"] * block["kept_share"] for block in there)

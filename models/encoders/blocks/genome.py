@@ -1,7 +1,7 @@
 """GroupLens' tag genome: a relevance of every tag for every item, learnt by them from tags, reviews and ratings.
 
-It was computed from the ratings and tags of all users, held-out ones among them, and of all times. What is made with
-it is therefore no longer blind to the held-out users; that is why its weight is 0 unless it is set.
+The release publishes it as metadata of its movies, but it was computed from the ratings, tags and reviews of all users,
+held-out ones among them, and of all times: items made with it are not wholly blind to held-out users. Weight 0 leaves it out.
 """
 
 import numpy as np

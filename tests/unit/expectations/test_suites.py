@@ -11,10 +11,11 @@ import pytest
 
 from expectations.events import events_suite
 from expectations.items import items_suite
-from expectations.judge import Verdict, judge
+from expectations.judge import judge
 from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
+from expectations.verdict import Verdict
 from storage.files import sha256_file
 from storage.scale import RatingScale
 

@@ -1,12 +1,16 @@
 """What a digest depends on: all code that is reached; never comments, places or names nobody uses."""
 
 import importlib.util
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests_support import REPOSITORY
 
 import tasks.crawl
 import tasks.evaluate
@@ -29,6 +33,8 @@ from tasks.fingerprint import INFRASTRUCTURE, code_fingerprint, function_code, m
         (tasks.features.make_items, "models.encoders.reduce"),
         (tasks.texts.encode_movies, "models.encoders.text"),
         (tasks.gates.judge_events, "expectations.judge"),
+        (tasks.gates.judge_events, "expectations.profiles"),
+        (tasks.gates.judge_movies, "expectations.movies"),
         (tasks.export.make_dataset, "storage.transitions_writer"),
         (tasks.extend.make_extended_dataset, "storage.tail"),
         (tasks.train.train_learner, "models.learners.td3"),
@@ -84,3 +90,39 @@ def test_reached_modules_count(tmp_path: Path) -> None:
     assert "models.networks" in shaping_modules(load(tmp_path, using))
     assert shaping_modules(load(tmp_path, idle)) == set()
     assert "stage" not in sys.modules
+
+
+def test_a_module_named_for_another_process_counts_and_a_name_in_a_sentence_does_not(tmp_path: Path) -> None:
+    named = BASE.replace("helper(x)\n", "helper('models.policy')\n")
+    told = BASE.replace("helper(x)\n", "helper('see models.policy', 'models.nothing', 'models', 'models.')\n")
+    assert "models.networks" in shaping_modules(load(tmp_path, named))
+    assert shaping_modules(load(tmp_path, told)) == set()
+
+
+CHANGE_A_SUITE = """
+from pathlib import Path
+import tasks.gates
+from tasks.fingerprint import code_fingerprint, imports_of, module_fingerprint
+
+def fingerprints():
+    imports_of.cache_clear(), module_fingerprint.cache_clear()
+    return [code_fingerprint(getattr(tasks.gates, name)) for name in ("judge_movies", "judge_events")]
+
+before = fingerprints()
+for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("judge", "EXAMPLES = 5", "EXAMPLES = 6")):
+    path = Path("expectations") / f"{name}.py"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    print(name, *(a == b for a, b in zip(before, fingerprints(), strict=True)))
+    path.write_text(text)
+"""
+
+
+def test_a_changed_suite_or_judge_changes_its_verdicts_alone(tmp_path: Path) -> None:
+    for package in ("tasks", "models", "expectations", "evaluation", "storage"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package)
+    command = [sys.executable, "-c", CHANGE_A_SUITE]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["movies False True", "judge False False"], done.stderr
