@@ -90,7 +90,7 @@ class Trainer:
         self._record("validation", metrics)
         if metrics[self.select_by] > self.best_score:
             self.best_score, self.best_step = metrics[self.select_by], self.step
-            self.best_actor = {name: value.detach().clone() for name, value in self.learner.actor.state_dict().items()}
+            self.best_actor = {name: value.detach().clone() for name, value in self.learner.policy.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All of the run, as tensors and plain values."""

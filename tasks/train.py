@@ -2,13 +2,13 @@
 
 import json
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,10 +16,16 @@ from evaluation.ranking import choose, judge_scorer
 from models.batch import Batch
 from models.learners import Learner, LearnerConfig, LearnerName, make_learner
 from models.learners.ddpg import DDPGConfig
+from models.learners.policy_learning import PolicyLearningConfig
+from models.learners.presets import PresetName, with_preset
+from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
+from models.learners.td3_bc import TD3BCConfig
+from models.learners.td_actor_critic import TDActorCriticConfig
 from models.networks import Actor
 from models.policy import Policy, Similarity
 from models.sampling import UniformSampler
+from models.space import Space
 from models.trainer import Trainer, TrainerConfig
 from storage.artifacts import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
@@ -43,15 +49,33 @@ class TrainParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learners: tuple[LearnerName, ...] = Field(("td3", "ddpg"), min_length=1, description="Trained one after another.")
-    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
+    learners: tuple[LearnerName, ...] = Field(
+        ("td3_bc", "ddpg"), min_length=1, description="Trained one after another."
+    )
+    preset: PresetName = Field(
+        "default", description="article: the hyper-parameters of the article's code; those given here count first."
+    )
+    policy_learning: PolicyLearningConfig = Field(PolicyLearningConfig(), description="Imitation of liked choices.")
+    reward_actor_critic: RewardActorCriticConfig = Field(
+        RewardActorCriticConfig(), description="Actor-critic with reward regression."
+    )
+    td_actor_critic: TDActorCriticConfig = Field(
+        TDActorCriticConfig(), description="Actor-critic with temporal difference."
+    )
     ddpg: DDPGConfig = Field(DDPGConfig(), description="DDPG's hyper-parameters.")
+    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
+    td3_bc: TD3BCConfig = Field(TD3BCConfig(), description="TD3's with behaviour cloning.")
     trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm.")
     seed: int = Field(0, ge=0, description="Of the networks, the batches and the noise.")
     similarity: Similarity = Field("cosine", description="How a policy's action ranks items.")
     validation_steps: int = Field(
         2000, ge=10, description="At most so many next-item steps per look at validation users."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_preset(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, dict) else values
 
 
 @artifact_task("policy", outside=("device",))
@@ -68,8 +92,8 @@ def train_learner(
     """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
-    max_action = float(data.embedding.abs().max())
-    learner = make_learner(config, data.observation_dim, data.dim, max_action, place, seed)
+    space = Space.of(data.embedding, data.frame)
+    learner = make_learner(config, space, place, seed)
     sampler = UniformSampler(data.starts("train"), trainer.batch_size, seed)
     steps = choose(data.last_starts("validation", 20), validation_steps, seed)
     if len(steps) == 0:
@@ -84,8 +108,8 @@ def train_learner(
     def gather(starts: Tensor) -> Batch:
         return Batch(*data.gather(starts, next(buffers)))
 
-    def validate(learner: Learner) -> dict[str, float]:
-        ranked = judge_scorer(data, Policy(learner.actor, data.embedding, similarity), steps, k=10).metrics
+    def validate(_: Learner) -> dict[str, float]:
+        ranked = judge_scorer(data, Policy(learner.policy, data.embedding, similarity), steps, k=10).metrics
         return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
 
     run = Trainer(learner, sampler, gather, validate, trainer)
@@ -93,7 +117,7 @@ def train_learner(
     if (found := checkpoints.load_latest()) is not None:
         run.load_state_dict(found[1])
         logger.info("%s: resumed at update %d", config.name, found[0])
-    progress = Progress(f"train-{config.name}", f"Training {config.name} on {place}")
+    progress = Progress(f"train-{config.name}".replace("_", "-"), f"Training {config.name} on {place}")
 
     def show(step: int) -> None:
         progress.show(step, trainer.steps)
@@ -101,7 +125,7 @@ def train_learner(
         logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
 
     rows = run.run(show, checkpoints.save)
-    actor = Actor(data.observation_dim, data.dim, config.hidden_dim, max_action)
+    actor = Actor(data.observation_dim, data.dim, config.hidden_dim, space.max_action)
     actor.load_state_dict(run.best_actor)
     write_policy(draft, Policy(actor, data.embedding, similarity), rows)
     copy_file(dataset, "items.parquet", draft.path)
@@ -144,10 +168,15 @@ def brief(metrics: dict[str, float]) -> str:
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
     """The policies of all wanted learners, by the learner's name."""
-    configs: dict[str, LearnerConfig] = {"td3": params.td3, "ddpg": params.ddpg}
     return {
         name: train_learner(
-            dataset, configs[name], params.trainer, params.seed, params.similarity, params.validation_steps, device
+            dataset,
+            getattr(params, name),
+            params.trainer,
+            params.seed,
+            params.similarity,
+            params.validation_steps,
+            device,
         )
         for name in params.learners
     }

@@ -15,6 +15,7 @@ SMALL = {
     "cluster.workers": "1",
     "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
     "train.td3": "{hidden_dim: 16}",
+    "train.td3_bc": "{hidden_dim: 16}",
     "train.ddpg": "{hidden_dim: 16}",
     "train.validation_steps": "50",
     "evaluate.sample": "50",

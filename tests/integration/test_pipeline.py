@@ -54,7 +54,7 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
     methods = {(method["name"], method["split"]) for method in report["methods"]}
-    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
+    assert {("td3_bc", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
     assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
     rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
     for method in report["methods"]:
@@ -82,14 +82,14 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
     artifacts = post(prefect_env, "artifacts/filter", {"limit": 200})
     kinds = {(artifact["key"], artifact["type"]) for artifact in artifacts}
     assert {
-        ("train-td3", "progress"),
+        ("train-td3-bc", "progress"),
         ("gate-events", "markdown"),
         ("features", "table"),
         ("embedding", "image"),
         ("methods", "table"),
         ("report", "markdown"),
     } <= kinds
-    done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3"]
+    done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3-bc"]
     assert 100 in [float(value) for value in done]
 
 
@@ -140,7 +140,7 @@ def test_published_artifacts_can_be_pulled(
     small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
 ) -> None:
     _, values, _ = small_run
-    for spec in ("policy@latest", "policy@champion", "policy@td3", "dataset@latest", "report@latest"):
+    for spec in ("policy@latest", "policy@champion", "policy@td3_bc", "dataset@latest", "report@latest"):
         done = marquee("pull", spec, "--from", values["PUBLISHED"], "--to", str(tmp_path / "pulled"))
         folder = Path(values_of(done.stdout)["PULLED"])
         assert (folder / "manifest.json").exists()
@@ -179,7 +179,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
     training = {
         "train.trainer": "{steps: 1200, batch_size: 256, validate_every: 200, log_every: 200}",
-        "train.learners": "[td3]",
+        "train.learners": "[td3_bc]",
     }
     overrides = [part for name, value in (sizes | training).items() for part in ("--set", f"{name}={value}")]
     built = values_of(marquee("build-dataset", *overrides).stdout)
@@ -200,7 +200,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
         return float(affinity[users.unsqueeze(1), movies[best]].mean())
 
     known = Histories(*data.histories(starts))
-    policy = load_policy(Path(trained["POLICY_TD3"]), data.embedding)
+    policy = load_policy(Path(trained["POLICY_TD3_BC"]), data.embedding)
     popular = liking(baseline_scorers(data)["popularity"].scores(known))
     learnt = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])

@@ -9,8 +9,9 @@ from torch import Tensor
 from models.batch import Batch
 from models.errors import LearnerError
 from models.learners import Learner, make_learner
-from models.learners.td3 import TD3Config
+from models.learners.td3_bc import TD3BCConfig
 from models.sampling import UniformSampler
+from models.space import Space
 from models.trainer import Trainer, TrainerConfig
 
 CONFIG = TrainerConfig(steps=30, batch_size=8, log_every=5, validate_every=10, checkpoint_every=7)
@@ -24,11 +25,11 @@ def gather(starts: Tensor) -> Batch:
 
 
 def trainer(config: TrainerConfig = CONFIG, **learner: Any) -> Trainer:
-    made = make_learner(TD3Config(hidden_dim=16, **learner), 3, 2, 1.0, "cpu", 0)
+    made = make_learner(TD3BCConfig(hidden_dim=16, **learner), Space(3, 2, 1.0), "cpu", 0)
     calls = iter(range(100))
 
     def validate(learner: Learner) -> dict[str, float]:
-        return {"ndcg@10": float(learner.act(torch.ones(1, 3)).sum()), "value_policy": 0.0 * next(calls)}
+        return {"ndcg@10": float(learner.policy(torch.ones(1, 3)).sum()), "value_policy": 0.0 * next(calls)}
 
     return Trainer(made, UniformSampler(torch.arange(50), config.batch_size, 3), gather, validate, config)
 
