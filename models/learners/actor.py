@@ -59,7 +59,8 @@ class ActorLearner:
         self.actor_optimiser.zero_grad()
         loss.backward()
         norm = self.actor_optimiser.step()
-        found = {"actor_loss": loss, "actor_gradient_norm": norm} | metrics
+        clipped = (norm > self.actor_optimiser.max_gradient_norm).float()
+        found = {"actor_loss": loss, "actor_gradient_norm": norm, "actor_steps_clipped": clipped} | metrics
         self.actor_metrics = {name: value.detach() for name, value in found.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

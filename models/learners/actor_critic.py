@@ -36,9 +36,13 @@ class ActorCritic(ActorLearner):
         """`target` as learning sees it, for methods that add noise to it."""
         return self.target(batch)
 
+    def within_bounds(self, y: Tensor) -> Tensor:
+        """Targets y, clipped where that is wanted."""
+        return y if self.target_bounds is None else y.clamp(*self.target_bounds)
+
     def critic_loss(self, batch: Batch, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Σ_i mean (Q_i(s, a) - y)², y clipped to its bounds."""
-        clipped = y if self.target_bounds is None else y.clamp(*self.target_bounds)
+        clipped = self.within_bounds(y)
         q = self.critics(batch.observation, batch.action)
         loss = (q - clipped).square().mean(1).sum()
         share = (clipped != y).float().mean()
@@ -78,7 +82,8 @@ class ActorCritic(ActorLearner):
         self.critic_optimiser.zero_grad()
         loss.backward()
         norm = self.critic_optimiser.step()
-        found = {"critic_loss": loss, "critic_gradient_norm": norm} | metrics
+        clipped = (norm > self.critic_optimiser.max_gradient_norm).float()
+        found = {"critic_loss": loss, "critic_gradient_norm": norm, "critic_steps_clipped": clipped} | metrics
         return {name: value.detach() for name, value in found.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -87,6 +92,15 @@ class ActorCritic(ActorLearner):
         with torch.no_grad():
             loss, metrics = self.critic_loss(batch, self.target(batch))
         return {"critic_loss": loss} | metrics | actor
+
+    def values(self, batch: Batch) -> dict[str, Tensor]:
+        """Per transition, (B,): the mean critic's value of the logged action, Q_1 of the policy's, the target y."""
+        with torch.no_grad():
+            return {
+                "logged": self.critics(batch.observation, batch.action).mean(0),
+                "policy": self.critics(batch.observation, self.policy(batch.observation))[0],
+                "target": self.within_bounds(self.target(batch)),
+            }
 
     def restart(self, optimiser: OptimiserName) -> None:
         """As the actor's, the critics' too."""
