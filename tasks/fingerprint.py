@@ -19,7 +19,7 @@ FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storag
 INFRASTRUCTURE = frozenset(
     {
         "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "storage.compiled",
-        "storage.threads", "storage.exchange", "storage.chunks", "models.errors", "models.encoders.errors", "tasks.caching",
+        "storage.tensorboard", "storage.threads", "storage.exchange", "storage.chunks", "models.errors", "models.encoders.errors", "tasks.caching",
         "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster", "tasks.ingest", "tasks.sources",
     }
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -14,7 +15,10 @@ from torch import Tensor
 
 from evaluation.ranking import choose, judge_scorer
 from models.batch import Batch
-from models.learners import Learner, LearnerConfig, LearnerName, make_learner
+from models.diagnostics import diagnose
+from models.early_warnings import Row
+from models.errors import DivergenceError, LearnerError
+from models.learners import LearnerConfig, LearnerName, make_learner
 from models.learners.ddpg import DDPGConfig
 from models.learners.policy_learning import PolicyLearningConfig
 from models.learners.presets import PresetName, with_preset
@@ -29,7 +33,8 @@ from models.space import Space
 from models.trainer import Trainer, TrainerConfig
 from storage.artifacts import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
-from storage.errors import DatasetError, MarqueeError
+from storage.errors import CheckpointError, DatasetError, MarqueeError
+from storage.tensorboard import EventFile
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
@@ -37,6 +42,7 @@ from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
+OnDivergence = Literal["stop", "keep-best"]
 LOSS_TRANSITIONS = 1024
 
 
@@ -71,6 +77,9 @@ class TrainParams(BaseModel):
     validation_steps: int = Field(
         2000, ge=10, description="At most so many next-item steps per look at validation users."
     )
+    on_divergence: OnDivergence = Field(
+        "stop", description="What a run that runs away does: fail, or end with the best policy it had."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -78,7 +87,7 @@ class TrainParams(BaseModel):
         return with_preset(values) if isinstance(values, dict) else values
 
 
-@artifact_task("policy", outside=("device",))
+@artifact_task("policy", outside=("device", "on_divergence"))  # the latter: whether a policy comes out, not which
 def train_learner(
     draft: Draft,
     dataset: ArtifactRef,
@@ -88,6 +97,7 @@ def train_learner(
     similarity: Similarity,
     validation_steps: int,
     device: Device,
+    on_divergence: OnDivergence,
 ) -> None:
     """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
     place = chosen_device(device)
@@ -108,35 +118,54 @@ def train_learner(
     def gather(starts: Tensor) -> Batch:
         return Batch(*data.gather(starts, next(buffers)))
 
-    def validate(_: Learner) -> dict[str, float]:
+    def validate() -> dict[str, float]:
         ranked = judge_scorer(data, Policy(learner.policy, data.embedding, similarity), steps, k=10).metrics
-        return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
+        losses = {name: float(value) for name, value in learner.losses(held_out).items()}
+        return ranked | losses | diagnose(learner, held_out)
 
-    run = Trainer(learner, sampler, gather, validate, trainer)
+    returns = space.returns(getattr(config, "discount", 0.0))
+    made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
+    run = Trainer(learner, sampler, gather, validate, trainer, returns, made_with)
     checkpoints = Checkpoints(home() / "checkpoints" / draft.digest)
     if (found := checkpoints.load_latest()) is not None:
-        run.load_state_dict(found[1])
+        try:
+            run.load_state_dict(found[1])
+        except LearnerError as error:
+            raise CheckpointError(f"{checkpoints.folder}: {error}") from error
         logger.info("%s: resumed at update %d", config.name, found[0])
     progress = Progress(f"train-{config.name}".replace("_", "-"), f"Training {config.name} on {place}")
+    board = home() / "tensorboard"
+    events = EventFile(board / f"{config.name}-{draft.digest}", run.step)
+    logger.info("%s: watch it by tensorboard --logdir %s", config.name, board)
 
-    def show(step: int) -> None:
+    def show(step: int, rows: Sequence[Row]) -> None:
+        events.write(rows)
         progress.show(step, trainer.steps)
-        last = {metric: value for _, split, metric, value in run.rows[-8:] if split == "train"}
-        logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
+        last = {metric: value for _, split, metric, value in rows if split == "train"}
+        if last:
+            logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
 
-    rows = run.run(show, checkpoints.save)
+    try:
+        run.run(show, checkpoints.save)
+    except DivergenceError as error:
+        if on_divergence == "stop" or not run.best_policy:
+            raise type(error)(
+                f"{config.name}: {error} The last good checkpoint is in {checkpoints.folder}: run again with "
+                "train.on_divergence=keep-best to end with its best policy, or lower the learning rates and train anew.",
+                error.step, error.metric, error.value, error.bound, error.best_step,
+            ) from error  # fmt: skip
+        logger.warning("%s: %s This policy ends the run.", config.name, error)
+        diverged: str | None = str(error)
+    else:
+        diverged = None
+    finally:
+        events.close()
     actor = Actor(data.observation_dim, data.dim, config.hidden_dim, space.max_action)
-    actor.load_state_dict(run.best_actor)
-    write_policy(draft, Policy(actor, data.embedding, similarity), rows)
+    actor.load_state_dict(run.best_policy)
+    write_policy(draft, Policy(actor, data.embedding, similarity), run.rows)
     copy_file(dataset, "items.parquet", draft.path)
-    draft.rows = len(rows)
-    draft.facts = {
-        "learner": config.name,
-        "device": place,
-        "selected_update": run.best_step,
-        "validation_ndcg@10": round(run.best_score, 6),
-        "last": {f"{split} {metric}": round(value, 6) for step, split, metric, value in rows if step == run.step},
-    }
+    draft.rows = len(run.rows)
+    draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts_of(run)
     checkpoints.clear()
 
 
@@ -153,7 +182,20 @@ def chosen_device(device: Device) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def write_policy(draft: Draft, policy: Policy, rows: list[tuple[int, str, str, float]]) -> None:
+def facts_of(run: Trainer) -> dict[str, Any]:
+    """What a manifest says of a run that ended."""
+    return {
+        "updates": run.step,
+        "selected_update": run.best_step,
+        "selected_by": run.config.select_by,
+        "stages": [list(stage) for stage in zip(run.config.stages, run.stage_starts, strict=False)],
+        "validation_ndcg@10": round(run.best("ndcg@10"), 6),
+        "warnings": [warning._asdict() for warning in run.warnings],
+        "last": {f"{split} {metric}": round(value, 6) for _, split, metric, value in run.rows},
+    }
+
+
+def write_policy(draft: Draft, policy: Policy, rows: Sequence[Row]) -> None:
     """The policy's files: weights as safetensors, config as JSON, metrics as a table."""
     save_file(policy.tensors(), draft.path / "policy.safetensors")
     (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
@@ -177,6 +219,7 @@ def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) ->
             params.similarity,
             params.validation_steps,
             device,
+            params.on_divergence,
         )
         for name in params.learners
     }
