@@ -53,6 +53,17 @@ class ActorLearner:
             return actions.new_zeros(())
         return self.config.diversity * likeness(actions, self.config.diversity_measure)
 
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One step of the actor.
+
+        Raises:
+            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
+        """
+        self.check(batch)
+        self.steps += 1
+        self.step_actor(batch)
+        return self.actor_metrics
+
     def step_actor(self, batch: Batch) -> None:
         """One clipped step of the actor; its metrics are kept until the next."""
         loss, metrics = self.actor_loss(batch)

@@ -27,7 +27,10 @@ class DDPG(TargetActorCritic):
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) Q'(s', π'(s')), eq. 4."""
         _, _, r, s_next, terminal = batch
-        return r + self.config.discount * (1 - terminal) * self.target_critics(s_next, self.target_policy(s_next))[0]
+        y: Tensor = (
+            r + self.config.discount * (1 - terminal) * self.target_critics(s_next, self.target_policy(s_next))[0]
+        )
+        return y
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the critic, the actor and both targets.

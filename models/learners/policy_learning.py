@@ -32,26 +32,14 @@ class PolicyLearning(ActorLearner):
     config: PolicyLearningConfig
 
     def weights(self, reward: Tensor) -> Tensor:
-        """w, (B,), ≥ 0."""
-        if self.config.weighting == "filter":
-            return (reward >= self.config.good_reward).float()
-        return torch.exp((reward - self.space.highest_reward) / self.config.temperature)
+        """The weights w, (B,), whose sum is 1, or 0 where no action is good."""
+        if self.config.weighting == "exponential":
+            return torch.softmax(reward / self.config.temperature, 0)
+        good = (reward >= self.config.good_reward).to(reward.dtype)
+        return good / good.sum().clamp_min(1)
 
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Σ w (π(s) - a)² / Σ w, averaged over coordinates; nothing is learnt from a batch without a good action."""
+        """Σ w (π(s) - a)², averaged over coordinates; a batch without a good action teaches nothing."""
         pi = self.policy(batch.observation)
         error = (pi - batch.action).square().mean(1)
-        w = self.weights(batch.reward)
-        loss = (w * error).sum() / w.sum().clamp_min(1e-6)
-        return loss + self.likeness(pi), {"imitation_error": error.mean(), "mean_weight": w.mean()}
-
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the actor.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
-        """
-        self.check(batch)
-        self.steps += 1
-        self.step_actor(batch)
-        return self.actor_metrics
+        return (self.weights(batch.reward) * error).sum() + self.likeness(pi), {"imitation_error": error.mean()}

@@ -43,7 +43,8 @@ class TD3(TargetActorCritic):
     def backup(self, batch: Batch, next_action: Tensor) -> Tensor:
         """The target y = r + γ (1 - d) min(Q1', Q2')(s', ã), eq. 10."""
         q_next = self.target_critics(batch.next_observation, next_action).amin(0)
-        return batch.reward + self.config.discount * (1 - batch.terminal) * q_next
+        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * q_next
+        return y
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One step of the critics; every `policy_delay`-th also of the actor and all targets.

@@ -23,4 +23,5 @@ class TDActorCritic(ActorCritic):
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) Q(s', π(s'))."""
         _, _, r, s_next, terminal = batch
-        return r + self.config.discount * (1 - terminal) * self.critics(s_next, self.policy(s_next))[0]
+        y: Tensor = r + self.config.discount * (1 - terminal) * self.critics(s_next, self.policy(s_next))[0]
+        return y

@@ -1,6 +1,5 @@
 """The text encoder: what a vector depends on, and what precision costs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,6 @@ from storage.sources.sample import FACTORS
 WORDS = " ".join(f"{one} {other}" for _, one, _, other in FACTORS).split()
 RNG = np.random.default_rng(0)
 TEXTS = [" ".join(RNG.choice(WORDS, size)) for size in RNG.integers(1, 70, 60)] + ["", "short"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
