@@ -45,6 +45,37 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     return finished(chart)
 
 
+def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
+    """Quantiles of validation metrics over steps, one panel per metric: the median, the middle half, the middle 90 %.
+
+    Args:
+        rows: columns learner, step, split, metric, value; of metric m the rows m_q05, m_q25, m_q50, m_q75, m_q95.
+        metrics: which of them.
+        unit: of the values.
+    """
+    known = rows[rows["split"] == "validation"].copy()
+    known[["metric", "level"]] = known["metric"].str.extract(r"^(.*)_(q\d\d)$")
+    chosen = known[known["metric"].isin(metrics)]
+    data = chosen.pivot(index=["learner", "step", "metric"], columns="level", values="value").reset_index()
+    base = alt.Chart(data).encode(
+        x=alt.X("step:Q", title="updates"),
+        color=alt.Color("learner:N", scale=coloured(chosen["learner"]), title="learner"),
+    )
+    y = alt.Y("q05:Q", title=unit, scale=alt.Scale(zero=False))
+    wide = base.mark_area(opacity=0.12).encode(y=y, y2="q95:Q")
+    middle = base.mark_area(opacity=0.25).encode(y=alt.Y("q25:Q"), y2="q75:Q")
+    median = base.mark_line(strokeWidth=1.6).encode(
+        y="q50:Q", tooltip=["learner:N", "step:Q", *(alt.Tooltip(f"q{q}:Q", format=".4g") for q in ("05", "50", "95"))]
+    )
+    chart = (
+        (wide + middle + median)
+        .properties(width=330, height=180)
+        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
+        .resolve_scale(y="independent")
+    )
+    return finished(chart)
+
+
 def coloured(names: pd.Series) -> alt.Scale:
     """The same colour for the same name in every chart: names in order of appearance."""
     domain = list(dict.fromkeys(names))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation import figures
+from evaluation import figures, training
 from evaluation.baselines import BASELINES
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.page import number, render_page, without_nan
@@ -52,6 +52,7 @@ class ReportInput:
     actions: dict[str, dict[str, NDArray[np.float32]]]  # learner → set (real, train, test) → (N, D)
     errors: dict[str, dict[str, NDArray[np.float64]]]  # learner → set (real, train, test, noise) → (N,)
     examples: Sequence[Example] = ()
+    warnings: dict[str, Sequence[dict[str, Any]]] = field(default_factory=dict)  # learner → kind, step, message
     lineage: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,7 +63,8 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
     page = render_page(
         "report.html.j2",
         data.title,
-        charts(data),
+        [*charts(data), *training.charts(data.curves)],
+        diagnostics=training.CHARTS,
         data=data,
         numbers=numbers,
         headline=headline(numbers["methods"], data.k),
@@ -82,6 +84,7 @@ def report_numbers(data: ReportInput) -> dict[str, Any]:
         "licences": list(data.licences),
         "lineage": data.lineage,
         "learners": data.learners,
+        "warnings": {learner: list(warnings) for learner, warnings in data.warnings.items()},
         "methods": [
             {
                 "name": method.name,
@@ -168,8 +171,6 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         made.append(("ranking", "Ranking", note, figures.bars(pd.DataFrame(rows), (ndcg, recall, coverage))))
     note = "Dashed: the same losses on users that training never saw."
     made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "loss")))
-    note = "Mean Q of the logged actions and of the policy's own. A policy value far above the logged one is overestimation."
-    made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "Q")))
     note = "Ranking on the validation users while training; the best point is the policy that is kept."
     made.append(
         ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "mean over users"))

@@ -79,7 +79,7 @@ def make_report(
             ]
         ),
         learners={
-            name: {"selected_update": found.facts["selected_update"], "device": found.facts["device"]}
+            name: {fact: found.facts.get(fact) for fact in ("selected_update", "updates", "diverged", "device")}
             | found.recipe.parameters["trainer"]
             | found.recipe.parameters["config"]
             for name, found in manifests.items()
@@ -88,6 +88,7 @@ def make_report(
         actions=actions,
         errors=errors,
         examples=examples(data, scorers, titles, params),
+        warnings={name: found.facts.get("warnings", []) for name, found in manifests.items()},
         lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in policies.items()},
     )
     numbers = write_report(draft.path, report)

@@ -13,6 +13,13 @@ from evaluation.report import Example, Method, ReportInput, headline, methods_ta
 
 RNG = np.random.default_rng(0)
 
+QUANTILES = ("q05", "q25", "q50", "q75", "q95")
+METRICS = (
+    "critic_loss", "actor_loss", "ndcg@10", "recall@10", "actor_gradient_norm", "targets_clipped", "kl_to_logged",
+    *(f"{name}_{level}" for name in ("value_policy", "action_cosine_among") for level in QUANTILES),
+)  # fmt: skip
+WARNING = {"kind": "values-explode", "step": 200, "message": "the policy's value is <beyond> bounds."}
+
 
 def result(ndcg: float) -> RankingResult:
     return RankingResult(
@@ -27,7 +34,7 @@ def report_input(**changes: object) -> ReportInput:
         for learner in ("td3", "ddpg")
         for step in steps
         for split in ("train", "validation")
-        for metric in ("critic_loss", "actor_loss", "value_logged", "value_policy", "ndcg@10", "recall@10")
+        for metric in METRICS
     ]
     sets = {name: RNG.normal(size=(30, 4)).astype(np.float32) for name in ("real", "train", "test")}
     errors = {name: RNG.random(50) for name in ("real", "train", "test", "noise")}
@@ -58,6 +65,27 @@ def test_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     assert "generated" not in page.split("How it was made")[0].split("<body>")[1].split("<script")[0]
     assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(numbers))
     assert len(page) < 5_000_000
+
+
+def test_warnings_come_first_among_the_diagnostics(tmp_path: Path) -> None:
+    numbers = write_report(tmp_path, report_input(warnings={"td3": [WARNING], "ddpg": []}))
+    section = (tmp_path / "report.html").read_text().split("<h2>Training diagnostics</h2>")[1].split("<h2>")[0]
+    said = section.index("<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds.")
+    places = [section.index(f'id="chart-{name}"') for name in ("values", "gradients", "shares", "distances", "spread")]
+    assert said < min(places)
+    assert "No early warning" not in section
+    assert numbers["warnings"] == {"td3": [WARNING], "ddpg": []}
+
+
+def test_without_warnings_that_is_said_and_missing_metrics_have_no_chart(tmp_path: Path) -> None:
+    curves = report_input().curves
+    no_critic = curves[~curves["metric"].str.contains("value|clipped")]
+    write_report(tmp_path, report_input(warnings={"td3": [], "ddpg": []}, curves=no_critic))
+    page = (tmp_path / "report.html").read_text()
+    assert "No early warning" in page
+    assert 'id="chart-distances"' in page
+    assert 'id="chart-values"' not in page
+    assert 'id="chart-shares"' not in page
 
 
 def test_generated_data_is_said_plainly(tmp_path: Path) -> None:
