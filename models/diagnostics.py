@@ -24,7 +24,7 @@ def diagnose(learner: ActorLearner, batch: Batch) -> dict[str, float]:
 
 
 def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
-    """Moments and quantiles of values (B,) by name, as `value_<name>`, `value_<name>_std`, `value_<name>_q05` …"""
+    """Moments and quantiles of values (B,) by name, as `value_<name>`, `value_<name>_std`, `value_<name>_q05` … `_q95`."""
     found: dict[str, float] = {}
     for name, sample in values.items():
         found |= described(f"value_{name}", sample)
@@ -70,7 +70,7 @@ def described(name: str, sample: Tensor) -> dict[str, float]:
 
 
 def effective_rank(actions: Tensor) -> float:
-    """exp of the entropy of the Gram matrix's eigenvalues, for actions (B, D) of unit length (Roy & Vetterli 2007).
+    """The exponential of the entropy of the Gram matrix's eigenvalues, for actions (B, D) of unit length (Roy & Vetterli 2007).
 
     From 1, all actions point the same way, to min(B, D).
     """

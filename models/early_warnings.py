@@ -1,6 +1,7 @@
 """What in a run's metrics announces trouble, while it can still be mended."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 LOOKS = 4  # in a row, at growth and at overfitting: fewer would take noise for a trend
@@ -51,8 +52,10 @@ def values_explode(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
         text = f"the policy's mean value is {value:.4g}; returns can only be from {bounds}. The critic overestimates."
         return EarlyWarning("values-explode", step, text)
     last = [abs(value) for _, value in values[-LOOKS - 1 :]]
-    floor = max(abs(limits.lowest_return), abs(limits.highest_return)) / 100  # values that start from 0 grow fast at first
-    if len(last) > LOOKS and last[0] > floor and all(b > GROWTH * a for a, b in zip(last, last[1:], strict=False)):
+    floor = (
+        max(abs(limits.lowest_return), abs(limits.highest_return)) / 100
+    )  # values that start from 0 grow fast at first
+    if len(last) > LOOKS and last[0] > floor and all(b > GROWTH * a for a, b in pairwise(last)):
         text = f"the policy's mean value grew {GROWTH:g}-fold or more at each of {LOOKS} looks, to {value:.4g}."
         return EarlyWarning("values-explode", step, text)
     return None
@@ -96,4 +99,4 @@ def actions_collapse(rows: Sequence[Row]) -> EarlyWarning | None:
 
 def strictly_falls(values: Sequence[float]) -> bool:
     """Whether there are two values or more, each below the one before."""
-    return len(values) > 1 and all(b < a for a, b in zip(values, values[1:], strict=False))
+    return len(values) > 1 and all(b < a for a, b in pairwise(values))

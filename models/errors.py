@@ -15,3 +15,7 @@ class DivergenceError(LearnerError):
         self.value = value
         self.bound = bound
         self.best_step = best_step
+
+    def told_as(self, message: str) -> "DivergenceError":
+        """The same, in other words."""
+        return DivergenceError(message, self.step, self.metric, self.value, self.bound, self.best_step)

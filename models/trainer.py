@@ -39,10 +39,14 @@ class TrainerConfig(BaseModel):
         500, ge=1, description="Updates between checkpoints; a look that is the best so far makes one too."
     )
     select_by: Criterion = Field(
-        "ndcg@10", description="What is best on validation users: a ranking metric (higher), or the policy loss (lower)."
+        "ndcg@10",
+        description="What is best on validation users: a ranking metric (higher), or the policy loss (lower).",
     )
     patience: int | None = Field(
-        10, ge=1, le=10_000, description="Looks without a new best after which a stage ends; none: only `steps` ends it."
+        10,
+        ge=1,
+        le=10_000,
+        description="Looks without a new best after which a stage ends; none: only `steps` ends it.",
     )
     stages: tuple[OptimiserName, ...] = Field(
         (),

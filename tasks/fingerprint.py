@@ -19,8 +19,9 @@ FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storag
 INFRASTRUCTURE = frozenset(
     {
         "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "storage.compiled",
-        "storage.tensorboard", "storage.threads", "storage.exchange", "storage.chunks", "models.errors", "models.encoders.errors", "tasks.caching",
-        "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster", "tasks.ingest", "tasks.sources",
+        "storage.tensorboard", "storage.threads", "storage.exchange", "storage.chunks", "models.errors",
+        "models.encoders.errors", "tasks.caching", "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster",
+        "tasks.ingest", "tasks.sources",
     }
 )  # fmt: skip
 

@@ -127,39 +127,8 @@ def train_learner(
     made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
     run = Trainer(learner, sampler, gather, validate, trainer, returns, made_with)
     checkpoints = Checkpoints(home() / "checkpoints" / draft.digest)
-    if (found := checkpoints.load_latest()) is not None:
-        try:
-            run.load_state_dict(found[1])
-        except LearnerError as error:
-            raise CheckpointError(f"{checkpoints.folder}: {error}") from error
-        logger.info("%s: resumed at update %d", config.name, found[0])
-    progress = Progress(f"train-{config.name}".replace("_", "-"), f"Training {config.name} on {place}")
-    board = home() / "tensorboard"
-    events = EventFile(board / f"{config.name}-{draft.digest}", run.step)
-    logger.info("%s: watch it by tensorboard --logdir %s", config.name, board)
-
-    def show(step: int, rows: Sequence[Row]) -> None:
-        events.write(rows)
-        progress.show(step, trainer.steps)
-        last = {metric: value for _, split, metric, value in rows if split == "train"}
-        if last:
-            logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
-
-    try:
-        run.run(show, checkpoints.save)
-    except DivergenceError as error:
-        if on_divergence == "stop" or not run.best_policy:
-            raise type(error)(
-                f"{config.name}: {error} The last good checkpoint is in {checkpoints.folder}: run again with "
-                "train.on_divergence=keep-best to end with its best policy, or lower the learning rates and train anew.",
-                error.step, error.metric, error.value, error.bound, error.best_step,
-            ) from error  # fmt: skip
-        logger.warning("%s: %s This policy ends the run.", config.name, error)
-        diverged: str | None = str(error)
-    else:
-        diverged = None
-    finally:
-        events.close()
+    resume(run, checkpoints, config.name)
+    diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     actor = Actor(data.observation_dim, data.dim, config.hidden_dim, space.max_action)
     actor.load_state_dict(run.best_policy)
     write_policy(draft, Policy(actor, data.embedding, similarity), run.rows)
@@ -180,6 +149,54 @@ def chosen_device(device: Device) -> str:
             "device: expected cuda; torch finds none here. Install a CUDA build of torch, or use auto."
         )
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def resume(run: Trainer, checkpoints: Checkpoints, name: str) -> None:
+    """Go on from the newest checkpoint, if there is one.
+
+    Raises:
+        CheckpointError: it is of another dataset or learner.
+    """
+    if (found := checkpoints.load_latest()) is None:
+        return
+    try:
+        run.load_state_dict(found[1])
+    except LearnerError as error:
+        raise CheckpointError(f"{checkpoints.folder}: {error}") from error
+    logger.info("%s: resumed at update %d", name, found[0])
+
+
+def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_divergence: OnDivergence) -> str | None:
+    """Train, showing how it goes in the log, the Prefect UI and TensorBoard; returns how it diverged, if it did.
+
+    Raises:
+        DivergenceError: it did, and that is to stop it; the newest checkpoint is the last good one.
+    """
+    steps = run.config.steps
+    progress = Progress(f"train-{name}".replace("_", "-"), f"Training {name}")
+    board = home() / "tensorboard"
+    events = EventFile(board / f"{name}-{checkpoints.folder.name}", run.step)
+    logger.info("%s: to watch it, tensorboard --logdir %s", name, board)
+
+    def show(step: int, rows: Sequence[Row]) -> None:
+        events.write(rows)
+        progress.show(step, steps)
+        if last := {metric: value for _, split, metric, value in rows if split == "train"}:
+            logger.info("%s: update %d of %d, %s", name, step, steps, brief(last))
+
+    try:
+        run.run(show, checkpoints.save)
+    except DivergenceError as error:
+        if on_divergence == "stop" or not run.best_policy:
+            raise error.told_as(
+                f"{name}: {error} The last good checkpoint is in {checkpoints.folder}. Run again with "
+                "train.on_divergence=keep-best to end there with its best policy, or lower the learning rates and train anew."
+            ) from error
+        logger.warning("%s: %s It ends the run.", name, error)
+        return str(error)
+    finally:
+        events.close()
+    return None
 
 
 def facts_of(run: Trainer) -> dict[str, Any]:

@@ -43,14 +43,15 @@ ARTICLE: dict[str, dict[str, Any]] = {
 }
 ARTICLE["td3_bc"] = ARTICLE["td3"]  # the article has none; its TD3's
 
+RECIPE: dict[str, Any] = {"stages": ("radam", "adam")}  # the article: RAdam until validation turns, then Adam
+
 
 def with_preset(values: dict[str, Any]) -> dict[str, Any]:
-    """A preset's hyper-parameters under those that are given, for fields of learners' configs by the learner's name."""
+    """A preset's hyper-parameters under those that are given: learners' configs by their names, and the trainer's."""
     if values.get("preset") != "article":
         return values
-    return {name: _under(chosen, values.get(name, {})) for name, chosen in ARTICLE.items()} | {
-        name: value for name, value in values.items() if name not in ARTICLE
-    }
+    sets = ARTICLE | {"trainer": RECIPE}
+    return values | {name: _under(chosen, values.get(name, {})) for name, chosen in sets.items()}
 
 
 def _under(chosen: dict[str, Any], given: Any) -> Any:

@@ -18,10 +18,11 @@ HEALTHY: dict[str, Sequence[float]] = {
 
 def rows(**changes: Sequence[float]) -> list[Row]:
     table = HEALTHY | {name.replace("__", " ").replace("_at_", "@"): values for name, values in changes.items()}
-    found = [
-        (250 * (look + 1), *name.split(" "), value) for name, values in table.items() for look, value in enumerate(values)
+    return [  # type: ignore[misc]
+        (250 * (look + 1), *name.split(" "), value)
+        for name, values in table.items()
+        for look, value in enumerate(values)
     ]
-    return found  # type: ignore[return-value]
 
 
 def kinds(found: Sequence[EarlyWarning]) -> list[str]:

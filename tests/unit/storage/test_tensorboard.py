@@ -37,7 +37,9 @@ def test_rows_read_back_while_the_file_is_open(tmp_path: Path) -> None:
 def test_a_resumed_run_hides_what_is_written_again(tmp_path: Path) -> None:
     for step in (0, 40):
         EventFile(tmp_path, step).close()
-    starts = sorted(event.step for path in tmp_path.iterdir() for event in events(path) if event.HasField("session_log"))
+    starts = sorted(
+        event.step for path in tmp_path.iterdir() for event in events(path) if event.HasField("session_log")
+    )
     assert starts == [1, 41]
 
 
