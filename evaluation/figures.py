@@ -59,7 +59,9 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     data = chosen.pivot(index=["learner", "step", "metric"], columns="level", values="value").reset_index()
     base = alt.Chart(data).encode(
         x=alt.X("step:Q", title="updates"),
-        color=alt.Color("learner:N", scale=coloured(chosen["learner"]), title="learner"),
+        color=alt.Color(
+            "learner:N", scale=coloured(chosen["learner"]), title="learner", legend=alt.Legend(symbolOpacity=1)
+        ),
     )
     y = alt.Y("q05:Q", title=unit, scale=alt.Scale(zero=False))
     wide = base.mark_area(opacity=0.12).encode(y=y, y2="q95:Q")
@@ -69,8 +71,8 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     )
     chart = (
         (wide + middle + median)
-        .properties(width=330, height=180)
-        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
+        .properties(width=230, height=150)
+        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3 if len(metrics) == 3 else 2)
         .resolve_scale(y="independent")
     )
     return finished(chart)

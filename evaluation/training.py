@@ -37,7 +37,7 @@ def charts(curves: pd.DataFrame) -> list[tuple[str, str, str, figures.Spec]]:
         found.append(("distances", "Distances of actions", note, figures.bands(curves, DISTANCES, "distance")))
     if there & set(SPREAD):
         note = (
-            "KL from the logged actions to the policy's (nats, Gaussians in 8 principal components), and in how many "
+            "KL(policy ‖ logged) of the actions (nats; Gaussians in 8 principal components), and in how many "
             "directions the actions go (effective rank of their Gram matrix)."
         )
         found.append(("spread", "Spread of actions", note, figures.curves(curves, SPREAD, "")))

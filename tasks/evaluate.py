@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,12 +89,19 @@ def make_report(
         actions=actions,
         errors=errors,
         examples=examples(data, scorers, titles, params),
-        warnings={name: found.facts.get("warnings", []) for name, found in manifests.items()},
+        warnings={name: warnings_of(found.facts) for name, found in manifests.items()},
         lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in policies.items()},
     )
     numbers = write_report(draft.path, report)
     draft.rows = len(methods)
     draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
+
+
+def warnings_of(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a policy's manifest warns of, divergence first."""
+    end = facts.get("diverged")
+    diverged = [{"kind": "diverged", "step": facts["updates"], "message": end}] if end else []
+    return diverged + list(facts.get("warnings", []))
 
 
 def load_policy(folder: Path, embedding: Tensor) -> Policy:
