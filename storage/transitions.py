@@ -176,9 +176,14 @@ class TransitionDataset:
         again = items == self.target_items(starts)[rows]
         return rows[~again], items[~again]
 
-    def training_events(self) -> tuple[Tensor, Tensor]:
-        """User row and item index, (n,) int64 each, of all events that may be learnt from."""
+    def training_events(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """User row, item index, reward and unix time, (n,) each, of all events that may be learnt from.
+
+        Users come one after another, each one's events in time order; all are int64 but the rewards, float32.
+        """
         number = np.where(self.user_split == 0, self.timely, 0)
-        events = torch.from_numpy(rows_of(self.head.offset[:-1], number)).to(self.item.device)
+        rows = rows_of(self.head.offset[:-1], number)
         users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
-        return users, self.item[events].long()
+        times = torch.from_numpy(self.timestamps()[rows]).to(self.item.device)
+        events = torch.from_numpy(rows).to(self.item.device)
+        return users, self.item[events].long(), self._rewards(events), times
