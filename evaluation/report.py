@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import figures
-from evaluation.baselines import BASELINES
+from evaluation.baselines import CRITERION
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.page import number, render_page, without_nan
 from evaluation.ranking import RankingResult
@@ -19,11 +19,12 @@ from evaluation.ranking import RankingResult
 
 @dataclass(frozen=True)
 class Method:
-    """One method's result on one split."""
+    """One method's result on one split; `baseline` says that it is there to be beaten."""
 
     name: str
     split: str
     result: RankingResult
+    baseline: bool
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class ReportInput:
     methods: Sequence[Method]
     actions: dict[str, dict[str, NDArray[np.float32]]]  # learner → set (real, train, test) → (N, D)
     errors: dict[str, dict[str, NDArray[np.float64]]]  # learner → set (real, train, test, noise) → (N,)
+    tuning: Sequence[dict[str, Any]] = ()  # per baseline: name, config, validation metrics, number tried, worst
     examples: Sequence[Example] = ()
     lineage: dict[str, str] = field(default_factory=dict)
 
@@ -66,6 +68,7 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
         data=data,
         numbers=numbers,
         headline=headline(numbers["methods"], data.k),
+        criterion=CRITERION,
     )
     (folder / "report.html").write_text(page)
     return numbers
@@ -82,10 +85,12 @@ def report_numbers(data: ReportInput) -> dict[str, Any]:
         "licences": list(data.licences),
         "lineage": data.lineage,
         "learners": data.learners,
+        "baselines": list(data.tuning),
         "methods": [
             {
                 "name": method.name,
                 "split": method.split,
+                "baseline": method.baseline,
                 "metrics": method.result.metrics,
                 "intervals": {name: list(bounds) for name, bounds in method.result.intervals.items()},
                 "users": method.result.users,
@@ -120,8 +125,8 @@ def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
         (method for method in methods if method["split"] == "test"),
         key=lambda method: -float(method["metrics"][metric]),
     )
-    policies = [method for method in test if method["name"] not in BASELINES]
-    baselines = [method for method in test if method["name"] in BASELINES]
+    policies = [method for method in test if not method["baseline"]]
+    baselines = [method for method in test if method["baseline"]]
     if not policies or not baselines:
         return "No test users were left to judge on."
     policy, baseline = policies[0], baselines[0]
@@ -155,6 +160,7 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         rows = [
             {
                 "method": method.name,
+                "baseline": method.baseline,
                 "metric": name,
                 "value": value,
                 "low": method.result.intervals.get(name, (value, value))[0],

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 from torch import Tensor
 
-from evaluation.baselines import baseline_scorers
+from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.page import template_sha256
 from evaluation.ranking import choose, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
@@ -28,6 +28,7 @@ from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
+from tasks.progress import Progress
 
 SPLITS: tuple[Split, ...] = ("test", "time", "validation")
 
@@ -43,24 +44,49 @@ class EvaluateParams(BaseModel):
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
     examples: int = Field(4, ge=0, le=50, description="Test users whose recommendations are shown.")
     seed: int = Field(0, ge=0, description="Of every draw.")
+    baselines: BaselineParams = Field(BaselineParams(), description="What policies are held against, and its tuning.")
+
+
+@artifact_task("baselines")
+def make_baselines(draft: Draft, dataset: ArtifactRef, params: BaselineParams) -> None:
+    """Tune every baseline on the validation users; keeps all candidates' scores, not the fits, which are quick."""
+    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    progress = Progress("tune-baselines", "Tuning baselines on validation users")
+    done: list[str] = []
+
+    def show(name: str) -> None:
+        done.append(name)
+        progress.show(len(done), len(params.names))
+
+    tuned = tune_baselines(data, params, show)
+    (draft.path / "baselines.json").write_text(json.dumps(tuned, indent=2, allow_nan=False))
+    draft.rows = sum(map(len, tuned.values()))
+    draft.facts = {"max_items": params.max_items, "tuning": tuning_table(tuned)}
 
 
 @artifact_task("report")
 def make_report(
-    draft: Draft, dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, template: str
+    draft: Draft,
+    dataset: ArtifactRef,
+    policies: dict[str, ArtifactRef],
+    baselines: ArtifactRef,
+    params: EvaluateParams,
+    template: str,
 ) -> None:
     """Judge the policies beside the baselines and write the report."""
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
     learnt = {name: load_policy(store.open(ref), data.embedding) for name, ref in policies.items()}
-    scorers: dict[str, Scorer] = {**learnt, **baseline_scorers(data)}
+    tuning = store.manifest(baselines).facts
+    chosen = {row["name"]: row["config"] for row in tuning["tuning"]}
+    scorers: dict[str, Scorer] = {**learnt, **fit_baselines(data, chosen, tuning["max_items"])}
     methods, rankings = [], []
     for split in SPLITS:
         steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
         for name, scorer in scorers.items() if len(steps) else ():
             ranks, best = rank_steps(data, scorer, steps, params.k)
-            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best)))
+            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best), name in chosen))
             rankings.append(rankings_table(data, steps, ranks, best, name, split))
     pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
     manifest = store.manifest(dataset)
@@ -84,11 +110,13 @@ def make_report(
             | found.recipe.parameters["config"]
             for name, found in manifests.items()
         },
+        tuning=tuning["tuning"],
         methods=methods,
         actions=actions,
         errors=errors,
         examples=examples(data, scorers, titles, params),
-        lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in policies.items()},
+        lineage={"dataset": dataset.digest, "baselines": baselines.digest}
+        | {name: ref.digest for name, ref in policies.items()},
     )
     numbers = write_report(draft.path, report)
     draft.rows = len(methods)
@@ -155,8 +183,9 @@ def examples(
 
 
 def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
-    """Make the report and show it; its template is part of what it is made of."""
-    report = make_report(dataset, policies, params, template_sha256("report.html.j2"))
+    """Tune the baselines, make the report and show it; its template is part of what it is made of."""
+    baselines = make_baselines(dataset, params.baselines)
+    report = make_report(dataset, policies, baselines, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
 

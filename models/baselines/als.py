@@ -64,14 +64,14 @@ def fit_als(config: AlsConfig, data: TrainingData) -> Als:
     )
     had.sum_duplicates()
     had.data[:] = 1 + config.confidence
-    model = AlternatingLeastSquares(
-        factors=config.factors,
-        regularization=config.regularisation,
-        alpha=1.0,  # confidences are in the matrix: the library's own α leaves out the 1
-        iterations=config.iterations,
-        random_state=0,
-    )
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"):  # as the library asks: it spreads the work over threads itself
+        model = AlternatingLeastSquares(
+            factors=config.factors,
+            regularization=config.regularisation,
+            alpha=1.0,  # confidences are in the matrix: the library's own α leaves out the 1
+            iterations=config.iterations,
+            random_state=0,
+        )
         model.fit(had, show_progress=False)
     factors = torch.from_numpy(model.item_factors).to(data.items.device)
     factors[data.counts == 0] = 0.0

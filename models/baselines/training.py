@@ -75,6 +75,7 @@ class TrainingData:
             begin, end = torch.searchsorted(row, torch.tensor([first, first + USER_BLOCK], device=row.device)).tolist()
             block = place[:, begin:end] - torch.tensor([[first], [0]], device=row.device)
             shape = (min(USER_BLOCK, users - first), size)
-            had = torch.sparse_coo_tensor(block, torch.ones(end - begin, device=row.device), shape).coalesce()
+            ones = torch.ones(end - begin, device=row.device)
+            had = torch.sparse_coo_tensor(block, ones, shape, check_invariants=True).coalesce()
             total += torch.sparse.mm(had.t(), had.to_dense())
         return total
