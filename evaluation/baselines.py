@@ -22,8 +22,8 @@ from storage.errors import DatasetError
 from storage.transitions import TransitionDataset
 
 CRITERION = "ndcg@10"
-Axis = tuple[int | float | None, ...]
-Grid = dict[str, Axis]
+Grid = dict[str, tuple[int | float | None, ...]]
+Values = dict[str, int | float | None]
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,17 @@ BASELINES: Mapping[str, Baseline] = {
     "als": Baseline(AlsConfig, fit_als),
     "ease": Baseline(EaseConfig, fit_ease),
 }
-LAST: Axis = (5, 10, 20, 50, None)
-GRIDS: Mapping[str, Grid] = {  # of equal candidates the earlier is chosen: what is usual comes first
+# How much of a history counts is the first thing tuned, at the first values of all else; so these are the usual ones.
+RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7)}
+GRIDS: Mapping[str, Grid] = {
     "popularity": {},
-    "recent popularity": {"share": (0.1,)},
-    "content similarity": {"last": LAST, "decay": (1.0, 0.9, 0.8)},
-    "collaborative similarity": {"factors": (64, 128), "last": LAST, "decay": (1.0, 0.9)},
-    "markov": {"window": (5, 10), "shrink": (0.0, 10.0), "last": LAST, "decay": (0.9, 0.8)},
-    "item-knn": {"neighbours": (20, 100), "shrink": (0.0, 10.0), "last": LAST, "decay": (1.0, 0.9)},
-    "als": {"factors": (64, 128), "regularisation": (10.0,), "confidence": (10.0,), "last": LAST},
-    "ease": {"regularisation": (100.0, 200.0, 500.0), "last": LAST, "decay": (1.0, 0.9)},
+    "recent popularity": {"share": (0.1,)},  # no choice: validation users' steps are of all times
+    "content similarity": RECENCY,
+    "collaborative similarity": {"factors": (128, 64, 256)} | RECENCY,
+    "markov": {"window": (5, 10, 20), "shrink": (30.0, 10.0, 100.0)} | RECENCY,
+    "item-knn": {"neighbours": (100, 20, 1000), "shrink": (0.0, 10.0)} | RECENCY,
+    "als": {"factors": (64, 128), "regularisation": (10.0, 30.0), "confidence": (10.0, 3.0)} | RECENCY,
+    "ease": {"regularisation": (200.0, 100.0, 500.0, 1000.0)} | RECENCY,
 }
 
 
@@ -62,10 +63,10 @@ class BaselineParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    names: tuple[str, ...] = Field(tuple(BASELINES), min_length=1, description="Of the registry, in the report's order.")
-    grids: dict[str, Grid] = Field(
-        dict(GRIDS), description="By baseline and hyper-parameter: the values tried, all with all."
+    names: tuple[str, ...] = Field(
+        tuple(BASELINES), min_length=1, description="Of the registry, in the report's order."
     )
+    grids: dict[str, Grid] = Field(dict(GRIDS), description="By baseline and hyper-parameter: the values tried.")
     max_items: int = Field(
         8000, ge=10, le=50_000, description="Item-to-item matrices hold the most frequent so many items."
     )
@@ -77,14 +78,23 @@ class BaselineParams(BaseModel):
         if unknown := {*self.names, *self.grids} - set(BASELINES):
             raise ValueError(f"baselines: expected names among {list(BASELINES)}; found {sorted(unknown)}.")
         for name in self.names:
-            self.candidates(name)
+            fits, recencies = self.candidates(name)
+            if not fits or not recencies:
+                raise ValueError(f"grids.{name}: expected a value or more of each hyper-parameter; found none.")
+            for fit, recency in product(fits, recencies):
+                BASELINES[name].config(**fit, **recency)
         return self
 
-    def candidates(self, name: str) -> list[BaseModel]:
-        """All hyper-parameter sets of a baseline's grid; those that differ in recency alone stand side by side."""
-        kind, grid = BASELINES[name].config, self.grids.get(name, {})
-        axes = sorted(grid, key=lambda axis: axis in Recency.model_fields)  # stable: fits are the outer loop
-        return [kind(**dict(zip(axes, values, strict=True))) for values in product(*(grid[axis] for axis in axes))]
+    def candidates(self, name: str) -> tuple[list[Values], list[Values]]:
+        """All value sets of a baseline's grid: of what its fit depends on, and of recency."""
+        grid = self.grids.get(name, {})
+        fits = [axis for axis in grid if axis not in Recency.model_fields]
+        recencies = [axis for axis in grid if axis in Recency.model_fields]
+        first, second = (
+            [dict(zip(axes, values, strict=True)) for values in product(*(grid[axis] for axis in axes))]
+            for axes in (fits, recencies)
+        )
+        return first, second
 
 
 def training_data(data: TransitionDataset, max_items: int) -> TrainingData:
@@ -110,27 +120,35 @@ def validation_steps(data: TransitionDataset, most: int, seed: int) -> Tensor:
 def tune_baselines(
     data: TransitionDataset, params: BaselineParams, show: Callable[[str], None] = lambda _: None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Judge every candidate of every baseline by NDCG@10 on the validation users; each fit is made once.
+    """Choose every baseline's hyper-parameters by NDCG@10 on the same steps of validation users.
+
+    First recency, all values of it at the first fit, which is made once; then the other fits, with the recency found.
+    So a grid of f fits and r recencies costs f fits and f + r - 1 rankings of at most `params.validation_steps` steps.
 
     Returns:
-        By baseline its candidates, best first: `config` and their metrics as `validation`.
+        By baseline the candidates judged, best first, the earlier of equals: their `config`, and as `validation` metrics.
     """
     steps = validation_steps(data, params.validation_steps, params.seed)
     training = training_data(data, params.max_items)
     tuned = {}
     for name in params.names:
+        baseline = BASELINES[name]
+        fits, recencies = params.candidates(name)
         tried: list[dict[str, Any]] = []
-        fitted: tuple[dict[str, Any], Scorer] | None = None
-        for config in params.candidates(name):
-            part = {field: value for field, value in config if field not in Recency.model_fields}
-            if fitted is None or fitted[0] != part:
-                fitted = None  # so that two fits are never held at once
-                fitted = part, BASELINES[name].fit(config, training)
-            scorer = fitted[1]
-            if isinstance(config, Recency):
-                scorer = replace(scorer, recency=config)  # type: ignore[type-var]
+
+        def judge(config: BaseModel, scorer: Scorer, tried: list[dict[str, Any]] = tried) -> None:
             metrics = judge_scorer(data, scorer, steps, k=10).metrics
             tried.append({"config": config.model_dump(mode="json"), "validation": metrics})
+
+        scorer = baseline.fit(baseline.config(**fits[0]), training)
+        for recency in recencies:
+            config = baseline.config(**fits[0], **recency)
+            judge(config, replace(scorer, recency=config) if recency else scorer)  # type: ignore[type-var]
+        del scorer
+        found = recencies[max(range(len(recencies)), key=lambda place: tried[place]["validation"][CRITERION])]
+        for fit in fits[1:]:
+            config = baseline.config(**fit, **found)
+            judge(config, baseline.fit(config, training))
         tuned[name] = sorted(tried, key=lambda one: -one["validation"][CRITERION])
         show(name)
     return tuned

@@ -172,7 +172,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     """What the policy ranks first, test users truly like better than what everybody rates."""
     import torch
 
-    from evaluation.baselines import baseline_scorers
+    from evaluation.baselines import fit_baselines
     from models.histories import Histories
     from tasks.evaluate import load_policy
 
@@ -201,7 +201,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
 
     known = Histories(*data.histories(starts))
     policy = load_policy(Path(trained["POLICY_TD3"]), data.embedding)
-    popular = liking(baseline_scorers(data)["popularity"].scores(known))
+    popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
     learnt = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])
     assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
+from evaluation.figures import BASELINE_COLOUR, bars
 from evaluation.page import without_nan
 from evaluation.ranking import RankingResult
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
@@ -39,7 +40,10 @@ def report_input(**changes: object) -> ReportInput:
         "licences": ["cite them"],
         "curves": pd.DataFrame(rows, columns=["learner", "step", "split", "metric", "value"]),
         "learners": {"td3": {"discount": 0.99}, "ddpg": {"discount": 0.9}},
-        "methods": [Method("td3", "test", result(0.2)), Method("popularity", "test", result(0.1))],
+        "methods": [Method("td3", "test", result(0.2), False), Method("popularity", "test", result(0.1), True)],
+        "tuning": [
+            {"name": "ease", "config": {"last": None}, "validation": {"ndcg@10": 0.07}, "tried": 8, "worst": 0.0123}
+        ],
         "actions": {"td3": sets, "ddpg": sets},
         "errors": {"td3": errors, "ddpg": errors},
         "examples": [Example("7", [("A </script><b>", 4.0)], "B", 5.0, {"td3": ["B", "C"]})],
@@ -55,6 +59,9 @@ def test_page_stands_alone_and_escapes(tmp_path: Path) -> None:
     assert "<script src" not in page
     assert "A &lt;/script&gt;&lt;b&gt;" in page
     assert "0.2000" in page
+    assert "last all" in own
+    assert "0.0123" in own
+    assert numbers["baselines"][0]["validation"] == {"ndcg@10": 0.07}
     assert "generated" not in page.split("How it was made")[0].split("<body>")[1].split("<script")[0]
     assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(numbers))
     assert len(page) < 5_000_000
@@ -84,7 +91,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_headline_is_honest(tmp_path: Path, policy: float, popularity: float, expected: str) -> None:
-    methods = [Method("td3", "test", result(policy)), Method("popularity", "test", result(popularity))]
+    methods = [Method("td3", "test", result(policy), False), Method("popularity", "test", result(popularity), True)]
     numbers = write_report(tmp_path, report_input(methods=methods))
     assert re.search(expected, headline(numbers["methods"], 10))
     assert methods_table(numbers)[0]["ndcg@10"] == f"{policy:.4f}"
@@ -102,3 +109,18 @@ def test_distances() -> None:
     a, b = RNG.normal(size=1000), RNG.normal(size=1000) + 2
     assert abs(wasserstein(a, b) - 2) < 0.2
     assert kl_divergence(a, a) == 0 < kl_divergence(a, b)
+
+
+def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:
+    names = [f"policy {place}" for place in range(3)] + [f"baseline {place}" for place in range(12)]
+    rows = [
+        {"method": name, "baseline": name[0] == "b", "metric": "ndcg@10", "value": 0.1, "low": 0.0, "high": 0.2}
+        for name in names
+    ]
+    spec = bars(pd.DataFrame(rows), ["ndcg@10"])["spec"]
+    scale = spec["layer"][0]["encoding"]["color"]["scale"]
+    colours = dict(zip(scale["domain"], scale["range"], strict=True))
+    assert list(colours) == names
+    assert len(set(colours.values())) == 4
+    assert {colours[name] for name in names[3:]} == {BASELINE_COLOUR}
+    assert spec["height"] >= 15 * 20

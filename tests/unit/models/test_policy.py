@@ -6,7 +6,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.autoencoder import fit_autoencoder
-from models.baselines.popularity import Popularity
 from models.errors import LearnerError
 from models.histories import Histories
 from models.networks import Actor
@@ -41,12 +40,6 @@ def test_cosine_ignores_length_and_euclidean_does_not() -> None:
     action = torch.tensor([[0.0, 1.0]])
     assert similarity(action, items, "cosine").argmax() == 1
     assert similarity(action, items, "euclidean").argmax() == 0
-
-
-def test_popularity_scores_by_count() -> None:
-    nobody = Histories(torch.full((2, 1), -1), torch.zeros(2, 1))
-    scores = Popularity(torch.tensor([1, 5, 3])).scores(nobody)
-    assert scores.tolist() == [[1, 5, 3]] * 2
 
 
 def test_autoencoder_rebuilds_its_own_kind_negatives_included() -> None:

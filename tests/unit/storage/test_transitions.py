@@ -119,8 +119,10 @@ def test_training_events_leave_out_what_is_held_out(tmp_path: Path) -> None:
     values = some_histories([10, 10, 10, 10])
     data = written(tmp_path, [10, 10, 10, 10])
     mask = (np.repeat([0, 1, 2, 0], 10) == 0) & (values.timestamp <= 900)
-    users, items = data.training_events()
+    users, items, rewards, times = data.training_events()
     assert items.tolist() == values.item[mask].tolist()
+    assert times.tolist() == values.timestamp[mask].tolist()
+    assert rewards.tolist() == (2 * (values.code[mask] / 2 - 2.5)).tolist()
     assert users.tolist() == np.repeat(range(4), 10)[mask].tolist()
 
 
