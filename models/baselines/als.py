@@ -49,7 +49,8 @@ class Als:
             own, extra = self.factors[items], self.confidence * weights[:, items]
             left += extra @ (own.unsqueeze(2) * own.unsqueeze(1)).flatten(1)
             right += (extra + (extra > 0)) @ own
-        return torch.linalg.solve(left.reshape(-1, width, width), right) @ self.factors.T
+        users: Tensor = torch.linalg.solve(left.reshape(-1, width, width), right)
+        return users @ self.factors.T
 
 
 def fit_als(config: AlsConfig, data: TrainingData) -> Als:
