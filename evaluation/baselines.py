@@ -45,16 +45,16 @@ BASELINES: Mapping[str, Baseline] = {
     "ease": Baseline(EaseConfig, fit_ease),
 }
 # How much of a history counts is the first thing tuned, at the first values of all else; so these are the usual ones.
-RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7)}
+RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7, 0.5)}
 GRIDS: Mapping[str, Grid] = {
     "popularity": {},
     "recent popularity": {"share": (0.1,)},  # no choice: validation users' steps are of all times
     "content similarity": RECENCY,
-    "collaborative similarity": {"factors": (128, 64, 256)} | RECENCY,
-    "markov": {"window": (5, 10, 20), "shrink": (30.0, 10.0, 100.0)} | RECENCY,
+    "collaborative similarity": {"factors": (128, 64, 256, 512)} | RECENCY,
+    "markov": {"window": (10, 5, 20), "shrink": (100.0, 30.0, 300.0)} | RECENCY,
     "item-knn": {"neighbours": (100, 20, 1000), "shrink": (0.0, 10.0)} | RECENCY,
-    "als": {"factors": (64, 128), "regularisation": (10.0, 30.0), "confidence": (10.0, 3.0)} | RECENCY,
-    "ease": {"regularisation": (200.0, 100.0, 500.0, 1000.0)} | RECENCY,
+    "als": {"factors": (64, 128), "regularisation": (10.0, 3.0), "confidence": (10.0, 3.0)} | RECENCY,
+    "ease": {"regularisation": (200.0, 100.0, 50.0, 500.0)} | RECENCY,
 }
 
 

@@ -18,6 +18,7 @@ SMALL = {
     "train.ddpg": "{hidden_dim: 16}",
     "train.validation_steps": "50",
     "evaluate.sample": "50",
+    "evaluate.baselines.grids": "{markov: {decay: [1.0, 0.8], window: [5, 2]}}",
 }
 
 Marquee = Callable[..., subprocess.CompletedProcess[str]]

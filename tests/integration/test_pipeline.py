@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from tests_support import REPOSITORY, Marquee, changes, values_of
 
+from evaluation.baselines import BASELINES
 from storage.artifacts import ArtifactStore
 from storage.sources.sample import load_truth, true_affinity
 from storage.transitions import TransitionDataset
 
 HEAVY = {
     "sample", "catalogue", "movies", "events", "tags", "splits", "texts", "items", "feature-report", "dataset", "policy",
-    "report",
+    "baselines", "report",
     "validation-movies", "validation-events", "validation-items", "validation-transitions",
 }  # fmt: skip
 
@@ -54,7 +55,8 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
     methods = {(method["name"], method["split"]) for method in report["methods"]}
-    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
+    assert {("td3", "test"), ("ddpg", "test"), *((name, "test") for name in BASELINES)} <= methods
+    assert [row["tried"] for row in report["baselines"] if row["name"] == "markov"] == [3]
     assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
     rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
     for method in report["methods"]:
@@ -83,6 +85,7 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
     kinds = {(artifact["key"], artifact["type"]) for artifact in artifacts}
     assert {
         ("train-td3", "progress"),
+        ("tune-baselines", "progress"),
         ("gate-events", "markdown"),
         ("features", "table"),
         ("embedding", "image"),
