@@ -13,7 +13,7 @@ from models.baselines.als import AlsConfig, fit_als
 from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
 from models.baselines.markov import MarkovConfig, fit_markov
-from models.baselines.popularity import PopularityConfig, fit_popularity
+from models.baselines.popularity import PopularityConfig, RecentPopularityConfig, fit_popularity
 from models.baselines.recency import Recency
 from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
 from models.baselines.training import TrainingData
@@ -36,7 +36,7 @@ class Baseline:
 
 BASELINES: Mapping[str, Baseline] = {
     "popularity": Baseline(PopularityConfig, fit_popularity),
-    "recent popularity": Baseline(PopularityConfig, fit_popularity),
+    "recent popularity": Baseline(RecentPopularityConfig, fit_popularity),
     "content similarity": Baseline(ContentConfig, fit_content),
     "collaborative similarity": Baseline(CollaborativeConfig, fit_collaborative),
     "markov": Baseline(MarkovConfig, fit_markov),
@@ -48,7 +48,7 @@ BASELINES: Mapping[str, Baseline] = {
 RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7, 0.5)}
 GRIDS: Mapping[str, Grid] = {
     "popularity": {},
-    "recent popularity": {"share": (0.1,)},  # no choice: validation users' steps are of all times
+    "recent popularity": {},  # nothing to choose by: validation users' steps are of all times
     "content similarity": RECENCY,
     "collaborative similarity": {"factors": (128, 64, 256, 512)} | RECENCY,
     "markov": {"window": (10, 5, 20), "shrink": (100.0, 30.0, 300.0)} | RECENCY,

@@ -19,6 +19,12 @@ class PopularityConfig(BaseModel):
     share: float = Field(1.0, gt=0, le=1, description="The latest such share of all training events; 1: all of them.")
 
 
+class RecentPopularityConfig(PopularityConfig):
+    """The same for what is popular of late; a share of its own, as users of all times cannot tell which is best later."""
+
+    share: float = Field(0.1, gt=0, le=1, description="The latest such share of all training events.")
+
+
 @dataclass(frozen=True)
 class Popularity:
     """Scores every item by its count (I,), whoever asks."""
