@@ -164,18 +164,6 @@ class TransitionDataset:
         """The user row, (B,) int64, of each transition, or of any events."""
         return torch.searchsorted(self.offset, starts.to(self.item.device), right=True) - 1
 
-    def seen(self, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """What each user had rated before each action, as (rows, items) index pairs; the target itself is left out."""
-        starts = starts.to(self.item.device)
-        first = self.offset[self.users_of(starts)]
-        lengths = starts + self.frame - first
-        rows = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
-        ends = torch.cumsum(lengths, 0)
-        events = torch.arange(len(rows), device=starts.device) - (ends - lengths)[rows] + first[rows]
-        items = self.item[events].long()
-        again = items == self.target_items(starts)[rows]
-        return rows[~again], items[~again]
-
     def training_events(self) -> tuple[Tensor, Tensor]:
         """User row and item index, (n,) int64 each, of all events that may be learnt from."""
         number = np.where(self.user_split == 0, self.timely, 0)

@@ -23,7 +23,8 @@ from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.learners.td_actor_critic import TDActorCriticConfig
 from models.networks import Actor
-from models.policy import Policy, Similarity
+from models.nearest import Similarity
+from models.policy import Policy
 from models.sampling import UniformSampler
 from models.space import Space
 from models.trainer import Trainer, TrainerConfig

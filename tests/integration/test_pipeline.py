@@ -192,14 +192,13 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     users = torch.from_numpy(data.user_ids)[data.users_of(starts)] - 1
     movies = torch.from_numpy(truth.movie_ids.searchsorted(data.movie_ids))
 
+    known = Histories(*data.histories(starts))
+
     def liking(scores: torch.Tensor) -> float:
-        rows, seen = data.seen(starts)
-        scores = scores.clone()
-        scores[rows, seen] = -torch.inf
-        best = scores.topk(10).indices
+        seen = known.items.where(known.items >= 0, known.items[:, -1:])
+        best = scores.scatter(1, seen, -torch.inf).topk(10).indices
         return float(affinity[users.unsqueeze(1), movies[best]].mean())
 
-    known = Histories(*data.histories(starts))
     policy = load_policy(Path(trained["POLICY_TD3_BC"]), data.embedding)
     popular = liking(baseline_scorers(data)["popularity"].scores(known))
     learnt = liking(policy.scores(known))
