@@ -22,8 +22,8 @@ from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.learners.td_actor_critic import TDActorCriticConfig
-from models.networks import Actor
 from models.nearest import Similarity
+from models.networks import Actor
 from models.policy import Policy
 from models.sampling import UniformSampler
 from models.space import Space
