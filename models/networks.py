@@ -1,7 +1,6 @@
 """The two networks of deterministic actor-critic methods."""
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -50,23 +49,39 @@ class Critics(nn.Module):
         self, count: int, observation_dim: int, action_dim: int, hidden_dim: int, last_bound: float | None = None
     ) -> None:
         super().__init__()
-        sizes = (observation_dim + action_dim, hidden_dim, hidden_dim, 1)
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for fan_in, fan_out in pairwise(sizes):
-            bound = 1 / math.sqrt(fan_in)  # as torch.nn.Linear
-            if fan_out == 1 and last_bound is not None:
-                bound = last_bound
-            self.weights.append(nn.Parameter(torch.empty(count, fan_in, fan_out).uniform_(-bound, bound)))
-            self.biases.append(nn.Parameter(torch.empty(count, 1, fan_out).uniform_(-bound, bound)))
+        width = observation_dim + action_dim
+        first, hidden = 1 / math.sqrt(width), 1 / math.sqrt(hidden_dim)  # as torch.nn.Linear
+        last = hidden if last_bound is None else last_bound
 
-    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Q_1 … Q_n of (s, a), (n, B)."""
-        values = torch.cat((observation, action), dim=1).expand(len(self.weights[0]), -1, -1)
-        for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            values = torch.baddbmm(bias, values, weight)
-            if place < len(self.weights) - 1:
-                values = torch.relu(values)
+        def uniform(bound: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(count, *shape).uniform_(-bound, bound))
+
+        self.weights = nn.ParameterList(  # W_s and W_a of the first layer, those of the second and of the last
+            [
+                uniform(first, observation_dim, hidden_dim),
+                uniform(first, action_dim, hidden_dim),
+                uniform(hidden, hidden_dim, hidden_dim),
+                uniform(last, hidden_dim, 1),
+            ]
+        )
+        self.biases = nn.ParameterList(
+            [uniform(first, 1, hidden_dim), uniform(hidden, 1, hidden_dim), uniform(last, 1, 1)]
+        )
+
+    def forward(self, observation: Tensor, action: Tensor, count: int | None = None) -> Tensor:
+        """Q_1 … Q_n of (s, a), (n, B); with `count` only the first so many.
+
+        W [s | a] = W_s s + W_a a: nothing is copied together, and where only the action learns, no gradient of the long
+        observation is made.
+        """
+        weights, biases = list(self.weights), list(self.biases)
+        if count is not None:
+            weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
+        stacked = (len(biases[0]), -1, -1)
+        values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
+        values = torch.baddbmm(values, action.expand(stacked), weights[1])
+        for weight, bias in zip(weights[2:], biases[1:], strict=True):
+            values = torch.baddbmm(bias, values.relu_(), weight)
         return values.squeeze(-1)
 
 

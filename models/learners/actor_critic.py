@@ -47,7 +47,7 @@ class ActorCritic(ActorLearner):
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """-Q_1(s, π(s)), and the diversity penalty."""
         pi = self.policy(batch.observation)
-        q = self.critics(batch.observation, pi)[0]
+        q = self.critics(batch.observation, pi, count=1)[0]
         return -q.mean() + self.likeness(pi), {"value_policy": q.mean()}
 
     @property

@@ -27,7 +27,7 @@ class TD3BC(TD3):
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """-λ Q1(s, π(s)) + (π(s) - a)², λ = α / mean |Q1|, eq. 5, and the diversity penalty."""
         pi = self.policy(batch.observation)
-        q = self.critics(batch.observation, pi)[0]
+        q = self.critics(batch.observation, pi, count=1)[0]
         scale = self.config.alpha / q.detach().abs().mean().clamp_min(1e-6)
         error = mse_loss(pi, batch.action)
         return -scale * q.mean() + error + self.likeness(pi), {"value_policy": q.mean(), "imitation_error": error}

@@ -46,11 +46,11 @@ def actor(weights: list[Array], s: Array) -> Array:
 
 
 def critic(weights: list[Array], n: int, s: Array, a: Array) -> Array:
-    """Q_n(s, a), (B,), of three stacks of (in, out) matrices, then of biases."""
-    h = np.concatenate((s, a), 1)
-    h = np.maximum(h @ weights[0][n] + weights[3][n], 0)
-    h = np.maximum(h @ weights[1][n] + weights[4][n], 0)
-    return (h @ weights[2][n] + weights[5][n])[:, 0]
+    """Q_n(s, a), (B,), of four stacks of (in, out) matrices, the first layer's in two parts, then of biases."""
+    first = np.concatenate((weights[0], weights[1]), 1)
+    h = np.maximum(np.concatenate((s, a), 1) @ first[n] + weights[4][n], 0)
+    h = np.maximum(h @ weights[2][n] + weights[5][n], 0)
+    return (h @ weights[3][n] + weights[6][n])[:, 0]
 
 
 def weights_of(module: torch.nn.Module) -> list[Array]:

@@ -149,7 +149,8 @@ def test_the_actors_step_leaves_the_critics_alone(name: str) -> None:
 def plain_critic(critics: Critics, place: int, observation: Tensor, action: Tensor) -> Tensor:
     """One of the stacked critics, layer by layer."""
     values = torch.cat((observation, action), 1)
-    for layer, (weight, bias) in enumerate(zip(critics.weights, critics.biases, strict=True)):
+    first = torch.cat((critics.weights[0], critics.weights[1]), 1)
+    for layer, (weight, bias) in enumerate(zip((first, *critics.weights[2:]), critics.biases, strict=True)):
         values = values @ weight[place] + bias[place]
         if layer < 2:
             values = values.relu()
@@ -161,6 +162,7 @@ def test_stacked_critics_equal_single_ones() -> None:
     now = batch()
     values = critics(now.observation, now.action)
     assert values.shape == (3, B)
+    torch.testing.assert_close(critics(now.observation, now.action, count=2), values[:2])
     for place in range(3):
         torch.testing.assert_close(values[place], plain_critic(critics, place, now.observation, now.action))
     assert Actor(S, D, 8, 0.5)(now.observation).shape == (B, D)
