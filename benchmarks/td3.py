@@ -49,6 +49,7 @@ def ways() -> dict[str, Callable[[Batch], object]]:
         for name, learner in {
             "RecNN": RecNN(OBSERVATION, DIM, 256, delay),
             "float32": make_learner(TD3Config(policy_delay=delay), space, "cpu", seed=0),
+            "bfloat16": make_learner(TD3Config(policy_delay=delay, precision="bfloat16"), space, "cpu", seed=0),
         }.items()
     }
 

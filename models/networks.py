@@ -1,15 +1,24 @@
 """The two networks of deterministic actor-critic methods."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def products_in(precision: Precision, device: torch.device) -> torch.autocast:
+    """Where matrix products, and their gradients', are computed in `precision`; weights keep their own dtype."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class Actor(nn.Module):
     """π(s): two hidden ReLU layers, tanh scaled to ±max_action (Fujimoto et al. 2018, appendix C).
 
     Shapes: observation (B, S) → action (B, D). `last_bound`: the last layer starts uniform in ±it; none: as torch does.
+    `precision`: of the matrix products; what comes out is of the weights' dtype.
     """
 
     def __init__(
@@ -19,8 +28,10 @@ class Actor(nn.Module):
         hidden_dim: int,
         max_action: float,
         last_bound: float | None = None,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
+        self.precision = precision
         self.observation_dim, self.action_dim, self.hidden_dim = observation_dim, action_dim, hidden_dim
         self.max_action = max_action
         self.layers = nn.Sequential(
@@ -36,19 +47,28 @@ class Actor(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """π(s), (B, D)."""
-        return self.max_action * torch.tanh(self.layers(observation))
+        with products_in(self.precision, observation.device):
+            values = self.layers(observation)
+        return self.max_action * torch.tanh(values.to(self.layers[-1].bias.dtype))
 
 
 class Critics(nn.Module):
     """n independent Q(s, a) in one stack of batched products: the same sums as n networks, fewer and larger.
 
-    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`: as the actor's.
+    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`: as the actor's.
     """
 
     def __init__(
-        self, count: int, observation_dim: int, action_dim: int, hidden_dim: int, last_bound: float | None = None
+        self,
+        count: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        last_bound: float | None = None,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
+        self.precision = precision
         width = observation_dim + action_dim
         first, hidden = 1 / math.sqrt(width), 1 / math.sqrt(hidden_dim)  # as torch.nn.Linear
         last = hidden if last_bound is None else last_bound
@@ -78,11 +98,12 @@ class Critics(nn.Module):
         if count is not None:
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
-        values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
-        values = torch.baddbmm(values, action.expand(stacked), weights[1])
-        for weight, bias in zip(weights[2:], biases[1:], strict=True):
-            values = torch.baddbmm(bias, values.relu_(), weight)
-        return values.squeeze(-1)
+        with products_in(self.precision, observation.device):
+            values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
+            values = torch.baddbmm(values, action.expand(stacked), weights[1])
+            for weight, bias in zip(weights[2:], biases[1:], strict=True):
+                values = torch.baddbmm(bias, values.relu_(), weight)
+        return values.squeeze(-1).to(biases[-1].dtype)
 
 
 def move_towards(target: nn.Module, source: nn.Module, rate: float) -> None:

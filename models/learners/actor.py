@@ -25,7 +25,12 @@ class ActorLearner:
         self.space = space
         self.device = device
         self.policy = Actor(
-            space.observation_dim, space.action_dim, config.hidden_dim, space.max_action, config.actor_last_bound
+            space.observation_dim,
+            space.action_dim,
+            config.hidden_dim,
+            space.max_action,
+            config.actor_last_bound,
+            config.precision,
         ).to(device)
         self.check = BatchCheck(space, device)
         self.generator = torch.Generator(device).manual_seed(seed)

@@ -23,7 +23,12 @@ class ActorCritic(ActorLearner):
     def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.critics = Critics(
-            self.critic_count, space.observation_dim, space.action_dim, config.hidden_dim, config.critic_last_bound
+            self.critic_count,
+            space.observation_dim,
+            space.action_dim,
+            config.hidden_dim,
+            config.critic_last_bound,
+            config.precision,
         ).to(device)
         self.critic_optimiser = self._optimiser_of(self.critics, config.critic_learning_rate)
         self.target_bounds = target_bounds(config, space)

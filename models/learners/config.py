@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.learners.diversity import DiversityMeasure
+from models.networks import Precision
 from models.optimisers import OptimiserConfig
 
 
@@ -31,6 +32,11 @@ class ActorConfig(BaseModel):
     )
     diversity_measure: DiversityMeasure = Field(
         "cosine", description="Penalise the mean pairwise cosine similarity, or reward the mean pairwise distance."
+    )
+    precision: Precision = Field(
+        "float32",
+        description="Of the networks' matrix products in training; weights, losses and optimisers stay float32. bfloat16 "
+        "pays on processors with AMX and on GPUs; benchmarks/td3.py tells.",
     )
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Kind, schedule, weight decay, clipping.")
 
