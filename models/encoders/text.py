@@ -14,8 +14,9 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from models.encoders.errors import EncoderError
+from models.encoders.int8 import Int8Linear
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 DECIMALS = 5  # other machines and numbers of threads differ in the 7th
 LENGTH_STEP = 8  # texts are padded to a multiple of so many tokens
@@ -76,7 +77,10 @@ class TextEncoder:
     def __init__(self, tokenizer: Any, model: Any, max_tokens: int, precision: Precision = "float32") -> None:
         self.tokenizer = tokenizer
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(device=self.device, dtype=getattr(torch, precision))
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.model = model.eval().to(device=self.device, dtype=dtype)
+        if precision == "int8":
+            Int8Linear.replace_in(self.model)
         self.max_tokens = max_tokens
         self.width = int(model.config.hidden_size)
 
