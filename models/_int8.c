@@ -1,125 +1,160 @@
-// The passes before and after a product of 8-bit integers. Optional: models/encoders/int8.py does the same without it,
-// slower and to the same bits. Compile with -ffp-contract=off: a fused multiply-add rounds once where torch rounds twice.
+// A linear layer by products of 8-bit integers, with AVX512-VNNI. Optional: models/encoders/int8.py does the same without
+// it, slower and to the same bits. Compile with -ffp-contract=off: fused multiply-adds round once where torch rounds twice.
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <immintrin.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 8") for
 
-static const float LEAST = 1e-30f;            // a row below it is zeros: 127 / it would overflow
-static const float ROUNDING = 12582912.0f;    // 1.5 * 2^23: adding it rounds half to even, and leaves an int8 in the low byte
-enum { MAGNITUDE = 0x7fffffff, LEVELS = 127 };  // bits of a float without its sign, which sort as the floats do
+static const float LEAST = 1e-30f;  // a row below it is zeros: 127 / it would overflow
+// 1.5 * 2^23, added, rounds half to even and leaves the integer in the low byte; 128 makes it unsigned, as VNNI wants.
+static const float ROUNDING = 12582912.0f + 128.0f;
+enum { OUTLIERS = 2, LEVELS = 127, MAGNITUDE = 0x7fffffff };
+enum { LANES = 16, VECTORS = 4, COLUMNS = LANES * VECTORS, ROWS = 6, DEPTH = 4 };  // of the tile that registers hold
 
-// One row: the `outliers` largest of `left` are moved to `value` and `place`, the rest becomes `q` times the scale returned.
-FOR_EACH_CPU static float quantise_row(float *left, size_t width, size_t outliers, int8_t *q, float *value, int32_t *place) {
-    const int32_t count = (int32_t)width;
-    int32_t *bits = (int32_t *)left, top;
-    for (size_t n = 0; n <= outliers; n++) {
-        top = 0;
-        for (int32_t k = 0; k < count; k++) {
-            int32_t size = bits[k] & MAGNITUDE;
-            top = size > top ? size : top;
-        }
-        if (n == outliers) break;
-        int32_t first = count;
-        for (int32_t k = 0; k < count; k++) {
-            int32_t here = (bits[k] & MAGNITUDE) == top ? k : count;
+typedef struct {
+    const float *x;                       // (M, K)
+    const int8_t *packed;                 // (N / COLUMNS, K / DEPTH, COLUMNS, DEPTH), N and K rounded up
+    const int32_t *start;                 // (N,) what sums begin with, as rows are raised by 128
+    const float *columns, *bias, *weight; // (N,) scales, (N,), (K, N) for the outliers
+    float *out;                           // (M, N as it is)
+    size_t rows, width, depth, outputs, padded;  // M, K, K rounded up, N, N rounded up
+    uint8_t *q;                           // (M rounded up, K rounded up) and what else is known of the rows:
+    float *left, *scale, *value;          // (K,), (M,), (M, OUTLIERS)
+    int32_t *place;                       // (M, OUTLIERS)
+} Layer;
+
+INLINE int32_t bits_of(float number) {
+    int32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
+// The largest of a row's magnitudes, as bits; without their sign floats sort as their bits do.
+INLINE int32_t largest_of(const float *x, int32_t width) {
+    int32_t top = 0;
+    for (int32_t k = 0; k < width; k++) {
+        int32_t size = bits_of(x[k]) & MAGNITUDE;
+        top = size > top ? size : top;
+    }
+    return top;
+}
+
+// Moves the outliers of a row `left` to `value` and `place`; the rest becomes `q` - 128 times the scale that is returned.
+VNNI static float quantise_row(float *restrict left, int32_t width, uint8_t *restrict q, float *restrict value,
+                               int32_t *restrict place) {
+    for (int32_t n = 0; n < OUTLIERS; n++) {
+        const int32_t top = largest_of(left, width);
+        int32_t first = width;
+        for (int32_t k = 0; k < width; k++) {
+            int32_t here = (bits_of(left[k]) & MAGNITUDE) == top ? k : width;
             first = here < first ? here : first;
         }
         place[n] = first;
         value[n] = left[first];
         left[first] = 0.0f;
     }
+    const int32_t top = largest_of(left, width);
     float largest;
     memcpy(&largest, &top, sizeof largest);
     const float steps = largest > LEAST ? LEVELS / largest : 0.0f;
-    for (int32_t k = 0; k < count; k++) {
-        float shifted = left[k] * steps + ROUNDING;
-        int32_t whole;
-        memcpy(&whole, &shifted, sizeof whole);
-        q[k] = (int8_t)whole;
-    }
+    for (int32_t k = 0; k < width; k++) q[k] = (uint8_t)bits_of(left[k] * steps + ROUNDING);
     return largest > LEAST ? largest / LEVELS : 0.0f;
 }
 
-// One row of products back to floats: y * row scale * column scale + outliers times their rows of the weight + bias.
-FOR_EACH_CPU static void combine_row(const int32_t *y, float scale, const float *columns, const float *bias, size_t width,
-                                     size_t outliers, const float *value, const int32_t *place, const float *weight,
-                                     float *restrict out) {
-    for (size_t k = 0; k < width; k++) out[k] = (float)y[k] * scale * columns[k];
-    for (size_t n = 0; n < outliers; n++) {
-        const float *row = weight + (size_t)place[n] * width, times = value[n];
-        for (size_t k = 0; k < width; k++) out[k] += times * row[k];
+// ROWS rows from `row` on, COLUMNS columns from `column` on: sums of products, then floats.
+VNNI static void tile(const Layer *l, size_t row, size_t column) {
+    __m512i sum[ROWS][VECTORS];
+    UNROLLED(int r = 0; r < ROWS; r++) UNROLLED(int v = 0; v < VECTORS; v++)
+        sum[r][v] = _mm512_loadu_si512(l->start + column + v * LANES);
+    const uint8_t *q = l->q + row * l->depth;
+    const int8_t *packed = l->packed + column * l->depth;
+    for (size_t k = 0; k < l->depth; k += DEPTH, packed += COLUMNS * DEPTH) {
+        __m512i weights[VECTORS];
+        UNROLLED(int v = 0; v < VECTORS; v++) weights[v] = _mm512_loadu_si512(packed + v * LANES * DEPTH);
+        UNROLLED(int r = 0; r < ROWS; r++) {
+            int32_t four;
+            memcpy(&four, q + r * l->depth + k, sizeof four);
+            const __m512i same = _mm512_set1_epi32(four);
+            UNROLLED(int v = 0; v < VECTORS; v++) sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], same, weights[v]);
+        }
     }
-    for (size_t k = 0; k < width; k++) out[k] += bias[k];
+    UNROLLED(int r = 0; r < ROWS; r++) {
+        if (row + r >= l->rows) return;
+        const __m512 scale = _mm512_set1_ps(l->scale[row + r]);
+        UNROLLED(int v = 0; v < VECTORS; v++) {
+            const size_t at = column + v * LANES;
+            __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][v]), scale);
+            y = _mm512_mul_ps(y, _mm512_loadu_ps(l->columns + at));
+            UNROLLED(int n = 0; n < OUTLIERS; n++) {
+                const size_t place = (row + r) * OUTLIERS + n;
+                const __m512 weight = _mm512_loadu_ps(l->weight + l->place[place] * l->padded + at);
+                y = _mm512_add_ps(y, _mm512_mul_ps(_mm512_set1_ps(l->value[place]), weight));
+            }
+            y = _mm512_add_ps(y, _mm512_loadu_ps(l->bias + at));
+            const size_t some = at < l->outputs ? l->outputs - at : 0;
+            const __mmask16 mask = some < LANES ? (__mmask16)((1u << some) - 1) : 0xffff;
+            _mm512_mask_storeu_ps(l->out + (row + r) * l->outputs + at, mask, y);
+        }
+    }
 }
 
-static PyObject *finish(const char *name, const char *wrong, Py_buffer **all, size_t count) {
-    for (size_t n = 0; n < count; n++) PyBuffer_Release(all[n]);
-    if (wrong) return PyErr_Format(PyExc_ValueError, "%s: expected buffers of one product; found %s.", name, wrong);
+static void run(const Layer *l) {
+    for (size_t i = 0; i < l->rows; i++) {
+        memcpy(l->left, l->x + i * l->width, sizeof(float) * l->width);
+        l->scale[i] = quantise_row(l->left, (int32_t)l->width, l->q + i * l->depth, l->value + i * OUTLIERS, l->place + i * OUTLIERS);
+    }
+    for (size_t column = 0; column < l->padded; column += COLUMNS)
+        for (size_t row = 0; row < l->rows; row += ROWS) tile(l, row, column);
+}
+
+static size_t rounded(size_t count, size_t to) { return (count + to - 1) / to * to; }
+
+static PyObject *linear(PyObject *self, PyObject *args) {
+    Py_buffer x, packed, start, columns, bias, weight, out;
+    Py_ssize_t rows, width, outputs;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*w*nnn", &x, &packed, &start, &columns, &bias, &weight, &out, &rows, &width, &outputs))
+        return NULL;
+    Layer l = {.x = x.buf, .packed = packed.buf, .start = start.buf, .columns = columns.buf, .bias = bias.buf, .weight = weight.buf,
+               .out = out.buf, .rows = (size_t)rows, .width = (size_t)width, .outputs = (size_t)outputs};
+    const size_t padded = l.padded = rounded(l.outputs, COLUMNS), depth = l.depth = rounded(l.width, DEPTH);
+    const char *wrong = NULL;
+    if (rows < 0 || width < OUTLIERS || width > 1 << 16 || outputs < 1 || outputs > 1 << 24) wrong = "sizes out of range";
+    else if (x.len != 4 * rows * width || out.len != 4 * rows * outputs || (size_t)packed.len != padded * depth ||
+             (size_t)start.len != 4 * padded || columns.len != start.len || bias.len != start.len ||
+             (size_t)weight.len != 4 * padded * l.width)
+        wrong = "buffers that do not fit one another";
+    else if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) wrong = "a CPU without AVX512-VNNI";
+    else if (!(l.q = calloc(rounded(l.rows, ROWS) * depth + 4 * (l.width + l.rows * (1 + 2 * OUTLIERS)), 1))) wrong = "no memory";
+    else {
+        l.left = (float *)(l.q + rounded(l.rows, ROWS) * depth), l.scale = l.left + width, l.value = l.scale + rows;
+        l.place = (int32_t *)(l.value + OUTLIERS * rows);
+        Py_BEGIN_ALLOW_THREADS
+        run(&l);
+        Py_END_ALLOW_THREADS
+        free(l.q);
+    }
+    Py_buffer *all[] = {&x, &packed, &start, &columns, &bias, &weight, &out};
+    for (size_t n = 0; n < sizeof all / sizeof *all; n++) PyBuffer_Release(all[n]);
+    if (wrong) return PyErr_Format(PyExc_ValueError, "linear: expected buffers of one layer; found %s.", wrong);
     Py_RETURN_NONE;
 }
 
-static PyObject *quantise(PyObject *self, PyObject *args) {
-    Py_buffer x, q, scale, value, place;
-    if (!PyArg_ParseTuple(args, "y*w*w*w*w*", &x, &q, &scale, &value, &place)) return NULL;
-    Py_buffer *all[] = {&x, &q, &scale, &value, &place};
-    const size_t rows = (size_t)scale.len / 4, width = rows ? (size_t)q.len / rows : 0;
-    const size_t outliers = rows ? (size_t)value.len / 4 / rows : 0;
-    const char *wrong = NULL;
-    if ((size_t)q.len != rows * width || (size_t)x.len != 4 * rows * width || width >= INT32_MAX || (rows && !width) ||
-        (size_t)value.len != 4 * rows * outliers || place.len != value.len)
-        wrong = "buffers that do not fit one another";
-    float *left = wrong ? NULL : malloc(4 * width + 1);
-    if (!wrong && !left) wrong = "no memory";
-    if (!wrong) {
-        Py_BEGIN_ALLOW_THREADS
-        for (size_t i = 0; i < rows; i++) {
-            memcpy(left, (float *)x.buf + i * width, 4 * width);
-            ((float *)scale.buf)[i] = quantise_row(left, width, outliers, (int8_t *)q.buf + i * width,
-                                                   (float *)value.buf + i * outliers, (int32_t *)place.buf + i * outliers);
-        }
-        Py_END_ALLOW_THREADS
-    }
-    free(left);
-    return finish("quantise", wrong, all, sizeof all / sizeof *all);
-}
-
-static PyObject *combine(PyObject *self, PyObject *args) {
-    Py_buffer y, scale, value, place, columns, bias, weight, out;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*y*w*", &y, &scale, &value, &place, &columns, &bias, &weight, &out)) return NULL;
-    Py_buffer *all[] = {&y, &scale, &value, &place, &columns, &bias, &weight, &out};
-    const size_t rows = (size_t)scale.len / 4, width = (size_t)columns.len / 4;
-    const size_t outliers = rows ? (size_t)value.len / 4 / rows : 0;
-    const char *wrong = NULL;
-    if (!width || bias.len != columns.len || (size_t)y.len != 4 * rows * width || out.len != y.len ||
-        (size_t)value.len != 4 * rows * outliers || place.len != value.len || weight.len % columns.len)
-        wrong = "buffers that do not fit one another";
-    const int32_t *places = place.buf;
-    for (size_t n = 0; !wrong && n < rows * outliers; n++)
-        if (places[n] < 0 || places[n] >= weight.len / columns.len) wrong = "an outlier outside the weight";
-    if (!wrong) {
-        Py_BEGIN_ALLOW_THREADS
-        for (size_t i = 0; i < rows; i++)
-            combine_row((int32_t *)y.buf + i * width, ((float *)scale.buf)[i], columns.buf, bias.buf, width, outliers,
-                        (float *)value.buf + i * outliers, places + i * outliers, weight.buf, (float *)out.buf + i * width);
-        Py_END_ALLOW_THREADS
-    }
-    return finish("combine", wrong, all, sizeof all / sizeof *all);
+static PyObject *supported(PyObject *self, PyObject *args) {
+    return PyBool_FromLong(__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw"));
 }
 
 static PyMethodDef methods[] = {
-    {"quantise", quantise, METH_VARARGS, "Split rows of floats into 8-bit integers, a scale and outliers."},
-    {"combine", combine, METH_VARARGS, "Rows of integer products back to floats."},
+    {"linear", linear, METH_VARARGS, "Fill `out` with the layer's outputs for the rows of `x`."},
+    {"supported", supported, METH_NOARGS, "Whether this CPU has AVX512-VNNI."},
     {NULL, NULL, 0, NULL},
 };
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "models._int8", "Passes around 8-bit products.", -1, methods};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "models._int8", "Linear layers in 8 bits.", -1, methods};
 
 PyMODINIT_FUNC PyInit__int8(void) { return PyModule_Create(&module); }

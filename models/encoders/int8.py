@@ -6,45 +6,52 @@ row are multiplied in float32 instead (Dettmers et al. 2022, LLM.int8(), section
 Integer products are exact and all else is done row by row, so that a row's result does not depend on the rows beside it.
 """
 
-from typing import NamedTuple, Self
-
 import torch
 
 from models.compiled import helper
 
-OUTLIERS = 2  # of a row; one is nearly enough for MiniLM, none costs three times the error
+OUTLIERS = 2  # of a row; without any MiniLM's error is five times as large, with more hardly smaller
 LEVELS = 127  # symmetric: -127 … 127
 LEAST = 1e-30  # a row below it is zeros: 127 / it would overflow
+COLUMNS, DEPTH = 64, 4  # the helper takes so many columns at once, and products in fours
 
 _int8 = helper("_int8")
 
 
-class Quantised(NamedTuple):
-    """Rows as `integers * scale`, with `value` at the places `place`, where the integers are 0."""
-
-    integers: torch.Tensor  # (M, K) int8
-    scale: torch.Tensor  # (M,) float32
-    value: torch.Tensor  # (M, OUTLIERS) float32
-    place: torch.Tensor  # (M, OUTLIERS) int32
+def int8_is_fast() -> bool:
+    """Whether this CPU has AVX512-VNNI and the helper that uses it is built; without them int8 is slow, to the same bits."""
+    return _int8 is not None and _int8.supported()
 
 
 class Int8Linear(torch.nn.Module):
-    """`torch.nn.Linear` on a CPU, for inference; takes and gives float32."""
+    """`torch.nn.Linear` on a CPU, for inference; takes and gives float32, on one thread.
 
-    integers: torch.Tensor  # (K, N) int8
-    scale: torch.Tensor  # (N,) float32
-    weight: torch.Tensor  # (K, N) float32, for outliers
-    bias: torch.Tensor  # (N,) float32
+    Its columns are filled up to a multiple of COLUMNS by zeros, N' of them.
+    """
+
+    integers: torch.Tensor  # (K, N') int8
+    packed: torch.Tensor  # (N' / COLUMNS, K' / DEPTH, COLUMNS, DEPTH) int8: the same in the helper's order
+    start: torch.Tensor  # (N',) int32: the helper's rows are raised by 128, which this takes back
+    scale: torch.Tensor  # (N',) float32
+    weight: torch.Tensor  # (K, N') float32, for outliers
+    bias: torch.Tensor  # (N',) float32
 
     def __init__(self, linear: torch.nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        scale = (weight.abs().amax(1) / LEVELS).clamp(min=LEAST)
-        bias = torch.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float()
-        self.register_buffer("integers", (weight / scale[:, None]).round().to(torch.int8).t())
+        self.inputs, self.outputs = linear.in_features, linear.out_features
+        columns = -self.outputs % COLUMNS
+        weight = torch.nn.functional.pad(linear.weight.detach().float(), (0, 0, 0, columns)).t().contiguous()
+        bias = torch.zeros(self.outputs) if linear.bias is None else linear.bias.detach().float()
+        scale = (weight.abs().amax(0) / LEVELS).clamp(min=LEAST)
+        integers = (weight / scale).round().to(torch.int8)
+        packed = torch.nn.functional.pad(integers, (0, 0, 0, -self.inputs % DEPTH))
+        packed = packed.view(-1, DEPTH, weight.shape[1] // COLUMNS, COLUMNS).permute(2, 0, 3, 1).contiguous()
+        self.register_buffer("integers", integers)
+        self.register_buffer("packed", packed)
+        self.register_buffer("start", -128 * integers.sum(0, dtype=torch.int32))
         self.register_buffer("scale", scale)
-        self.register_buffer("weight", weight.t().contiguous())
-        self.register_buffer("bias", bias)
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", torch.nn.functional.pad(bias, (0, columns)))
 
     @classmethod
     def replace_in(cls, model: torch.nn.Module) -> None:
@@ -56,58 +63,28 @@ class Int8Linear(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(…, K) float32 to (…, N) float32."""
-        rows = quantise(x.reshape(-1, x.shape[-1]))
-        products = torch._int_mm(rows.integers, self.integers)
-        return self.combine(products, rows).view(*x.shape[:-1], -1)
-
-    def combine(self, products: torch.Tensor, rows: Quantised) -> torch.Tensor:
-        """Integer products, (M, N) int32, of `rows` as floats, (M, N)."""
-        if _int8 is None:
-            return combine_pure(products, rows, self)
-        out = torch.empty(products.shape)
-        given = (products, rows.scale, rows.value, rows.place, self.scale, self.bias, self.weight, out)
-        _int8.combine(*(tensor.numpy() for tensor in given))
+        if not int8_is_fast():
+            return self.pure(x)
+        rows = x.reshape(-1, self.inputs).contiguous()
+        out = torch.empty((*x.shape[:-1], self.outputs))
+        given = (rows, self.packed, self.start, self.scale, self.bias, self.weight, out)
+        _int8.linear(*(tensor.numpy() for tensor in given), len(rows), self.inputs, self.outputs)
         return out
 
-
-def quantise(x: torch.Tensor, outliers: int = OUTLIERS) -> Quantised:
-    """Rows of x, (M, K) float32, in 8 bits but for their largest."""
-    if _int8 is None:
-        return quantise_pure(x, outliers)
-    count = len(x)
-    rows = Quantised(
-        torch.empty(x.shape, dtype=torch.int8),
-        torch.empty(count),
-        torch.empty((count, outliers)),
-        torch.empty((count, outliers), dtype=torch.int32),
-    )
-    _int8.quantise(x.contiguous().numpy(), *(tensor.numpy() for tensor in rows))
-    return rows
-
-
-def quantise_pure(x: torch.Tensor, outliers: int = OUTLIERS) -> Quantised:
-    """`quantise` with torch alone, to the same bits."""
-    left, value, place = x.clone(), [], []
-    for _ in range(outliers):
-        first = torch.from_numpy(left.abs().numpy().argmax(1))[:, None]  # numpy promises the first of equals
-        place.append(first.int())
-        value.append(left.gather(1, first))
-        left.scatter_(1, first, 0.0)
-    largest = left.abs().amax(1)
-    filled = largest > LEAST
-    # A number divided by a tensor would be multiplied by its reciprocal, which rounds twice.
-    steps = torch.where(filled, torch.full_like(largest, LEVELS) / largest, 0.0)
-    return Quantised(
-        (left * steps[:, None]).round().to(torch.int8),
-        torch.where(filled, largest / LEVELS, 0.0),
-        torch.cat(value, 1) if value else x[:, :0],
-        torch.cat(place, 1) if place else x[:, :0].int(),
-    )
-
-
-def combine_pure(products: torch.Tensor, rows: Quantised, layer: Int8Linear) -> torch.Tensor:
-    """`Int8Linear.combine` with torch alone, to the same bits."""
-    out = products.float() * rows.scale[:, None] * layer.scale
-    for value, place in zip(rows.value.T, rows.place.T, strict=True):
-        out += value[:, None] * layer.weight[place]
-    return out + layer.bias
+    def pure(self, x: torch.Tensor) -> torch.Tensor:
+        """The same to the bit with torch alone."""
+        left = x.reshape(-1, self.inputs).clone()
+        outliers = []
+        for _ in range(OUTLIERS):
+            first = torch.from_numpy(left.abs().numpy().argmax(1))  # numpy promises the first of equals
+            outliers.append(left.gather(1, first[:, None]) * self.weight[first])
+            left.scatter_(1, first[:, None], 0.0)
+        largest = left.abs().amax(1, keepdim=True)
+        filled = largest > LEAST
+        # A number divided by a tensor would be multiplied by its reciprocal, which rounds twice.
+        steps = torch.where(filled, torch.full_like(largest, LEVELS) / largest, 0.0)
+        products = (left * steps).round().double() @ self.integers.double()  # exact
+        out = products.float() * torch.where(filled, largest / LEVELS, 0.0) * self.scale
+        for more in outliers:
+            out += more
+        return (out + self.bias)[:, : self.outputs].reshape(*x.shape[:-1], self.outputs)
