@@ -15,7 +15,7 @@
 static const float LEAST = 1e-30f;  // a row below it is zeros: 127 / it would overflow
 // 1.5 * 2^23, added, rounds half to even and leaves the integer in the low byte; 128 makes it unsigned, as VNNI wants.
 static const float ROUNDING = 12582912.0f + 128.0f;
-enum { OUTLIERS = 2, LEVELS = 127, MAGNITUDE = 0x7fffffff };
+enum { OUTLIERS = 2, LEVELS = 127 };
 enum { LANES = 16, VECTORS = 4, COLUMNS = LANES * VECTORS, ROWS = 6, DEPTH = 4 };  // of the tile that registers hold
 
 typedef struct {
@@ -25,46 +25,59 @@ typedef struct {
     const float *columns, *bias, *weight; // (N,) scales, (N,), (K, N) for the outliers
     float *out;                           // (M, N as it is)
     size_t rows, width, depth, outputs, padded;  // M, K, K rounded up, N, N rounded up
-    uint8_t *q;                           // (M rounded up, K rounded up) and what else is known of the rows:
-    float *left, *scale, *value;          // (K,), (M,), (M, OUTLIERS)
+    uint8_t *q;                           // (M rounded up, K rounded up) and, for every row:
+    float *scale, *value;                 // (M,), (M, OUTLIERS)
     int32_t *place;                       // (M, OUTLIERS)
 } Layer;
 
-INLINE int32_t bits_of(float number) {
-    int32_t bits;
-    memcpy(&bits, &number, sizeof bits);
-    return bits;
+// LANES numbers of a row of `width` from `k` on, and zeros behind its end; as bits, where those without sign sort as floats do.
+VNNI INLINE __m512i numbers(const float *x, size_t k, size_t width) {
+    return _mm512_maskz_loadu_epi32(width - k < LANES ? (__mmask16)((1u << (width - k)) - 1) : 0xffff, x + k);
 }
 
-// The largest of a row's magnitudes, as bits; without their sign floats sort as their bits do.
-INLINE int32_t largest_of(const float *x, int32_t width) {
-    int32_t top = 0;
-    for (int32_t k = 0; k < width; k++) {
-        int32_t size = bits_of(x[k]) & MAGNITUDE;
-        top = size > top ? size : top;
-    }
-    return top;
+VNNI INLINE __m512i magnitudes(const float *x, size_t k, size_t width) {
+    return _mm512_and_si512(numbers(x, k, width), _mm512_set1_epi32(0x7fffffff));
 }
 
-// Moves the outliers of a row `left` to `value` and `place`; the rest becomes `q` - 128 times the scale that is returned.
-VNNI static float quantise_row(float *restrict left, int32_t width, uint8_t *restrict q, float *restrict value,
-                               int32_t *restrict place) {
-    for (int32_t n = 0; n < OUTLIERS; n++) {
-        const int32_t top = largest_of(left, width);
-        int32_t first = width;
-        for (int32_t k = 0; k < width; k++) {
-            int32_t here = (bits_of(left[k]) & MAGNITUDE) == top ? k : width;
-            first = here < first ? here : first;
-        }
-        place[n] = first;
-        value[n] = left[first];
-        left[first] = 0.0f;
+// The first place from `k` on of a magnitude that the row has.
+VNNI INLINE size_t place_of(int32_t magnitude, const float *x, size_t k, size_t width) {
+    for (; k < width; k += LANES) {
+        const __mmask16 equal = _mm512_cmpeq_epi32_mask(magnitudes(x, k, width), _mm512_set1_epi32(magnitude));
+        if (equal) return k + (size_t)__builtin_ctz(equal);
     }
-    const int32_t top = largest_of(left, width);
+    return 0;
+}
+
+// A row's outliers go to `value` and `place`; the rest becomes `q` - 128 times the scale that is returned.
+VNNI static float quantise_row(const float *x, size_t width, uint8_t *q, float *value, int32_t *place) {
+    __m512i first = _mm512_setzero_si512(), second = first, third = first;  // of each lane
+    for (size_t k = 0; k < width; k += LANES) {
+        __m512i smaller, next = magnitudes(x, k, width);
+        smaller = _mm512_min_epi32(first, next), first = _mm512_max_epi32(first, next);
+        next = _mm512_min_epi32(second, smaller), second = _mm512_max_epi32(second, smaller);
+        third = _mm512_max_epi32(third, next);
+    }
+    int32_t top[OUTLIERS + 1];  // of the row
+    UNROLLED(int n = 0; n <= OUTLIERS; n++) {
+        top[n] = _mm512_reduce_max_epi32(first);
+        __mmask16 lane = _mm512_cmpeq_epi32_mask(first, _mm512_set1_epi32(top[n]));
+        lane &= -lane;
+        first = _mm512_mask_mov_epi32(first, lane, second), second = _mm512_mask_mov_epi32(second, lane, third);
+    }
     float largest;
-    memcpy(&largest, &top, sizeof largest);
+    memcpy(&largest, &top[OUTLIERS], sizeof largest);
     const float steps = largest > LEAST ? LEVELS / largest : 0.0f;
-    for (int32_t k = 0; k < width; k++) q[k] = (uint8_t)bits_of(left[k] * steps + ROUNDING);
+    for (size_t k = 0; k < width; k += LANES) {
+        const __m512 scaled = _mm512_mul_ps(_mm512_castsi512_ps(numbers(x, k, width)), _mm512_set1_ps(steps));
+        const __m512i whole = _mm512_castps_si512(_mm512_add_ps(scaled, _mm512_set1_ps(ROUNDING)));
+        _mm_storeu_si128((void *)(q + k), _mm512_cvtepi32_epi8(whole));
+    }
+    for (int n = 0; n < OUTLIERS; n++) {
+        const size_t from = n && top[n] == top[n - 1] ? (size_t)place[n - 1] + 1 : 0;
+        place[n] = (int32_t)place_of(top[n], x, from, width);
+        value[n] = x[place[n]];
+        q[place[n]] = 128;
+    }
     return largest > LEAST ? largest / LEVELS : 0.0f;
 }
 
@@ -106,10 +119,8 @@ VNNI static void tile(const Layer *l, size_t row, size_t column) {
 }
 
 static void run(const Layer *l) {
-    for (size_t i = 0; i < l->rows; i++) {
-        memcpy(l->left, l->x + i * l->width, sizeof(float) * l->width);
-        l->scale[i] = quantise_row(l->left, (int32_t)l->width, l->q + i * l->depth, l->value + i * OUTLIERS, l->place + i * OUTLIERS);
-    }
+    for (size_t i = 0; i < l->rows; i++)
+        l->scale[i] = quantise_row(l->x + i * l->width, l->width, l->q + i * l->depth, l->value + i * OUTLIERS, l->place + i * OUTLIERS);
     for (size_t column = 0; column < l->padded; column += COLUMNS)
         for (size_t row = 0; row < l->rows; row += ROWS) tile(l, row, column);
 }
@@ -124,6 +135,7 @@ static PyObject *linear(PyObject *self, PyObject *args) {
     Layer l = {.x = x.buf, .packed = packed.buf, .start = start.buf, .columns = columns.buf, .bias = bias.buf, .weight = weight.buf,
                .out = out.buf, .rows = (size_t)rows, .width = (size_t)width, .outputs = (size_t)outputs};
     const size_t padded = l.padded = rounded(l.outputs, COLUMNS), depth = l.depth = rounded(l.width, DEPTH);
+    const size_t q_bytes = rounded(l.rows, ROWS) * depth + LANES;  // a row's last vector may reach into the next row
     const char *wrong = NULL;
     if (rows < 0 || width < OUTLIERS || width > 1 << 16 || outputs < 1 || outputs > 1 << 24) wrong = "sizes out of range";
     else if (x.len != 4 * rows * width || out.len != 4 * rows * outputs || (size_t)packed.len != padded * depth ||
@@ -131,9 +143,9 @@ static PyObject *linear(PyObject *self, PyObject *args) {
              (size_t)weight.len != 4 * padded * l.width)
         wrong = "buffers that do not fit one another";
     else if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bw")) wrong = "a CPU without AVX512-VNNI";
-    else if (!(l.q = calloc(rounded(l.rows, ROWS) * depth + 4 * (l.width + l.rows * (1 + 2 * OUTLIERS)), 1))) wrong = "no memory";
+    else if (!(l.q = calloc(q_bytes + sizeof(float) * l.rows * (1 + 2 * OUTLIERS), 1))) wrong = "no memory";
     else {
-        l.left = (float *)(l.q + rounded(l.rows, ROWS) * depth), l.scale = l.left + width, l.value = l.scale + rows;
+        l.scale = (float *)(l.q + q_bytes), l.value = l.scale + rows;
         l.place = (int32_t *)(l.value + OUTLIERS * rows);
         Py_BEGIN_ALLOW_THREADS
         run(&l);
