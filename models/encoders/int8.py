@@ -26,11 +26,10 @@ def int8_is_fast() -> bool:
 class Int8Linear(torch.nn.Module):
     """`torch.nn.Linear` on a CPU, for inference; takes and gives float32, on one thread.
 
-    Its columns are filled up to a multiple of COLUMNS by zeros, N' of them.
+    Zeros fill its K inputs up to K', a multiple of DEPTH, and its N outputs up to N', one of COLUMNS.
     """
 
-    integers: torch.Tensor  # (K, N') int8
-    packed: torch.Tensor  # (N' / COLUMNS, K' / DEPTH, COLUMNS, DEPTH) int8: the same in the helper's order
+    packed: torch.Tensor  # (N' / COLUMNS, K' / DEPTH, COLUMNS, DEPTH) int8, in the order in which they are multiplied
     start: torch.Tensor  # (N',) int32: the helper's rows are raised by 128, which this takes back
     scale: torch.Tensor  # (N',) float32
     weight: torch.Tensor  # (K, N') float32, for outliers
@@ -46,7 +45,6 @@ class Int8Linear(torch.nn.Module):
         integers = (weight / scale).round().to(torch.int8)
         packed = torch.nn.functional.pad(integers, (0, 0, 0, -self.inputs % DEPTH))
         packed = packed.view(-1, DEPTH, weight.shape[1] // COLUMNS, COLUMNS).permute(2, 0, 3, 1).contiguous()
-        self.register_buffer("integers", integers)
         self.register_buffer("packed", packed)
         self.register_buffer("start", -128 * integers.sum(0, dtype=torch.int32))
         self.register_buffer("scale", scale)
@@ -83,7 +81,8 @@ class Int8Linear(torch.nn.Module):
         filled = largest > LEAST
         # A number divided by a tensor would be multiplied by its reciprocal, which rounds twice.
         steps = torch.where(filled, torch.full_like(largest, LEVELS) / largest, 0.0)
-        products = (left * steps).round().double() @ self.integers.double()  # exact
+        integers = self.packed.permute(1, 3, 0, 2).reshape(-1, len(self.scale))[: self.inputs]
+        products = (left * steps).round().double() @ integers.double()  # exact
         out = products.float() * torch.where(filled, largest / LEVELS, 0.0) * self.scale
         for more in outliers:
             out += more
