@@ -53,14 +53,23 @@ class Int8Linear(torch.nn.Module):
 
     @classmethod
     def replace_in(cls, model: torch.nn.Module) -> None:
-        """Put one in the place of every linear layer inside `model`."""
+        """Put one in the place of every linear layer inside `model` that is wider than its outliers."""
         for parent in list(model.modules()):
             for name, child in parent.named_children():
-                if isinstance(child, torch.nn.Linear):
+                if isinstance(child, torch.nn.Linear) and child.in_features > OUTLIERS:
                     setattr(parent, name, cls(child))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(…, K) float32 to (…, N) float32."""
+        """(…, K) float32 to (…, N) float32.
+
+        Raises:
+            ValueError: x is no float32 of K columns.
+        """
+        if x.dtype != torch.float32 or x.shape[-1] != self.inputs:
+            raise ValueError(
+                f"Int8Linear: expected float32 of {self.inputs} columns; found {x.dtype} of {x.shape[-1]}. "
+                "Load the model at float32."
+            )
         if not int8_is_fast():
             return self.pure(x)
         rows = x.reshape(-1, self.inputs).contiguous()
