@@ -137,7 +137,7 @@ static PyObject *linear(PyObject *self, PyObject *args) {
     const size_t padded = l.padded = rounded(l.outputs, COLUMNS), depth = l.depth = rounded(l.width, DEPTH);
     const size_t q_bytes = rounded(l.rows, ROWS) * depth + LANES;  // a row's last vector may reach into the next row
     const char *wrong = NULL;
-    if (rows < 0 || width < OUTLIERS || width > 1 << 16 || outputs < 1 || outputs > 1 << 24) wrong = "sizes out of range";
+    if (rows < 0 || rows > x.len || width < OUTLIERS || width > 1 << 16 || outputs < 1 || outputs > 1 << 24) wrong = "sizes out of range";
     else if (x.len != 4 * rows * width || out.len != 4 * rows * outputs || (size_t)packed.len != padded * depth ||
              (size_t)start.len != 4 * padded || columns.len != start.len || bias.len != start.len ||
              (size_t)weight.len != 4 * padded * l.width)

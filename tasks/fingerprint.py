@@ -93,7 +93,7 @@ def module_fingerprint(name: str) -> str:
     """SHA-256 of a module's code, without comments, docstrings and layout."""
     tree = module_tree(name)
     digest = hashlib.sha256(normalised(tree).encode())
-    package = Path(importlib.import_module(name.split(".")[0]).__path__[0])
+    package = Path(importlib.import_module(name.split(".", maxsplit=1)[0]).__path__[0])
     for helper in compiled_helpers(tree):
         digest.update((package / f"{helper}.c").read_bytes())
     return digest.hexdigest()

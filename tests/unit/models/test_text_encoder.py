@@ -99,7 +99,9 @@ def test_precision_is_settled_by_the_machine() -> None:
     assert resolve_precision("auto") == ("bfloat16" if tiles else "int8" if int8_is_fast() else "float32")
 
 
-def test_without_the_helper_auto_is_float32_and_int8_gives_the_same_bits(vectors_at: dict[Precision, np.ndarray]) -> None:
+def test_without_the_helper_auto_is_float32_and_int8_gives_the_same_bits(
+    vectors_at: dict[Precision, np.ndarray],
+) -> None:
     script = (
         "import json, sys, torch\n"
         "from models.encoders.text import TextEncoder, resolve_precision\n"
