@@ -70,7 +70,7 @@ class Int8Linear(torch.nn.Module):
                 f"Int8Linear: expected float32 of {self.inputs} columns; found {x.dtype} of {x.shape[-1]}. "
                 "Load the model at float32."
             )
-        if not int8_is_fast():
+        if _int8 is None or not _int8.supported():
             return self.pure(x)
         rows = x.reshape(-1, self.inputs).contiguous()
         out = torch.empty((*x.shape[:-1], self.outputs))
