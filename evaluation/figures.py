@@ -12,7 +12,10 @@ from evaluation.distribution import pairwise
 
 alt.data_transformers.disable_max_rows()
 Spec = dict[str, Any]
-COLOURS = ["#3b6fb6", "#d1743c", "#4f9a6b", "#8a6bb0", "#999999"]
+COLOURS = [
+    "#3b6fb6", "#d1743c", "#4f9a6b", "#8a6bb0", "#c9b037", "#3fb0b8", "#d65f5f", "#e07bb0", "#b58a5a", "#5c6b7a",
+]  # fmt: skip
+BASELINE_COLOUR = "#a3a9b0"
 GROUP_COLOURS = [
     "#4c8bd6", "#e08a3c", "#57a773", "#d65f5f", "#9a76c9", "#b58a5a", "#e07bb0", "#c9b037", "#3fb0b8",
 ]  # fmt: skip
@@ -45,27 +48,62 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     return finished(chart)
 
 
+def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
+    """Quantiles of validation metrics over steps, one panel per metric: the median, the middle half, the middle 90 %.
+
+    Args:
+        rows: columns learner, step, split, metric, value; of metric m the rows m_q05, m_q25, m_q50, m_q75, m_q95.
+        metrics: which of them.
+        unit: of the values.
+    """
+    known = rows[rows["split"] == "validation"].copy()
+    known[["metric", "level"]] = known["metric"].str.extract(r"^(.*)_(q\d\d)$")
+    chosen = known[known["metric"].isin(metrics)]
+    data = chosen.pivot(index=["learner", "step", "metric"], columns="level", values="value").reset_index()
+    base = alt.Chart(data).encode(
+        x=alt.X("step:Q", title="updates"),
+        color=alt.Color("learner:N", scale=coloured(chosen["learner"]), title="learner"),
+    )
+    y = alt.Y("q05:Q", title=unit, scale=alt.Scale(zero=False))
+    wide = base.mark_area(opacity=0.12).encode(y=y, y2="q95:Q")
+    middle = base.mark_area(opacity=0.25).encode(y=alt.Y("q25:Q"), y2="q75:Q")
+    median = base.mark_line(strokeWidth=1.6).encode(
+        y="q50:Q", tooltip=["learner:N", "step:Q", *(alt.Tooltip(f"q{q}:Q", format=".4g") for q in ("05", "50", "95"))]
+    )
+    chart = (
+        (wide + middle + median)
+        .properties(width=330, height=180)
+        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
+        .resolve_scale(y="independent")
+    )
+    return finished(chart)
+
+
 def coloured(names: pd.Series) -> alt.Scale:
     """The same colour for the same name in every chart: names in order of appearance."""
     domain = list(dict.fromkeys(names))
-    return alt.Scale(domain=domain, range=COLOURS[: len(domain)])
+    return alt.Scale(domain=domain, range=[COLOURS[place % len(COLOURS)] for place in range(len(domain))])
 
 
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
-    """Metrics of every method with 95 % intervals, a panel per metric.
+    """Metrics of every method with 95 % intervals, a panel per metric; policies in their colours, baselines grey.
 
     Args:
-        methods: columns method, metric, value, low, high (of one split).
+        methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: which of them.
     """
+    learnt = coloured(methods.loc[~methods["baseline"], "method"])
+    others = list(dict.fromkeys(methods.loc[methods["baseline"], "method"]))
+    scale = alt.Scale(domain=learnt.domain + others, range=learnt.range + [BASELINE_COLOUR] * len(others))
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
-        color=alt.Color("method:N", scale=coloured(methods["method"]), legend=None),
+        color=alt.Color("method:N", scale=scale, legend=None),
         tooltip=["method:N", alt.Tooltip("value:Q", format=".4f")],
     )
     whisker = base.mark_rule(strokeWidth=1.4).encode(x="low:Q", x2="high:Q")
-    chart = (mark + whisker).properties(width=230, height=130).facet(
+    height = max(130, 20 * methods["method"].nunique())
+    chart = (mark + whisker).properties(width=230, height=height).facet(
         facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
     )  # fmt: skip
     return finished(chart.resolve_scale(x="independent"))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.histories import Histories, Scorer
+from models.nearest import ranks_of, top_items
 from storage.transitions import TransitionDataset
 
 LIKED_REWARD = 3.0  # 4 stars
@@ -30,19 +31,28 @@ def rank_steps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For every step: the target's 0-based rank (T,), and the k best items (T, k), among items not seen before.
 
-    Of equal scores the smaller item index comes first.
+    Of equal scores the smaller item index comes first. Steps are scored in the order of their histories' lengths, so that
+    little is filled up.
+
+    Raises:
+        LearnerError: a score is NaN.
     """
-    ranks, best = [], []
-    for part in starts.split(BATCH):
-        scores = scorer.scores(Histories(*dataset.histories(part))).to(dataset.item.device, torch.float32, copy=True)
-        rows, seen = dataset.seen(part)
-        scores[rows, seen] = -torch.inf
-        target = dataset.target_items(part).unsqueeze(1)
+    starts = starts.to(dataset.item.device)
+    ranks = torch.empty(len(starts), dtype=torch.int64, device=starts.device)
+    best = torch.empty(len(starts), min(k, dataset.items), dtype=torch.int64, device=starts.device)
+    rooms = torch.empty(2, min(BATCH, len(starts)), dataset.items, device=starts.device)
+    known = starts - dataset.offset[dataset.users_of(starts)]
+    for rows in known.argsort(stable=True).split(BATCH):
+        histories = Histories(*dataset.histories(starts[rows]))
+        scores, room = rooms[:, : len(rows)]
+        scores.copy_(scorer.scores(histories))
+        target = dataset.target_items(starts[rows]).unsqueeze(1)
         own = scores.gather(1, target)
-        earlier = torch.arange(scores.shape[1], device=scores.device) < target
-        ranks.append(((scores > own) | ((scores == own) & earlier)).sum(1))
-        best.append(torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k])
-    return torch.cat(ranks).cpu().numpy(), torch.cat(best).cpu().numpy()
+        scores.scatter_(1, histories.items.where(histories.items >= 0, target), -torch.inf)
+        scores.scatter_(1, target, own)  # a candidate, had it been seen before or not
+        best[rows] = top_items(scores, k)
+        ranks[rows] = ranks_of(scores, target.squeeze(1), room)
+    return ranks.cpu().numpy(), best.cpu().numpy()
 
 
 def ranking_metrics(

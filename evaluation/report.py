@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation import figures
-from evaluation.baselines import BASELINES
+from evaluation import figures, training
+from evaluation.baselines import CRITERION
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.page import number, render_page, without_nan
 from evaluation.ranking import RankingResult
@@ -19,11 +19,12 @@ from evaluation.ranking import RankingResult
 
 @dataclass(frozen=True)
 class Method:
-    """One method's result on one split."""
+    """One method's result on one split; `baseline` says that it is there to be beaten."""
 
     name: str
     split: str
     result: RankingResult
+    baseline: bool
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class ReportInput:
     methods: Sequence[Method]
     actions: dict[str, dict[str, NDArray[np.float32]]]  # learner → set (real, train, test) → (N, D)
     errors: dict[str, dict[str, NDArray[np.float64]]]  # learner → set (real, train, test, noise) → (N,)
+    tuning: Sequence[dict[str, Any]] = ()  # per baseline: name, config, validation metrics, number tried, worst
     examples: Sequence[Example] = ()
+    warnings: dict[str, Sequence[dict[str, Any]]] = field(default_factory=dict)  # learner → kind, step, message
     lineage: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,10 +65,12 @@ def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
     page = render_page(
         "report.html.j2",
         data.title,
-        charts(data),
+        [*charts(data), *training.charts(data.curves)],
+        diagnostics=training.CHARTS,
         data=data,
         numbers=numbers,
         headline=headline(numbers["methods"], data.k),
+        criterion=CRITERION,
     )
     (folder / "report.html").write_text(page)
     return numbers
@@ -82,10 +87,13 @@ def report_numbers(data: ReportInput) -> dict[str, Any]:
         "licences": list(data.licences),
         "lineage": data.lineage,
         "learners": data.learners,
+        "baselines": list(data.tuning),
+        "warnings": {learner: list(warnings) for learner, warnings in data.warnings.items()},
         "methods": [
             {
                 "name": method.name,
                 "split": method.split,
+                "baseline": method.baseline,
                 "metrics": method.result.metrics,
                 "intervals": {name: list(bounds) for name, bounds in method.result.intervals.items()},
                 "users": method.result.users,
@@ -120,8 +128,8 @@ def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
         (method for method in methods if method["split"] == "test"),
         key=lambda method: -float(method["metrics"][metric]),
     )
-    policies = [method for method in test if method["name"] not in BASELINES]
-    baselines = [method for method in test if method["name"] in BASELINES]
+    policies = [method for method in test if not method["baseline"]]
+    baselines = [method for method in test if method["baseline"]]
     if not policies or not baselines:
         return "No test users were left to judge on."
     policy, baseline = policies[0], baselines[0]
@@ -155,6 +163,7 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         rows = [
             {
                 "method": method.name,
+                "baseline": method.baseline,
                 "metric": name,
                 "value": value,
                 "low": method.result.intervals.get(name, (value, value))[0],
@@ -168,8 +177,6 @@ def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
         made.append(("ranking", "Ranking", note, figures.bars(pd.DataFrame(rows), (ndcg, recall, coverage))))
     note = "Dashed: the same losses on users that training never saw."
     made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "loss")))
-    note = "Mean Q of the logged actions and of the policy's own. A policy value far above the logged one is overestimation."
-    made.append(("values", "Values", note, figures.curves(data.curves, ("value_logged", "value_policy"), "Q")))
     note = "Ranking on the validation users while training; the best point is the policy that is kept."
     made.append(
         ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "mean over users"))

@@ -28,7 +28,7 @@ from rich.progress import Progress
 from flows.build_dataset import build_dataset
 from flows.evaluate_policy import evaluate_policy
 from flows.extend_dataset import extend_dataset
-from flows.parameters import Profile, ProfileName, load_profile
+from flows.parameters import Profile, ProfileName, load_profile, profile_values
 from flows.publish_artifacts import publish_artifacts
 from flows.retrain import Retrained, retrain
 from flows.train_policy import train_policy
@@ -84,15 +84,17 @@ def resolve(
     Raises:
         typer.BadParameter: a change has no name, no value, or no such parameter.
     """
-    values = load_profile(profile).model_dump(mode="json")
+    known = load_profile(profile).model_dump(mode="json")
+    values = profile_values(profile)  # only what is said: a preset fills in the rest
+    source = values.setdefault("source", {})
     if data is not None:
-        values["source"] |= {"release": data, "metadata": []}
+        source |= {"release": data, "metadata": []}
     if metadata:
-        values["source"]["metadata"] = [part.strip() for part in metadata.split(",") if part.strip()]
+        source["metadata"] = [part.strip() for part in metadata.split(",") if part.strip()]
     for change in changes or []:
         name, equals, text = change.partition("=")
         *parents, last = name.split(".")
-        place: Any = values
+        place: Any = known
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if not equals or not isinstance(place, dict) or last not in place:
@@ -100,6 +102,10 @@ def resolve(
                 f"{change!r}: expected NAME=VALUE with a parameter of the profile, e.g. features.dim=64"
             )
         place[last] = yaml.safe_load(text)
+        said = values
+        for parent in parents:
+            said = said.setdefault(parent, {})
+        said[last] = place[last]
     try:
         return Profile.model_validate(values)
     except ValidationError as error:

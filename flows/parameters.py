@@ -1,7 +1,7 @@
 """Named parameter sets: each exists once, as flows/profiles/<name>.yaml, for every way to start a flow."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -33,6 +33,12 @@ class Profile(BaseModel):
     cluster: ClusterParams = ClusterParams()
 
 
+def profile_values(name: ProfileName) -> dict[str, Any]:
+    """What the named parameter set says; it leaves the rest to the defaults."""
+    values: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return values
+
+
 def load_profile(name: ProfileName) -> Profile:
     """The named parameter set."""
-    return Profile.model_validate(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    return Profile.model_validate(profile_values(name))

@@ -1,20 +1,37 @@
 """The two networks of deterministic actor-critic methods."""
 
 import math
-from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def products_in(precision: Precision, device: torch.device) -> torch.autocast:
+    """Where matrix products, and their gradients', are computed in `precision`; weights keep their own dtype."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class Actor(nn.Module):
     """π(s): two hidden ReLU layers, tanh scaled to ±max_action (Fujimoto et al. 2018, appendix C).
 
-    Shapes: observation (B, S) → action (B, D).
+    Shapes: observation (B, S) → action (B, D). `last_bound`: the last layer starts uniform in ±it; none: as torch does.
+    `precision`: of the matrix products; what comes out is of the weights' dtype.
     """
 
-    def __init__(self, observation_dim: int, action_dim: int, hidden_dim: int, max_action: float) -> None:
+    def __init__(
+        self,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        max_action: float,
+        last_bound: float | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         super().__init__()
+        self.precision = precision
         self.observation_dim, self.action_dim, self.hidden_dim = observation_dim, action_dim, hidden_dim
         self.max_action = max_action
         self.layers = nn.Sequential(
@@ -22,38 +39,71 @@ class Actor(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden_dim, hidden_dim),
             nn.ReLU(),
-            nn.Linear(hidden_dim, action_dim),
+            last := nn.Linear(hidden_dim, action_dim),
         )
+        if last_bound is not None:
+            for parameter in last.parameters():
+                nn.init.uniform_(parameter, -last_bound, last_bound)
 
     def forward(self, observation: Tensor) -> Tensor:
         """π(s), (B, D)."""
-        return self.max_action * torch.tanh(self.layers(observation))
+        with products_in(self.precision, observation.device):
+            values = self.layers(observation)
+        return self.max_action * torch.tanh(values.to(self.layers[-1].bias.dtype))
 
 
 class Critics(nn.Module):
     """n independent Q(s, a) in one stack of batched products: the same sums as n networks, fewer and larger.
 
-    Shapes: observation (B, S), action (B, D) → values (n, B).
+    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`: as the actor's.
     """
 
-    def __init__(self, count: int, observation_dim: int, action_dim: int, hidden_dim: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        last_bound: float | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         super().__init__()
-        sizes = (observation_dim + action_dim, hidden_dim, hidden_dim, 1)
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for fan_in, fan_out in pairwise(sizes):
-            bound = 1 / math.sqrt(fan_in)  # as torch.nn.Linear
-            self.weights.append(nn.Parameter(torch.empty(count, fan_in, fan_out).uniform_(-bound, bound)))
-            self.biases.append(nn.Parameter(torch.empty(count, 1, fan_out).uniform_(-bound, bound)))
+        self.precision = precision
+        width = observation_dim + action_dim
+        first, hidden = 1 / math.sqrt(width), 1 / math.sqrt(hidden_dim)  # as torch.nn.Linear
+        last = hidden if last_bound is None else last_bound
 
-    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        """Q_1 … Q_n of (s, a), (n, B)."""
-        values = torch.cat((observation, action), dim=1).expand(len(self.weights[0]), -1, -1)
-        for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            values = torch.baddbmm(bias, values, weight)
-            if place < len(self.weights) - 1:
-                values = torch.relu(values)
-        return values.squeeze(-1)
+        def uniform(bound: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(count, *shape).uniform_(-bound, bound))
+
+        self.weights = nn.ParameterList(  # W_s and W_a of the first layer, those of the second and of the last
+            [
+                uniform(first, observation_dim, hidden_dim),
+                uniform(first, action_dim, hidden_dim),
+                uniform(hidden, hidden_dim, hidden_dim),
+                uniform(last, hidden_dim, 1),
+            ]
+        )
+        self.biases = nn.ParameterList(
+            [uniform(first, 1, hidden_dim), uniform(hidden, 1, hidden_dim), uniform(last, 1, 1)]
+        )
+
+    def forward(self, observation: Tensor, action: Tensor, count: int | None = None) -> Tensor:
+        """Q_1 … Q_n of (s, a), (n, B); with `count` only the first so many.
+
+        W [s | a] = W_s s + W_a a: nothing is copied together, and where only the action learns, no gradient of the long
+        observation is made.
+        """
+        weights, biases = list(self.weights), list(self.biases)
+        if count is not None:
+            weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
+        stacked = (len(biases[0]), -1, -1)
+        with products_in(self.precision, observation.device):
+            values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
+            values = torch.baddbmm(values, action.expand(stacked), weights[1])
+            for weight, bias in zip(weights[2:], biases[1:], strict=True):
+                values = torch.baddbmm(bias, values.relu_(), weight)
+        return values.squeeze(-1).to(biases[-1].dtype)
 
 
 def move_towards(target: nn.Module, source: nn.Module, rate: float) -> None:

@@ -1,16 +1,14 @@
 """A trained policy: history → observation → action → a score for every item."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from models.errors import LearnerError
 from models.histories import Histories, flat_observation
+from models.nearest import NearestItems, Similarity
 from models.networks import Actor
-
-Similarity = Literal["cosine", "dot", "euclidean"]
 
 
 class Policy:
@@ -19,7 +17,7 @@ class Policy:
     def __init__(self, actor: Actor, embedding: Tensor, similarity: Similarity) -> None:
         self.actor = actor
         self.embedding = embedding  # (I, D)
-        self.similarity: Similarity = similarity
+        self.nearest = NearestItems(embedding, similarity)
         self.frame = actor.observation_dim // (embedding.shape[1] + 1)
 
     def act(self, histories: Histories) -> Tensor:
@@ -30,7 +28,7 @@ class Policy:
 
     def scores(self, histories: Histories) -> Tensor:
         """How well each item fits each history's action: (B, I), higher is better."""
-        return similarity(self.act(histories), self.embedding, self.similarity)
+        return self.nearest.scores(self.act(histories))
 
     def config(self) -> dict[str, Any]:
         """What besides the tensors makes this policy, as JSON."""
@@ -40,7 +38,7 @@ class Policy:
             "action_dim": self.actor.action_dim,
             "hidden_dim": self.actor.hidden_dim,
             "max_action": self.actor.max_action,
-            "similarity": self.similarity,
+            "similarity": self.nearest.measure,
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -62,12 +60,3 @@ class Policy:
         except (KeyError, RuntimeError) as error:
             raise LearnerError(f"policy: expected weights that fit its config; found: {error}.") from error
         return cls(actor, embedding, config["similarity"])
-
-
-def similarity(actions: Tensor, items: Tensor, measure: Similarity) -> Tensor:
-    """Similarity of actions (B, D) and items (I, D): (B, I), higher is nearer; Euclidean is the negative distance."""
-    if measure == "cosine":
-        return normalize(actions, dim=1) @ normalize(items, dim=1).T
-    if measure == "dot":
-        return actions @ items.T
-    return -torch.cdist(actions, items)

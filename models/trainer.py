@@ -1,114 +1,305 @@
-"""The training loop: draw, gather, update; validate, log, checkpoint; stop when the numbers run away."""
+"""The training loop: draw, gather, update; validate, log, checkpoint; change the optimiser when the criterion turns."""
 
+import logging
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from models.batch import Batch
-from models.errors import LearnerError
+from models.early_warnings import EarlyWarning, Limits, Row, early_warnings
+from models.errors import DivergenceError, LearnerError
 from models.learners import Learner
+from models.optimisers import OptimiserName
 from models.sampling import UniformSampler
 
-Row = tuple[int, str, str, float]  # step, split, metric, value
+logger = logging.getLogger("marquee.train")
+Criterion = Literal["ndcg@10", "ndcg@10_liked", "policy_loss"]
+CRITERIA: dict[Criterion, tuple[str, float]] = {  # the validation metric, and 1 if higher is better, else -1
+    "ndcg@10": ("ndcg@10", 1.0),
+    "ndcg@10_liked": ("ndcg@10_liked", 1.0),
+    "policy_loss": ("actor_loss", -1.0),
+}
+VALUES = ("value_logged", "value_policy", "value_target")
+FORMAT = "marquee-training/2"
 
 
 class TrainerConfig(BaseModel):
-    """Length and rhythm of training."""
+    """Length and rhythm of training, and what ends it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(2000, ge=1, le=100_000_000, description="Updates of the critic.")
+    steps: int = Field(2000, ge=1, le=100_000_000, description="At most so many updates, over all stages.")
     batch_size: int = Field(256, ge=2, le=65_536, description="Transitions in one update.")
-    log_every: int = Field(50, ge=1, description="Updates between rows of the metrics table.")
+    log_every: int = Field(50, ge=1, description="Updates between rows of the metrics table, which hold their means.")
     validate_every: int = Field(250, ge=1, description="Updates between looks at the validation users.")
-    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    checkpoint_every: int = Field(
+        500, ge=1, description="Updates between checkpoints; a look that is the best so far makes one too."
+    )
+    select_by: Criterion = Field(
+        "ndcg@10",
+        description="What is best on validation users: a ranking metric (higher), or the policy loss (lower).",
+    )
+    patience: int | None = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="Looks without a new best after which a stage ends; none: only `steps` ends it.",
+    )
+    stages: tuple[OptimiserName, ...] = Field(
+        (),
+        max_length=8,
+        description="Optimisers one after another, each from the best state so far, as [radam, adam] in the article; "
+        "empty: one stage with the learner's own.",
+    )
     max_value: float = Field(1e4, gt=0, description="A mean |Q| beyond this is divergence and stops the run.")
+
+    @model_validator(mode="after")
+    def _stages_end(self) -> "TrainerConfig":
+        if len(self.stages) > 1 and self.patience is None:
+            raise ValueError("stages: expected a patience that ends each of them; found none. Set patience.")
+        return self
 
 
 class Trainer:
-    """Runs one learner; an interrupted and resumed run ends, on the CPU, in the same bits as an uninterrupted one."""
+    """Runs one learner; an interrupted and resumed run ends, on the CPU, in the same bits as an uninterrupted one.
+
+    Generic in the batch: `gather` makes of drawn numbers what the learner learns from.
+    """
 
     def __init__(
         self,
         learner: Learner,
         sampler: UniformSampler,
-        gather: Callable[[Tensor], Batch],
-        validate: Callable[[Learner], dict[str, float]],
+        gather: Callable[[Tensor], Any],
+        validate: Callable[[], dict[str, float]],
         config: TrainerConfig,
-        select_by: str = "ndcg@10",
+        returns: tuple[float, float] = (-math.inf, math.inf),
+        made_with: dict[str, str] | None = None,
     ) -> None:
+        """Make a run that has not begun.
+
+        Args:
+            learner: that is trained.
+            sampler: of what a batch is made from.
+            gather: makes the batch.
+            validate: the learner's metrics on the validation users, as it is now.
+            config: length, rhythm, stages.
+            returns: least and greatest return of an episode; a value beyond them gives a warning.
+            made_with: what a checkpoint must agree on to be resumed here (dataset, learner), by name.
+        """
         self.learner = learner
         self.sampler = sampler
         self.gather = gather
         self.validate = validate
         self.config = config
-        self.select_by = select_by
+        self.metric, self.sign = CRITERIA[config.select_by]
+        self.limits = Limits(*returns, self.metric, self.sign)
+        self.made_with = {"format": FORMAT, **(made_with or {}), "policy": sizes(learner.policy.state_dict())}
         self.step = 0
         self.rows: list[Row] = []
-        self.best_score = -math.inf
+        self.warnings: list[EarlyWarning] = []
+        self.window: dict[str, tuple[Tensor, int]] = {}  # sum and count of each training metric since its last row
+        self.stage = 0
+        self.stage_starts = [0]
+        self.looks_since_best = 0
+        self.turned = False
+        self.best_score = -math.inf  # sign * criterion
         self.best_step = 0
-        self.best_actor: dict[str, Tensor] = {}
+        self.best_policy: dict[str, Tensor] = {}
+        self.best_learner: dict[str, Any] = {}  # only where another stage may begin from it
 
-    def run(self, on_log: Callable[[int], None], on_checkpoint: Callable[[int, dict[str, Any]], object]) -> list[Row]:
-        """Train until `config.steps`; returns the metrics table.
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.turned or self.step >= self.config.steps
+
+    def best(self, metric: str) -> float:
+        """A validation metric of the policy that is kept."""
+        row = (self.best_step, "validation", metric)
+        return next(value for *name, value in self.rows if tuple(name) == row)
+
+    def run(
+        self, on_log: Callable[[int, Sequence[Row]], None], on_checkpoint: Callable[[int, dict[str, Any]], object]
+    ) -> list[Row]:
+        """Train until the last stage ends, or `config.steps`; returns the metrics table.
 
         Args:
-            on_log: told the step at every logged row.
+            on_log: told the step and the table's new rows.
             on_checkpoint: given the step and `state_dict()`.
 
         Raises:
-            LearnerError: a metric is not finite, or values exceed `config.max_value`.
+            DivergenceError: a metric or weight is not finite, or values exceed `config.max_value`; no checkpoint holds
+                any of that, the newest has the best policy so far.
+            LearnerError: the learner refuses a batch, or does not report what the policy is selected by.
         """
-        while self.step < self.config.steps:
-            metrics = self.learner.update(self.gather(self.sampler.next()))
+        if self.step == 0 and self.config.stages:
+            self.learner.restart(self.config.stages[0])
+        if self.step == 0:
+            self._look()  # what a learner starts from may be the best it has
+            on_log(0, self.rows)
+        while not self.ended:
+            self._sum_up(self.learner.update(self.gather(self.sampler.next())))
             self.step += 1
-            last = self.step == self.config.steps
+            last, before, better = self.step == self.config.steps, len(self.rows), False
             if self.step % self.config.log_every == 0 or last:
-                self._record("train", {name: float(value) for name, value in metrics.items()})
-                on_log(self.step)
+                self._record("train", self._means())
             if self.step % self.config.validate_every == 0 or last:
-                self._validate()
-            if self.step % self.config.checkpoint_every == 0 and not last:
-                on_checkpoint(self.step, self.state_dict())
+                better = self._look()
+            if len(self.rows) > before:
+                on_log(self.step, self.rows[before:])
+            if (self.step % self.config.checkpoint_every == 0 or better) and not self.ended:
+                on_checkpoint(self.step, self._finite_state())
         return self.rows
+
+    def _sum_up(self, metrics: dict[str, Tensor]) -> None:
+        for name, value in metrics.items():
+            if name in self.window:
+                total, count = self.window[name]
+                self.window[name] = (total.add_(value), count + 1)
+            else:
+                self.window[name] = (value.clone(), 1)
+
+    def _means(self) -> dict[str, float]:
+        """The means since the last row: one NaN among them shows, and the device is asked once."""
+        if not self.window:
+            return {}
+        means = torch.stack([(total / count).double() for total, count in self.window.values()]).tolist()
+        found = dict(zip(self.window, means, strict=True))
+        self.window = {}
+        return found
 
     def _record(self, split: str, metrics: dict[str, float]) -> None:
         for name, value in sorted(metrics.items()):
-            too_large = name.startswith("value") and abs(value) > self.config.max_value
-            if not math.isfinite(value) or too_large:
-                raise LearnerError(
-                    f"step {self.step}: expected {name} to stay finite and |Q| below {self.config.max_value:g}; found "
-                    f"{value:g}. Lower the learning rates or strengthen the imitation term."
-                )
-            self.rows.append((self.step, split, name, value))
+            bound = self.config.max_value if name in VALUES else math.inf
+            if not math.isfinite(value) or abs(value) > bound:
+                raise self._divergence(f"{split} {name}", value, bound)
+        self.rows += [(self.step, split, name, value) for name, value in sorted(metrics.items())]
 
-    def _validate(self) -> None:
-        metrics = self.validate(self.learner)
+    def _divergence(self, metric: str, value: float, bound: float) -> DivergenceError:
+        wanted = "finite" if math.isinf(bound) else f"below {bound:g} in magnitude"
+        kept = f"The best policy so far, of update {self.best_step}, is kept." if self.best_policy else ""
+        message = f"update {self.step}: expected {metric} to stay {wanted}; found {value:g}. {kept}".rstrip()
+        return DivergenceError(message, self.step, metric, value, bound, self.best_step)
+
+    def _look(self) -> bool:
+        """Validate; whether the learner is better than ever. Goes on to the next stage when the criterion has turned."""
+        metrics = self.validate()
         self._record("validation", metrics)
-        if metrics[self.select_by] > self.best_score:
-            self.best_score, self.best_step = metrics[self.select_by], self.step
-            self.best_actor = {name: value.detach().clone() for name, value in self.learner.actor.state_dict().items()}
+        if self.metric not in metrics:
+            raise LearnerError(f"select_by: expected one of {', '.join(sorted(metrics))}; found {self.metric}.")
+        self._warn()
+        score = self.sign * metrics[self.metric]
+        if better := score > self.best_score:
+            self.best_score, self.best_step, self.looks_since_best = score, self.step, 0
+            self.best_policy = cloned(self.learner.policy.state_dict())
+            if self.stage + 1 < len(self.config.stages):
+                self.best_learner = cloned(self.learner.state_dict())
+        else:
+            self.looks_since_best += 1
+            if self.config.patience is not None and self.looks_since_best >= self.config.patience:
+                self._end_stage()
+        return better
+
+    def _end_stage(self) -> None:
+        """The criterion has turned: on with the next optimiser from the best state, or no further."""
+        logger.info(
+            "Update %d: no better %s at %d looks, the best was at update %d",
+            self.step, self.config.select_by, self.looks_since_best, self.best_step,
+        )  # fmt: skip
+        if self.stage + 1 >= len(self.config.stages):
+            self.turned = True
+            return
+        self.stage += 1
+        self.stage_starts.append(self.step)
+        self.looks_since_best = 0
+        self.learner.load_state_dict(cloned(self.best_learner))
+        self.learner.restart(self.config.stages[self.stage])
+        if self.stage + 1 == len(self.config.stages):
+            self.best_learner = {}
+        logger.info("Update %d: on from update %d with %s", self.step, self.best_step, self.config.stages[self.stage])
+
+    def _warn(self) -> None:
+        known = {warning.kind for warning in self.warnings}
+        for warning in early_warnings(self.rows, self.limits):
+            if warning.kind not in known:
+                self.warnings.append(warning)
+                logger.warning("Update %d: %s: %s", warning.step, warning.kind, warning.message)
+
+    def _finite_state(self) -> dict[str, Any]:
+        """`state_dict()`, unless a weight is spoilt: a bad state must not take a good checkpoint's place."""
+        state = self.state_dict()
+        for name, part in state["learner"].items():
+            if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors_of(part)):
+                raise self._divergence(f"all numbers of {name}", math.nan, math.inf)
+        return state
 
     def state_dict(self) -> dict[str, Any]:
         """All of the run, as tensors and plain values."""
         return {
+            "made_with": self.made_with,
             "step": self.step,
             "rows": [list(row) for row in self.rows],
+            "warnings": [list(warning) for warning in self.warnings],
+            "window": {name: list(pair) for name, pair in self.window.items()},
+            "stage": self.stage,
+            "stage_starts": self.stage_starts,
+            "looks_since_best": self.looks_since_best,
             "best_score": self.best_score,
             "best_step": self.best_step,
-            "best_actor": self.best_actor,
+            "best_policy": self.best_policy,
+            "best_learner": self.best_learner,
             "learner": self.learner.state_dict(),
             "sampler": self.sampler.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
-        self.step = state["step"]
-        self.rows = [(step, split, metric, value) for step, split, metric, value in state["rows"]]
-        self.best_score, self.best_step = state["best_score"], state["best_step"]
-        self.best_actor = state["best_actor"]
+        """Go on from `state_dict()`.
+
+        Raises:
+            LearnerError: it is of another learner, architecture, dataset or version; says which.
+        """
+        found = state.get("made_with", {"format": "an earlier one"})
+        for name, expected in self.made_with.items():
+            if found.get(name) != expected:
+                raise LearnerError(
+                    f"checkpoint: expected {name} {expected}; found {found.get(name)}. Remove the checkpoint to train anew, "
+                    "or train with what it was made with."
+                )
         self.learner.load_state_dict(state["learner"])
         self.sampler.load_state_dict(state["sampler"])
+        device = next(iter(self.learner.policy.state_dict().values())).device
+        self.step = state["step"]
+        self.rows = [(step, split, metric, value) for step, split, metric, value in state["rows"]]
+        self.warnings = [EarlyWarning(*warning) for warning in state["warnings"]]
+        self.window = {name: (total.to(device), count) for name, (total, count) in state["window"].items()}
+        self.stage, self.stage_starts = state["stage"], list(state["stage_starts"])
+        self.looks_since_best = state["looks_since_best"]
+        self.best_score, self.best_step = state["best_score"], state["best_step"]
+        self.best_policy, self.best_learner = state["best_policy"], state["best_learner"]
+
+
+def sizes(tensors: dict[str, Tensor]) -> str:
+    """Names and shapes, readable and comparable."""
+    return ", ".join(f"{name} {'×'.join(map(str, tensor.shape))}" for name, tensor in tensors.items())
+
+
+def cloned(state: Any) -> Any:
+    """A state that later updates leave as it is."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if isinstance(state, dict):
+        return {name: cloned(part) for name, part in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(cloned(part) for part in state)
+    return state
+
+
+def tensors_of(state: Any) -> list[Tensor]:
+    """The tensors anywhere in a state."""
+    if isinstance(state, Tensor):
+        return [state]
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return [tensor for part in parts for tensor in tensors_of(part)]

@@ -148,6 +148,23 @@ class TransitionDataset:
         there = back <= known.unsqueeze(1)
         return self.item[events].long().where(there, -1), self._rewards(events).where(there, 0.0)
 
+    def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pieces of histories that end with the action of each transition.
+
+        Returns:
+            items (B, length + 1) int64 and rewards (B, length + 1) float32, filled on the left as by `histories`;
+            terminal (B,) float32, 1 where the action ends its history; user rows (B,) int64.
+        """
+        items, rewards = self.histories(starts, length)
+        users = self.users_of(starts)
+        ends = starts.to(self.item.device) + self.frame
+        return (
+            torch.cat((items, self.target_items(starts).unsqueeze(1)), dim=1),
+            torch.cat((rewards, self.target_rewards(starts).unsqueeze(1)), dim=1),
+            (ends + 1 == self.offset[users + 1]).float(),
+            users,
+        )
+
     def target_items(self, starts: Tensor) -> Tensor:
         """The item index, (B,) int64, of each transition's action."""
         return self.item[starts.to(self.item.device) + self.frame].long()
@@ -164,21 +181,14 @@ class TransitionDataset:
         """The user row, (B,) int64, of each transition, or of any events."""
         return torch.searchsorted(self.offset, starts.to(self.item.device), right=True) - 1
 
-    def seen(self, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """What each user had rated before each action, as (rows, items) index pairs; the target itself is left out."""
-        starts = starts.to(self.item.device)
-        first = self.offset[self.users_of(starts)]
-        lengths = starts + self.frame - first
-        rows = torch.repeat_interleave(torch.arange(len(starts), device=starts.device), lengths)
-        ends = torch.cumsum(lengths, 0)
-        events = torch.arange(len(rows), device=starts.device) - (ends - lengths)[rows] + first[rows]
-        items = self.item[events].long()
-        again = items == self.target_items(starts)[rows]
-        return rows[~again], items[~again]
+    def training_events(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """User row, item index, reward and unix time, (n,) each, of all events that may be learnt from.
 
-    def training_events(self) -> tuple[Tensor, Tensor]:
-        """User row and item index, (n,) int64 each, of all events that may be learnt from."""
+        Users come one after another, each one's events in time order; all are int64 but the rewards, float32.
+        """
         number = np.where(self.user_split == 0, self.timely, 0)
-        events = torch.from_numpy(rows_of(self.head.offset[:-1], number)).to(self.item.device)
+        rows = rows_of(self.head.offset[:-1], number)
         users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
-        return users, self.item[events].long()
+        times = torch.from_numpy(self.timestamps()[rows]).to(self.item.device)
+        events = torch.from_numpy(rows).to(self.item.device)
+        return users, self.item[events].long(), self._rewards(events), times

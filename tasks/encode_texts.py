@@ -1,5 +1,6 @@
 """Texts to vectors in partitions on Dask workers, through an exchange that outlives the process that asked."""
 
+import ctypes
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from storage.exchange import Exchange, ExchangeError
 
 logger = logging.getLogger("marquee.texts")
 _LOADING = threading.Lock()
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names and numbers, malloc.h
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,20 @@ class Encoded(NamedTuple):
 @lru_cache(maxsize=1)
 def _load(spec: EncoderSpec) -> TextEncoder:
     torch.set_num_threads(1)  # every core has its worker, or its thread of a worker
+    keep_freed_memory()
     return TextEncoder.load(spec.name, spec.max_tokens, spec.precision)
+
+
+def keep_freed_memory() -> None:
+    """Let this process use freed memory again (glibc only; elsewhere nothing is done).
+
+    Dask sets its workers to give it back to the system at once. Activations of a few MB come and go all the time here,
+    and to have their pages anew was measured to take as long as the encoding itself.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(M_TRIM_THRESHOLD, 256 << 20)
 
 
 def worker_encoder(spec: EncoderSpec) -> TextEncoder:

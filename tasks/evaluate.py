@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,19 +16,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 from torch import Tensor
 
-from evaluation.baselines import baseline_scorers
+from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.page import template_sha256
 from evaluation.ranking import choose, rank_steps, rankings_table, reduce_ranks
 from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
 from models.autoencoder import fit_autoencoder
 from models.histories import Histories, Scorer
+from models.learners import SEQUENTIAL
 from models.policy import Policy
+from models.ranking_policy import FORMAT as RANKING
+from models.ranking_policy import RankingPolicy
 from storage.artifacts import ArtifactRef, Draft
 from storage.errors import ArtifactError
 from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
+from tasks.learning import Publishable
+from tasks.progress import Progress
 
 SPLITS: tuple[Split, ...] = ("test", "time", "validation")
 
@@ -43,24 +49,49 @@ class EvaluateParams(BaseModel):
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
     examples: int = Field(4, ge=0, le=50, description="Test users whose recommendations are shown.")
     seed: int = Field(0, ge=0, description="Of every draw.")
+    baselines: BaselineParams = Field(BaselineParams(), description="What policies are held against, and its tuning.")
+
+
+@artifact_task("baselines")
+def make_baselines(draft: Draft, dataset: ArtifactRef, params: BaselineParams) -> None:
+    """Tune every baseline on the validation users; keeps all candidates' scores, not the fits, which are quick."""
+    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    progress = Progress("tune-baselines", "Tuning baselines on validation users")
+    done: list[str] = []
+
+    def show(name: str) -> None:
+        done.append(name)
+        progress.show(len(done), len(params.names))
+
+    tuned = tune_baselines(data, params, show)
+    (draft.path / "baselines.json").write_text(json.dumps(tuned, indent=2, allow_nan=False))
+    draft.rows = sum(map(len, tuned.values()))
+    draft.facts = {"max_items": params.max_items, "tuning": tuning_table(tuned)}
 
 
 @artifact_task("report")
 def make_report(
-    draft: Draft, dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, template: str
+    draft: Draft,
+    dataset: ArtifactRef,
+    policies: dict[str, ArtifactRef],
+    baselines: ArtifactRef,
+    params: EvaluateParams,
+    template: str,
 ) -> None:
     """Judge the policies beside the baselines and write the report."""
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     titles = read_table(dataset, "items.parquet")["title"].to_pylist()
     learnt = {name: load_policy(store.open(ref), data.embedding) for name, ref in policies.items()}
-    scorers: dict[str, Scorer] = {**learnt, **baseline_scorers(data)}
+    tuning = store.manifest(baselines).facts
+    chosen = {row["name"]: row["config"] for row in tuning["tuning"]}
+    scorers: dict[str, Scorer] = {**learnt, **fit_baselines(data, chosen, tuning["max_items"])}
     methods, rankings = [], []
     for split in SPLITS:
         steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
         for name, scorer in scorers.items() if len(steps) else ():
             ranks, best = rank_steps(data, scorer, steps, params.k)
-            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best)))
+            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best), name in (*chosen, *SEQUENTIAL)))
             rankings.append(rankings_table(data, steps, ranks, best, name, split))
     pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
     manifest = store.manifest(dataset)
@@ -79,30 +110,47 @@ def make_report(
             ]
         ),
         learners={
-            name: {"selected_update": found.facts["selected_update"], "device": found.facts["device"]}
+            name: {fact: found.facts.get(fact) for fact in ("selected_update", "updates", "diverged", "device")}
             | found.recipe.parameters["trainer"]
-            | found.recipe.parameters["config"]
+            | flat(found.recipe.parameters["config"])
+            | {f"tuned {name}": share for name, share in found.facts.get("shares", {}).items()}
             for name, found in manifests.items()
         },
+        tuning=tuning["tuning"],
         methods=methods,
         actions=actions,
         errors=errors,
         examples=examples(data, scorers, titles, params),
-        lineage={"dataset": dataset.digest} | {name: ref.digest for name, ref in policies.items()},
+        warnings={name: found.facts.get("warnings", []) for name, found in manifests.items()},
+        lineage={"dataset": dataset.digest, "baselines": baselines.digest}
+        | {name: ref.digest for name, ref in policies.items()},
     )
     numbers = write_report(draft.path, report)
     draft.rows = len(methods)
     draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
 
 
-def load_policy(folder: Path, embedding: Tensor) -> Policy:
+def flat(nested: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of parameters under names with dots."""
+    found: dict[str, Any] = {}
+    for name, value in nested.items():
+        found |= (
+            {f"{name}.{inner}": part for inner, part in flat(value).items()}
+            if isinstance(value, dict)
+            else {name: value}
+        )
+    return found
+
+
+def load_policy(folder: Path, embedding: Tensor) -> Publishable:
     """The policy in an artifact's folder, on the items (I, D) it was trained with."""
     config = json.loads((folder / "config.json").read_text())
-    return Policy.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
+    kind = RankingPolicy if config.get("format") == RANKING else Policy
+    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
 def action_sets(
-    data: TransitionDataset, policies: dict[str, Policy], params: EvaluateParams
+    data: TransitionDataset, policies: dict[str, Publishable], params: EvaluateParams
 ) -> tuple[dict[str, dict[str, NDArray[np.float32]]], dict[str, dict[str, NDArray[np.float64]]]]:
     """Per learner: logged and policy's actions, and how badly an autoencoder of logged training actions rebuilds them."""
     training = data.starts("train")
@@ -155,8 +203,9 @@ def examples(
 
 
 def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
-    """Make the report and show it; its template is part of what it is made of."""
-    report = make_report(dataset, policies, params, template_sha256("report.html.j2"))
+    """Tune the baselines, make the report and show it; its template is part of what it is made of."""
+    baselines = make_baselines(dataset, params.baselines)
+    report = make_report(dataset, policies, baselines, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
 

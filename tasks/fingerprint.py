@@ -20,8 +20,9 @@ FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storag
 INFRASTRUCTURE = frozenset(
     {
         "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "storage.compiled",
-        "storage.threads", "storage.exchange", "storage.chunks", "models.errors", "models.encoders.errors", "tasks.caching",
-        "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster", "tasks.ingest", "tasks.sources",
+        "storage.tensorboard", "storage.threads", "storage.exchange", "storage.chunks", "models.compiled", "models.errors",
+        "models.encoders.errors", "tasks.caching", "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster",
+        "tasks.ingest", "tasks.sources",
     }
 )  # fmt: skip
 
@@ -113,8 +114,9 @@ def module_fingerprint(name: str) -> str:
     """SHA-256 of a module's code, without comments, docstrings and layout."""
     tree = module_tree(name)
     digest = hashlib.sha256(normalised(tree).encode())
+    package = Path(importlib.import_module(name.split(".", maxsplit=1)[0]).__path__[0])
     for helper in compiled_helpers(tree):
-        digest.update((Path(importlib.import_module("storage").__path__[0]) / f"{helper}.c").read_bytes())
+        digest.update((package / f"{helper}.c").read_bytes())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.encoders.text import encoder_sha256, resolve_precision
+from models.encoders.text import Precision, encoder_sha256, resolve_precision
 from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
 from storage.errors import ArtifactError
 from storage.exchange import Exchange, ExchangeError
@@ -31,8 +31,10 @@ class TextParams(BaseModel):
 
     encoder: str = Field("minilm", description="Text encoder: minilm (offline), a local folder, or a hub model's name.")
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a movie's text that are read.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of the encoder's arithmetic; auto: bfloat16 on a CPU with AMX or a GPU, else float32."
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="Of the encoder's arithmetic; auto: bfloat16 on a GPU or a CPU with AMX, int8 on a CPU with "
+        "AVX512-VNNI, else float32.",
     )
 
 
@@ -103,7 +105,8 @@ def exchange(movies: ArtifactRef, params: TextParams, weights: str, cluster: Clu
 
 
 def _identity(params: TextParams, weights: str) -> str:
-    made_of = [params.model_dump(mode="json"), weights, module_fingerprint("models.encoders.text")]
+    code = [module_fingerprint(name) for name in ("models.encoders.text", "models.encoders.int8")]
+    made_of = [params.model_dump(mode="json"), weights, code]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
@@ -126,7 +129,7 @@ def _encode(
     return result.vectors
 
 
-def _precision(params: TextParams) -> Literal["float32", "bfloat16"]:
+def _precision(params: TextParams) -> Precision:
     if params.precision == "auto":
         raise ValueError("precision: expected it settled before the artifact is named; found auto. Use make_texts.")
     return params.precision

@@ -2,36 +2,46 @@
 
 import json
 import logging
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
-from torch import Tensor
 
 from evaluation.ranking import choose, judge_scorer
-from models.batch import Batch
-from models.learners import Learner, LearnerConfig, LearnerName, make_learner
+from models.diagnostics import diagnose
+from models.early_warnings import Row
+from models.errors import DivergenceError, LearnerError
+from models.learners import LADDER, LearnerConfig, LearnerName
 from models.learners.ddpg import DDPGConfig
+from models.learners.policy_learning import PolicyLearningConfig
+from models.learners.presets import PresetName, with_preset
+from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
-from models.networks import Actor
-from models.policy import Policy, Similarity
+from models.learners.td3_bc import TD3BCConfig
+from models.learners.td_actor_critic import TDActorCriticConfig
+from models.nearest import Similarity
+from models.ranking_policy import RankingPolicy, tune_shares
 from models.sampling import UniformSampler
 from models.trainer import Trainer, TrainerConfig
 from storage.artifacts import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
-from storage.errors import DatasetError, MarqueeError
+from storage.errors import CheckpointError, DatasetError, MarqueeError
+from storage.tensorboard import EventFile
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
+from tasks.learning import Publishable, make_learning
 from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
-LOSS_TRANSITIONS = 1024
+OnDivergence = Literal["stop", "keep-best"]
 
 
 class DeviceMissingError(MarqueeError):
@@ -43,18 +53,46 @@ class TrainParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learners: tuple[LearnerName, ...] = Field(("td3", "ddpg"), min_length=1, description="Trained one after another.")
-    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
+    learners: tuple[LearnerName, ...] = Field(
+        ("ranking", "td3_bc"), min_length=1, description="Trained one after another."
+    )
+    preset: PresetName = Field(
+        "default", description="article: the hyper-parameters of the article's code; those given here count first."
+    )
+    policy_learning: PolicyLearningConfig = Field(PolicyLearningConfig(), description="Imitation of liked choices.")
+    reward_actor_critic: RewardActorCriticConfig = Field(
+        RewardActorCriticConfig(), description="Actor-critic with reward regression."
+    )
+    td_actor_critic: TDActorCriticConfig = Field(
+        TDActorCriticConfig(), description="Actor-critic with temporal difference."
+    )
     ddpg: DDPGConfig = Field(DDPGConfig(), description="DDPG's hyper-parameters.")
-    trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm.")
+    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
+    ranking: RankingConfig = Field(RankingConfig(), description="TD3's with an actor that learns to rank.")
+    gru4rec: Gru4RecConfig = Field(Gru4RecConfig(), description="GRU4Rec, a baseline that is trained.")
+    sasrec: SasRecConfig = Field(SasRecConfig(), description="SASRec, a baseline that is trained.")
+    td3_bc: TD3BCConfig = Field(TD3BCConfig(), description="TD3's with behaviour cloning.")
+    trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm of the article's ladder.")
+    sequence_trainer: TrainerConfig = Field(
+        TrainerConfig(steps=1500, log_every=50, validate_every=150, checkpoint_every=600, patience=4),
+        description="Of learners from sequences (ranking, gru4rec, sasrec): one update of theirs is 16 × 50 transitions.",
+    )
     seed: int = Field(0, ge=0, description="Of the networks, the batches and the noise.")
     similarity: Similarity = Field("cosine", description="How a policy's action ranks items.")
     validation_steps: int = Field(
         2000, ge=10, description="At most so many next-item steps per look at validation users."
     )
+    on_divergence: OnDivergence = Field(
+        "stop", description="What a run that runs away does: fail, or end with the best policy it had."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_preset(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, dict) else values
 
 
-@artifact_task("policy", outside=("device",))
+@artifact_task("policy", outside=("device", "on_divergence"))  # the latter: whether a policy comes out, not which
 def train_learner(
     draft: Draft,
     dataset: ArtifactRef,
@@ -64,55 +102,38 @@ def train_learner(
     similarity: Similarity,
     validation_steps: int,
     device: Device,
+    on_divergence: OnDivergence,
 ) -> None:
     """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
-    max_action = float(data.embedding.abs().max())
-    learner = make_learner(config, data.observation_dim, data.dim, max_action, place, seed)
-    sampler = UniformSampler(data.starts("train"), trainer.batch_size, seed)
+    learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
+    sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
     steps = choose(data.last_starts("validation", 20), validation_steps, seed)
     if len(steps) == 0:
         raise DatasetError(
             "validation: expected users with more than F events to choose a checkpoint by; found none. "
             "Raise export.splits.validation or give more ratings."
         )
-    held_out = Batch(*data.gather(choose(data.starts("validation"), LOSS_TRANSITIONS, seed)))
+    held_out = learning.gather(choose(data.starts("validation"), 4 * learning.batch_size, seed))
 
-    buffers = data.ring(trainer.batch_size)
+    def validate() -> dict[str, float]:
+        losses = {name: float(value) for name, value in learning.learner.losses(held_out).items()}
+        return judge_scorer(data, learning.policy, steps, k=10).metrics | losses | diagnose(learning.learner, held_out)
 
-    def gather(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts, next(buffers)))
-
-    def validate(learner: Learner) -> dict[str, float]:
-        ranked = judge_scorer(data, Policy(learner.actor, data.embedding, similarity), steps, k=10).metrics
-        return ranked | {name: float(value) for name, value in learner.losses(held_out).items()}
-
-    run = Trainer(learner, sampler, gather, validate, trainer)
+    made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
+    run = Trainer(learning.learner, sampler, learning.gather, validate, trainer, learning.returns, made_with)
     checkpoints = Checkpoints(home() / "checkpoints" / draft.digest)
-    if (found := checkpoints.load_latest()) is not None:
-        run.load_state_dict(found[1])
-        logger.info("%s: resumed at update %d", config.name, found[0])
-    progress = Progress(f"train-{config.name}", f"Training {config.name} on {place}")
-
-    def show(step: int) -> None:
-        progress.show(step, trainer.steps)
-        last = {metric: value for _, split, metric, value in run.rows[-8:] if split == "train"}
-        logger.info("%s: update %d of %d, %s", config.name, step, trainer.steps, brief(last))
-
-    rows = run.run(show, checkpoints.save)
-    actor = Actor(data.observation_dim, data.dim, config.hidden_dim, max_action)
-    actor.load_state_dict(run.best_actor)
-    write_policy(draft, Policy(actor, data.embedding, similarity), rows)
+    resume(run, checkpoints, config.name)
+    diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
+    learning.learner.policy.load_state_dict(run.best_policy)
+    facts = facts_of(run)
+    if isinstance(learning.policy, RankingPolicy):
+        facts |= tuned(learning.policy, lambda policy: judge_scorer(data, policy, steps, k=10).metrics["ndcg@10"])
+    write_policy(draft, learning.policy, run.rows)
     copy_file(dataset, "items.parquet", draft.path)
-    draft.rows = len(rows)
-    draft.facts = {
-        "learner": config.name,
-        "device": place,
-        "selected_update": run.best_step,
-        "validation_ndcg@10": round(run.best_score, 6),
-        "last": {f"{split} {metric}": round(value, 6) for step, split, metric, value in rows if step == run.step},
-    }
+    draft.rows = len(run.rows)
+    draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
     checkpoints.clear()
 
 
@@ -129,7 +150,74 @@ def chosen_device(device: Device) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def write_policy(draft: Draft, policy: Policy, rows: list[tuple[int, str, str, float]]) -> None:
+def resume(run: Trainer, checkpoints: Checkpoints, name: str) -> None:
+    """Go on from the newest checkpoint, if there is one.
+
+    Raises:
+        CheckpointError: it is of another dataset or learner.
+    """
+    if (found := checkpoints.load_latest()) is None:
+        return
+    try:
+        run.load_state_dict(found[1])
+    except LearnerError as error:
+        raise CheckpointError(f"{checkpoints.folder}: {error}") from error
+    logger.info("%s: resumed at update %d", name, found[0])
+
+
+def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_divergence: OnDivergence) -> str | None:
+    """Train, showing how it goes in the log, the Prefect UI and TensorBoard; returns how it diverged, if it did.
+
+    Raises:
+        DivergenceError: it did, and that is to stop it; the newest checkpoint is the last good one.
+    """
+    steps = run.config.steps
+    progress = Progress(f"train-{name}".replace("_", "-"), f"Training {name}")
+    board = home() / "tensorboard"
+    events = EventFile(board / f"{name}-{checkpoints.folder.name}", run.step)
+    logger.info("%s: to watch it, tensorboard --logdir %s", name, board)
+
+    def show(step: int, rows: Sequence[Row]) -> None:
+        events.write(rows)
+        progress.show(step, steps)
+        if last := {metric: value for _, split, metric, value in rows if split == "train"}:
+            logger.info("%s: update %d of %d, %s", name, step, steps, brief(last))
+
+    try:
+        run.run(show, checkpoints.save)
+    except DivergenceError as error:
+        if on_divergence == "stop" or not run.best_policy:
+            raise error.told_as(
+                f"{name}: {error} The last good checkpoint is in {checkpoints.folder}. Run again with "
+                "train.on_divergence=keep-best to end there with its best policy, or lower the learning rates and train anew."
+            ) from error
+        logger.warning("%s: %s It ends the run.", name, error)
+        return str(error)
+    finally:
+        events.close()
+    return None
+
+
+def facts_of(run: Trainer) -> dict[str, Any]:
+    """What a manifest says of a run that ended."""
+    return {
+        "updates": run.step,
+        "selected_update": run.best_step,
+        "selected_by": run.config.select_by,
+        "stages": [list(stage) for stage in zip(run.config.stages, run.stage_starts, strict=False)],
+        "validation_ndcg@10": round(run.best("ndcg@10"), 6),
+        "warnings": [warning._asdict() for warning in run.warnings],
+        "last": {f"{split} {metric}": round(value, 6) for _, split, metric, value in run.rows},
+    }
+
+
+def tuned(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, Any]:
+    """Tune a ranking policy's shares on validation users; what a manifest says of them."""
+    shares = tune_shares(policy, judge)
+    return {"shares": shares, "validation_ndcg@10": round(judge(policy), 6)}
+
+
+def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None:
     """The policy's files: weights as safetensors, config as JSON, metrics as a table."""
     save_file(policy.tensors(), draft.path / "policy.safetensors")
     (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
@@ -144,10 +232,16 @@ def brief(metrics: dict[str, float]) -> str:
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
     """The policies of all wanted learners, by the learner's name."""
-    configs: dict[str, LearnerConfig] = {"td3": params.td3, "ddpg": params.ddpg}
     return {
         name: train_learner(
-            dataset, configs[name], params.trainer, params.seed, params.similarity, params.validation_steps, device
+            dataset,
+            getattr(params, name),
+            params.trainer if name in LADDER else params.sequence_trainer,
+            params.seed,
+            params.similarity,
+            params.validation_steps,
+            device,
+            params.on_divergence,
         )
         for name in params.learners
     }

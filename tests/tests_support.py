@@ -14,10 +14,14 @@ SMALL = {
     "features.text.max_tokens": "16",
     "cluster.workers": "1",
     "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
+    "train.sequence_trainer": "{steps: 6, validate_every: 3, checkpoint_every: 3, log_every: 3}",
+    "train.ranking": "{sequences: 4, policy: {width: 16, length: 12}, kernel: {min_count: 1}}",
     "train.td3": "{hidden_dim: 16}",
+    "train.td3_bc": "{hidden_dim: 16}",
     "train.ddpg": "{hidden_dim: 16}",
     "train.validation_steps": "50",
     "evaluate.sample": "50",
+    "evaluate.baselines.grids": "{markov: {decay: [1.0, 0.8], window: [5, 2]}}",
 }
 
 Marquee = Callable[..., subprocess.CompletedProcess[str]]

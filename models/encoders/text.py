@@ -14,8 +14,9 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from models.encoders.errors import EncoderError
+from models.encoders.int8 import Int8Linear, int8_is_fast
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "int8"]
 
 DECIMALS = 5  # other machines and numbers of threads differ in the 7th
 LENGTH_STEP = 8  # texts are padded to a multiple of so many tokens
@@ -32,16 +33,19 @@ def item_text(
     return ". ".join(part.replace("\x00", "").strip().rstrip(".") for part in parts if part.strip())
 
 
-def resolve_precision(asked: Literal["auto", "float32", "bfloat16"]) -> Precision:
-    """What `auto` means on this machine: bfloat16 where it has tiles for it (AMX, or a GPU), else float32.
+def resolve_precision(asked: Literal["auto"] | Precision) -> Precision:
+    """What `auto` means on this machine: the fastest that stays within a cosine of 0.999 to float32, on average.
 
-    A CPU with AVX-512's bfloat16 instructions alone was measured to be slower by them than at float32.
+    That is bfloat16 on a GPU and on a CPU with tiles for it (AMX), int8 on a CPU with AVX512-VNNI where the helper for it
+    is built, else float32: a CPU with AVX-512's bfloat16 instructions alone was measured to be slower by them.
     """
     if asked != "auto":
         return asked
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if torch.cpu._is_amx_tile_supported() else "float32"
+    if torch.cpu.get_capabilities().get("amx_bf16"):
+        return "bfloat16"
+    return "int8" if int8_is_fast() else "float32"
 
 
 def encoder_folder(name: str) -> Path | None:
@@ -71,12 +75,23 @@ def encoder_sha256(name: str) -> str:
 
 
 class TextEncoder:
-    """Mean-pooled, normalised token states of a transformer."""
+    """Mean-pooled, normalised token states of a transformer.
+
+    `precision` is that of the model's matrices and what they are multiplied with; int8 keeps all else in float32.
+
+    Raises:
+        EncoderError: int8 on a GPU.
+    """
 
     def __init__(self, tokenizer: Any, model: Any, max_tokens: int, precision: Precision = "float32") -> None:
         self.tokenizer = tokenizer
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(device=self.device, dtype=getattr(torch, precision))
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.model = model.eval().to(device=self.device, dtype=dtype)
+        if precision == "int8":
+            if self.device.type != "cpu":
+                raise EncoderError("int8: expected a CPU; found a GPU. Set precision to auto, bfloat16 or float32.")
+            Int8Linear.replace_in(self.model)
         self.max_tokens = max_tokens
         self.width = int(model.config.hidden_size)
 

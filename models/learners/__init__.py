@@ -1,34 +1,73 @@
 """What every learner is, and how one is made by name."""
 
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
-from torch import Tensor
+from pydantic import Field
+from torch import Tensor, nn
 
-from models.batch import Batch
+from models.learners.actor import ActorLearner
 from models.learners.ddpg import DDPG, DDPGConfig
+from models.learners.policy_learning import PolicyLearning, PolicyLearningConfig
+from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.reward_actor_critic import RewardActorCritic, RewardActorCriticConfig
 from models.learners.td3 import TD3, TD3Config
-from models.networks import Actor
+from models.learners.td3_bc import TD3BC, TD3BCConfig
+from models.learners.td_actor_critic import TDActorCritic, TDActorCriticConfig
+from models.optimisers import OptimiserName
+from models.space import Space
 
-LearnerName = Literal["ddpg", "td3"]
-LearnerConfig = DDPGConfig | TD3Config
+LearnerName = Literal[
+    "policy_learning", "reward_actor_critic", "td_actor_critic", "ddpg", "td3", "td3_bc", "ranking", "gru4rec", "sasrec"
+]
+LadderConfig = Annotated[
+    PolicyLearningConfig | RewardActorCriticConfig | TDActorCriticConfig | DDPGConfig | TD3Config | TD3BCConfig,
+    Field(discriminator="name"),
+]
+LearnerConfig = Annotated[
+    PolicyLearningConfig
+    | RewardActorCriticConfig
+    | TDActorCriticConfig
+    | DDPGConfig
+    | TD3Config
+    | TD3BCConfig
+    | RankingConfig
+    | Gru4RecConfig
+    | SasRecConfig,
+    Field(discriminator="name"),
+]
+SEQUENTIAL = ("gru4rec", "sasrec")  # baselines that are trained as learners are
+LADDER: dict[str, type[ActorLearner]] = {
+    "policy_learning": PolicyLearning,
+    "reward_actor_critic": RewardActorCritic,
+    "td_actor_critic": TDActorCritic,
+    "ddpg": DDPG,
+    "td3": TD3,
+    "td3_bc": TD3BC,
+}
 
 
 class Learner(Protocol):
-    """Learns a policy from batches of logged transitions; metrics stay on the device until someone asks."""
+    """Learns a policy from batches of logged data; metrics stay on the device until someone asks.
 
-    actor: Actor
+    A batch is what the learner learns from, `models.batch.Batch` for those of the article's ladder.
+    """
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    @property
+    def policy(self) -> nn.Module:
+        """The acting part, which is judged, kept and published."""
+        ...
+
+    def update(self, batch: Any) -> dict[str, Tensor]:
         """One gradient step; returns 0-d tensors by name."""
         ...
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Any) -> dict[str, Tensor]:
         """The same losses without learning, for validation."""
         ...
 
-    def act(self, observation: Tensor) -> Tensor:
-        """π(s), (B, D), without noise or gradient."""
+    def restart(self, optimiser: OptimiserName) -> None:
+        """Go on with fresh optimisers of that name and the same learning rates."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -40,16 +79,8 @@ class Learner(Protocol):
         ...
 
 
-def make_learner(
-    config: LearnerConfig,
-    observation_dim: int,
-    action_dim: int,
-    max_action: float,
-    device: torch.device | str,
-    seed: int,
-) -> Learner:
-    """The learner that `config` belongs to; equal seeds start equal on a device."""
-    learner: type[DDPG] | type[TD3] = TD3 if isinstance(config, TD3Config) else DDPG
+def make_learner(config: LadderConfig, space: Space, device: torch.device | str, seed: int) -> ActorLearner:
+    """The learner of the article's ladder that `config` belongs to; equal seeds start equal on a device."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return learner(config, observation_dim, action_dim, max_action, torch.device(device), seed)  # type: ignore[arg-type]
+        return LADDER[config.name](config, space, torch.device(device), seed)

@@ -12,7 +12,8 @@ from tests_support import REPOSITORY, Marquee, changes
 
 from storage.artifacts import ArtifactStore
 
-STEPS = {"train__trainer": "{steps: 300, batch_size: 256, validate_every: 50, checkpoint_every: 10, log_every: 50}"}
+TRAINER = "steps: 300, batch_size: 256, validate_every: 50, checkpoint_every: 10, log_every: 50"
+STEPS = {"train__trainer": f"{{{TRAINER}, patience: 2, stages: [radam, adam]}}"}
 # Kill as soon as this shows: a draft is a stage at work, a checkpoint a learner amid training.
 SIGNS = (
     "artifacts/*/.draft.*",

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from tests_support import REPOSITORY, Marquee, changes, values_of
 
+from evaluation.baselines import BASELINES
 from storage.artifacts import ArtifactStore
 from storage.sources.sample import load_truth, true_affinity
 from storage.transitions import TransitionDataset
 
 HEAVY = {
     "sample", "catalogue", "movies", "events", "tags", "splits", "texts", "items", "feature-report", "dataset", "policy",
-    "report",
+    "baselines", "report",
     "validation-movies", "validation-events", "validation-items", "validation-transitions",
 }  # fmt: skip
 
@@ -54,7 +55,8 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
     methods = {(method["name"], method["split"]) for method in report["methods"]}
-    assert {("td3", "test"), ("ddpg", "test"), ("popularity", "test"), ("ease", "test")} <= methods
+    assert {("td3_bc", "test"), ("ranking", "test"), *((name, "test") for name in BASELINES)} <= methods
+    assert [row["tried"] for row in report["baselines"] if row["name"] == "markov"] == [3]
     assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
     rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
     for method in report["methods"]:
@@ -82,14 +84,15 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
     artifacts = post(prefect_env, "artifacts/filter", {"limit": 200})
     kinds = {(artifact["key"], artifact["type"]) for artifact in artifacts}
     assert {
-        ("train-td3", "progress"),
+        ("train-td3-bc", "progress"),
+        ("tune-baselines", "progress"),
         ("gate-events", "markdown"),
         ("features", "table"),
         ("embedding", "image"),
         ("methods", "table"),
         ("report", "markdown"),
     } <= kinds
-    done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3"]
+    done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3-bc"]
     assert 100 in [float(value) for value in done]
 
 
@@ -140,7 +143,7 @@ def test_published_artifacts_can_be_pulled(
     small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
 ) -> None:
     _, values, _ = small_run
-    for spec in ("policy@latest", "policy@champion", "policy@td3", "dataset@latest", "report@latest"):
+    for spec in ("policy@latest", "policy@champion", "policy@td3_bc", "dataset@latest", "report@latest"):
         done = marquee("pull", spec, "--from", values["PUBLISHED"], "--to", str(tmp_path / "pulled"))
         folder = Path(values_of(done.stdout)["PULLED"])
         assert (folder / "manifest.json").exists()
@@ -172,14 +175,14 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     """What the policy ranks first, test users truly like better than what everybody rates."""
     import torch
 
-    from evaluation.baselines import baseline_scorers
+    from evaluation.baselines import fit_baselines
     from models.histories import Histories
     from tasks.evaluate import load_policy
 
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
     training = {
         "train.trainer": "{steps: 1200, batch_size: 256, validate_every: 200, log_every: 200}",
-        "train.learners": "[td3]",
+        "train.learners": "[td3_bc]",
     }
     overrides = [part for name, value in (sizes | training).items() for part in ("--set", f"{name}={value}")]
     built = values_of(marquee("build-dataset", *overrides).stdout)
@@ -192,16 +195,15 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     users = torch.from_numpy(data.user_ids)[data.users_of(starts)] - 1
     movies = torch.from_numpy(truth.movie_ids.searchsorted(data.movie_ids))
 
+    known = Histories(*data.histories(starts))
+
     def liking(scores: torch.Tensor) -> float:
-        rows, seen = data.seen(starts)
-        scores = scores.clone()
-        scores[rows, seen] = -torch.inf
-        best = scores.topk(10).indices
+        seen = known.items.where(known.items >= 0, known.items[:, -1:])
+        best = scores.scatter(1, seen, -torch.inf).topk(10).indices
         return float(affinity[users.unsqueeze(1), movies[best]].mean())
 
-    known = Histories(*data.histories(starts))
-    policy = load_policy(Path(trained["POLICY_TD3"]), data.embedding)
-    popular = liking(baseline_scorers(data)["popularity"].scores(known))
+    policy = load_policy(Path(trained["POLICY_TD3_BC"]), data.embedding)
+    popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
     learnt = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])
     assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)

@@ -149,7 +149,7 @@ def test_later_ratings_are_appended_without_encoding_old_items_again(
     )
     assert values_of(again.stdout) == values_of(done.stdout)
     trained = marquee("train-policy", "--dataset", Path(values_of(done.stdout)["DATASET"]).parent.name, *changes())
-    assert "POLICY_TD3" in values_of(trained.stdout)
+    assert "POLICY_TD3_BC" in values_of(trained.stdout)
 
 
 def test_the_dense_layout_from_the_command_line(

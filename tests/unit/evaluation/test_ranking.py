@@ -5,7 +5,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.ranking import bootstrap_interval, choose, judge_scorer, mean_by_user, rank_steps, ranking_metrics
+from evaluation.ranking import (
+    BATCH,
+    bootstrap_interval,
+    choose,
+    judge_scorer,
+    mean_by_user,
+    rank_steps,
+    ranking_metrics,
+)
+from models.errors import LearnerError
 from models.histories import Histories as Known
 from storage.histories import Histories
 from storage.scale import RatingScale
@@ -15,14 +24,16 @@ from storage.transitions_writer import write_transitions
 
 @pytest.fixture
 def data(tmp_path: Path) -> TransitionDataset:
+    """Sixty users of 4 to 30 events, some items more than once."""
     rng = np.random.default_rng(0)
-    users, length, items = 9, 12, 30
+    users, items = 60, 30
+    length = rng.integers(4, 31, users)
     histories = Histories(
         user_id=np.arange(users),
-        length=np.full(users, length),
-        item=np.concatenate([rng.permutation(items)[:length] for _ in range(users)]).astype(np.int32),
-        code=rng.integers(1, 11, users * length).astype(np.uint8),
-        timestamp=np.tile(np.arange(length), users),
+        length=length,
+        item=np.concatenate([rng.choice(items, n, replace=n % 2 == 0) for n in length]).astype(np.int32),
+        code=rng.integers(1, 11, length.sum()).astype(np.uint8),
+        timestamp=np.concatenate([np.arange(n) for n in length]),
     )
     write_transitions(
         tmp_path / "t.h5",
@@ -40,41 +51,55 @@ def data(tmp_path: Path) -> TransitionDataset:
 
 
 class Listed:
-    """Scores that were drawn up beforehand, batch by batch."""
+    """Scores (T, I) drawn up beforehand, found again by the history they are for."""
 
-    def __init__(self, table: Tensor) -> None:
-        self.parts = iter(table.split(256))
+    def __init__(self, data: TransitionDataset, starts: Tensor, table: Tensor) -> None:
+        self.table = table
+        self.row = {_key(row): place for place, row in enumerate(data.histories(starts)[0])}
 
     def scores(self, histories: Known) -> Tensor:
-        part = next(self.parts)
-        assert len(part) == len(histories.items)
-        return part
+        return self.table[[self.row[_key(row)] for row in histories.items]]
 
 
-def test_ranks_equal_a_plain_loop(data: TransitionDataset) -> None:
+def _key(items: Tensor) -> tuple[int, ...]:
+    return tuple(items[items >= 0].tolist())
+
+
+@pytest.mark.parametrize("values", [1, 5, 10_000])
+def test_ranks_equal_a_plain_loop(data: TransitionDataset, values: int) -> None:
+    """From nothing but ties to few."""
     generator = torch.Generator().manual_seed(1)
-    table = torch.randint(0, 5, (len(data.item), data.items), generator=generator).float()  # many ties
-    starts = data.last_starts("test", 5)
-    ranks, best = rank_steps(data, Listed(table[: len(starts)]), starts, k=4)
+    starts = data.starts("all").flip(0)
+    assert len(starts) > 2 * BATCH
+    table = torch.randint(0, values, (len(starts), data.items), generator=generator).float()
+    untouched = table.clone()
+    ranks, best = rank_steps(data, Listed(data, starts, table), starts, k=4)
+    assert torch.equal(table, untouched)
     for row, start in enumerate(starts.tolist()):
         first = int(data.offset[data.users_of(torch.tensor(start))])
-        seen = set(data.item[first : start + 3].tolist())
+        target = int(data.item[start + 3])
+        seen = set(data.item[first : start + 3].tolist()) - {target}
         order = sorted(
             (item for item in range(data.items) if item not in seen), key=lambda i: (-table[row][i].item(), i)
         )
-        target = int(data.item[start + 3])
         assert ranks[row] == order.index(target)
-        assert best[row].tolist() == order[:4]
+        assert best[row].tolist()[: len(order)] == order[:4]
 
 
 def test_an_oracle_is_perfect_and_a_constant_is_not(data: TransitionDataset) -> None:
     starts = data.last_starts("test", 20)
     oracle = torch.nn.functional.one_hot(data.target_items(starts), data.items).float()
-    result = judge_scorer(data, Listed(oracle), starts, k=10)
+    result = judge_scorer(data, Listed(data, starts, oracle), starts, k=10)
     assert result.metrics["ndcg@10"] == result.metrics["recall@10"] == 1
-    assert result.users == 3
-    flat = judge_scorer(data, Listed(torch.zeros(len(starts), data.items)), starts, k=10)
+    assert result.users == int((data.offset.diff() > 3)[2::3].sum())
+    flat = judge_scorer(data, Listed(data, starts, torch.zeros(len(starts), data.items)), starts, k=10)
     assert flat.metrics["recall@10"] < 0.9
+
+
+def test_a_method_that_gives_nan_is_not_ranked(data: TransitionDataset) -> None:
+    starts = data.last_starts("test", 2)
+    with pytest.raises(LearnerError, match="NaN"):
+        rank_steps(data, Listed(data, starts, torch.full((len(starts), data.items), torch.nan)), starts, k=4)
 
 
 def test_values_worked_by_hand() -> None:

@@ -36,6 +36,22 @@ def test_command_line_changes_are_checked_parameters() -> None:
     assert resolve("ml-20m", "x").source.metadata == ()
 
 
+def test_a_preset_fills_in_what_neither_profile_nor_command_line_says() -> None:
+    train = resolve(
+        "ml-20m", changes=["train.preset=article", "train.td3.discount=0.5", "train.ddpg={hidden_dim: 16}"]
+    ).train
+    assert (train.td3.discount, train.td3.policy_delay, train.trainer.steps) == (0.5, 10, 100_000)
+    assert (train.ddpg.hidden_dim, train.ddpg.policy_delay) == (16, 10)
+    assert resolve("sample", changes=["train.td3.discount=0.5"]).train.td3.policy_delay == 2
+
+
+def test_changes_build_on_each_other() -> None:
+    train = resolve("sample", changes=["train.td3={hidden_dim: 16}", "train.td3.hidden_dim=32"]).train
+    assert train.td3.hidden_dim == 32
+    with pytest.raises(typer.BadParameter):
+        resolve("sample", changes=["train.td3=5", "train.td3.hidden_dim=32"])
+
+
 @pytest.mark.parametrize(
     "change", ["train.trainer.stepz=7", "steps=7", "features.dim", "features.dim=0", "train.learners=[sarsa]"]
 )

@@ -6,11 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.autoencoder import fit_autoencoder
-from models.baselines.popularity import Popularity
 from models.errors import LearnerError
 from models.histories import Histories
 from models.networks import Actor
-from models.policy import Policy, similarity
+from models.policy import Policy
 
 
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:
@@ -28,25 +27,6 @@ def test_round_trip_through_safetensors(tmp_path: Path) -> None:
         Policy.from_tensors({"format": "other"}, {}, items)
     with pytest.raises(LearnerError, match="fit its config"):
         Policy.from_tensors(policy.config() | {"hidden_dim": 9}, policy.tensors(), items)
-
-
-def test_every_similarity_ranks_the_item_itself_first() -> None:
-    items = torch.nn.functional.normalize(torch.randn(9, 4), dim=1)
-    for measure in ("cosine", "dot", "euclidean"):
-        assert similarity(items, items, measure).argmax(1).tolist() == list(range(9))  # type: ignore[arg-type]
-
-
-def test_cosine_ignores_length_and_euclidean_does_not() -> None:
-    items = torch.tensor([[1.0, 0.0], [0.0, 9.0]])
-    action = torch.tensor([[0.0, 1.0]])
-    assert similarity(action, items, "cosine").argmax() == 1
-    assert similarity(action, items, "euclidean").argmax() == 0
-
-
-def test_popularity_scores_by_count() -> None:
-    nobody = Histories(torch.full((2, 1), -1), torch.zeros(2, 1))
-    scores = Popularity(torch.tensor([1, 5, 3])).scores(nobody)
-    assert scores.tolist() == [[1, 5, 3]] * 2
 
 
 def test_autoencoder_rebuilds_its_own_kind_negatives_included() -> None:

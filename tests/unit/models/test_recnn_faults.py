@@ -1,18 +1,25 @@
-"""The reference implementation's faults, one regression test each."""
+"""The reference implementation's faults, a regression test each, over every learner concerned."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from models.batch import Batch
-from models.learners.ddpg import DDPG, DDPGConfig
-from models.learners.td3 import TD3, TD3Config
+from models.learners import LADDER, LearnerConfig, make_learner
+from models.learners.actor import ActorLearner
+from models.learners.actor_critic import ActorCritic, TargetActorCritic
 from models.networks import Actor, Critics
+from models.space import Space
 
 S, D, B = 5, 3, 16
-CPU = torch.device("cpu")
+every_learner = pytest.mark.parametrize("name", list(LADDER))
+actor_critics = pytest.mark.parametrize("name", [name for name in LADDER if name != "policy_learning"])
+with_bootstrap = pytest.mark.parametrize("name", ["td_actor_critic", "ddpg", "td3", "td3_bc"])
+with_targets = pytest.mark.parametrize("name", ["ddpg", "td3", "td3_bc"])
 
 
 def batch(seed: int = 0) -> Batch:
@@ -24,20 +31,17 @@ def batch(seed: int = 0) -> Batch:
     return Batch(normal(B, S), normal(B, D).tanh(), normal(B), normal(B, S), (normal(B) > 0).float())
 
 
-def ddpg(**changes: float | None) -> DDPG:
-    torch.manual_seed(0)
-    return DDPG(DDPGConfig.model_validate({"hidden_dim": 16, "imitation": None} | changes), S, D, 1.0, CPU, 0)
-
-
-def td3(**changes: float | None) -> TD3:
-    torch.manual_seed(0)
-    return TD3(TD3Config.model_validate({"hidden_dim": 16, "imitation": None} | changes), S, D, 1.0, CPU, 0)
+def learner_of(name: str, **changes: Any) -> Any:
+    config: LearnerConfig = TypeAdapter(LearnerConfig).validate_python({"name": name, "hidden_dim": 16} | changes)
+    return make_learner(config, Space(S, D, 1.0), "cpu", 0)
 
 
 @pytest.mark.parametrize("norm", [1e-3, 1e6])
-def test_clipping_does_not_turn_the_actor_round(norm: float) -> None:
+@pytest.mark.parametrize("name", ["reward_actor_critic", "td_actor_critic", "ddpg", "td3"])
+def test_clipping_does_not_turn_the_actor_round(name: str, norm: float) -> None:
     """`clip_grad_norm_(params, -1, 1)` made the actor minimise Q."""
-    learner = ddpg(max_gradient_norm=norm, actor_learning_rate=1e-3, critic_learning_rate=1e-9)
+    slow = {"actor_learning_rate": 1e-3, "critic_learning_rate": 1e-9, "policy_delay": 1}
+    learner: ActorCritic = learner_of(name, optimiser={"max_gradient_norm": norm}, **slow)
     now = batch()
     before = float(learner.losses(now)["value_policy"])
     for _ in range(20):
@@ -45,29 +49,44 @@ def test_clipping_does_not_turn_the_actor_round(norm: float) -> None:
     assert float(learner.losses(now)["value_policy"]) > before
 
 
-def test_all_targets_of_td3_move_with_the_actor_step() -> None:
-    """The target actor was never updated."""
-    learner = td3(target_rate=0.5, policy_delay=1)
-    before = copy.deepcopy((learner.target_actor.state_dict(), learner.target_critics.state_dict()))
+@every_learner
+@pytest.mark.parametrize("norm", [1e-3, 1e6])
+def test_clipping_does_not_turn_the_loss_round(name: str, norm: float) -> None:
+    slow = {} if name == "policy_learning" else {"critic_learning_rate": 1e-9, "policy_delay": 1}
+    changes = slow | ({"good_reward": -4.0} if name == "policy_learning" else {})
+    learner: ActorLearner = learner_of(name, optimiser={"max_gradient_norm": norm}, actor_learning_rate=1e-3, **changes)
+    now = batch()
+    before = float(learner.losses(now)["actor_loss"])
+    for _ in range(20):
+        learner.update(now)
+    assert float(learner.losses(now)["actor_loss"]) < before
+
+
+@with_targets
+def test_all_targets_move(name: str) -> None:
+    """The target actor of TD3 was never updated."""
+    learner: TargetActorCritic = learner_of(name, target_rate=0.5, policy_delay=1)
+    before = copy.deepcopy((learner.target_policy.state_dict(), learner.target_critics.state_dict()))
     learner.update(batch())
     for old, module, source in zip(
-        before, (learner.target_actor, learner.target_critics), (learner.actor, learner.critics), strict=True
+        before, (learner.target_policy, learner.target_critics), (learner.policy, learner.critics), strict=True
     ):
-        for name, value in module.state_dict().items():
-            assert not torch.equal(value, old[name])
-            torch.testing.assert_close(value, 0.5 * old[name] + 0.5 * source.state_dict()[name])
+        for part, value in module.state_dict().items():
+            assert not torch.equal(value, old[part])
+            torch.testing.assert_close(value, 0.5 * old[part] + 0.5 * source.state_dict()[part])
 
 
 def test_targets_of_ddpg_move_every_step() -> None:
-    learner = ddpg(target_rate=0.1)
-    before = copy.deepcopy(learner.target_actor.state_dict())
+    """They moved with the delayed actor only."""
+    learner: TargetActorCritic = learner_of("ddpg", target_rate=0.1, policy_delay=100)
+    before = copy.deepcopy(learner.target_critics.state_dict())
     learner.update(batch())
-    assert all(not torch.equal(value, before[name]) for name, value in learner.target_actor.state_dict().items())
+    assert all(not torch.equal(value, before[part]) for part, value in learner.target_critics.state_dict().items())
 
 
-@pytest.mark.parametrize("make", [ddpg, td3])
-def test_bootstrapping_stops_at_terminals(make: object) -> None:
-    learner = make(discount=0.9)  # type: ignore[operator]
+@with_bootstrap
+def test_bootstrapping_stops_at_terminals(name: str) -> None:
+    learner = learner_of(name, discount=0.9)
     ended = batch()._replace(terminal=torch.ones(B))
     elsewhere = ended._replace(next_observation=100 * torch.ones(B, S))
     assert torch.equal(learner.losses(ended)["critic_loss"], learner.losses(elsewhere)["critic_loss"])
@@ -75,61 +94,67 @@ def test_bootstrapping_stops_at_terminals(make: object) -> None:
     assert not torch.equal(learner.losses(ended)["critic_loss"], learner.losses(going_on)["critic_loss"])
 
 
-def test_the_next_action_comes_from_the_next_observation() -> None:
+def test_reward_regression_does_not_look_ahead() -> None:
+    learner = learner_of("reward_actor_critic")
+    ahead = batch()._replace(next_observation=100 * torch.ones(B, S), terminal=torch.zeros(B))
+    assert torch.equal(learner.losses(batch())["critic_loss"], learner.losses(ahead)["critic_loss"])
+
+
+@with_bootstrap
+def test_the_next_action_comes_from_the_next_observation(name: str) -> None:
     """The article's pseudo-code takes it from the current one."""
-    learner = ddpg(discount=0.9)
+    learner = learner_of(name, discount=0.9)
     seen: list[Tensor] = []
-    learner.target_actor.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    acting = learner.policy if name == "td_actor_critic" else learner.target_policy
+    acting.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     now = batch()
-    learner.critic_loss(now)
-    assert torch.equal(seen[0], now.next_observation)
+    learner.target(now)
+    learner.noisy_target(now)
+    assert len(seen) == 2
+    assert all(torch.equal(one, now.next_observation) for one in seen)
 
 
-def test_nothing_is_random_in_evaluation() -> None:
+@with_bootstrap
+def test_no_gradient_flows_through_the_target(name: str) -> None:
+    """A graph was built through the target actor."""
+    learner = learner_of(name, discount=0.9)
+    learner.step_critics(batch())
+    assert all(parameter.grad is None for parameter in learner.policy.parameters())
+
+
+@every_learner
+def test_nothing_is_random_in_evaluation(name: str) -> None:
     """Dropout stayed on; here there is none, and looking twice gives the same."""
-    for learner in (ddpg(), td3()):
-        now = batch()
-        assert torch.equal(learner.act(now.observation), learner.act(now.observation))
-        first, second = learner.losses(now), learner.losses(now)
-        assert all(torch.equal(first[name], second[name]) for name in first)
-        assert not any(isinstance(module, nn.Dropout) for module in learner.actor.modules())
+    learner: ActorLearner = learner_of(name)
+    now = batch()
+    assert torch.equal(learner.act(now.observation), learner.act(now.observation))
+    first, second = learner.losses(now), learner.losses(now)
+    assert all(torch.equal(first[part], second[part]) for part in first)
+    for part in learner.parts().values():
+        assert not isinstance(part, nn.Module) or not any(isinstance(layer, nn.Dropout) for layer in part.modules())
+
+
+@actor_critics
+def test_the_actors_step_leaves_the_critics_alone(name: str) -> None:
+    """The policy's loss computed gradients of the critics' weights, for nothing."""
+    with_actor, without = learner_of(name, policy_delay=1), learner_of(name, policy_delay=2)
+    with_actor.update(batch())
+    without.update(batch())
+    for one, other in zip(with_actor.critics.parameters(), without.critics.parameters(), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one.grad, other.grad)
+    assert not torch.equal(with_actor.act(batch().observation), without.act(batch().observation))
 
 
 def plain_critic(critics: Critics, place: int, observation: Tensor, action: Tensor) -> Tensor:
     """One of the stacked critics, layer by layer."""
     values = torch.cat((observation, action), 1)
-    for layer, (weight, bias) in enumerate(zip(critics.weights, critics.biases, strict=True)):
+    first = torch.cat((critics.weights[0], critics.weights[1]), 1)
+    for layer, (weight, bias) in enumerate(zip((first, *critics.weights[2:]), critics.biases, strict=True)):
         values = values @ weight[place] + bias[place]
         if layer < 2:
             values = values.relu()
     return values[:, 0]
-
-
-def test_td3_step_equals_a_plain_one_in_float64() -> None:
-    """The whole first update, against the equations written out without stacking, fusing or foreach."""
-    learner = td3(policy_delay=1, imitation=2.5, max_gradient_norm=1e9, target_rate=0.3)
-    for module in (learner.actor, learner.critics, learner.target_actor, learner.target_critics):
-        module.double()
-    actor, critics = copy.deepcopy(learner.actor), copy.deepcopy(learner.critics)
-    now = Batch(*(part.double() for part in batch()))
-    config = learner.config
-    noise = torch.randn((B, D), generator=torch.Generator().manual_seed(0))
-    learner.update(now)
-
-    smoothed = (actor(now.next_observation) + (noise * config.target_noise).clamp(-0.5, 0.5)).clamp(-1, 1)
-    q_next = torch.minimum(*(plain_critic(critics, n, now.next_observation, smoothed) for n in (0, 1)))
-    y = (now.reward + config.discount * (1 - now.terminal) * q_next).detach()
-    critic_optimiser = torch.optim.Adam(critics.parameters(), config.critic_learning_rate)
-    sum((plain_critic(critics, n, now.observation, now.action) - y).square().mean() for n in (0, 1)).backward()  # type: ignore[union-attr]
-    critic_optimiser.step()
-    actor_optimiser = torch.optim.Adam(actor.parameters(), config.actor_learning_rate)
-    pi = actor(now.observation)
-    q = plain_critic(critics, 0, now.observation, pi)
-    (-2.5 / q.abs().mean().detach() * q.mean() + (pi - now.action).square().mean()).backward()
-    actor_optimiser.step()
-    for ours, plain in ((learner.actor, actor), (learner.critics, critics)):
-        for name, value in ours.state_dict().items():
-            torch.testing.assert_close(value, plain.state_dict()[name], rtol=1e-5, atol=1e-7)
 
 
 def test_stacked_critics_equal_single_ones() -> None:
@@ -137,6 +162,14 @@ def test_stacked_critics_equal_single_ones() -> None:
     now = batch()
     values = critics(now.observation, now.action)
     assert values.shape == (3, B)
+    torch.testing.assert_close(critics(now.observation, now.action, count=2), values[:2])
     for place in range(3):
         torch.testing.assert_close(values[place], plain_critic(critics, place, now.observation, now.action))
     assert Actor(S, D, 8, 0.5)(now.observation).shape == (B, D)
+
+
+def test_last_layers_start_within_their_bounds() -> None:
+    learner: ActorCritic = learner_of("ddpg", actor_last_bound=3.0, critic_last_bound=0.01)
+    actor, critic = learner.policy.layers[-1].weight.abs().max(), learner.critics.weights[-1].abs().max()
+    assert 2 < actor <= 3
+    assert 0.005 < critic <= 0.01

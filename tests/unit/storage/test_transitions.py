@@ -104,23 +104,19 @@ def test_starts_equal_their_definition_event_by_event(tmp_path: Path) -> None:
         assert data.starts(split).tolist() == starts, split  # type: ignore[arg-type]
 
 
-def test_last_starts_and_seen_items(tmp_path: Path) -> None:
-    values = some_histories([8, 5, 12])
+def test_last_starts(tmp_path: Path) -> None:
     data = written(tmp_path, [8, 5, 12])
-    starts = data.last_starts("test", 2)
-    assert starts.tolist() == [13 + 12 - 3 - 2, 13 + 12 - 3 - 1]
-    rows, items = data.seen(starts)
-    for row, start in enumerate(starts.tolist()):
-        before = set(values.item[13 : start + 3].tolist()) - {int(values.item[start + 3])}
-        assert set(items[rows == row].tolist()) == before
+    assert data.last_starts("test", 2).tolist() == [13 + 12 - 3 - 2, 13 + 12 - 3 - 1]
 
 
 def test_training_events_leave_out_what_is_held_out(tmp_path: Path) -> None:
     values = some_histories([10, 10, 10, 10])
     data = written(tmp_path, [10, 10, 10, 10])
     mask = (np.repeat([0, 1, 2, 0], 10) == 0) & (values.timestamp <= 900)
-    users, items = data.training_events()
+    users, items, rewards, times = data.training_events()
     assert items.tolist() == values.item[mask].tolist()
+    assert times.tolist() == values.timestamp[mask].tolist()
+    assert rewards.tolist() == (2 * (values.code[mask] / 2 - 2.5)).tolist()
     assert users.tolist() == np.repeat(range(4), 10)[mask].tolist()
 
 

@@ -85,7 +85,7 @@ def test_fingerprint_follows_code_that_is_reached(tmp_path: Path, changed: str, 
 
 
 def test_reached_modules_count(tmp_path: Path) -> None:
-    using = "from models import policy\n" + BASE.replace("helper(x)\n", "helper(policy.similarity)\n")
+    using = "from models import policy\n" + BASE.replace("helper(x)\n", "helper(policy.Policy)\n")
     idle = "from models import policy\n" + BASE
     assert "models.networks" in shaping_modules(load(tmp_path, using))
     assert shaping_modules(load(tmp_path, idle)) == set()

@@ -1,9 +1,7 @@
-from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 
@@ -14,15 +12,6 @@ RNG = np.random.default_rng(0)
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 TRAIN = np.arange(60) < 50
 WEIGHTS = {"a": 1.0, "b": 0.5}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Matrices as small as these wait longer for a second thread than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def some_blocks() -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,185 @@
+"""Claim: the ranking learner beats every baseline, and what each of its parts adds.
+
+    python benchmarks/ablation.py TRANSITIONS.h5 [seeds, default 3] [variant, …]
+
+Every variant is trained with the product's trainer, chosen and tuned on the validation users, and judged once on the test
+users, whom nothing was fit or tuned on. Prints the mean over seeds of NDCG@10, of NDCG@10 for liked targets (4 stars or
+more), coverage@10 and the mean rating of those recommended items that the user rated later; ± is half a 95 % bootstrap
+interval over users of the first seed. Baselines draw nothing, so they have one run.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines
+from evaluation.ranking import choose, rank_steps, reduce_ranks
+from models.histories import Scorer
+from models.learners import LearnerConfig
+from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.td3 import TD3Config
+from models.learners.td3_bc import TD3BCConfig
+from models.ranking_policy import RankingPolicy, tune_shares
+from models.sampling import UniformSampler
+from models.trainer import Trainer, TrainerConfig
+from storage.transitions import TransitionDataset
+from tasks.learning import make_learning
+from tasks.train import TrainParams
+
+LADDER = TrainerConfig(steps=3000, validate_every=250)
+SEQUENCES = TrainParams().sequence_trainer
+
+
+def ranking(**policy: Any) -> RankingConfig:
+    """The default with a changed policy."""
+    return RankingConfig.model_validate({"policy": policy})
+
+
+# what is left out of a trained default policy before its shares are tuned: name → shares and weights that stay fixed
+PARTS: dict[str, dict[str, float]] = {
+    "default": {},
+    "without the critic": {"critic_mix": 0.0},
+    "without the learnt action": {"actor": 0.0},
+    "without the fitted terms": {"fitted": 0.0},
+    "without transitions": {"transitions": 0.0},
+    "without content": {"content": 0.0},
+    "re-ranked by the critic alone": {"critic_mix": 100.0},
+}
+# what is trained otherwise: name → learner's config
+VARIANTS: dict[str, LearnerConfig] = {
+    "without own vectors": ranking(own_vectors=False),
+    "with TD3's term, λ 0.1": RankingConfig(value_weight=0.1),
+    "with weighted rewards, 0.5": RankingConfig(reward_weight=0.5),
+    "state: frame": ranking(state="frame"),
+    "state: attention": ranking(state="attention"),
+    "GRU4Rec": Gru4RecConfig(),
+    "SASRec": SasRecConfig(),
+    "TD3+BC": TD3BCConfig(),
+    "TD3, mended": TD3Config(),
+}
+
+
+class Judge:
+    """Validation of one seed."""
+
+    def __init__(self, data: TransitionDataset, seed: int) -> None:
+        self.data = data
+        self.steps = choose(data.last_starts("validation", 20), 2000, seed)
+
+    def metrics(self, policy: Any) -> dict[str, float]:
+        """On the validation users."""
+        return reduce_ranks(self.data, self.steps, *rank_steps(self.data, policy, self.steps, 10)).metrics
+
+    def tuned(self, policy: RankingPolicy, fixed: dict[str, float]) -> RankingPolicy:
+        """A copy with tuned shares but for those that are fixed."""
+        copied = copy(policy)
+        copied.params = policy.params.model_copy(update=fixed)
+
+        def judge(tried: RankingPolicy) -> float:
+            tried.params = tried.params.model_copy(update=fixed)
+            return self.metrics(tried)["ndcg@10"]
+
+        shares = tune_shares(copied, judge)
+        copied.params = copied.params.model_copy(update=fixed)
+        print(f"  {fixed or 'all'}: {shares}", file=sys.stderr, flush=True)
+        return copied
+
+
+def trained(data: TransitionDataset, config: LearnerConfig, judge: Judge, seed: int) -> Scorer:
+    """The policy that is best on validation users, its shares not tuned."""
+    trainer = SEQUENCES if isinstance(config, RankingConfig) else LADDER
+    learning = make_learning(config, data, trainer.batch_size, "cosine", "cpu", seed)
+    sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
+
+    def validate() -> dict[str, float]:
+        return judge.metrics(learning.policy)
+
+    run = Trainer(learning.learner, sampler, learning.gather, validate, trainer)
+    run.run(lambda *_: None, lambda *_: None)
+    learning.learner.policy.load_state_dict(run.best_policy)
+    print(f"  {config.name}: update {run.best_step} of {run.step}", file=sys.stderr, flush=True)
+    return learning.policy
+
+
+def later_rating(data: TransitionDataset, starts: Tensor, best: np.ndarray[Any, Any]) -> float:
+    """Mean rating of the recommended items, (T, 10), that the user rated after the step."""
+    users = data.users_of(starts)
+    ratings = []
+    for start, user, items in zip(starts.tolist(), users.tolist(), best, strict=True):
+        later = slice(start + data.frame, int(data.offset[user + 1]))
+        place = {int(item): event for event, item in enumerate(data.item[later].tolist(), later.start)}
+        ratings += [data.rating(place[int(item)]) for item in items if int(item) in place]
+    return float(np.mean(ratings))
+
+
+def judged(data: TransitionDataset, scorers: list[Scorer], seconds: float) -> str:
+    """The line's numbers."""
+    steps = data.last_starts("test", 20)
+    results, ratings = [], []
+    for scorer in scorers:
+        ranks, best = rank_steps(data, scorer, steps, 10)
+        results.append(reduce_ranks(data, steps, ranks, best))
+        ratings.append(later_rating(data, steps, best))
+    parts = []
+    for name in ("ndcg@10", "ndcg@10_liked"):
+        low, high = results[0].intervals[name]
+        parts.append(f"{np.mean([result.metrics[name] for result in results]):.4f} ± {(high - low) / 2:.4f}")
+    coverage = np.mean([result.metrics["coverage@10"] for result in results])
+    spread = np.std([result.metrics["ndcg@10"] for result in results])
+    return f"| {parts[0]} | {spread:.4f} | {parts[1]} | {coverage:.3f} | {np.mean(ratings):.3f} | {seconds:.0f} |"
+
+
+def lines(data: TransitionDataset, seeds: int, wanted: list[str]) -> Iterator[str]:
+    """One line per method, as it is done."""
+    if not wanted or "baselines" in wanted:
+        params = BaselineParams()
+        began = time.perf_counter()
+        chosen = {name: tried[0]["config"] for name, tried in tune_baselines(data, params).items()}
+        spent = (time.perf_counter() - began) / len(chosen)
+        for name, scorer in fit_baselines(data, chosen, params.max_items).items():
+            yield f"| {name} {judged(data, [scorer], spent)}"
+    judges = [Judge(data, seed) for seed in range(seeds)]
+    if not wanted or "default" in wanted:
+        began = time.perf_counter()
+        made = [trained(data, RankingConfig(), judge, seed) for seed, judge in enumerate(judges)]
+        spent = (time.perf_counter() - began) / seeds
+        for name, fixed in PARTS.items():
+            scorers: list[Scorer] = [
+                judge.tuned(policy, fixed)
+                for judge, policy in zip(judges, made, strict=True)
+                if isinstance(policy, RankingPolicy)
+            ]
+            yield f"| {name} {judged(data, scorers, spent)}"
+    for name, config in VARIANTS.items():
+        if not wanted or name in wanted:
+            began = time.perf_counter()
+            scorers = []
+            for seed, judge in enumerate(judges):
+                policy = trained(data, config, judge, seed)
+                scorers.append(judge.tuned(policy, {}) if isinstance(policy, RankingPolicy) else policy)
+            yield f"| {name} {judged(data, scorers, (time.perf_counter() - began) / seeds)}"
+
+
+def main() -> None:
+    """Measure and print a table in Markdown."""
+    if len(sys.argv) < 2:
+        print(__doc__)
+        return
+    torch.set_num_threads(1)
+    data = TransitionDataset.open(Path(sys.argv[1]))
+    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    print("| method | NDCG@10 | sd over seeds | NDCG@10 liked | coverage@10 | later rating | s |")
+    print("|---|---|---|---|---|---|---|")
+    for line in lines(data, seeds, sys.argv[3:]):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What baselines are fit on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.errors import LearnerError
+
+USER_BLOCK = 2048  # users whose rows are dense at a time
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training events, users one after another and each user's in time order, and the I items' content vectors.
+
+    Legend of shapes:
+        users      (N,) int64    user row of each event, ascending
+        items      (N,) int64    item index
+        rewards    (N,) float32
+        times      (N,) int64    unix seconds
+        embedding  (I, D) float32
+        max_items  M at most: item-to-item matrices hold only the most frequent items, since they cost M² numbers
+    """
+
+    users: Tensor
+    items: Tensor
+    rewards: Tensor
+    times: Tensor
+    embedding: Tensor
+    max_items: int = 8000
+
+    def __post_init__(self) -> None:
+        if len(self.items) == 0:
+            raise LearnerError("baselines: expected training events; found none. Give more ratings.")
+
+    @property
+    def catalogue(self) -> int:
+        """I."""
+        return len(self.embedding)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Events of each item: (I,) int64."""
+        return torch.bincount(self.items, minlength=self.catalogue)
+
+    @cached_property
+    def frequent(self) -> Tensor:
+        """The `max_items` most frequent items that have events at all, ascending: (M,) int64."""
+        ordered = torch.argsort(self.counts, descending=True, stable=True)[: self.max_items]
+        return ordered[self.counts[ordered] > 0].sort().values
+
+    @cached_property
+    def column(self) -> Tensor:
+        """Each item's place in `frequent`, -1 for those left out: (I,) int64."""
+        column = torch.full((self.catalogue,), -1, device=self.items.device)
+        column[self.frequent] = torch.arange(len(self.frequent), device=column.device)
+        return column
+
+    @cached_property
+    def together(self) -> Tensor:
+        """How many users had both of two frequent items: (M, M) float32; the diagonal is an item's users.
+
+        M multiplications per event, in blocks of users, so that memory is M² and a block.
+        """
+        size = len(self.frequent)
+        kept = self.column[self.items] >= 0
+        cells = torch.unique(self.users[kept] * size + self.column[self.items[kept]])  # an item had twice is had
+        _, row = torch.unique_consecutive(cells // size, return_inverse=True)
+        place = torch.stack((row, cells % size))
+        total = torch.zeros((size, size), device=self.items.device)
+        users = int(row[-1]) + 1
+        for first in range(0, users, USER_BLOCK):
+            begin, end = torch.searchsorted(row, torch.tensor([first, first + USER_BLOCK], device=row.device)).tolist()
+            block = place[:, begin:end] - torch.tensor([[first], [0]], device=row.device)
+            shape = (min(USER_BLOCK, users - first), size)
+            ones = torch.ones(end - begin, device=row.device)
+            had = torch.sparse_coo_tensor(block, ones, shape, check_invariants=True).coalesce()
+            total += torch.sparse.mm(had.t(), had.to_dense())
+        return total

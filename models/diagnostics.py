@@ -1,0 +1,105 @@
+"""Is training healthy? What the critic thinks of a held-out batch, and how the policy's actions lie to the logged ones."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
+
+from models.learners.actor import ActorLearner
+from models.learners.actor_critic import ActorCritic
+from models.learners.ranking import Ranking
+
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+AMONG = 256  # actions whose pairwise distances are taken
+COMPONENTS = 8  # principal components in which the two distributions of actions are compared
+RIDGE = 1e-3  # of the logged actions' mean variance there: keeps the divergence of collapsed actions finite
+SATURATED = 0.99  # share of the largest coordinate from which on a tanh has next to no gradient
+
+
+def diagnose(learner: ActorLearner | Ranking, batch: Any) -> dict[str, float]:
+    """All diagnostics of a learner on a batch of its own; a learner without a critic has none of values."""
+    if isinstance(learner, Ranking):
+        actions, logged, values = learner.compare(batch)
+        return action_diagnostics(actions, logged) | value_diagnostics(values)
+    found = action_diagnostics(learner.act(batch.observation), batch.action, learner.space.max_action)
+    if isinstance(learner, ActorCritic):
+        found |= value_diagnostics(learner.values(batch))
+    return found
+
+
+def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
+    """Moments and quantiles of values (B,) by name, as `value_<name>`, `value_<name>_std`, `value_<name>_q05` … `_q95`."""
+    found: dict[str, float] = {}
+    for name, sample in values.items():
+        found |= described(f"value_{name}", sample)
+    return found
+
+
+def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None = None) -> dict[str, float]:
+    """Where a policy's actions (B, D) lie to those logged in the same states, and to one another.
+
+    Args:
+        actions: the policy's, (B, D), B ≥ 2.
+        logged: (B, D).
+        max_action: the largest coordinate an action can have, where the policy is bounded.
+    """
+    some = actions[:: max(1, len(actions) // AMONG)][:AMONG]  # evenly, since a batch is sorted by user
+    first, second = torch.triu_indices(len(some), len(some), 1, device=some.device)
+    found = {
+        "kl_to_logged": kl_to_logged(actions, logged),
+        "action_effective_rank": effective_rank(actions),
+        "action_gram_off_diagonal": float((some @ some.T)[first, second].mean()),
+    }
+    for name, sample in (
+        ("action_cosine_to_logged", 1 - cosine_similarity(actions, logged)),
+        ("action_euclidean_to_logged", (actions - logged).norm(dim=1)),
+        ("action_cosine_among", 1 - cosine_similarity(some[first], some[second])),
+        ("action_euclidean_among", (some[first] - some[second]).norm(dim=1)),
+    ):
+        found |= described(name, sample)
+    if max_action is not None:
+        found["action_saturation"] = float((actions.abs() >= SATURATED * max_action).float().mean())
+    return found
+
+
+def described(name: str, sample: Tensor) -> dict[str, float]:
+    """Mean, standard deviation (of the sample as it is) and quantiles of a sample (N,)."""
+    sample = sample.double()
+    levels = torch.tensor(list(QUANTILES.values()), dtype=torch.float64, device=sample.device)
+    moments = torch.stack((sample.mean(), sample.std(correction=0)))
+    mean, std, *quantiles = torch.cat((moments, torch.quantile(sample, levels))).tolist()
+    return {name: mean, f"{name}_std": std} | {
+        f"{name}_{level}": value for level, value in zip(QUANTILES, quantiles, strict=True)
+    }
+
+
+def effective_rank(actions: Tensor) -> float:
+    """The exponential of the entropy of the Gram matrix's eigenvalues, for actions (B, D) of unit length (Roy & Vetterli 2007).
+
+    From 1, all actions point the same way, to min(B, D).
+    """
+    spectrum = torch.linalg.svdvals(normalize(actions.double(), dim=1)).square()
+    share = spectrum / spectrum.sum().clamp_min(1e-12)
+    return float(torch.exp(torch.special.entr(share).sum()))
+
+
+def kl_to_logged(actions: Tensor, logged: Tensor) -> float:
+    """KL(policy ‖ logged) in nats between Gaussians fitted to both sets of actions (B, D).
+
+    In the logged actions' first principal components, where B rows are enough for a covariance. Large where the policy
+    goes where nothing was logged, or keeps to a small part of what was.
+    """
+    actions, logged = actions.double(), logged.double()
+    mean = logged.mean(0)
+    variances, axes = torch.linalg.eigh(torch.cov((logged - mean).T, correction=0).reshape(len(mean), len(mean)))
+    variances, axes = variances[-COMPONENTS:], axes[:, -COMPONENTS:]
+    ridge = RIDGE * variances.mean().clamp_min(1e-12)
+    variances = variances.clamp_min(0) + ridge
+    projected = (actions - mean) @ axes
+    k = len(variances)
+    shift = projected.mean(0)
+    covariance = torch.cov(projected.T, correction=0).reshape(k, k) + ridge * torch.eye(k, device=actions.device)
+    # ½ (tr Σ⁻¹Σ_π + Δᵀ Σ⁻¹ Δ - k + ln |Σ| / |Σ_π|), Σ diagonal in its own components
+    spread = (covariance.diagonal() / variances).sum() + (shift.square() / variances).sum()
+    return float((spread - k + variances.log().sum() - torch.logdet(covariance)) / 2)

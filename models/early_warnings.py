@@ -1,0 +1,102 @@
+"""What in a run's metrics announces trouble, while it can still be mended."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+LOOKS = 4  # in a row, at growth and at overfitting: fewer would take noise for a trend
+GROWTH = 1.5  # from look to look
+SHARE_SATURATED = 0.5
+LEAST_COSINE = 0.01  # mean distance among actions
+LEAST_RANK = 1.1
+
+Row = tuple[int, str, str, float]  # step, split, metric, value
+
+
+class EarlyWarning(NamedTuple):
+    """One thing to look at."""
+
+    kind: str
+    step: int
+    message: str
+
+
+class Limits(NamedTuple):
+    """What a healthy run keeps to."""
+
+    lowest_return: float  # that an episode can have, γ counted
+    highest_return: float
+    criterion: str  # the validation metric that chooses the policy
+    criterion_sign: float  # 1 if higher is better, else -1
+
+
+def early_warnings(rows: Sequence[Row], limits: Limits) -> list[EarlyWarning]:
+    """The warnings that a metrics table up to its last validation gives; one of a kind at most."""
+    found = (values_explode(rows, limits), policy_overfits(rows, limits), actor_saturates(rows), actions_collapse(rows))
+    return [warning for warning in found if warning is not None]
+
+
+def series(rows: Sequence[Row], split: str, metric: str) -> list[tuple[int, float]]:
+    """(step, value) of a metric, in order."""
+    return [(step, value) for step, where, name, value in rows if where == split and name == metric]
+
+
+def values_explode(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
+    """The policy's value is beyond any possible return, or grows geometrically."""
+    values = series(rows, "validation", "value_policy")
+    if not values:
+        return None
+    step, value = values[-1]
+    if not limits.lowest_return <= value <= limits.highest_return:
+        bounds = f"{limits.lowest_return:.4g} to {limits.highest_return:.4g}"
+        text = f"the policy's mean value is {value:.4g}; returns can only be from {bounds}. The critic overestimates."
+        return EarlyWarning("values-explode", step, text)
+    last = [abs(value) for _, value in values[-LOOKS - 1 :]]
+    floor = (
+        max(abs(limits.lowest_return), abs(limits.highest_return)) / 100
+    )  # values that start from 0 grow fast at first
+    if len(last) > LOOKS and last[0] > floor and all(b > GROWTH * a for a, b in pairwise(last)):
+        text = f"the policy's mean value grew {GROWTH:g}-fold or more at each of {LOOKS} looks, to {value:.4g}."
+        return EarlyWarning("values-explode", step, text)
+    return None
+
+
+def policy_overfits(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
+    """The policy's loss falls on training users while validation users see it worsen, look after look."""
+    steps = [step for step, _ in series(rows, "validation", "actor_loss")][-LOOKS - 1 :]
+    train = series(rows, "train", "actor_loss")
+    losses = [[value for at, value in train if at <= step][-1:] for step in steps]  # the last logged before each look
+    if len(steps) <= LOOKS or not all(losses) or not strictly_falls([loss for (loss,) in losses]):
+        return None
+    for metric, sign in (("actor_loss", -1.0), (limits.criterion, limits.criterion_sign)):
+        held_out = [sign * value for _, value in series(rows, "validation", metric)][-LOOKS - 1 :]
+        if strictly_falls(held_out):
+            text = f"at {LOOKS} looks in a row the policy's loss fell on training users and {metric} worsened on validation users."
+            return EarlyWarning("policy-overfits", steps[-1], text)
+    return None
+
+
+def actor_saturates(rows: Sequence[Row]) -> EarlyWarning | None:
+    """Most coordinates of the policy's actions stand at their bound, where a tanh hardly learns."""
+    shares = series(rows, "validation", "action_saturation")
+    if not shares or shares[-1][1] <= SHARE_SATURATED:
+        return None
+    step, share = shares[-1]
+    return EarlyWarning("actor-saturates", step, f"{share:.0%} of the actions' coordinates stand at their bound.")
+
+
+def actions_collapse(rows: Sequence[Row]) -> EarlyWarning | None:
+    """The policy does nearly the same whatever the state, and not only at its beginning."""
+    cosines = series(rows, "validation", "action_cosine_among")
+    ranks = series(rows, "validation", "action_effective_rank")
+    looks = list(zip(cosines, ranks, strict=True))[1:][-2:]  # a network that has hardly learnt says the same to all
+    if len(looks) < 2 or not all(cosine < LEAST_COSINE or rank < LEAST_RANK for (_, cosine), (_, rank) in looks):
+        return None
+    (step, cosine), (_, rank) = looks[-1]
+    text = f"the policy's actions are nearly one: mean cosine {1 - cosine:.3f} among them, effective rank {rank:.2f}."
+    return EarlyWarning("actions-collapse", step, text)
+
+
+def strictly_falls(values: Sequence[float]) -> bool:
+    """Whether there are two values or more, each below the one before."""
+    return len(values) > 1 and all(b < a for a, b in pairwise(values))

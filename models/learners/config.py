@@ -1,0 +1,78 @@
+"""Hyper-parameters that several learners share; sources in brackets."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.learners.diversity import DiversityMeasure
+from models.networks import Precision
+from models.optimisers import OptimiserConfig
+
+
+class ActorConfig(BaseModel):
+    """Of every learner's actor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the actor [Fujimoto & Gu 2021, table 2].")
+    hidden_dim: int = Field(
+        256, ge=4, le=4096, description="Width of both hidden layers [Fujimoto et al. 2018, app. C]."
+    )
+    actor_last_bound: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="The actor's last layer starts uniform in ±it [RecNN, init_w]; none: as torch does.",
+    )
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Weight of the penalty on like actions inside a batch [the article's future work].",
+    )
+    diversity_measure: DiversityMeasure = Field(
+        "cosine", description="Penalise the mean pairwise cosine similarity, or reward the mean pairwise distance."
+    )
+    precision: Precision = Field(
+        "float32",
+        description="Of the networks' matrix products in training; weights, losses and optimisers stay float32. bfloat16 "
+        "pays on processors with AMX and on GPUs; benchmarks/td3.py tells.",
+    )
+    optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Kind, schedule, weight decay, clipping.")
+
+
+class ActorCriticConfig(ActorConfig):
+    """Of learners with critics."""
+
+    critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
+    critic_last_bound: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="The critics' last layers start uniform in ±it [RecNN, init_w]; none: as torch does.",
+    )
+    policy_delay: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Critic steps for each actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step].",
+    )
+
+
+class TemporalDifferenceConfig(ActorCriticConfig):
+    """Of learners whose critics bootstrap."""
+
+    discount: float = Field(
+        0.99, ge=0, lt=1, description="γ [Lillicrap et al. 2016, §7; Fujimoto et al. 2018, table 3]."
+    )
+    target_bounds: tuple[float, float] | Literal["returns"] | None = Field(
+        "returns",
+        description="Targets y are clipped to these [RecNN: min_value, max_value]; returns: what rewards within their "
+        "bounds can sum to, which no true value exceeds; none: not clipped.",
+    )
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> "TemporalDifferenceConfig":
+        if isinstance(self.target_bounds, tuple) and not self.target_bounds[0] < self.target_bounds[1]:
+            raise ValueError(f"target_bounds: expected [least, greatest]; found {list(self.target_bounds)}.")
+        return self

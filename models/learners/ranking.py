@@ -1,0 +1,270 @@
+"""TD3 whose actor learns to rank: cross-entropy to the logged next item over the catalogue, and the critic's value.
+
+The softmax over the catalogue is what sequential recommenders are trained by (Hidasi et al. 2016); joined with a critic it
+is SQN/SAC's idea (Xin et al. 2020) in TD3 (Fujimoto et al. 2018), whose action is here a direction among the item embeddings.
+"""
+
+from copy import deepcopy
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from models.baselines.training import TrainingData
+from models.errors import LearnerError
+from models.kernels import KernelConfig, kernel_items, transition_kernel
+from models.networks import move_towards
+from models.optimisers import Optimiser, OptimiserConfig, OptimiserName, make_optimiser
+from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+
+POPULARITY_OF_NEGATIVES = 0.5
+
+
+class Sequences(NamedTuple):
+    """B pieces of histories; every event but the first is an action taken in the state before it.
+
+    items (B, L + 1) int64, -1 where there is no event (left); rewards (B, L + 1) float32; terminal (B,), 1 where the last
+    event ends its history; users (B,) int64, their rows.
+    """
+
+    items: Tensor
+    rewards: Tensor
+    terminal: Tensor
+    users: Tensor
+
+
+class RankingConfig(BaseModel):
+    """Hyper-parameters; sources in brackets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["ranking"] = "ranking"
+    policy: RankingPolicyConfig = Field(RankingPolicyConfig(), description="State, weights of the terms, critic's say.")
+    kernel: KernelConfig = Field(KernelConfig(), description="How the transition kernel is fit before training.")
+    sequences: int = Field(16, ge=1, le=4096, description="B, pieces of histories in one update.")
+    negatives: int = Field(
+        1000,
+        ge=10,
+        le=100_000,
+        description="Items drawn for a batch's softmax [Jean et al. 2015]; a catalogue no larger is used whole.",
+    )
+    learning_rate: float = Field(2e-3, gt=0, le=0.1, description="Of the actor.")
+    mixture_rate: float = Field(2e-2, gt=0, le=1, description="Of the two factors between the learnt terms.")
+    critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
+    item_decay: float = Field(1e-3, ge=0, le=1, description="Pulls the items' own vectors to 0, by AdamW.")
+    reward_weight: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="An event weighs exp(it × reward / highest reward) in the cross-entropy; 0: all alike.",
+    )
+    value_weight: float = Field(
+        0.0, ge=0, le=100, description="λ of -Q1(s, π(s)) / mean |Q1| in the actor's loss; 0: none."
+    )
+    discount: float = Field(0.9, ge=0, lt=1, description="γ; a choice of now says little of the hundredth after it.")
+    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all targets [Fujimoto et al. 2018, table 3].")
+    policy_delay: int = Field(2, ge=1, le=100, description="Steps for each step of the targets [2018, §5.2].")
+    target_noise: float = Field(
+        0.1, ge=0, le=2, description="σ of the smoothing noise on actions of length 1 [2018, §5.3]."
+    )
+    optimiser: OptimiserConfig = Field(
+        OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
+    )
+
+
+class Gru4RecConfig(RankingConfig):
+    """GRU4Rec (Hidasi et al. 2016) by the same trainer: no fitted terms, no content, no critic's say."""
+
+    name: Literal["gru4rec"] = "gru4rec"  # type: ignore[assignment]
+    policy: RankingPolicyConfig = Field(
+        RankingPolicyConfig(transitions=0.0, content=0.0, embeddings=False), description="State and width."
+    )
+
+
+class SasRecConfig(RankingConfig):
+    """SASRec (Kang & McAuley 2018) by the same trainer: no fitted terms, no content, no critic's say."""
+
+    name: Literal["sasrec"] = "sasrec"  # type: ignore[assignment]
+    policy: RankingPolicyConfig = Field(
+        RankingPolicyConfig(state="attention", transitions=0.0, content=0.0, embeddings=False),
+        description="State and width.",
+    )
+
+
+class Ranking:
+    """An actor that ranks, twin critics, targets of both."""
+
+    def __init__(self, config: RankingConfig, data: TrainingData, device: torch.device | str, seed: int) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        items = kernel_items(data, config.kernel)
+        catalogue = Catalogue(data.embedding, data.counts, items, transition_kernel(data, items, config.kernel))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.policy = RankingPolicy(config.policy, catalogue).to(device)
+        self.target_policy = deepcopy(self.policy).requires_grad_(False)
+        self.highest = float(data.rewards.abs().max())
+        self.draws = data.counts.double() ** POPULARITY_OF_NEGATIVES
+        self.share = (data.counts / data.counts.sum()).float().to(device)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.optimiser = config.optimiser
+        self._make_optimisers()
+        self.steps, self.seed = 0, seed << 32
+
+    def _make_optimisers(self) -> None:
+        mixture: list[nn.Parameter] = []
+        own: list[nn.Parameter] = []
+        actor: list[nn.Parameter] = []
+        for name, parameter in self.policy.named_parameters():
+            if not name.startswith("critics."):
+                group = mixture if name in ("popularity", "action_scale") else actor
+                (own if name == "free" else group).append(parameter)
+        config, decayed = self.optimiser, self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
+        self.optimisers: dict[str, Optimiser] = {
+            "mixture_optimiser": make_optimiser(config, mixture, self.config.mixture_rate),
+            "actor_optimiser": make_optimiser(config, actor, self.config.learning_rate),
+            "item_optimiser": make_optimiser(decayed, own, self.config.learning_rate),
+            "critic_optimiser": make_optimiser(
+                config, self.policy.critics.parameters(), self.config.critic_learning_rate
+            ),
+        }
+
+    def candidates(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Items to choose among, the targets included, and log of how likely each was to be one: (C,), (C,)."""
+        count = len(self.draws)
+        if count <= self.config.negatives:
+            return torch.arange(count, device=self.device), torch.zeros(count, device=self.device)
+        drawn = torch.multinomial(
+            self.draws.to(self.device), self.config.negatives, replacement=True, generator=self.generator
+        )
+        chosen = torch.cat((drawn, targets)).unique()
+        often = self.draws[chosen] / self.draws.sum() * self.config.negatives + self.share[chosen] * len(targets)
+        return chosen, torch.log(-torch.expm1(-often)).float()
+
+    def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
+        known, items = batch.items[:, :-1], batch.items[:, 1:]
+        there = (known >= 0) & (items >= 0)
+        actions = self.policy.actions(states[:, :-1])
+        candidates, log_chance = self.candidates(items[there])
+        target = torch.searchsorted(candidates, items[there])
+        logits = self.policy.learnt_scores(actions[there], candidates) - log_chance
+        own = torch.arange(len(target), device=self.device)
+        logits = logits.index_put((own, target), log_chance[target], accumulate=True)  # it was sure to be there
+        weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][there] / self.highest)
+        ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum()
+        s, a = states[:, :-1][there], actions[there]
+        q = self.policy.critics(s.detach(), a)[0]
+        value = -self.config.value_weight * q.mean() / q.detach().abs().mean().clamp_min(1e-6)
+        total = ranking + value if self.config.value_weight > 0 else ranking
+        return total, {"ranking_loss": ranking, "value_policy": q.mean()}
+
+    def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Σ_i mean (Q_i(s, a) - y)² with y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε), Fujimoto et al. 2018, eq. 10, 14."""
+        there = (batch.items[:, :-1] >= 0) & (batch.items[:, 1:] >= 0)
+        reward = batch.rewards[:, 1:][there]
+        terminal = torch.zeros_like(batch.rewards[:, 1:])
+        terminal[:, -1] = batch.terminal
+        with torch.no_grad():
+            target = self.target_policy
+            s_next = target.states(batch.items, batch.rewards)[:, 1:][there]
+            a_next = target.actions(s_next)
+            a_next = normalize(
+                a_next + noise * torch.randn(a_next.shape, generator=self.generator, device=self.device), dim=-1
+            )
+            y = reward + self.config.discount * (1 - terminal[there]) * target.values(s_next, a_next)
+        action = self.policy.unit[batch.items[:, 1:][there]]
+        q = self.policy.critics(states[:, :-1][there].detach(), action)
+        return (q - y).square().mean(1).sum(), {"value_logged": q.mean(), "value_target": y.mean()}
+
+    def update(self, batch: Sequences) -> dict[str, Tensor]:
+        """One step of the actor, its items and the critics; every `policy_delay`-th of the targets.
+
+        Raises:
+            LearnerError: a reward is not finite.
+        """
+        if not bool(torch.isfinite(batch.rewards.sum())):
+            raise LearnerError("batch: expected finite rewards; found NaN or infinity. Check the dataset.")
+        self.policy.train()
+        self.target_policy.eval()
+        with torch.random.fork_rng():
+            torch.manual_seed(
+                self.seed + self.steps
+            )  # dropout's draws follow from the step, so that a resumed run's do
+            states = self.policy.states(batch.items, batch.rewards)
+            critic_loss, values = self.critic_loss(batch, states, self.config.target_noise)
+            self.policy.critics.requires_grad_(False)
+            actor_loss, found = self.actor_loss(batch, states)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad()
+        actor_loss.backward()
+        self.policy.critics.requires_grad_(True)
+        critic_loss.backward()
+        norms = {f"{name.split('_')[0]}_gradient_norm": part.step() for name, part in self.optimisers.items()}
+        self.steps += 1
+        if self.steps % self.config.policy_delay == 0:
+            move_towards(self.target_policy, self.policy, self.config.target_rate)
+        metrics = {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values | norms
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def losses(self, batch: Sequences) -> dict[str, Tensor]:
+        """The losses and values of a batch, nothing learnt."""
+        self.policy.eval()
+        before = self.generator.get_state()
+        with torch.no_grad():
+            states = self.policy.states(batch.items, batch.rewards)
+            critic_loss, values = self.critic_loss(batch, states, 0.0)
+            actor_loss, found = self.actor_loss(batch, states)
+        self.generator.set_state(before)
+        return {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values
+
+    def compare(self, batch: Sequences) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """In each state, the policy's action and the logged one, (N, D), and the lesser critic's values of both, (N,)."""
+        self.policy.eval()
+        with torch.no_grad():
+            there = (batch.items[:, :-1] >= 0) & (batch.items[:, 1:] >= 0)
+            s = self.policy.states(batch.items, batch.rewards)[:, :-1][there]
+            actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
+            return (
+                actions,
+                logged,
+                {"logged": self.policy.values(s, logged), "policy": self.policy.values(s, actions)},
+            )
+
+    def restart(self, optimiser: OptimiserName) -> None:
+        """Go on with fresh optimisers of another kind, at the same learning rates.
+
+        Raises:
+            LearnerError: there is no such optimiser.
+        """
+        if optimiser not in get_args(OptimiserName):
+            raise LearnerError(f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {optimiser!r}.")
+        self.optimiser = self.optimiser.model_copy(update={"name": optimiser})
+        self._make_optimisers()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, targets, optimisers and their kind, the noise, the step count; the kernels are fit again."""
+        parts = {"policy": self.policy, "target_policy": self.target_policy} | self.optimisers
+        return {name: part.state_dict() for name, part in parts.items()} | {
+            "optimiser": self.optimiser.name,
+            "generator": self.generator.get_state(),
+            "steps": self.steps,
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`.
+
+        Raises:
+            LearnerError: it is another learner's, or of other sizes.
+        """
+        try:
+            self.restart(state["optimiser"])
+            for name, part in ({"policy": self.policy, "target_policy": self.target_policy} | self.optimisers).items():
+                part.load_state_dict(state[name])
+            self.generator.set_state(state["generator"].cpu())
+            self.steps, self.seed = state["steps"], state["seed"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise LearnerError(f"state: expected that of a ranking learner of these sizes; found: {error}.") from error

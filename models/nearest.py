@@ -1,0 +1,112 @@
+"""The items nearest to an action, and the best of any scores, exactly and quickly."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.errors import LearnerError
+
+Similarity = Literal["cosine", "dot", "euclidean"]
+GROUP = 32  # items that are looked at together; the best k groups hold the best k items
+QUERIES = 1024  # rows of scores made at a time
+
+
+class NearestItems:
+    """Items (I, D) made ready for one measure, so that scores are one matrix product.
+
+    Scores of actions a and items e, higher is nearer: cosine, cos(a, e); dot, a·e; euclidean, a·e - |e|²/2, which orders
+    items as their distance does, since |a - e|² = |a|² - 2 (a·e - |e|²/2).
+    """
+
+    def __init__(self, items: Tensor, measure: Similarity) -> None:
+        self.measure: Similarity = measure
+        self.vectors = normalize(items, dim=1) if measure == "cosine" else items
+        self.offset = items.square().sum(1) / -2 if measure == "euclidean" else None
+
+    def scores(self, actions: Tensor, out: Tensor | None = None) -> Tensor:
+        """Scores (B, I) of actions (B, D), float32; in `out` where it is given."""
+        if self.measure == "cosine":
+            actions = normalize(actions, dim=1)
+        if self.offset is None:
+            return torch.mm(actions, self.vectors.T, out=out)
+        return torch.addmm(self.offset, actions, self.vectors.T, out=out)
+
+    def top(self, actions: Tensor, k: int) -> Tensor:
+        """The k nearest items (B, k) int64 of actions (B, D), nearest first; of equal scores the smaller index first.
+
+        Memory does not grow with B × I: scores are made and forgotten a block of rows at a time.
+
+        Raises:
+            LearnerError: an action or item holds NaN.
+        """
+        room = torch.empty(min(QUERIES, len(actions)), len(self.vectors), device=actions.device)
+        best = [top_items(self.scores(part, room[: len(part)]), k) for part in actions.split(QUERIES)]
+        return torch.cat(best)
+
+
+def top_items(scores: Tensor, k: int) -> Tensor:
+    """The places of the k highest scores of each row, (B, k) int64, highest first; of equals the smaller place first.
+
+    The first k columns of a stable descending sort, without sorting: rows whose k-th and (k+1)-th score differ need only
+    the set of the best, which any top-k finds; the others are looked at again.
+
+    Raises:
+        LearnerError: a score is NaN.
+    """
+    if k >= scores.shape[1]:
+        return scores.sort(dim=1, descending=True, stable=True).indices
+    values, places = _highest(scores, k + 1)
+    if bool(values[:, 0].isnan().any()):  # NaN counts as the highest
+        raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
+    best = places[:, :k]
+    tied = (values[:, k - 1] == values[:, k]).nonzero().squeeze(1)
+    if len(tied):
+        best[tied] = _highest_and_first(scores[tied], values[tied, k - 1 : k], k)
+    best = best.sort(1).values
+    order = scores.gather(1, best).sort(dim=1, descending=True, stable=True).indices
+    return best.gather(1, order)
+
+
+def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:
+    """How many scores of each row come before the one at its place, as a stable descending sort has them: (B,) int64.
+
+    Args:
+        scores: (B, I) float32.
+        places: (B,) int64.
+        room: (B, I) float32, overwritten; ones are counted there, since sums of bool are several times slower.
+    """
+    own = scores.gather(1, places.unsqueeze(1))
+    before = torch.gt(scores, own, out=room).sum(1).long()
+    tied = (torch.eq(scores, own, out=room).sum(1) > 1).nonzero().squeeze(1)
+    earlier = torch.arange(scores.shape[1], device=scores.device) < places[tied].unsqueeze(1)
+    before[tied] += ((scores[tied] == own[tied]) & earlier).sum(1)
+    return before
+
+
+def _highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` highest scores of each row and their places, (B, count) each, in any order among equals.
+
+    The best `count` of all groups' maxima are of groups that hold `count` scores no lower than all others: one pass over
+    the scores, then few candidates.
+    """
+    groups = scores.shape[1] // GROUP
+    if groups <= 4 * count:
+        return torch.topk(scores, count)
+    whole = groups * GROUP
+    maxima = scores[:, :whole].unflatten(1, (groups, GROUP)).amax(2)
+    chosen = maxima.topk(count, sorted=False).indices
+    within = torch.arange(GROUP, device=scores.device)
+    places = (chosen.unsqueeze(2) * GROUP + within).flatten(1)
+    rest = torch.arange(whole, scores.shape[1], device=scores.device).expand(len(scores), -1)
+    places = torch.cat((places, rest), 1)
+    values, order = scores.gather(1, places).topk(count)
+    return values, places.gather(1, order)
+
+
+def _highest_and_first(scores: Tensor, threshold: Tensor, k: int) -> Tensor:
+    """The places (B, k) of all scores above a row's threshold (B, 1) and of the first ones equal to it."""
+    items = scores.shape[1]
+    first = torch.arange(items, 0, -1, device=scores.device)
+    return ((scores > threshold) * (items + 1) + (scores == threshold) * first).topk(k).indices

@@ -1,0 +1,109 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRScheduler
+
+OptimiserName = Literal["adam", "adamw", "radam", "sgd", "rmsprop"]
+ScheduleName = Literal["constant", "warm_restarts", "cyclic"]
+
+
+class OptimiserConfig(BaseModel):
+    """How gradients become steps; the learning rates themselves are the learner's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: OptimiserName = Field(
+        "adam",
+        description="adam [Kingma & Ba 2015], adamw [Loshchilov & Hutter 2019], radam [Liu et al. 2020], sgd, rmsprop.",
+    )
+    schedule: ScheduleName = Field(
+        "constant",
+        description="warm_restarts: cosine from the learning rate to 0, again and again [SGDR, Loshchilov & Hutter 2017]; "
+        "cyclic: up and down between a quarter of it and it [Smith 2017].",
+    )
+    period: int = Field(1000, ge=2, le=10_000_000, description="Steps of the first restart, or of one whole cycle.")
+    period_growth: int = Field(2, ge=1, le=10, description="Each restart's period in units of the last [SGDR, §4].")
+    weight_decay: float = Field(
+        0.0, ge=0, le=1, description="Added to the gradient as L2; decoupled from it in adamw. The article: 0.01."
+    )
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="Of sgd, Nesterov's, and of rmsprop; the others have their own."
+    )
+    max_gradient_norm: float = Field(
+        10.0, gt=0, le=1e12, description="Gradients longer than this are shortened, never turned."
+    )
+
+
+class Optimiser:
+    """Clipping, a step and its schedule for some parameters; resumes exactly from `state_dict()`."""
+
+    def __init__(self, inner: torch.optim.Optimizer, schedule: LRScheduler | None, max_gradient_norm: float) -> None:
+        self.inner = inner
+        self.schedule = schedule
+        self.max_gradient_norm = max_gradient_norm
+        self.parameters = [parameter for group in inner.param_groups for parameter in group["params"]]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        self.inner.zero_grad()
+
+    def step(self) -> Tensor:
+        """Shorten the gradient, step, move the schedule on; returns the gradient's norm before, 0-d."""
+        norm = clip_grad_norm_(self.parameters, self.max_gradient_norm)
+        self.inner.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments, step counts and the schedule's place."""
+        return {
+            "optimiser": self.inner.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.inner.load_state_dict(state["optimiser"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+
+
+def make_optimiser(config: OptimiserConfig, parameters: Iterable[Parameter], learning_rate: float) -> Optimiser:
+    """A fresh optimiser of `config`."""
+    inner = _optimiser(config, list(parameters), learning_rate)
+    return Optimiser(inner, _schedule(config, inner, learning_rate), config.max_gradient_norm)
+
+
+def _optimiser(config: OptimiserConfig, parameters: list[Parameter], rate: float) -> torch.optim.Optimizer:
+    decay = config.weight_decay
+    match config.name:
+        case "adam":
+            return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+        case "radam":  # torch has no fused form of this one and of rmsprop
+            return torch.optim.RAdam(parameters, rate, weight_decay=decay, foreach=True)
+        case "sgd":
+            nesterov = config.momentum > 0
+            return torch.optim.SGD(parameters, rate, config.momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, rate, weight_decay=decay, momentum=config.momentum, foreach=True)
+
+
+def _schedule(config: OptimiserConfig, optimiser: torch.optim.Optimizer, rate: float) -> LRScheduler | None:
+    match config.schedule:
+        case "constant":
+            return None
+        case "warm_restarts":
+            return CosineAnnealingWarmRestarts(optimiser, config.period, config.period_growth)
+        case "cyclic":
+            half = config.period // 2
+            return CyclicLR(optimiser, rate / 4, rate, half, config.period - half, cycle_momentum=False)

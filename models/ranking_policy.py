@@ -1,0 +1,244 @@
+"""A policy that ranks the whole catalogue: what follows what, likeness of content, and a learnt action, in one sum."""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any, NamedTuple, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from models.errors import LearnerError
+from models.histories import Histories
+from models.networks import Critics
+from models.states import StateName, make_state
+
+FORMAT = "marquee-ranking-policy/1"
+
+
+def root(sums: Tensor) -> Tensor:
+    """√|x| with the sign of x: the kernel's sums are heavy-tailed."""
+    return sums.sign() * sums.abs().sqrt()
+
+
+class RankingPolicyConfig(BaseModel):
+    """What a ranking policy is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: StateName = Field(
+        "gru", description="State encoder: frame (the article's flat observation), gru or attention."
+    )
+    width: int = Field(128, ge=4, le=4096, description="H, width of a state.")
+    length: int = Field(50, ge=2, le=1000, description="L, latest events of a history that are looked at.")
+    frame: int = Field(10, ge=1, le=1000, description="F, events in the state `frame`.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Of events and states, while training.")
+    transitions: float = Field(1.0, ge=0, le=100, description="Weight of the transition kernel; 0: left out.")
+    transitions_fade: float = Field(0.78, gt=0, lt=1, description="Worth of an event over that of the next later one.")
+    content: float = Field(4.0, ge=0, le=100, description="Weight of the likeness of embeddings; 0: left out.")
+    content_fade: float = Field(0.7, gt=0, lt=1, description="As for transitions.")
+    fitted: float = Field(
+        0.0, ge=0, le=100, description="Share of the fitted terms in the scores; tuned after training."
+    )
+    actor: float = Field(1.0, ge=0, le=10, description="Share of the learnt action in the scores; 0: left out.")
+    popularity: float = Field(
+        1.0, ge=0, le=10, description="Share of what training learnt of popularity in the scores."
+    )
+    own_vectors: bool = Field(
+        True, description="Whether items with training events learn vectors beside their content."
+    )
+    embeddings: bool = Field(True, description="Whether items' vectors begin as their embeddings, or at random.")
+    critic_width: int = Field(256, ge=4, le=4096, description="Of the critics' hidden layers.")
+    critic_mix: float = Field(
+        0.0, ge=0, le=100, description="Weight of the critic's standardised value among the best candidates; 0: none."
+    )
+    critic_candidates: int = Field(50, ge=2, le=1000, description="How many best items the critic has a say on.")
+
+
+SHARES: dict[str, tuple[float, ...]] = {
+    "fitted": (0.0, 0.25, 0.5, 1.0, 2.0),
+    "actor": (1.0, 0.0),
+    "popularity": (1.0, 0.5, 0.0),
+}
+CRITIC_SHARES = (0.0, 0.03, 0.1, 0.2)
+
+
+class Catalogue(NamedTuple):
+    """What is known of the I items before training, all from training events; M of them have rows in the kernel.
+
+    embedding (I, D), counts (I,) training events, items (M,) ascending item indices, kernel (M, M).
+    """
+
+    embedding: Tensor
+    counts: Tensor
+    items: Tensor
+    kernel: Tensor
+
+
+class RankingPolicy(nn.Module):
+    """score(i) = f F(i) + a z π(s)·(e_i + u_i) + p log(1 + count_i), a fitted term, a learnt action and popularity.
+
+    F(i) = w √(Σ_age x^age K[item(age), i]) + v Σ_age y^age e_item(age)·e_i, √ keeping signs: the transition kernel K is fit in
+    closed form, e are the items' embeddings, w, v, x, y hyper-parameters. The actor π, z, p and, for items with training
+    events, u are learnt: what nobody rated is scored by its content. The shares f, a, that of p and the critic's are
+    tuned on validation users after training (`tune_shares`), since a likelihood is not a ranking of the best ten.
+
+    Legend of shapes: items, rewards (B, L); states (B, L, H); actions π(s) (B, L, D), of length 1 as the embeddings e.
+    """
+
+    unit: Tensor
+    kernel: Tensor
+    items: Tensor
+    row: Tensor
+    log_count: Tensor
+
+    def __init__(self, config: RankingPolicyConfig, catalogue: Catalogue) -> None:
+        super().__init__()
+        self.params = config
+        count, dim = catalogue.embedding.shape
+        row = torch.full((count,), -1, device=catalogue.items.device)
+        row[catalogue.items] = torch.arange(len(catalogue.items), device=row.device)
+        for name, tensor in (
+            ("unit", normalize(catalogue.embedding, dim=1)),
+            ("kernel", catalogue.kernel),
+            ("items", catalogue.items),
+            ("row", row),  # (I,) each item's row in the kernel, or -1
+            ("log_count", torch.log1p(catalogue.counts.float())),
+        ):
+            self.register_buffer(name, tensor, persistent=False)
+        self.embedding_length = float(catalogue.embedding.norm(dim=1).mean())
+        self.popularity = nn.Parameter(torch.tensor(0.5))
+        self.state_encoder = make_state(config.state, dim, config.width, config.frame)
+        self.head = nn.Linear(config.width, dim)
+        self.action_scale = nn.Parameter(torch.tensor(5.0))
+        self.free = nn.Parameter(torch.randn(count, dim) * (0.0 if config.embeddings else dim**-0.5))
+        self.drop = nn.Dropout(config.dropout)
+        self.critics = Critics(2, config.width, dim, config.critic_width)
+
+    def vectors(self) -> Tensor:
+        """e_i + u_i: (I, D)."""
+        begin = self.unit if self.params.embeddings else torch.zeros_like(self.unit)
+        return begin + self.free * (self.log_count > 0).unsqueeze(1) if self.params.own_vectors else begin
+
+    def states(self, items: Tensor, rewards: Tensor) -> Tensor:
+        """The state after each event, (B, L, H); no event, zeros."""
+        there = (items >= 0).unsqueeze(-1)
+        vectors = self.vectors()[items.clamp_min(0)] * there
+        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5)
+        return states
+
+    def actions(self, states: Tensor) -> Tensor:
+        """π(s): (…, H) → (…, D), of length 1."""
+        return normalize(self.head(self.drop(states)), dim=-1)
+
+    def learnt_scores(self, actions: Tensor, candidates: Tensor, actor: float = 1.0, popularity: float = 1.0) -> Tensor:
+        """What is learnt, a z π(s)·(e + u) + p log(1 + count), of C candidates: (…, D), (C,) → (…, C)."""
+        fit = actor * self.action_scale * (actions @ self.vectors()[candidates].T)
+        return fit + popularity * self.popularity * self.log_count[candidates]
+
+    def fitted_scores(self, items: Tensor) -> Tensor:
+        """What is fitted, F, after the last event of items (B, L): (B, I)."""
+        rows = self.row[items.clamp_min(0)].where(items >= 0, -1)
+        age = torch.arange(items.shape[1] - 1, -1, -1, device=items.device)
+        had = torch.zeros((len(items), len(self.items) + 1), device=items.device)
+        worth = (self.params.transitions_fade**age).expand(items.shape)
+        had.scatter_add_(1, rows.where(rows >= 0, len(self.items)), worth)
+        liked = (
+            self.unit[items.clamp_min(0)] * (items >= 0).unsqueeze(-1) * (self.params.content_fade**age).unsqueeze(-1)
+        )
+        scores = self.params.content * (liked.sum(1) @ self.unit.T)
+        scores[:, self.items] += self.params.transitions * root(had[:, :-1] @ self.kernel)
+        return scores
+
+    @torch.no_grad()
+    def scores(self, histories: Histories) -> Tensor:
+        """How well each item fits each history next: (B, I), higher is better; the critic re-orders the best."""
+        was_training = self.training
+        self.eval()
+        items, rewards = histories.last(self.params.length)
+        state = self.states(items, rewards)[:, -1]
+        everything = torch.arange(len(self.unit), device=items.device)
+        scores = self.learnt_scores(self.actions(state), everything, self.params.actor, self.params.popularity)
+        if self.params.fitted > 0:
+            scores += self.params.fitted * self.fitted_scores(items)
+        if self.params.critic_mix > 0:
+            scores = self.mix_in_values(state, scores)
+        self.train(was_training)
+        return scores
+
+    def values(self, states: Tensor, actions: Tensor) -> Tensor:
+        """min(Q1, Q2)(s, a): (N, H), (N, D) → (N,)."""
+        lesser: Tensor = self.critics(states, actions).amin(0)
+        return lesser
+
+    def mix_in_values(self, state: Tensor, scores: Tensor) -> Tensor:
+        """Add the critic's standardised value to the best candidates' scores (after Dulac-Arnold et al. 2015, §4)."""
+        best = scores.topk(min(self.params.critic_candidates, scores.shape[1]), dim=1)
+        state = state.repeat_interleave(best.indices.shape[1], 0)
+        value = self.values(state, self.unit[best.indices].flatten(0, 1)).view_as(best.values)
+        value = (value - value.mean(1, keepdim=True)) / value.std(1, keepdim=True).clamp_min(1e-6)
+        # Added above the lowest candidate, so that nothing from below comes between.
+        lowest = best.values[:, -1:]
+        mixed = best.values + self.params.critic_mix * value
+        return scores.scatter(1, best.indices, lowest + (mixed - mixed.amin(1, keepdim=True)))
+
+    @torch.no_grad()
+    def act(self, histories: Histories) -> Tensor:
+        """π(s), as long as an embedding is on average: (B, D)."""
+        was_training = self.training
+        self.eval()
+        action = self.actions(self.states(*histories.last(self.params.length))[:, -1])
+        self.train(was_training)
+        return action * self.embedding_length
+
+    def config(self) -> dict[str, Any]:
+        """What besides the tensors makes this policy, as JSON."""
+        return {"format": FORMAT, "policy": self.params.model_dump(mode="json")}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that scoring needs but the items' embeddings, by name, on the CPU; the kernel in half precision."""
+        learnt = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        fitted = {"items": self.items.cpu(), "counts": self.log_count.expm1().round().cpu()}
+        return (
+            learnt
+            | {f"fitted.{name}": value for name, value in fitted.items()}
+            | {"fitted.kernel": self.kernel.half().cpu()}
+        )
+
+    @classmethod
+    def from_tensors(cls, config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Self:
+        """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
+
+        Raises:
+            LearnerError: they are of another format or do not fit one another.
+        """
+        if config.get("format") != FORMAT:
+            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}.")
+        try:
+            fitted = Catalogue(
+                embedding,
+                tensors["fitted.counts"],
+                tensors["fitted.items"],
+                tensors["fitted.kernel"].float(),
+            )
+            policy = cls(RankingPolicyConfig.model_validate(config["policy"]), fitted)
+            policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise LearnerError(f"policy: expected weights that fit its config and items; found: {error}.") from error
+        return policy.eval()
+
+
+def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
+    """Set, by what `judge` finds best, the shares of all terms, then the critic's; returns what was chosen.
+
+    34 scorings; the earlier of equals wins.
+    """
+    shares = [dict(zip(SHARES, values, strict=True)) for values in product(*SHARES.values())]
+    for tried in (shares, [{"critic_mix": mix} for mix in CRITIC_SHARES]):
+        start, found = policy.params, []
+        for chosen in tried:
+            policy.params = start.model_copy(update=chosen)
+            found.append(judge(policy))
+        policy.params = start.model_copy(update=tried[found.index(max(found))])
+    return {name: getattr(policy.params, name) for name in (*SHARES, "critic_mix")}

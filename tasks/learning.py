@@ -1,0 +1,85 @@
+"""What training one learner needs besides the loop: the learner, its batches, what judges it, the policy that comes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from evaluation.baselines import training_data
+from models.batch import Batch
+from models.histories import Histories, Scorer
+from models.learners import LearnerConfig, make_learner
+from models.learners.actor import ActorLearner
+from models.learners.ranking import Ranking, RankingConfig, Sequences
+from models.nearest import Similarity
+from models.policy import Policy
+from models.space import Space
+from storage.transitions import TransitionDataset
+
+
+class Publishable(Scorer, Protocol):
+    """A policy that can be written down: see `tasks.evaluate.load_policy`."""
+
+    def act(self, histories: Histories) -> Tensor:
+        """π(s): (B, D)."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """What besides the tensors makes it, as JSON."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One learner on one dataset.
+
+    Attributes:
+        learner: that is trained.
+        batch_size: starts in one update.
+        gather: makes a batch of starts.
+        policy: the learner's policy, as it is now.
+        returns: least and greatest discounted return.
+    """
+
+    learner: ActorLearner | Ranking
+    batch_size: int
+    gather: Callable[[Tensor], Any]
+    policy: Publishable
+    returns: tuple[float, float]
+
+
+def make_learning(
+    config: LearnerConfig,
+    data: TransitionDataset,
+    batch_size: int,
+    similarity: Similarity,
+    device: str,
+    seed: int,
+) -> Learning:
+    """The learner of `config` on a dataset; `similarity` is how the actions of the article's ladder rank items.
+
+    Raises:
+        LearnerError: the dataset's embeddings or events are not what the learner needs.
+    """
+    space = Space.of(data.embedding, data.frame)
+    returns = space.returns(getattr(config, "discount", 0.0))
+    if isinstance(config, RankingConfig):
+        ranking = Ranking(config, training_data(data, config.kernel.max_items), device, seed)
+
+        def sequences(starts: Tensor) -> Sequences:
+            return Sequences(*data.sequences(starts, config.policy.length))
+
+        return Learning(ranking, config.sequences, sequences, ranking.policy, returns)
+    learner = make_learner(config, space, device, seed)
+    buffers = data.ring(batch_size)
+
+    def transitions(starts: Tensor) -> Batch:
+        return Batch(*data.gather(starts, next(buffers) if len(starts) == batch_size else None))
+
+    policy = Policy(learner.policy, data.embedding, similarity)
+    return Learning(learner, batch_size, transitions, policy, returns)

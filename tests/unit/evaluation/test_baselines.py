@@ -1,0 +1,134 @@
+"""Tuning: all candidates on the same validation steps, fit on training events alone."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from unit.storage.transitions_support import arguments, some_histories, written
+
+from evaluation import baselines
+from evaluation.baselines import (
+    BASELINES,
+    CRITERION,
+    GRIDS,
+    BaselineParams,
+    fit_baselines,
+    training_data,
+    tune_baselines,
+    tuning_table,
+    validation_steps,
+)
+from evaluation.ranking import judge_scorer
+from models.baselines.recency import Recency
+from models.histories import Histories
+from storage.errors import DatasetError
+from storage.transitions import TransitionDataset
+from storage.transitions_writer import write_transitions
+
+LENGTHS = [14, 9, 12, 15, 11, 8, 13, 9, 10, 16, 12, 12]
+SMALL = {
+    "names": ("popularity", "markov", "ease"),
+    "grids": {
+        "ease": {"last": (2, None), "regularisation": (5.0, 50.0), "min_count": (1,)},
+        "markov": {"decay": (1.0, 0.5)},
+    },
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> TransitionDataset:
+    return written(tmp_path, LENGTHS)
+
+
+def test_registry_and_default_grids_fit_one_another() -> None:
+    params = BaselineParams()
+    assert set(GRIDS) == set(BASELINES) == set(params.names)
+    for name in params.names:
+        fits, recencies = params.candidates(name)
+        assert len(fits) * len(recencies) == np.prod([len(axis) for axis in GRIDS[name].values()])
+        assert all(not set(fit) & set(Recency.model_fields) for fit in fits)
+        assert all(set(recency) <= set(Recency.model_fields) for recency in recencies)
+    assert BaselineParams.model_validate(params.model_dump(mode="json")) == params
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"names": ("oracle",)}, "oracle"),
+        ({"names": ()}, "at least 1"),
+        ({"grids": {"oracle": {}}}, "oracle"),
+        ({"grids": {"ease": {"lambda": (1.0,)}}}, "lambda"),
+        ({"grids": {"ease": {"regularisation": (-1.0,)}}}, "greater than 0"),
+        ({"grids": {"als": {"factors": ()}}}, "a value"),
+    ],
+)
+def test_bad_grids_are_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        BaselineParams(**change)  # type: ignore[arg-type]
+
+
+def test_the_best_candidate_on_validation_steps_is_chosen(data: TransitionDataset) -> None:
+    params = BaselineParams(**SMALL)
+    tuned = tune_baselines(data, params)
+    steps = validation_steps(data, 2000, 0)
+    assert set(data.user_split[data.users_of(steps).numpy()].tolist()) == {1}
+    training = training_data(data, params.max_items)
+    scores = {}
+    for last, regularisation in product((2, None), (5.0, 50.0)):
+        config = BASELINES["ease"].config(last=last, regularisation=regularisation, min_count=1)
+        scorer = BASELINES["ease"].fit(config, training)
+        scores[last, regularisation] = judge_scorer(data, scorer, steps, k=10).metrics[CRITERION]
+    last = max((2, None), key=lambda last: scores[last, 5.0])
+    expected = {key: score for key, score in scores.items() if key[1] == 5.0 or key[0] == last}
+    tried = tuned["ease"]
+    found = {(one["config"]["last"], one["config"]["regularisation"]): one["validation"][CRITERION] for one in tried}
+    assert found == expected
+    assert len(set(scores.values())) == 4
+    assert tried[0]["validation"][CRITERION] == max(expected.values())
+    rows = {row["name"]: row for row in tuning_table(tuned)}
+    assert list(rows) == ["popularity", "markov", "ease"]
+    assert (rows["ease"]["tried"], rows["ease"]["worst"]) == (3, min(expected.values()))
+    again = fit_baselines(data, {name: row["config"] for name, row in rows.items()}, params.max_items)
+    for name, scorer in again.items():
+        assert judge_scorer(data, scorer, steps, k=10).metrics == rows[name]["validation"]
+
+
+def test_each_fit_is_made_once(data: TransitionDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def counting(config, training):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        made.append(config.regularisation)
+        return ease.fit(config, training)
+
+    ease = BASELINES["ease"]
+    monkeypatch.setattr(baselines, "BASELINES", {**BASELINES, "ease": baselines.Baseline(ease.config, counting)})
+    tune_baselines(data, BaselineParams(**SMALL))
+    assert made == [5.0, 50.0]
+
+
+def test_held_out_events_change_no_fit(tmp_path: Path) -> None:
+    histories = some_histories(LENGTHS)
+    split = arguments(histories)["split"]
+    held_out = (np.repeat(split, LENGTHS) != 0) | (histories.timestamp > 900)
+    assert 0 < (np.repeat(split, LENGTHS) == 0)[held_out].sum() < held_out.sum()
+    probe = Histories(torch.tensor([[3, 1, 7], [-1, -1, 5]]), torch.zeros(2, 3))
+    scores = []
+    for name, item in (("a", histories.item), ("b", np.where(held_out, (histories.item + 7) % 20, histories.item))):
+        (tmp_path / name).mkdir()
+        changed = histories._replace(
+            item=item.astype(np.int32), code=np.where(held_out, 1, histories.code).astype("u1")
+        )
+        write_transitions(tmp_path / name / "t.h5", [changed], **arguments(histories))
+        data = TransitionDataset.open(tmp_path / name / "t.h5")
+        fitted = fit_baselines(data, {name: {} for name in BASELINES} | {"ease": {"min_count": 1}}, max_items=100)
+        scores.append({name: scorer.scores(probe) for name, scorer in fitted.items()})
+    for name in BASELINES:
+        assert torch.equal(scores[0][name], scores[1][name]), name
+
+
+def test_nobody_to_tune_on_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="found none"):
+        tune_baselines(written(tmp_path, [9, 3, 9]), BaselineParams())

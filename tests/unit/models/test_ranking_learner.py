@@ -1,0 +1,256 @@
+"""The learner that ranks: its scores, its losses, what the conformance suite asks of every learner."""
+
+import io
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from models.baselines.training import TrainingData
+from models.diagnostics import diagnose
+from models.errors import LearnerError
+from models.histories import Histories
+from models.learners.ranking import Ranking, RankingConfig, Sequences
+from models.ranking_policy import RankingPolicy, tune_shares
+
+ITEMS, DIM, LENGTH = 40, 6, 8
+SMALL = {"width": 12, "length": LENGTH, "frame": 4, "critic_width": 16}
+
+
+def config(**changes: Any) -> RankingConfig:
+    policy = SMALL | changes.pop("policy", {})
+    kernel = {"min_count": 1, "window": 5}
+    return RankingConfig.model_validate({"policy": policy, "kernel": kernel, "negatives": 15} | changes)
+
+
+def world(users: int = 30, seed: int = 0) -> TrainingData:
+    """Whoever had item i has item i + 1 next, but for the last item, which nobody has."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(ITEMS - 1, (users, 1), generator=generator)
+    items = (first + torch.arange(20)) % (ITEMS - 1)
+    rewards = torch.randint(-4, 6, items.shape, generator=generator).float()
+    embedding = torch.randn((ITEMS, DIM), generator=generator)
+    count = items.numel()
+    return TrainingData(
+        torch.arange(users).repeat_interleave(20), items.flatten(), rewards.flatten(), torch.arange(count), embedding
+    )
+
+
+DATA = world()
+
+
+def pieces(rows: int, seed: int = 0) -> Sequences:
+    generator = torch.Generator().manual_seed(seed)
+    users = torch.randint(30, (rows,), generator=generator)
+    ends = torch.randint(5, 21, (rows,), generator=generator)
+    items, rewards = torch.full((rows, LENGTH + 1), -1), torch.zeros(rows, LENGTH + 1)
+    for row, (user, end) in enumerate(zip(users.tolist(), ends.tolist(), strict=True)):
+        taken = slice(user * 20 + max(0, end - LENGTH - 1), user * 20 + end)
+        count = taken.stop - taken.start
+        items[row, -count:], rewards[row, -count:] = DATA.items[taken], DATA.rewards[taken]
+    return Sequences(items, rewards, (ends == 20).float(), users)
+
+
+def learner_of(settings: RankingConfig, seed: int = 0) -> Ranking:
+    return Ranking(settings, DATA, "cpu", seed)
+
+
+def train(learner: Ranking, steps: int, first: int = 0) -> dict[str, torch.Tensor]:
+    return [learner.update(pieces(8, seed=step)) for step in range(first, first + steps)][-1]
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_the_scores_are_their_terms_in_their_shares(state: str) -> None:
+    policy = learner_of(config(policy={"state": state, "fitted": 0.5, "actor": 2.0, "popularity": 0.25})).policy.eval()
+    batch = pieces(6, seed=3)
+    known = Histories(batch.items[:, :-1], batch.rewards[:, :-1])
+    scores = policy.scores(known)
+    with torch.no_grad():
+        action = policy.actions(policy.states(*known)[:, -1])
+        for row, history in enumerate(known.items.tolist()):
+            for item in (0, 7, ITEMS - 1):
+                events = [(age, other) for age, other in enumerate(reversed(history)) if other >= 0]
+                like = sum(0.7**age * float(policy.unit[other] @ policy.unit[item]) for age, other in events)
+                follows = 0.0
+                if policy.row[item] >= 0:
+                    follows = sum(
+                        0.78**age * float(policy.kernel[policy.row[other], policy.row[item]]) for age, other in events
+                    )
+                expected = 0.5 * (4 * like + math.copysign(abs(follows) ** 0.5, follows))
+                expected += 2 * float(policy.action_scale * (action[row] @ policy.vectors()[item]))
+                expected += 0.25 * float(policy.popularity * policy.log_count[item])
+                assert float(scores[row, item]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_a_state_does_not_see_what_comes_after_it(state: str) -> None:
+    policy = learner_of(config(policy={"state": state})).policy.eval()
+    batch = pieces(4, seed=1)
+    states = policy.states(batch.items, batch.rewards)
+    later = batch.items.clone()
+    later[:, -1] = (later[:, -1] + 7) % ITEMS
+    torch.testing.assert_close(policy.states(later, batch.rewards)[:, :-1], states[:, :-1])
+    assert not torch.equal(policy.states(later, batch.rewards)[:, -1], states[:, -1])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+@pytest.mark.parametrize("embeddings", [True, False])
+def test_learns_which_item_follows(state: str, embeddings: bool) -> None:
+    policy = {"state": state, "dropout": 0.0, "embeddings": embeddings}
+    learner = learner_of(config(policy=policy, learning_rate=1e-2))
+    train(learner, 250)
+    batch = pieces(40, seed=99)
+    scores = learner.policy.scores(Histories(batch.items[:, :-1], batch.rewards[:, :-1]))
+    found = (scores.argmax(1) == batch.items[:, -1]).float().mean()
+    assert found > 0.8, found
+
+
+def test_the_fitted_term_alone_knows_which_item_follows() -> None:
+    learner = learner_of(config(policy={"fitted": 1.0, "actor": 0.0, "popularity": 0.0, "content": 0.0}))
+    batch = pieces(40, seed=99)
+    scores = learner.policy.scores(Histories(batch.items[:, :-1], batch.rewards[:, :-1]))
+    assert (scores.argmax(1) == batch.items[:, -1]).float().mean() > 0.8
+
+
+def test_the_sampled_loss_agrees_with_the_whole_softmax() -> None:
+    """Drawn negatives stand for the catalogue: with many draws the loss comes near the exact one."""
+    exact, sampled = learner_of(config(negatives=ITEMS)), learner_of(config(negatives=39))
+    sampled.config = config(negatives=39)
+    batch = pieces(32, seed=5)
+    states = exact.policy.eval().states(batch.items, batch.rewards)
+    with torch.no_grad():
+        whole, _ = exact.actor_loss(batch, states)
+        sampled.policy.eval()
+        drawn = torch.stack([sampled.actor_loss(batch, states)[0] for _ in range(30)]).mean()
+    assert abs(float(whole - drawn)) < 0.1 * float(whole)
+
+
+def test_the_loss_equals_one_written_out_in_float64() -> None:
+    learner = learner_of(config(negatives=ITEMS, reward_weight=0.7, value_weight=0.3))
+    learner.policy.eval()
+    batch = pieces(10, seed=2)
+    with torch.no_grad():
+        states = learner.policy.states(batch.items, batch.rewards)
+        loss, _ = learner.actor_loss(batch, states)
+        actions = learner.policy.actions(states[:, :-1])
+        total, weight_sum, values = 0.0, 0.0, []
+        for row in range(10):
+            logits = learner.policy.learnt_scores(actions[row], torch.arange(ITEMS))
+            for place in range(LENGTH):
+                if batch.items[row, place] < 0:
+                    continue
+                weight = float(torch.exp(0.7 * batch.rewards[row, place + 1].double() / learner.highest))
+                target = batch.items[row, place + 1]
+                total += weight * float(cross_entropy(logits[place].double(), target))
+                weight_sum += weight
+                values.append(
+                    learner.policy.critics(states[row, place : place + 1], actions[row, place : place + 1])[0]
+                )
+        q = torch.cat(values).double()
+    assert float(loss) == pytest.approx(total / weight_sum - 0.3 * float(q.mean() / q.abs().mean()), rel=1e-4)
+
+
+def test_items_nobody_rated_are_scored_by_their_content() -> None:
+    learner = learner_of(config())
+    train(learner, 30)
+    cold = ITEMS - 1
+    assert not learner.policy.vectors()[cold].equal(learner.policy.free[cold])
+    torch.testing.assert_close(learner.policy.vectors()[cold], learner.policy.unit[cold])
+    near = int((learner.policy.unit[:-1] @ learner.policy.unit[cold]).argmax())
+    far = int((learner.policy.unit[:-1] @ learner.policy.unit[cold]).argmin())
+    scores = learner.policy.scores(Histories(torch.tensor([[near] * 3, [far] * 3]), torch.full((2, 3), 4.0)))
+    assert scores[0, cold] > scores[1, cold]
+
+
+def test_critics_regress_the_discounted_return() -> None:
+    """One reward for everybody and no end in sight: Q = r / (1 - γ) of what follows, up to the pieces' ends."""
+    learner = learner_of(config(discount=0.5, critic_learning_rate=1e-2, target_rate=0.1))
+    for step in range(300):
+        batch = pieces(8, seed=step)
+        learner.update(batch._replace(rewards=torch.ones_like(batch.rewards), terminal=torch.zeros(8)))
+    assert float(learner.losses(pieces(8))["value_logged"]) == pytest.approx(2.0, abs=0.25)
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_saves_loads_and_resumes_to_the_same_bits(state: str) -> None:
+    settings = config(policy={"state": state}, value_weight=0.1)
+    whole, half = learner_of(settings), learner_of(settings)
+    train(whole, 7)
+    train(half, 3)
+    buffer = io.BytesIO()
+    torch.save(half.state_dict(), buffer)
+    buffer.seek(0)
+    resumed = learner_of(settings, seed=9)
+    resumed.load_state_dict(torch.load(buffer, weights_only=True))
+    train(resumed, 4, first=3)
+    for name, value in whole.policy.state_dict().items():
+        assert torch.equal(value, resumed.policy.state_dict()[name]), name
+    with pytest.raises(LearnerError, match="sizes"):
+        learner_of(config(policy={"state": state, "width": 14})).load_state_dict(half.state_dict())
+
+
+def test_looking_teaches_nothing() -> None:
+    learner = learner_of(config(policy={"dropout": 0.5}))
+    train(learner, 3)
+    probe = pieces(5, seed=8)
+    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    before = learner.policy.scores(known)
+    first, second = learner.losses(probe), learner.losses(probe)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    found = diagnose(learner, probe)
+    assert {"value_policy_q95", "action_effective_rank"} <= found.keys()
+    assert torch.equal(before, learner.policy.scores(known))
+
+
+@pytest.mark.parametrize("reward", [-4.0, 5.0])
+def test_survives_rewards_at_the_bounds_and_refuses_what_is_no_number(reward: float) -> None:
+    learner = learner_of(config(value_weight=1.0, reward_weight=1.0))
+    for step in range(40):
+        batch = pieces(8, seed=step)
+        metrics = learner.update(batch._replace(rewards=torch.full_like(batch.rewards, reward)))
+    assert all(torch.isfinite(value) for value in metrics.values())
+    spoilt = pieces(8)
+    spoilt.rewards[2, -1] = torch.nan
+    with pytest.raises(LearnerError, match="rewards"):
+        learner.update(spoilt)
+
+
+def test_the_critic_only_reorders_the_best() -> None:
+    plain = learner_of(config())
+    train(plain, 10)
+    changed = plain.policy.config()
+    changed["policy"] |= {"critic_mix": 5.0, "critic_candidates": 7}
+    mixed = RankingPolicy.from_tensors(changed, plain.policy.tensors(), DATA.embedding)
+    probe = pieces(12, seed=4)
+    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    unmixed = RankingPolicy.from_tensors(plain.policy.config(), plain.policy.tensors(), DATA.embedding)
+    first, second = unmixed.scores(known), mixed.scores(known)
+    top, again = first.topk(7).indices, second.topk(7).indices
+    assert torch.equal(top.sort().values, again.sort().values)
+    assert not torch.equal(top, again)
+    rest = torch.ones_like(first, dtype=torch.bool).scatter(1, top, False)
+    assert torch.equal(first[rest], second[rest])
+
+
+def test_shares_are_set_to_what_is_judged_best() -> None:
+    policy = learner_of(config()).policy
+    chosen = tune_shares(policy, lambda tried: -abs(tried.params.fitted - 0.5) + tried.params.critic_mix)
+    assert chosen == {"fitted": 0.5, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.2}
+    assert (policy.params.fitted, policy.params.critic_mix) == (0.5, 0.2)
+
+
+def test_round_trip_through_tensors() -> None:
+    learner = learner_of(config())
+    train(learner, 5)
+    again = RankingPolicy.from_tensors(learner.policy.config(), learner.policy.tensors(), DATA.embedding)
+    probe = pieces(5)
+    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    torch.testing.assert_close(again.scores(known), learner.policy.scores(known), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(again.act(known), learner.policy.act(known))
+    with pytest.raises(LearnerError, match="format"):
+        RankingPolicy.from_tensors({"format": "other"}, {}, DATA.embedding)
+    with pytest.raises(LearnerError, match="fit its config"):
+        RankingPolicy.from_tensors(learner.policy.config(), {}, DATA.embedding)

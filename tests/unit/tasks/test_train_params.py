@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from models.learners import LADDER, LearnerName
+from models.learners.presets import ARTICLE
+from models.learners.td3 import TD3Config
+from tasks.train import TrainParams
+
+every_learner = pytest.mark.parametrize("name", list(LADDER))
+
+
+def params(**values: Any) -> TrainParams:
+    return TrainParams.model_validate(values)
+
+
+@every_learner
+def test_the_article_fills_in_what_is_not_given(name: LearnerName) -> None:
+    config = getattr(params(preset="article"), name)
+    assert config.actor_learning_rate == 1e-5
+    assert (config.optimiser.name, config.optimiser.weight_decay) == ("radam", 0.01)
+    assert name == "policy_learning" or (config.policy_delay, config.critic_learning_rate) == (10, 1e-5)
+    assert getattr(params(), name) == getattr(params(preset="default"), name) == type(config)()
+    assert getattr(params(), name) != config
+
+
+def test_every_learner_of_the_ladder_has_its_article_preset() -> None:
+    assert set(ARTICLE) == set(LADDER)
+
+
+def test_what_is_given_counts_first() -> None:
+    chosen = params(
+        preset="article", td3={"discount": 0.5, "optimiser": {"name": "sgd"}}, ddpg={"target_bounds": None}, seed=3
+    )
+    assert (chosen.td3.discount, chosen.td3.policy_delay, chosen.td3.target_rate) == (0.5, 10, 0.001)
+    assert (chosen.td3.optimiser.name, chosen.td3.optimiser.weight_decay) == ("sgd", 0.01)
+    assert chosen.ddpg.target_bounds is None
+    assert params(preset="article").ddpg.target_bounds == (-10, 10)
+    given = TD3Config(discount=0.3)
+    assert params(preset="article", td3=given).td3 == given
+
+
+def test_a_filled_preset_reads_back_as_it_is() -> None:
+    chosen = params(preset="article", td3={"discount": 0.5})
+    assert TrainParams.model_validate(chosen.model_dump(mode="json")) == chosen
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preset": "articles"},
+        {"preset": "article", "td3": 5},
+        {"preset": "article", "td3": {"optimiser": 5}},
+        {"preset": "article", "td3": {"alpha": 1}},
+        {"td3": {"target_bounds": [3, 1]}},
+        {"td3": {"target_bounds": "reward"}},
+        {"ddpg": {"imitation": 2.5}},
+    ],
+)
+def test_bad_values_are_refused_with_or_without_a_preset(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TrainParams.model_validate(values)
