@@ -57,7 +57,7 @@ class RankingPolicyConfig(BaseModel):
 
 
 SHARES: dict[str, tuple[float, ...]] = {
-    "fitted": (0.0, 0.25, 0.5, 1.0, 2.0),
+    "fitted": (0.0, 0.25, 1.0),
     "actor": (1.0, 0.0),
     "popularity": (1.0, 0.5, 0.0),
 }
@@ -203,7 +203,7 @@ class RankingPolicy(nn.Module):
         return (
             learnt
             | {f"fitted.{name}": value for name, value in fitted.items()}
-            | {"fitted.kernel": self.kernel.half().cpu()}
+            | {"fitted.kernel": self.kernel.half().cpu().contiguous()}
         )
 
     @classmethod
@@ -232,7 +232,7 @@ class RankingPolicy(nn.Module):
 def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
     """Set, by what `judge` finds best, the shares of all terms, then the critic's; returns what was chosen.
 
-    34 scorings; the earlier of equals wins.
+    22 scorings; the earlier of equals wins.
     """
     shares = [dict(zip(SHARES, values, strict=True)) for values in product(*SHARES.values())]
     for tried in (shares, [{"critic_mix": mix} for mix in CRITIC_SHARES]):

@@ -1,9 +1,10 @@
 """What a user sees when the input is wrong: a message that says what to do, an exit code, nothing half-made."""
 
+import json
 from pathlib import Path
 
 import pytest
-from tests_support import Marquee, changes
+from tests_support import Marquee, changes, values_of
 
 MOVIES = "movieId,title,genres\n" + "".join(f"{n},Movie {n} ({1950 + n}),Drama|War\n" for n in range(1, 31))
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -76,3 +77,23 @@ def test_absent_gpu_is_a_typed_error(small_run: tuple[Path, dict[str, str], str]
         CUDA_VISIBLE_DEVICES="",
     )
     assert "DeviceMissingError" in failed.stderr
+
+
+def test_a_diverging_run_stops_and_its_best_policy_can_be_kept(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee
+) -> None:
+    rhythm = "steps: 300, batch_size: 32, validate_every: 5, checkpoint_every: 20, log_every: 5, patience: null"
+    bounds = f"{{{rhythm}, max_value: 4.5}}"
+    rates = "{hidden_dim: 16, critic_learning_rate: 0.02}"
+    run = changes(train__trainer=bounds, train__td3_bc=rates, train__learners="[td3_bc]")
+    stopped = marquee("train-policy", *run, home=small_run[0], ok=False)
+    said = " ".join(stopped.stderr.split())
+    assert "DivergenceError: td3_bc: update" in said
+    assert "below 4.5 in magnitude" in said
+    assert "train.on_divergence=keep-best" in said
+    checkpoint = max(small_run[0].glob("checkpoints/*/step-*.pt"))
+    kept = marquee("train-policy", *run, "--set", "train.on_divergence=keep-best", home=small_run[0])
+    assert f"resumed at update {int(checkpoint.stem[5:])}" in kept.stdout + kept.stderr
+    manifest = json.loads((Path(values_of(kept.stdout)["POLICY"]) / "manifest.json").read_text())
+    assert "below 4.5 in magnitude" in manifest["facts"]["diverged"]
+    assert 0 < manifest["facts"]["selected_update"] < manifest["facts"]["updates"] < 300
