@@ -172,17 +172,18 @@ def test_stages_run_alone_by_digest(
 
 @pytest.mark.timeout(400)
 def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee, tmp_path: Path) -> None:
-    """What the policy ranks first, test users truly like better than what everybody rates."""
+    """What the policy ranks first, test users truly like better than what everybody rates, and much so by the critic's say."""
     import torch
 
     from evaluation.baselines import fit_baselines
     from models.histories import Histories
+    from models.ranking_policy import RankingPolicy
     from tasks.evaluate import load_policy
 
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
     training = {
-        "train.trainer": "{steps: 1200, batch_size: 256, validate_every: 200, log_every: 200}",
-        "train.learners": "[td3_bc]",
+        "train.sequence_trainer": "{steps: 450, validate_every: 150}",
+        "train.learners": "[ranking]",
     }
     overrides = [part for name, value in (sizes | training).items() for part in ("--set", f"{name}={value}")]
     built = values_of(marquee("build-dataset", *overrides).stdout)
@@ -202,8 +203,14 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
         best = scores.scatter(1, seen, -torch.inf).topk(10).indices
         return float(affinity[users.unsqueeze(1), movies[best]].mean())
 
-    policy = load_policy(Path(trained["POLICY_TD3_BC"]), data.embedding)
+    policy = load_policy(Path(trained["POLICY_RANKING"]), data.embedding)
     popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
-    learnt = liking(policy.scores(known))
+    assert isinstance(policy, RankingPolicy)
+    plain = policy.params
+    policy.params = plain.model_copy(update={"critic_mix": 0.0})
+    ranked = liking(policy.scores(known))
+    policy.params = plain.model_copy(update={"critic_mix": 2.0})
+    valued = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])
-    assert learnt > popular + 0.2 * (ideal - popular), (popular, learnt, ideal)
+    assert ranked > popular + 0.05 * (ideal - popular), (popular, ranked, valued, ideal)
+    assert valued > popular + 0.3 * (ideal - popular), (popular, ranked, valued, ideal)
