@@ -1,16 +1,17 @@
 """Claim: a TD3 update (1,290-d observation, 256-256 nets, batch 256) takes at most 1 / 1.5 of RecNN's, as published.
 
-    python benchmarks/td3.py [updates in a round, default 60] [rounds, default 9] [batch, default 256]
+    python benchmarks/td3.py [updates in a round, default 60] [rounds, default 9] [batch, default 256] [--bfloat16]
 
 The ways take turns, a round each; medians over rounds. Both sides use Adam and a policy delay of 2 (and of 10, RecNN's
-own): RecNN's Ranger would be slower still. What "RecNN" does is in recnn.py. CPU time is that of all threads.
+own): RecNN's Ranger would be slower still. What "RecNN" does is in recnn.py. CPU time is that of all threads. With
+--bfloat16 also TD3 with products of that precision, which pays where the processor has AMX.
 """
 
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from recnn import RecNN
@@ -19,6 +20,7 @@ from shaped import DIM, FRAME, conditions
 from models.batch import Batch
 from models.learners import make_learner
 from models.learners.td3 import TD3Config
+from models.networks import Precision
 from models.space import Space
 
 OBSERVATION = FRAME * DIM + FRAME
@@ -40,7 +42,7 @@ def batches(size: int, count: int = 8) -> list[Batch]:
     ]  # fmt: skip
 
 
-def ways() -> dict[str, Callable[[Batch], object]]:
+def ways(precisions: Sequence[Precision]) -> dict[str, Callable[[Batch], object]]:
     """The updates that are compared, the baselines before what is held against them."""
     space = Space(OBSERVATION, DIM, 1.0)
     return {
@@ -48,18 +50,21 @@ def ways() -> dict[str, Callable[[Batch], object]]:
         for delay in (2, 10)
         for name, learner in {
             "RecNN": RecNN(OBSERVATION, DIM, 256, delay),
-            "float32": make_learner(TD3Config(policy_delay=delay), space, "cpu", seed=0),
-            "bfloat16": make_learner(TD3Config(policy_delay=delay, precision="bfloat16"), space, "cpu", seed=0),
+            **{
+                precision: make_learner(TD3Config(policy_delay=delay, precision=precision), space, "cpu", seed=0)
+                for precision in precisions
+            },
         }.items()
     }
 
 
 def main() -> None:
     """Measure and print."""
-    updates, rounds, size = (int(sys.argv[n + 1]) if len(sys.argv) > n + 1 else (60, 9, 256)[n] for n in range(3))
+    numbers = [int(word) for word in sys.argv[1:] if word != "--bfloat16"]
+    updates, rounds, size = (*numbers, *(60, 9, 256)[len(numbers) :])
     given = batches(size)
     taken: dict[str, list[tuple[float, float]]] = {}
-    compared = ways()
+    compared = ways(("float32", "bfloat16") if "--bfloat16" in sys.argv else ("float32",))
     for turn in range(rounds + 1):
         for name, update in compared.items():
             began = time.perf_counter(), time.process_time()

@@ -1,0 +1,90 @@
+"""Claim: what an epoch costs grows with the number of transitions, no faster, from 1 to 18.6 million.
+
+    python benchmarks/epoch.py [updates of a round, default 5] [rounds, default 3]
+
+For every size a dataset of that size is written, opened whole and drawn from whole; TD3 is updated a fixed number of times
+with batches of 4,096, and an epoch (transitions / 4,096 updates) is extrapolated from these. The sizes take turns. Prints
+medians: seconds to open and list the starts, microseconds of a transition's gather and of gather and update, and the epoch.
+"""
+
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from shaped import DIM, FRAME, conditions, write_dataset
+
+from models.batch import Batch
+from models.learners import make_learner
+from models.learners.td3 import TD3Config
+from models.sampling import UniformSampler
+from models.space import Space
+from storage.transitions import TransitionDataset
+
+SIZES, BATCH = (1_000_000, 4_600_000, 9_300_000, 18_600_000), 4096
+GATHERS = 20  # for each update: gathering is so much the quicker
+
+
+def opened(folder: Path, size: int) -> tuple[TransitionDataset, torch.Tensor, float]:
+    """A dataset of about `size` transitions, its starts, and the seconds that opening took."""
+    path = folder / f"{size}.h5"
+    write_dataset(path, round(size * 144 / 134))
+    began = time.perf_counter()
+    data = TransitionDataset.open(path)
+    starts = data.starts("all")
+    return data, starts, time.perf_counter() - began
+
+
+def seconds(work: Callable[[], object], times: int) -> float:
+    """Of one of `times` calls."""
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - began) / times
+
+
+def loops(data: TransitionDataset, starts: torch.Tensor) -> tuple[Callable[[], Batch], Callable[[], object]]:
+    """One batch gathered; one gathered and learnt from."""
+    sampler, ring = UniformSampler(starts, BATCH, seed=0), data.ring(BATCH)
+    learner = make_learner(TD3Config(), Space.of(data.embedding, FRAME), "cpu", seed=0)
+
+    def gather() -> Batch:
+        return Batch(*data.gather(sampler.next(), next(ring)))
+
+    return gather, lambda: learner.update(gather())
+
+
+def main() -> None:
+    """Measure and print."""
+    updates, rounds = (int(sys.argv[n + 1]) if len(sys.argv) > n + 1 else (5, 3)[n] for n in range(2))
+    with tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder:
+        sizes = [opened(Path(folder), size) for size in SIZES]
+    ways = [loops(data, starts) for data, starts, _ in sizes]
+    taken: list[list[tuple[float, float]]] = [[] for _ in sizes]
+    for turn in range(rounds + 1):
+        for place, (gather, learn) in enumerate(ways):
+            spent = seconds(gather, updates * GATHERS), seconds(learn, updates)
+            if turn:  # the first round warms up
+                taken[place].append(spent)
+    print(f"TD3, batches of {BATCH}, D {DIM}, F {FRAME}, {torch.get_num_threads()} threads, {conditions()}, medians")
+    print(
+        f"{'transitions':>12} {'open, s':>8} {'gather, µs':>11} {'and learn, µs':>14} {'an epoch, s':>12} {'per million':>12}"
+    )
+    for (data, _, open_s), pairs in zip(sizes, taken, strict=True):
+        gather_s, learn_s = (statistics.median(column) / BATCH for column in zip(*pairs, strict=True))
+        epoch_s = learn_s * len(data)
+        print(
+            f"{len(data):12,} {open_s:8.2f} {gather_s * 1e6:11.2f} {learn_s * 1e6:14.2f} {epoch_s:12.1f} "
+            f"{epoch_s / len(data) * 1e6:12.2f}"
+        )
+    print(
+        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB, all sizes in memory; {DIM}-d items"
+    )
+
+
+if __name__ == "__main__":
+    main()
