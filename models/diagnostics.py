@@ -1,5 +1,7 @@
 """Is training healthy? What the critic thinks of a held-out batch, and how the policy's actions lie to the logged ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,12 +13,24 @@ from models.learners.actor_critic import ActorCritic
 from models.learners.ranking import Ranking
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
-AMONG = 256  # actions whose pairwise distances are taken
+AMONG = 128  # actions whose pairwise distances are taken
 COMPONENTS = 8  # principal components in which the two distributions of actions are compared
 RIDGE = 1e-3  # of the logged actions' mean variance there: keeps the divergence of collapsed actions finite
 SATURATED = 0.99  # share of the largest coordinate from which on a tanh has next to no gradient
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrices as small as these gain nothing from a second thread, and wait long for it where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 def diagnose(learner: ActorLearner | Ranking, batch: Any) -> dict[str, float]:
     """All diagnostics of a learner on a batch of its own; a learner without a critic has none of values."""
     if isinstance(learner, Ranking):
@@ -28,6 +42,7 @@ def diagnose(learner: ActorLearner | Ranking, batch: Any) -> dict[str, float]:
     return found
 
 
+@one_thread()
 def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
     """Moments and quantiles of values (B,) by name, as `value_<name>`, `value_<name>_std`, `value_<name>_q05` … `_q95`."""
     found: dict[str, float] = {}
@@ -36,6 +51,7 @@ def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
     return found
 
 
+@one_thread()
 def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None = None) -> dict[str, float]:
     """Where a policy's actions (B, D) lie to those logged in the same states, and to one another.
 
@@ -46,6 +62,7 @@ def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None
     """
     some = actions[:: max(1, len(actions) // AMONG)][:AMONG]  # evenly, since a batch is sorted by user
     first, second = torch.triu_indices(len(some), len(some), 1, device=some.device)
+    directions = normalize(some, dim=1)
     found = {
         "kl_to_logged": kl_to_logged(actions, logged),
         "action_effective_rank": effective_rank(actions),
@@ -54,8 +71,8 @@ def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None
     for name, sample in (
         ("action_cosine_to_logged", 1 - cosine_similarity(actions, logged)),
         ("action_euclidean_to_logged", (actions - logged).norm(dim=1)),
-        ("action_cosine_among", 1 - cosine_similarity(some[first], some[second])),
-        ("action_euclidean_among", (some[first] - some[second]).norm(dim=1)),
+        ("action_cosine_among", 1 - (directions @ directions.T)[first, second]),
+        ("action_euclidean_among", torch.pdist(some)),
     ):
         found |= described(name, sample)
     if max_action is not None:
@@ -79,7 +96,8 @@ def effective_rank(actions: Tensor) -> float:
 
     From 1, all actions point the same way, to min(B, D).
     """
-    spectrum = torch.linalg.svdvals(normalize(actions.double(), dim=1)).square()
+    directions = normalize(actions.double(), dim=1)
+    spectrum = torch.linalg.eigvalsh(directions.T @ directions).clamp_min(0)  # the Gram matrix's, but for zeros
     share = spectrum / spectrum.sum().clamp_min(1e-12)
     return float(torch.exp(torch.special.entr(share).sum()))
 
