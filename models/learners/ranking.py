@@ -104,7 +104,7 @@ class Ranking:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
-        self.target_policy = deepcopy(self.policy).requires_grad_(False)
+        self.target_policy = deepcopy(self.policy).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
         self.draws = data.counts.double() ** POPULARITY_OF_NEGATIVES
         self.share = (data.counts / data.counts.sum()).float().to(device)
@@ -188,7 +188,6 @@ class Ranking:
         if not bool(torch.isfinite(batch.rewards.sum())):
             raise LearnerError("batch: expected finite rewards; found NaN or infinity. Check the dataset.")
         self.policy.train()
-        self.target_policy.eval()
         with torch.random.fork_rng():
             torch.manual_seed(
                 self.seed + self.steps

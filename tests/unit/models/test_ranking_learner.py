@@ -197,8 +197,10 @@ def test_saves_loads_and_resumes_to_the_same_bits(state: str) -> None:
 
 def test_looking_teaches_nothing() -> None:
     learner = learner_of(config(policy={"dropout": 0.5}))
-    train(learner, 3)
     probe = pieces(5, seed=8)
+    untrained, again = learner.losses(probe), learner.losses(probe)
+    assert all(torch.equal(untrained[name], again[name]) for name in untrained)
+    train(learner, 3)
     known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
     before = learner.policy.scores(known)
     first, second = learner.losses(probe), learner.losses(probe)
