@@ -3,8 +3,9 @@
     python benchmarks/training.py [events, default 2,000,000] [updates of a round, default 6] [rounds, default 5]
 
 The baseline draws one transition at a time through a DataLoader with its defaults and updates as recnn.py does; it is shown
-with two workers too, which load while the update runs. Ours is the loop of `models.trainer`: seeded sampler, gather into reused buffers, learner. All
-take turns. A DataLoader's start is not counted. Prints medians; the last row is the update alone: what no loader can beat.
+with two workers too, which load while the update runs. Ours is the loop of `models.trainer`: seeded sampler, gather into
+reused buffers, learner. All take turns. A DataLoader's start is not counted. Prints medians; the last row is the update
+alone: what no loader can beat.
 """
 
 import resource
