@@ -94,6 +94,6 @@ def test_a_diverging_run_stops_and_its_best_policy_can_be_kept(
     checkpoint = max(small_run[0].glob("checkpoints/*/step-*.pt"))
     kept = marquee("train-policy", *run, "--set", "train.on_divergence=keep-best", home=small_run[0])
     assert f"resumed at update {int(checkpoint.stem[5:])}" in kept.stdout + kept.stderr
-    manifest = json.loads((Path(values_of(kept.stdout)["POLICY"]) / "manifest.json").read_text())
+    manifest = json.loads((Path(values_of(kept.stdout)["POLICY_TD3_BC"]) / "manifest.json").read_text())
     assert "below 4.5 in magnitude" in manifest["facts"]["diverged"]
     assert 0 < manifest["facts"]["selected_update"] < manifest["facts"]["updates"] < 300
