@@ -10,7 +10,7 @@ from models.errors import LearnerError
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 GROUP = 32  # items that are looked at together; the best k groups hold the best k items
-QUERIES = 1024  # rows of scores made at a time
+QUERIES = 256  # rows of scores made at a time: few enough to stay near the processor
 
 
 class NearestItems:
