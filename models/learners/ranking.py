@@ -148,13 +148,14 @@ class Ranking:
         known, items = batch.items[:, :-1], batch.items[:, 1:]
         there = (known >= 0) & (items >= 0)
         actions = self.policy.actions(states[:, :-1])
-        candidates, log_chance = self.candidates(items[there])
-        target = torch.searchsorted(candidates, items[there])
-        logits = self.policy.learnt_scores(actions[there], candidates) - log_chance
+        rated = there & (self.share[items.clamp_min(0)] > 0)  # held-out users also had items that training never saw
+        candidates, log_chance = self.candidates(items[rated])
+        target = torch.searchsorted(candidates, items[rated])
+        logits = self.policy.learnt_scores(actions[rated], candidates) - log_chance
         own = torch.arange(len(target), device=self.device)
         logits = logits.index_put((own, target), log_chance[target], accumulate=True)  # it was sure to be there
-        weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][there] / self.highest)
-        ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum()
+        weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][rated] / self.highest)
+        ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum().clamp_min(1e-12)
         s, a = states[:, :-1][there], actions[there]
         q = self.policy.critics(s.detach(), a)[0]
         value = -self.config.value_weight * q.mean() / q.detach().abs().mean().clamp_min(1e-6)

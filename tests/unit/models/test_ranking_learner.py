@@ -156,6 +156,16 @@ def test_the_loss_equals_one_written_out_in_float64() -> None:
     assert float(loss) == pytest.approx(total / weight_sum - 0.3 * float(q.mean() / q.abs().mean()), rel=1e-4)
 
 
+@pytest.mark.parametrize("negatives", [15, ITEMS])
+def test_what_training_never_saw_does_not_spoil_the_losses(negatives: int) -> None:
+    learner = learner_of(config(negatives=negatives))
+    batch = pieces(6, seed=4)
+    batch.items[::2, -1] = ITEMS - 1
+    assert all(torch.isfinite(value) for value in learner.losses(batch).values())
+    batch.items[:, 1:] = ITEMS - 1
+    assert all(torch.isfinite(value) for value in learner.losses(batch).values())
+
+
 def test_items_nobody_rated_are_scored_by_their_content() -> None:
     learner = learner_of(config())
     train(learner, 30)
