@@ -1,7 +1,7 @@
 """Optimisers and learning-rate schedules by name."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRScheduler
+
+from models.errors import LearnerError
 
 OptimiserName = Literal["adam", "adamw", "radam", "sgd", "rmsprop"]
 ScheduleName = Literal["constant", "warm_restarts", "cyclic"]
@@ -39,6 +41,16 @@ class OptimiserConfig(BaseModel):
     max_gradient_norm: float = Field(
         10.0, gt=0, le=1e12, description="Gradients longer than this are shortened, never turned."
     )
+
+    def of_kind(self, name: str) -> "OptimiserConfig":
+        """The same by another optimiser.
+
+        Raises:
+            LearnerError: there is no such optimiser.
+        """
+        if name not in get_args(OptimiserName):
+            raise LearnerError(f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {name!r}.")
+        return self.model_copy(update={"name": name})
 
 
 class Optimiser:

@@ -1,6 +1,6 @@
 """What every learner with an actor shares: its network, its step, its checks, its state."""
 
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -96,9 +96,7 @@ class ActorLearner:
         Raises:
             LearnerError: there is no such optimiser.
         """
-        if optimiser not in get_args(OptimiserName):
-            raise LearnerError(f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {optimiser!r}.")
-        self.optimiser = self.optimiser.model_copy(update={"name": optimiser})
+        self.optimiser = self.optimiser.of_kind(optimiser)
         self.actor_optimiser = self._optimiser_of(self.policy, self.config.actor_learning_rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:

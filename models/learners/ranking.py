@@ -5,7 +5,7 @@ is SQN/SAC's idea (Xin et al. 2020) in TD3 (Fujimoto et al. 2018), whose action 
 """
 
 from copy import deepcopy
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,6 +33,11 @@ class Sequences(NamedTuple):
     rewards: Tensor
     terminal: Tensor
     users: Tensor
+
+    @property
+    def taken(self) -> Tensor:
+        """Where an action was taken in a state, (B, L) bool: place l is the event at l + 1, taken in the state after that at l."""
+        return (self.items[:, :-1] >= 0) & (self.items[:, 1:] >= 0)
 
 
 class RankingConfig(BaseModel):
@@ -145,8 +150,7 @@ class Ranking:
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
-        known, items = batch.items[:, :-1], batch.items[:, 1:]
-        there = (known >= 0) & (items >= 0)
+        items, there = batch.items[:, 1:], batch.taken
         actions = self.policy.actions(states[:, :-1])
         rated = there & (self.share[items.clamp_min(0)] > 0)  # held-out users also had items that training never saw
         candidates, log_chance = self.candidates(items[rated])
@@ -164,7 +168,7 @@ class Ranking:
 
     def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Σ_i mean (Q_i(s, a) - y)² with y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε), Fujimoto et al. 2018, eq. 10, 14."""
-        there = (batch.items[:, :-1] >= 0) & (batch.items[:, 1:] >= 0)
+        there = batch.taken
         reward = batch.rewards[:, 1:][there]
         terminal = torch.zeros_like(batch.rewards[:, 1:])
         terminal[:, -1] = batch.terminal
@@ -224,7 +228,7 @@ class Ranking:
         """In each state, the policy's action and the logged one, (N, D), and the lesser critic's values of both, (N,)."""
         self.policy.eval()
         with torch.no_grad():
-            there = (batch.items[:, :-1] >= 0) & (batch.items[:, 1:] >= 0)
+            there = batch.taken
             s = self.policy.states(batch.items, batch.rewards)[:, :-1][there]
             actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
             return (
@@ -239,15 +243,16 @@ class Ranking:
         Raises:
             LearnerError: there is no such optimiser.
         """
-        if optimiser not in get_args(OptimiserName):
-            raise LearnerError(f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {optimiser!r}.")
-        self.optimiser = self.optimiser.model_copy(update={"name": optimiser})
+        self.optimiser = self.optimiser.of_kind(optimiser)
         self._make_optimisers()
 
+    def parts(self) -> dict[str, nn.Module | Optimiser]:
+        """What has a state of its own, by name."""
+        return {"policy": self.policy, "target_policy": self.target_policy, **self.optimisers}
+
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers and their kind, the noise, the step count; the kernels are fit again."""
-        parts = {"policy": self.policy, "target_policy": self.target_policy} | self.optimisers
-        return {name: part.state_dict() for name, part in parts.items()} | {
+        """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again."""
+        return {name: part.state_dict() for name, part in self.parts().items()} | {
             "optimiser": self.optimiser.name,
             "generator": self.generator.get_state(),
             "steps": self.steps,
@@ -262,7 +267,7 @@ class Ranking:
         """
         try:
             self.restart(state["optimiser"])
-            for name, part in ({"policy": self.policy, "target_policy": self.target_policy} | self.optimisers).items():
+            for name, part in self.parts().items():
                 part.load_state_dict(state[name])
             self.generator.set_state(state["generator"].cpu())
             self.steps, self.seed = state["steps"], state["seed"]
