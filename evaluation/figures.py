@@ -85,6 +85,12 @@ def coloured(names: pd.Series) -> alt.Scale:
     return alt.Scale(domain=domain, range=[COLOURS[place % len(COLOURS)] for place in range(len(domain))])
 
 
+def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale:
+    """Policies in their colours, as `coloured` gives them, baselines grey."""
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(policies))]
+    return alt.Scale(domain=[*policies, *baselines], range=colours + [BASELINE_COLOUR] * len(baselines))
+
+
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     """Metrics of every method with 95 % intervals, a panel per metric; policies in their colours, baselines grey.
 
@@ -92,9 +98,7 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: which of them.
     """
-    learnt = coloured(methods.loc[~methods["baseline"], "method"])
-    others = list(dict.fromkeys(methods.loc[methods["baseline"], "method"]))
-    scale = alt.Scale(domain=learnt.domain + others, range=learnt.range + [BASELINE_COLOUR] * len(others))
+    scale = method_scale(*(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True)))
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
