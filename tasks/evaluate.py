@@ -17,9 +17,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
+from evaluation.beyond_accuracy import coverage
+from evaluation.cases import choose, next_item_cases, next_item_cases_at
+from evaluation.metrics import accuracy_per_user, means
 from evaluation.page import template_sha256
-from evaluation.ranking import choose, rank_steps, rankings_table, reduce_ranks
-from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
+from evaluation.ranking import Ranked, rank_cases, rankings_table
+from evaluation.report import Example, Method, RankingResult, ReportInput, headline, methods_table, write_report
+from evaluation.statistics import bootstrap_intervals
 from models.autoencoder import fit_autoencoder
 from models.histories import Histories, Scorer
 from models.learners import SEQUENTIAL
@@ -88,11 +92,11 @@ def make_report(
     scorers: dict[str, Scorer] = {**learnt, **fit_baselines(data, chosen, tuning["max_items"])}
     methods, rankings = [], []
     for split in SPLITS:
-        steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
-        for name, scorer in scorers.items() if len(steps) else ():
-            ranks, best = rank_steps(data, scorer, steps, params.k)
-            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best), name in (*chosen, *SEQUENTIAL)))
-            rankings.append(rankings_table(data, steps, ranks, best, name, split))
+        cases = next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
+        for name, scorer in scorers.items() if len(cases) else ():
+            ranked = rank_cases(data, scorer, cases)
+            methods.append(Method(name, split, reduced(ranked, data.items, params), name in (*chosen, *SEQUENTIAL)))
+            rankings.append(rankings_table(data, cases, ranked, name))
     pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
     manifest = store.manifest(dataset)
     manifests = {name: store.manifest(ref) for name, ref in policies.items()}
@@ -128,6 +132,15 @@ def make_report(
     numbers = write_report(draft.path, report)
     draft.rows = len(methods)
     draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
+
+
+def reduced(ranked: Ranked, items: int, params: EvaluateParams) -> RankingResult:
+    """The metrics at k of one method on one split."""
+    per_user = accuracy_per_user(ranked, (params.k,))
+    intervals = bootstrap_intervals(per_user.values, params.seed).tolist()
+    metrics = means(per_user) | {f"coverage@{params.k}": coverage(ranked.best[:, : params.k], items)}
+    named = dict(zip(per_user.names, map(tuple, intervals), strict=True))
+    return RankingResult(metrics, named, len(per_user.users), len(ranked.users))
 
 
 def flat(nested: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +198,8 @@ def examples(
     starts = choose(data.last_starts("test", 1), params.examples, params.seed)
     if not len(starts):
         return []
-    lists = {name: rank_steps(data, scorer, starts, params.k)[1] for name, scorer in scorers.items()}
+    cases = next_item_cases_at(data, "test", starts)
+    lists = {name: rank_cases(data, scorer, cases, params.k).best for name, scorer in scorers.items()}
     shown = []
     for row, (start, user) in enumerate(zip(starts.tolist(), data.users_of(starts).tolist(), strict=True)):
         target = start + data.frame
