@@ -24,7 +24,7 @@ from evaluation.distribution import (
     wasserstein,
 )
 from evaluation.page import Chart
-from evaluation.ranking import choose
+from evaluation.cases import choose
 from evaluation.sections.section import Section
 from models.autoencoder import Autoencoder, fit_autoencoder
 from models.histories import Histories
