@@ -1,0 +1,74 @@
+"""Ranking items by their distance to an action, by each of the eight distances that the article compares."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from scipy.spatial.distance import cdist
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.histories import Histories
+
+Distance = Literal[
+    "euclidean", "cosine", "correlation", "canberra", "minkowski", "chebyshev", "bray-curtis", "manhattan"
+]
+DISTANCES: tuple[Distance, ...] = (
+    "euclidean", "cosine", "correlation", "canberra", "minkowski", "chebyshev", "bray-curtis", "manhattan",
+)  # fmt: skip
+MINKOWSKI_P = 3.0  # p = 1, 2 and ∞ have names of their own
+
+
+class Acting(Protocol):
+    """A policy that answers a history with a point among the item embeddings."""
+
+    def act(self, histories: Histories) -> Tensor:
+        """π(s) of each history: (B, D)."""
+        ...
+
+
+def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
+    """Distances (N, M) between the rows of x (N, D) and y (M, D), float64.
+
+    As scipy defines them, but for a row without direction (all zero; for correlation, all equal): it is at distance 1 from
+    everything, where scipy has NaN. Two zero rows are at Bray-Curtis distance 0.
+    """
+    x, y = x.double(), y.double()
+    match distance:
+        case "euclidean":
+            found = torch.cdist(x, y)
+        case "cosine":
+            found = 1 - normalize(x, dim=1) @ normalize(y, dim=1).T
+        case "correlation":
+            x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
+            found = 1 - normalize(x, dim=1) @ normalize(y, dim=1).T
+        case "canberra":
+            found = torch.from_numpy(cdist(x.cpu().numpy(), y.cpu().numpy(), "canberra")).to(x.device)
+        case "minkowski":
+            found = torch.cdist(x, y, p=MINKOWSKI_P)
+        case "chebyshev":
+            found = torch.cdist(x, y, p=torch.inf)
+        case "bray-curtis":  # Σ|x - y| / Σ|x + y|
+            found = torch.cdist(x, y, p=1.0) / torch.cdist(x, -y, p=1.0).clamp_min(torch.finfo(x.dtype).tiny)
+        case "manhattan":
+            found = torch.cdist(x, y, p=1.0)
+    return found
+
+
+@dataclass(frozen=True)
+class ByDistance:
+    """Scores items by how near they are to a policy's action.
+
+    Attributes:
+        policy: what acts.
+        items: (I, D) their embeddings.
+        distance: the measure.
+    """
+
+    policy: Acting
+    items: Tensor
+    distance: Distance
+
+    def scores(self, histories: Histories) -> Tensor:
+        """Minus the distance of each item to each history's action: (B, I) float32."""
+        return -distances_between(self.distance, self.policy.act(histories), self.items).float()
