@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.distribution import pairwise
-
 alt.data_transformers.disable_max_rows()
 Spec = dict[str, Any]
 COLOURS = [
@@ -19,7 +17,6 @@ BASELINE_COLOUR = "#a3a9b0"
 GROUP_COLOURS = [
     "#4c8bd6", "#e08a3c", "#57a773", "#d65f5f", "#9a76c9", "#b58a5a", "#e07bb0", "#c9b037", "#3fb0b8",
 ]  # fmt: skip
-MATRIX_ROWS = 24
 
 
 def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
@@ -111,58 +108,6 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
     )  # fmt: skip
     return finished(chart.resolve_scale(x="independent"))
-
-
-def matrix(kind: str, sets: dict[str, NDArray[np.float32]]) -> Spec:
-    """All distances between the first rows of several sets of actions, blocks in the sets' order."""
-    chosen = {name: actions[:MATRIX_ROWS] for name, actions in sets.items()}
-    joined = np.concatenate(list(chosen.values()))
-    labels = [f"{name} {place:02d}" for name, actions in chosen.items() for place in range(len(actions))]
-    distances = np.round(pairwise(kind, joined, joined), 4)
-    data = pd.DataFrame(
-        {
-            "row": np.repeat(labels, len(labels)),
-            "column": np.tile(labels, len(labels)),
-            "distance": distances.ravel(),
-        }
-    )
-    ticks = [f"{name} {len(actions) // 2:02d}" for name, actions in chosen.items()]
-    axis = alt.Axis(values=ticks, labelExpr="split(datum.label, ' ')[0]", ticks=False, title=None)
-    chart = (
-        alt.Chart(data)
-        .mark_rect()
-        .encode(
-            x=alt.X("column:O", sort=labels, axis=axis),
-            y=alt.Y("row:O", sort=labels, axis=axis),
-            color=alt.Color("distance:Q", scale=alt.Scale(scheme="viridis"), title="distance"),
-            tooltip=["row:O", "column:O", alt.Tooltip("distance:Q", format=".3f")],
-        )
-        .properties(width=280, height=280)
-    )
-    return finished(chart)
-
-
-def densities(errors: dict[str, NDArray[np.float64]]) -> Spec:
-    """Densities of reconstruction errors, on a logarithmic axis."""
-    data = pd.concat(
-        [
-            pd.DataFrame({"set": name, "log_error": np.log10(np.maximum(values, 1e-8))})
-            for name, values in errors.items()
-        ]
-    )
-    low, high = float(data["log_error"].min()) - 0.2, float(data["log_error"].max()) + 0.2
-    chart = (
-        alt.Chart(data)
-        .transform_density("log_error", groupby=["set"], as_=["log_error", "density"], extent=[low, high], steps=120)
-        .mark_area(opacity=0.35, line=True)
-        .encode(
-            x=alt.X("log_error:Q", title="log10 of the mean squared reconstruction error"),
-            y=alt.Y("density:Q", title="density", stack=None),
-            color=alt.Color("set:N", sort=list(errors), scale=alt.Scale(range=COLOURS), title="actions"),
-        )
-        .properties(width=420, height=200)
-    )
-    return finished(chart)
 
 
 def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
@@ -259,5 +204,6 @@ def finished(chart: Any) -> Spec:
     themed = themed.configure_legend(labelColor=grey, titleColor=grey).configure_header(
         labelColor=grey, titleColor=grey
     )
+    themed = themed.configure_rule(color=grey).configure_text(color=grey).configure_tick(color=grey)
     spec: Spec = themed.configure_title(color=grey, fontSize=13).configure_view(stroke="#80808055").to_dict()
     return spec

@@ -32,11 +32,12 @@ def render_page(template: str, title: str, charts: Sequence[Chart] = (), **value
 
 
 def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Markup:
-    """A part of a page, of a template that gets `charts` and the macro `chart_figures`."""
+    """A part of a page, of a template that gets `charts` and the macro `chart_figures`; its tables scroll where they are wide."""
     loaded = environment()
     macro = loaded.get_template("charts.html.j2").module.chart_figures  # type: ignore[attr-defined]
     text = loaded.get_template(template).render(charts=drawn(charts), chart_figures=macro, **values)
-    return Markup(text)  # noqa: S704
+    wide = text.replace("<table", '<div class="scroll" tabindex="0"><table').replace("</table>", "</table></div>")
+    return Markup(wide)  # noqa: S704
 
 
 def environment() -> Environment:

@@ -125,6 +125,7 @@ class Provenance(Section):
     """What produced this report."""
 
     report: str  # its digest
+    code: str  # fingerprint of what made it
     inputs: tuple[Input, ...]
     parameters: dict[str, Setting]
     versions: dict[str, str]
