@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,6 @@ import vl_convert
 from numpy.typing import NDArray
 from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
-from safetensors.torch import load_file
-from torch import Tensor
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
@@ -24,9 +23,7 @@ from evaluation.report import FOLDER, TEMPLATE, methods_table, pictures, verdict
 from evaluation.sections.cards import Provenance, flat, input_of
 from evaluation.sections.methods import Cost, Kind
 from models.learners import SEQUENTIAL
-from models.policy import Policy
-from models.ranking_policy import FORMAT as RANKING
-from models.ranking_policy import RankingPolicy
+from models.translated import Translated
 from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
 from storage.sources.sample import load_truth
 from storage.sources.sample_truth import true_rewards
@@ -35,6 +32,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.learning import Publishable
+from tasks.policies import load_on
 from tasks.progress import Progress
 
 STEPS = 11  # of a judgement: six sets of cases, five sections
@@ -154,9 +152,10 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     """A stored policy, ready to be judged; the learners that are there to be beaten count as baselines."""
     store = artifact_store()
     manifest = store.manifest(ref)
-    policy = load_policy(store.open(ref), data.embedding)
-    actual = "baseline" if manifest.facts["learner"] in SEQUENTIAL and kind == "policy" else kind
-    return Contestant(name, actual, policy, policy, Cost(fit_seconds=manifest.seconds))
+    scorer = load_on(store.open(ref), data)
+    acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
+    actual: Kind = "baseline" if manifest.facts["learner"] in SEQUENTIAL and kind == "policy" else kind
+    return Contestant(name, actual, scorer, acting, Cost(fit_seconds=manifest.seconds))
 
 
 def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, object]], max_items: int) -> list[Contestant]:
@@ -166,13 +165,6 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, object]], 
         scorers, cost = measured(lambda one=name, values=config: fit_baselines(data, {one: values}, max_items))
         found.append(Contestant(name, "baseline", scorers[name], cost=cost))
     return found
-
-
-def load_policy(folder: Path, embedding: Tensor) -> Publishable:
-    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
-    config = json.loads((folder / "config.json").read_text())
-    kind = RankingPolicy if config.get("format") == RANKING else Policy
-    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
 def curves_of(policy: ArtifactRef) -> pd.DataFrame:
@@ -194,12 +186,17 @@ def evaluate(
     dataset: ArtifactRef,
     policies: dict[str, ArtifactRef],
     params: EvaluateParams,
-    champion: dict[str, ArtifactRef] | None = None,
+    champion: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """Tune the baselines, make the report and show it; its templates are part of what it is made of."""
+    """Tune the baselines, make the report and show it; its templates are part of what it is made of.
+
+    A champion that is one of the policies is judged as that policy alone.
+    """
     baselines = make_baselines(dataset, params.baselines)
     template = template_sha256(TEMPLATE, FOLDER)
-    report = make_report(dataset, policies, champion or {}, baselines, about_dataset(dataset), params, template)
+    known = champion is None or champion.digest in [ref.digest for ref in policies.values()]
+    beside = {} if champion is None or known else {"champion": champion}
+    report = make_report(dataset, policies, beside, baselines, about_dataset(dataset), params, template)
     show_report(report)
     return report
 

@@ -14,6 +14,7 @@ from evaluation.sections.section import Section
 Outcome = Literal["better", "worse", "undecided"]
 METRIC = COMPARED["next-item"][0]
 FEW_USERS = 200
+RUNNER_UP = "runner-up"
 WORDS: dict[Outcome, str] = {
     "better": "is better than",
     "worse": "is worse than",
@@ -51,7 +52,7 @@ class VerdictSection(Section):
     challenger: str | None
     metric: str
     users: int
-    outcome: Outcome | None  # the least flattering of those below
+    outcome: Outcome | None  # the least flattering of those below, the runner-up's aside
     opponents: tuple[Against, ...]
     facts: tuple[Fact, ...]
     cautions: tuple[str, ...]
@@ -67,7 +68,7 @@ def choose_challenger(judged: Sequence[Judged]) -> str | None:
 
 
 def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> VerdictSection:
-    """What a section of methods says of its challenger against champion, best baseline and popularity, on test users.
+    """What a section of methods says of its challenger against champion, runner-up, best baseline and popularity, on test users.
 
     The challenger was chosen on validation users, whom the verdict does not look at; the best baseline is the best on the test
     users themselves, the hardest to beat.
@@ -87,7 +88,7 @@ def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> Ve
             cautions=tuple(cautions),
         )  # fmt: skip
     users = own.users or 0
-    outcomes = [one.outcome for one in against]
+    outcomes = [one.outcome for one in against if one.role != RUNNER_UP] or [one.outcome for one in against]
     order: tuple[Outcome, ...] = ("worse", "undecided", "better")
     return VerdictSection(
         headline=headline(own.name, against, users),
@@ -107,14 +108,14 @@ def results_of(methods: MethodsSection, split: str) -> list[MethodResult]:
 
 
 def opponents_of(methods: MethodsSection, results: Mapping[str, MethodResult]) -> dict[str, MethodResult]:
-    """By role those the verdict names: the champion, the best baseline on the test users, popularity."""
+    """By role those the verdict names: the champion, the best other policy and baseline on the test users, popularity."""
     others = [one for one in results.values() if one.name != methods.challenger]
     found = {"champion": one for one in others if one.kind == "champion"}
-    baselines = [one for one in others if one.kind == "baseline"]
-    if baselines:
-        found["best baseline"] = max(baselines, key=lambda one: one.metrics.get(METRIC) or 0.0)
-        if "popularity" in results and found["best baseline"].name != "popularity":
-            found["popularity"] = results["popularity"]
+    for role, kind in ((RUNNER_UP, "policy"), ("best baseline", "baseline")):
+        if those := [one for one in others if one.kind == kind]:
+            found[role] = max(those, key=lambda one: one.metrics.get(METRIC) or 0.0)
+    if "popularity" in results and found["best baseline"].name != "popularity":
+        found["popularity"] = results["popularity"]
     return found
 
 
@@ -157,7 +158,7 @@ def headline(challenger: str, against: Sequence[Against], users: int) -> str:
 
 def called(one: Against) -> str:
     """An opponent's name in a sentence."""
-    return one.other if one.role in one.other else f"the {one.role}, {one.other}"
+    return f"the {one.role}, {one.other}" if one.role not in one.other else f"the {one.other}" if one.role == "champion" else one.other
 
 
 def facts(
