@@ -249,7 +249,7 @@ def charts(section: MethodsSection) -> list[Chart]:
     """Curves over k of every table but the Mult-VAE protocol's, and the challenger's differences to all others."""
     found: list[Chart] = []
     for table in section.tables():
-        where = f"{SPLITS[table.split]}, {table.protocol}"
+        where = f"{SPLITS.get(table.split, table.split)}, {table.protocol}"
         if table.protocol != "mult-vae":
             note = "The mean over users, over the list's length k (logarithmic). Baselines grey; click a name to see it alone."
             found.append((f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table)))
