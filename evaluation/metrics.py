@@ -55,7 +55,7 @@ def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
 
 
 def mult_vae_per_user(ranked: Ranked) -> PerUser:
-    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE: recall is r / min(k, n) (Liang et al. 2018, §4.2)."""
+    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE: recall is r / min(k, n) (Liang et al. 2018)."""
     sought = np.diff(ranked.offset)
     columns = _of_cases(ranked, np.ones(len(ranked.ranks), dtype=bool), (20, 50, 100))
     recalls = {

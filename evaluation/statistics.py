@@ -49,7 +49,7 @@ def bootstrap_intervals(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
 
 
 def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matrix:
-    """Two-sided p, (m,), of no difference between two methods: Fisher's randomisation test (Smucker et al. 2007, §3.3).
+    """Two-sided p, (m,), of no difference between two methods: Fisher's randomisation test (Smucker et al. 2007).
 
     If the methods are alike, each user's difference could as well have the other sign. p is the share of random signs under
     which the mean is at least as far from 0 as the observed one, that one counted in.
@@ -63,10 +63,11 @@ def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matri
     total, slack = filled.sum(axis=0), ROUNDING * np.abs(filled).sum(axis=0)
     rng = np.random.default_rng(seed)
     users, as_far = len(filled), np.zeros(filled.shape[1])
+    width = 4 * math.ceil(users / 32)  # bytes of one draw: whole words, so that blocks of draws do not matter
     for rows in _blocks(draws, users):
-        size = len(rows) * users
-        bits = np.unpackbits(np.frombuffer(rng.bytes(math.ceil(size / 8)), dtype=np.uint8), count=size)
-        sums = 2 * (bits.reshape(len(rows), users).astype(float) @ filled) - total
+        drawn = np.frombuffer(rng.bytes(len(rows) * width), dtype=np.uint8).reshape(len(rows), width)
+        positive = np.unpackbits(drawn, axis=1, count=users).astype(float)
+        sums = 2 * (positive @ filled) - total
         as_far += (np.abs(sums) >= np.abs(total) - slack).sum(axis=0)
     return np.asarray((as_far + 1) / (draws + 1))
 

@@ -34,7 +34,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
 
 def answers(data: TransitionDataset, cases: Cases) -> dict[str, Ranked]:
     events = torch.from_numpy(ItemFacts.of(data).events).float()
-    return {name: rank_cases(data, Fixed(values), cases) for name, values in (("popular", events), ("rare", -events))}
+    rare = torch.arange(data.items) / 1000 - events  # the last ten items first
+    return {name: rank_cases(data, Fixed(values), cases) for name, values in (("popular", events), ("rare", rare))}
 
 
 def view_of(data: TransitionDataset, cases: Cases) -> PopularityView:
