@@ -17,10 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines
-from evaluation.ranking import choose, rank_steps, reduce_ranks
+from evaluation.beyond_accuracy import coverage
+from evaluation.cases import Cases, next_item_cases, validation_cases
+from evaluation.criterion import CRITERION, validation_metrics
+from evaluation.metrics import accuracy_per_user, means
+from evaluation.ranking import rank_cases
+from evaluation.statistics import bootstrap_intervals
 from models.histories import Scorer
 from models.learners import LearnerConfig
 from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
@@ -71,11 +75,11 @@ class Judge:
 
     def __init__(self, data: TransitionDataset, seed: int) -> None:
         self.data = data
-        self.steps = choose(data.last_starts("validation", 20), 2000, seed)
+        self.cases = validation_cases(data, 2000, seed)
 
     def metrics(self, policy: Any) -> dict[str, float]:
         """On the validation users."""
-        return reduce_ranks(self.data, self.steps, *rank_steps(self.data, policy, self.steps, 10)).metrics
+        return validation_metrics(self.data, policy, self.cases)
 
     def tuned(self, policy: RankingPolicy, fixed: dict[str, float]) -> RankingPolicy:
         """A copy with tuned shares but for those that are fixed."""
@@ -84,7 +88,7 @@ class Judge:
 
         def judge(tried: RankingPolicy) -> float:
             tried.params = tried.params.model_copy(update=fixed)
-            return self.metrics(tried)["ndcg@10"]
+            return self.metrics(tried)[CRITERION]
 
         shares = tune_shares(copied, judge)
         copied.params = copied.params.model_copy(update=fixed)
@@ -108,12 +112,11 @@ def trained(data: TransitionDataset, config: LearnerConfig, judge: Judge, seed: 
     return learning.policy
 
 
-def later_rating(data: TransitionDataset, starts: Tensor, best: np.ndarray[Any, Any]) -> float:
-    """Mean rating of the recommended items, (T, 10), that the user rated after the step."""
-    users = data.users_of(starts)
+def later_rating(data: TransitionDataset, cases: Cases, best: np.ndarray[Any, Any]) -> float:
+    """Mean rating of the recommended items, (T, 10), that the user rated after the case."""
     ratings = []
-    for start, user, items in zip(starts.tolist(), users.tolist(), best, strict=True):
-        later = slice(start + data.frame, int(data.offset[user + 1]))
+    for user, begin, items in zip(cases.users.tolist(), cases.known[:, 1].tolist(), best, strict=True):
+        later = slice(begin, int(data.offset[user + 1]))
         place = {int(item): event for event, item in enumerate(data.item[later].tolist(), later.start)}
         ratings += [data.rating(place[int(item)]) for item in items if int(item) in place]
     return float(np.mean(ratings))
@@ -121,19 +124,23 @@ def later_rating(data: TransitionDataset, starts: Tensor, best: np.ndarray[Any, 
 
 def judged(data: TransitionDataset, scorers: list[Scorer], seconds: float) -> str:
     """The line's numbers."""
-    steps = data.last_starts("test", 20)
-    results, ratings = [], []
+    cases = next_item_cases(data, "test", 20)
+    results, ratings, covered = [], [], []
     for scorer in scorers:
-        ranks, best = rank_steps(data, scorer, steps, 10)
-        results.append(reduce_ranks(data, steps, ranks, best))
-        ratings.append(later_rating(data, steps, best))
+        ranked = rank_cases(data, scorer, cases, 10)
+        results.append(accuracy_per_user(ranked, (10,)))
+        ratings.append(later_rating(data, cases, ranked.best))
+        covered.append(coverage(ranked.best, data.items))
+    found = [means(result) for result in results]
+    intervals = dict(zip(results[0].names, bootstrap_intervals(results[0].values, seed=0), strict=True))
     parts = []
     for name in ("ndcg@10", "ndcg@10_liked"):
-        low, high = results[0].intervals[name]
-        parts.append(f"{np.mean([result.metrics[name] for result in results]):.4f} ± {(high - low) / 2:.4f}")
-    coverage = np.mean([result.metrics["coverage@10"] for result in results])
-    spread = np.std([result.metrics["ndcg@10"] for result in results])
-    return f"| {parts[0]} | {spread:.4f} | {parts[1]} | {coverage:.3f} | {np.mean(ratings):.3f} | {seconds:.0f} |"
+        low, high = intervals[name]
+        parts.append(f"{np.mean([one[name] for one in found]):.4f} ± {(high - low) / 2:.4f}")
+    spread = np.std([one["ndcg@10"] for one in found])
+    return (
+        f"| {parts[0]} | {spread:.4f} | {parts[1]} | {np.mean(covered):.3f} | {np.mean(ratings):.3f} | {seconds:.0f} |"
+    )
 
 
 def lines(data: TransitionDataset, seeds: int, wanted: list[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 Vectors are normal, D = 128, cosine. The baseline, distances of all pairs by scipy's cdist and a numpy argsort, ranks a sample
 of users in turn with ours; its time for all users is that of the sample, scaled. Recall is against the float64 baseline.
-Then `rank_steps`, as an evaluation uses it, of a policy on a dataset of ML-20M's shape: one step of each user, seen items
+Then `rank_cases`, as an evaluation uses it, of a policy on a dataset of ML-20M's shape: one step of each user, seen items
 masked, the target's full rank and the ten best.
 """
 
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_dataset
 
-from evaluation.ranking import rank_steps
+from evaluation.cases import next_item_cases
+from evaluation.ranking import rank_cases
 from models.nearest import NearestItems
 from models.networks import Actor
 from models.policy import Policy
@@ -86,13 +87,13 @@ def steps(users: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "t.h5", users * EVENTS_PER_USER)
         data = TransitionDataset.open(Path(folder) / "t.h5")
-    starts = data.last_starts("all", 1)
+    cases = next_item_cases(data, "all", 1)
     before = peak_mib()
     policy = Policy(Actor(FRAME * DIM + FRAME, DIM, 256, 1.0), data.embedding, "cosine")
-    taken = [seconds(lambda: rank_steps(data, policy, starts, K)) for _ in range(rounds)]
+    taken = [seconds(lambda: rank_cases(data, policy, cases, K)) for _ in range(rounds)]
     wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
     print(
-        f"rank_steps: {len(starts):,} steps of as many users, {len(data.item):,} events: {wall:.1f} s, CPU {cpu:.1f} s, "
+        f"rank_cases: {len(cases):,} cases of as many users, {len(data.item):,} events: {wall:.1f} s, CPU {cpu:.1f} s, "
         f"{peak_mib() - before:,.0f} MiB beside the dataset"
     )
 

@@ -6,9 +6,9 @@ from itertools import product
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
 
-from evaluation.ranking import choose, judge_scorer
+from evaluation.cases import validation_cases
+from evaluation.criterion import CRITERION, validation_metrics
 from models.baselines.als import AlsConfig, fit_als
 from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
@@ -18,10 +18,8 @@ from models.baselines.recency import Recency
 from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
 from models.baselines.training import TrainingData
 from models.histories import Scorer
-from storage.errors import DatasetError
 from storage.transitions import TransitionDataset
 
-CRITERION = "ndcg@10"
 Grid = dict[str, tuple[int | float | None, ...]]
 Values = dict[str, int | float | None]
 
@@ -102,21 +100,6 @@ def training_data(data: TransitionDataset, max_items: int) -> TrainingData:
     return TrainingData(*data.training_events(), data.embedding, max_items)
 
 
-def validation_steps(data: TransitionDataset, most: int, seed: int) -> Tensor:
-    """The starts of the steps that choose hyper-parameters and checkpoints: of each validation user's last 20.
-
-    Raises:
-        DatasetError: there are none.
-    """
-    steps = choose(data.last_starts("validation", 20), most, seed)
-    if len(steps) == 0:
-        raise DatasetError(
-            "validation: expected users with more than F events to choose hyper-parameters by; found none. "
-            "Raise export.splits.validation or give more ratings."
-        )
-    return steps
-
-
 def tune_baselines(
     data: TransitionDataset, params: BaselineParams, show: Callable[[str], None] = lambda _: None
 ) -> dict[str, list[dict[str, Any]]]:
@@ -128,7 +111,7 @@ def tune_baselines(
     Returns:
         By baseline the candidates judged, best first, the earlier of equals: their `config`, and as `validation` metrics.
     """
-    steps = validation_steps(data, params.validation_steps, params.seed)
+    cases = validation_cases(data, params.validation_steps, params.seed)
     training = training_data(data, params.max_items)
     tuned = {}
     for name in params.names:
@@ -137,7 +120,7 @@ def tune_baselines(
         tried: list[dict[str, Any]] = []
 
         def judge(config: BaseModel, scorer: Scorer, tried: list[dict[str, Any]] = tried) -> None:
-            metrics = judge_scorer(data, scorer, steps, k=10).metrics
+            metrics = validation_metrics(data, scorer, cases)
             tried.append({"config": config.model_dump(mode="json"), "validation": metrics})
 
         scorer = baseline.fit(baseline.config(**fits[0]), training)

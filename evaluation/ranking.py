@@ -1,6 +1,8 @@
-"""Next-item ranking over the full catalogue, seen items masked."""
+"""Ranking the full catalogue, what is known of a user masked."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,153 +10,109 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.histories import Histories, Scorer
+from evaluation.cases import LIKED_REWARD, Cases
+from models.histories import Scorer
 from models.nearest import ranks_of, top_items
 from storage.transitions import TransitionDataset
 
-LIKED_REWARD = 3.0  # 4 stars
 BATCH = 256
+DEPTH = 100
 
 
 @dataclass(frozen=True)
-class RankingResult:
-    """Metrics of one method on one split, each the mean over users of the user's mean over steps."""
+class Ranked:
+    """How a method answered: all that its accuracy can be computed from.
 
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]]  # 95 %, bootstrap over users; none for coverage
-    users: int
-    steps: int
+    Legend of shapes: T cases, M sought items, case after case
+        users   (T,) int64        user row of each case
+        offset  (T + 1,) int64    where each case's sought items begin
+        items   (M,) int64        sought items
+        liked   (M,) bool         whether the user rated it 4 or more
+        ranks   (M,) int64        0-based, among all items that the case does not know
+        best    (T, depth) int64  the best items that the case does not know, best first; -1 where none is left
+    """
+
+    users: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    items: NDArray[np.int64]
+    liked: NDArray[np.bool_]
+    ranks: NDArray[np.int64]
+    best: NDArray[np.int64]
 
 
-def rank_steps(
-    dataset: TransitionDataset, scorer: Scorer, starts: Tensor, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every step: the target's 0-based rank (T,), and the k best items (T, k), among items not seen before.
+def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: int = DEPTH) -> Ranked:
+    """Rank what is sought in every case, and list the best `depth` items.
 
-    Of equal scores the smaller item index comes first. Steps are scored in the order of their histories' lengths, so that
-    little is filled up.
+    Of equal scores the smaller item index comes first. A sought item is a candidate, had it been seen before or not.
 
     Raises:
         LearnerError: a score is NaN.
     """
-    starts = starts.to(dataset.item.device)
-    ranks = torch.empty(len(starts), dtype=torch.int64, device=starts.device)
-    best = torch.empty(len(starts), min(k, dataset.items), dtype=torch.int64, device=starts.device)
-    rooms = torch.empty(2, min(BATCH, len(starts)), dataset.items, device=starts.device)
-    known = starts - dataset.offset[dataset.users_of(starts)]
-    for rows in known.argsort(stable=True).split(BATCH):
-        histories = Histories(*dataset.histories(starts[rows]))
+    events, offset = cases.sought_events()
+    items = dataset.item[events].long()
+    ranks = torch.empty_like(items)
+    best = torch.empty(len(cases), min(depth, dataset.items), dtype=torch.int64, device=items.device)
+    rooms = torch.empty(2, min(BATCH, len(cases)), dataset.items, device=items.device)
+    for rows in batches_of_like_length(cases):
+        histories = cases.histories(dataset, rows)
         scores, room = rooms[:, : len(rows)]
         scores.copy_(scorer.scores(histories))
-        target = dataset.target_items(starts[rows]).unsqueeze(1)
-        own = scores.gather(1, target)
-        scores.scatter_(1, histories.items.where(histories.items >= 0, target), -torch.inf)
-        scores.scatter_(1, target, own)  # a candidate, had it been seen before or not
-        best[rows] = top_items(scores, k)
-        ranks[rows] = ranks_of(scores, target.squeeze(1), room)
-    return ranks.cpu().numpy(), best.cpu().numpy()
-
-
-def ranking_metrics(
-    ranks: NDArray[np.int64],
-    best: NDArray[np.int64],
-    users: NDArray[np.int64],
-    liked: NDArray[np.bool_],
-    catalogue: int,
-    k: int,
-    seed: int = 0,
-) -> RankingResult:
-    """NDCG@k, Recall@k, both also on liked targets only, and coverage@k.
-
-    With one relevant item, NDCG@k = 1 / log2(rank + 2) and Recall@k = 1 for ranks below k, else 0
-    (Järvelin & Kekäläinen 2002); coverage@k is the share of the catalogue in anybody's top k.
-
-    Args:
-        ranks: (T,) 0-based ranks of the targets.
-        best: (T, k) recommended items.
-        users: (T,) user of each step.
-        liked: (T,) whether the target was rated 4 or more.
-        catalogue: I, number of items.
-        k: length of the list.
-        seed: of the bootstrap.
-    """
-    hit = ranks < k
-    gain = np.where(hit, 1 / np.log2(ranks + 2.0), 0.0)
-    metrics: dict[str, float] = {}
-    intervals: dict[str, tuple[float, float]] = {}
-    everything = np.ones(len(ranks), dtype=bool)
-    for name, values, mask in (
-        (f"ndcg@{k}", gain, everything),
-        (f"recall@{k}", hit.astype(float), everything),
-        (f"ndcg@{k}_liked", gain, liked),
-        (f"recall@{k}_liked", hit.astype(float), liked),
-    ):
-        per_user = mean_by_user(values[mask], users[mask])
-        metrics[name] = float(per_user.mean()) if len(per_user) else 0.0
-        intervals[name] = bootstrap_interval(per_user, seed)
-    metrics[f"coverage@{k}"] = len(np.unique(best)) / catalogue
-    return RankingResult(metrics, intervals, users=len(np.unique(users)), steps=len(ranks))
-
-
-def mean_by_user(values: NDArray[np.float64], users: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of each user's values, in the order of user ids."""
-    _, place = np.unique(users, return_inverse=True)
-    return np.asarray(np.bincount(place, weights=values) / np.bincount(place))
-
-
-def bootstrap_interval(per_user: NDArray[np.float64], seed: int, draws: int = 1000) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean, users drawn with replacement (Efron 1979)."""
-    if len(per_user) == 0:
-        return 0.0, 0.0
-    rng = np.random.default_rng(seed)
-    means = [per_user[rng.integers(len(per_user), size=len(per_user))].mean() for _ in range(draws)]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
-
-
-def judge_scorer(dataset: TransitionDataset, scorer: Scorer, starts: Tensor, k: int) -> RankingResult:
-    """Rank all steps and reduce to metrics."""
-    return reduce_ranks(dataset, starts, *rank_steps(dataset, scorer, starts, k))
-
-
-def reduce_ranks(
-    dataset: TransitionDataset, starts: Tensor, ranks: NDArray[np.int64], best: NDArray[np.int64]
-) -> RankingResult:
-    """The metrics of ranked steps; k is the width of `best` (T, k)."""
-    users = dataset.users_of(starts).cpu().numpy()
-    liked = (dataset.target_rewards(starts) >= LIKED_REWARD).cpu().numpy()
-    return ranking_metrics(ranks, best, users, liked, dataset.items, best.shape[1])
-
-
-def rankings_table(
-    dataset: TransitionDataset,
-    starts: Tensor,
-    ranks: NDArray[np.int64],
-    best: NDArray[np.int64],
-    method: str,
-    split: str,
-) -> pa.Table:
-    """What any ranking metric can be computed from again: one row per step, outside ids throughout."""
-    users = dataset.users_of(starts).cpu().numpy()
-    targets = dataset.target_items(starts).cpu().numpy()
-    top = pa.FixedSizeListArray.from_arrays(pa.array(dataset.movie_ids[best].ravel()), best.shape[1])
-    return pa.table(
-        {
-            "method": pa.array([method] * len(starts)),
-            "split": pa.array([split] * len(starts)),
-            "user_id": dataset.user_ids[users],
-            "start": starts.cpu().numpy(),
-            "target_movie_id": dataset.movie_ids[targets],
-            "target_reward": dataset.target_rewards(starts).cpu().numpy(),
-            "rank": ranks,
-            "top_movie_ids": top,
-        }
+        number = offset.diff()[rows]
+        places = (offset[rows].unsqueeze(1) + torch.arange(int(number[0]), device=rows.device)).clamp_max(
+            len(items) - 1
+        )
+        there = torch.arange(int(number[0]), device=rows.device) < number.unsqueeze(1)
+        targets = items[places].where(there, items[places[:, :1]])
+        own = scores.gather(1, targets)
+        scores.scatter_(1, histories.items.where(histories.items >= 0, histories.items[:, -1:]), -torch.inf)
+        scores.scatter_(1, targets, own)
+        found = top_items(scores, depth)
+        best[rows] = found.where(scores.gather(1, found) > -torch.inf, -1)
+        for place, count in enumerate(
+            there.sum(0).tolist()
+        ):  # the longest lists come first: see `batches_of_like_length`
+            ranks[places[:count, place]] = ranks_of(scores[:count], targets[:count, place], room[:count])
+    return Ranked(
+        cases.users.cpu().numpy(),
+        offset.cpu().numpy(),
+        items.cpu().numpy(),
+        (dataset.rewards_of(events) >= LIKED_REWARD).cpu().numpy(),
+        ranks.cpu().numpy(),
+        best.cpu().numpy(),
     )
 
 
-def choose(starts: Tensor, most: int, seed: int) -> Tensor:
-    """At most `most` of the starts, drawn without replacement, in their order."""
-    if len(starts) <= most:
-        return starts
-    rows = np.sort(np.random.default_rng(seed).choice(len(starts), most, replace=False))
-    return starts[torch.from_numpy(rows).to(starts.device)]
+def batches_of_like_length(cases: Cases) -> Iterator[Tensor]:
+    """Rows of cases whose histories are about as long, so that little is filled up; in each those that seek most first."""
+    sought = cases.sought[:, 1] - cases.sought[:, 0]
+    for rows in (cases.known[:, 1] - cases.known[:, 0]).argsort(stable=True).split(BATCH):
+        yield rows[sought[rows].argsort(descending=True, stable=True)]
+
+
+def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, method: str) -> pa.Table:
+    """What any ranking metric can be computed from again: one row per case, outside ids throughout.
+
+    `step` is how many events of the user are known, `rank` is 0-based and, like `rating`, in the order of `target_movie_ids`.
+    """
+    events, _ = cases.sought_events()
+    scale, code = dataset.scale, dataset.rating_code[events].cpu().numpy()
+    offset = pa.array(ranked.offset, pa.int32())
+
+    def of_case(values: NDArray[Any]) -> pa.Array:
+        return pa.ListArray.from_arrays(offset, pa.array(values))
+
+    best = dataset.movie_ids[ranked.best.clip(0)].ravel()
+    top = pa.FixedSizeListArray.from_arrays(pa.array(best, mask=ranked.best.ravel() < 0), ranked.best.shape[1])
+    return pa.table(
+        {
+            "method": pa.array([method] * len(cases)).dictionary_encode(),
+            "protocol": pa.array([cases.protocol] * len(cases)).dictionary_encode(),
+            "split": pa.array([cases.split] * len(cases)).dictionary_encode(),
+            "user_id": dataset.user_ids[ranked.users],
+            "step": (cases.known[:, 1] - cases.known[:, 0]).cpu().numpy(),
+            "target_movie_ids": of_case(dataset.movie_ids[ranked.items]),
+            "rating": of_case((scale.rating_min + scale.step * code).astype(np.float32)),
+            "rank": of_case(ranked.ranks),
+            "top_movie_ids": top,
+        }
+    )

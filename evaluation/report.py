@@ -11,10 +11,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation import figures, training
-from evaluation.baselines import CRITERION
+from evaluation.criterion import CRITERION
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.page import number, render_page, without_nan
-from evaluation.ranking import RankingResult
+
+
+@dataclass(frozen=True)
+class RankingResult:
+    """Metrics of one method on one split, each the mean over users of the user's mean over steps."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]  # 95 %, bootstrap over users; none for coverage
+    users: int
+    steps: int
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,11 @@ def top_items(scores: Tensor, k: int) -> Tensor:
         LearnerError: a score is NaN.
     """
     if k >= scores.shape[1]:
-        return scores.sort(dim=1, descending=True, stable=True).indices
+        ordered = scores.sort(dim=1, descending=True, stable=True)
+        need_numbers(ordered.values[:, 0])
+        return ordered.indices
     values, places = _highest(scores, k + 1)
-    if bool(values[:, 0].isnan().any()):  # NaN counts as the highest
-        raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
+    need_numbers(values[:, 0])
     best = places[:, :k]
     tied = (values[:, k - 1] == values[:, k]).nonzero().squeeze(1)
     if len(tied):
@@ -67,6 +68,16 @@ def top_items(scores: Tensor, k: int) -> Tensor:
     best = best.sort(1).values
     order = scores.gather(1, best).sort(dim=1, descending=True, stable=True).indices
     return best.gather(1, order)
+
+
+def need_numbers(highest: Tensor) -> None:
+    """Refuse rows whose highest score, (B,), is NaN, which counts as the highest.
+
+    Raises:
+        LearnerError: there are some.
+    """
+    if bool(highest.isnan().any()):
+        raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
 
 
 def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:

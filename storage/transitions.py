@@ -136,17 +136,31 @@ class TransitionDataset:
 
         Args:
             starts: (B,) int64.
-            most: at most so many latest events; None: as many as the longest has. Shorter ones are filled on the left
-                with item -1 and reward 0.
+            most: at most so many latest events; None: as many as the longest has.
         """
         starts = starts.to(self.item.device)
-        ends = starts + self.frame
-        known = ends - self.offset[self.users_of(starts)]
-        length = int(known.max()) if most is None else most
-        back = torch.arange(length, 0, -1, device=starts.device)
-        events = (ends.unsqueeze(1) - back).clamp_min(0)
-        there = back <= known.unsqueeze(1)
-        return self.item[events].long().where(there, -1), self._rewards(events).where(there, 0.0)
+        return self.events_between(self.offset[self.users_of(starts)], starts + self.frame, most)
+
+    def events_between(
+        self, begin: Tensor, end: Tensor, most: int | None = None, order: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Runs of events: items (B, L) int64 and rewards (B, L) float32, the run's last event last.
+
+        Args:
+            begin: (B,) int64, first event of each run.
+            end: (B,) int64, the event after its last.
+            most: at most so many last events; None: as many as the longest run has. Shorter runs are filled on the left
+                with item -1 and reward 0.
+            order: (E,) int64, events of which `begin` and `end` are places; None: all events in their order.
+        """
+        number = end - begin
+        length = int(number.max()) if most is None else most
+        back = torch.arange(length, 0, -1, device=end.device)
+        events = (end.unsqueeze(1) - back).clamp_min(0)
+        if order is not None:
+            events = order[events]
+        there = back <= number.unsqueeze(1)
+        return self.item[events].long().where(there, -1), self.rewards_of(events).where(there, 0.0)
 
     def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pieces of histories that end with the action of each transition.
@@ -171,9 +185,10 @@ class TransitionDataset:
 
     def target_rewards(self, starts: Tensor) -> Tensor:
         """The reward, (B,) float32, of each transition."""
-        return self._rewards(starts.to(self.item.device) + self.frame)
+        return self.rewards_of(starts.to(self.item.device) + self.frame)
 
-    def _rewards(self, events: Tensor) -> Tensor:
+    def rewards_of(self, events: Tensor) -> Tensor:
+        """Rewards, float32, of events, int64 of any shape."""
         rewards: Tensor = self.reward_of_code[self.rating_code[events].int()]
         return rewards
 
@@ -191,4 +206,4 @@ class TransitionDataset:
         users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
         times = torch.from_numpy(self.timestamps()[rows]).to(self.item.device)
         events = torch.from_numpy(rows).to(self.item.device)
-        return users, self.item[events].long(), self._rewards(events), times
+        return users, self.item[events].long(), self.rewards_of(events), times

@@ -1,7 +1,6 @@
 """Policies and a dataset in, the report out."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,26 +12,25 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file
-from torch import Tensor
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
+from evaluation.beyond_accuracy import coverage
+from evaluation.cases import choose, next_item_cases, next_item_cases_at
+from evaluation.metrics import accuracy_per_user, means
 from evaluation.page import template_sha256
-from evaluation.ranking import choose, rank_steps, rankings_table, reduce_ranks
-from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
+from evaluation.ranking import Ranked, rank_cases, rankings_table
+from evaluation.report import Example, Method, RankingResult, ReportInput, headline, methods_table, write_report
+from evaluation.statistics import bootstrap_intervals
 from models.autoencoder import fit_autoencoder
 from models.histories import Histories, Scorer
 from models.learners import SEQUENTIAL
-from models.policy import Policy
-from models.ranking_policy import FORMAT as RANKING
-from models.ranking_policy import RankingPolicy
 from storage.artifacts import ArtifactRef, Draft
-from storage.errors import ArtifactError
 from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 from tasks.learning import Publishable
+from tasks.policies import load_policy
 from tasks.progress import Progress
 
 SPLITS: tuple[Split, ...] = ("test", "time", "validation")
@@ -88,11 +86,11 @@ def make_report(
     scorers: dict[str, Scorer] = {**learnt, **fit_baselines(data, chosen, tuning["max_items"])}
     methods, rankings = [], []
     for split in SPLITS:
-        steps = choose(data.last_starts(split, params.steps_per_user), params.max_steps, params.seed)
-        for name, scorer in scorers.items() if len(steps) else ():
-            ranks, best = rank_steps(data, scorer, steps, params.k)
-            methods.append(Method(name, split, reduce_ranks(data, steps, ranks, best), name in (*chosen, *SEQUENTIAL)))
-            rankings.append(rankings_table(data, steps, ranks, best, name, split))
+        cases = next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
+        for name, scorer in scorers.items() if len(cases) else ():
+            ranked = rank_cases(data, scorer, cases)
+            methods.append(Method(name, split, reduced(ranked, data.items, params), name in (*chosen, *SEQUENTIAL)))
+            rankings.append(rankings_table(data, cases, ranked, name))
     pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
     manifest = store.manifest(dataset)
     manifests = {name: store.manifest(ref) for name, ref in policies.items()}
@@ -130,6 +128,15 @@ def make_report(
     draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
 
 
+def reduced(ranked: Ranked, items: int, params: EvaluateParams) -> RankingResult:
+    """The metrics at k of one method on one split."""
+    per_user = accuracy_per_user(ranked, (params.k,))
+    intervals = bootstrap_intervals(per_user.values, params.seed).tolist()
+    metrics = means(per_user) | {f"coverage@{params.k}": coverage(ranked.best[:, : params.k], items)}
+    named = dict(zip(per_user.names, map(tuple, intervals), strict=True))
+    return RankingResult(metrics, named, len(per_user.users), len(ranked.users))
+
+
 def flat(nested: dict[str, Any]) -> dict[str, Any]:
     """Parameters of parameters under names with dots."""
     found: dict[str, Any] = {}
@@ -140,13 +147,6 @@ def flat(nested: dict[str, Any]) -> dict[str, Any]:
             else {name: value}
         )
     return found
-
-
-def load_policy(folder: Path, embedding: Tensor) -> Publishable:
-    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
-    config = json.loads((folder / "config.json").read_text())
-    kind = RankingPolicy if config.get("format") == RANKING else Policy
-    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
 def action_sets(
@@ -185,7 +185,8 @@ def examples(
     starts = choose(data.last_starts("test", 1), params.examples, params.seed)
     if not len(starts):
         return []
-    lists = {name: rank_steps(data, scorer, starts, params.k)[1] for name, scorer in scorers.items()}
+    cases = next_item_cases_at(data, "test", starts)
+    lists = {name: rank_cases(data, scorer, cases, params.k).best for name, scorer in scorers.items()}
     shown = []
     for row, (start, user) in enumerate(zip(starts.tolist(), data.users_of(starts).tolist(), strict=True)):
         target = start + data.frame
@@ -208,26 +209,6 @@ def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: Eva
     report = make_report(dataset, policies, baselines, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
-
-
-def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactRef]:
-    """Policies of this work directory trained on a dataset, by learner: the given ones, or the newest of each learner.
-
-    Raises:
-        ArtifactError: there is none, or a given one was trained on another dataset.
-    """
-    store = artifact_store()
-    found: dict[str, ArtifactRef] = {}
-    for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
-        wanted = not digests or any(manifest.digest.startswith(digest) for digest in digests)
-        if wanted and manifest.recipe.inputs["dataset"] == dataset.digest:
-            found[manifest.facts["learner"]] = store.ref(manifest)
-    if not found or len(found) < len(digests):
-        raise ArtifactError(
-            f"{store.root}: expected policies {digests or 'of any learner'} trained on dataset {dataset.digest}; "
-            f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
-        )
-    return found
 
 
 @task(name="show-report")

@@ -12,7 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 
-from evaluation.ranking import choose, judge_scorer
+from evaluation.cases import choose, validation_cases
+from evaluation.criterion import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
@@ -31,7 +32,7 @@ from models.sampling import UniformSampler
 from models.trainer import Trainer, TrainerConfig
 from storage.artifacts import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
-from storage.errors import CheckpointError, DatasetError, MarqueeError
+from storage.errors import CheckpointError, MarqueeError
 from storage.tensorboard import EventFile
 from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
@@ -109,17 +110,12 @@ def train_learner(
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
     sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
-    steps = choose(data.last_starts("validation", 20), validation_steps, seed)
-    if len(steps) == 0:
-        raise DatasetError(
-            "validation: expected users with more than F events to choose a checkpoint by; found none. "
-            "Raise export.splits.validation or give more ratings."
-        )
+    cases = validation_cases(data, validation_steps, seed)
     held_out = learning.gather(choose(data.starts("validation"), 4 * learning.batch_size, seed))
 
     def validate() -> dict[str, float]:
         losses = {name: float(value) for name, value in learning.learner.losses(held_out).items()}
-        return judge_scorer(data, learning.policy, steps, k=10).metrics | losses | diagnose(learning.learner, held_out)
+        return validation_metrics(data, learning.policy, cases) | losses | diagnose(learning.learner, held_out)
 
     made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
     run = Trainer(learning.learner, sampler, learning.gather, validate, trainer, learning.returns, made_with)
@@ -129,7 +125,7 @@ def train_learner(
     learning.learner.policy.load_state_dict(run.best_policy)
     facts = facts_of(run)
     if isinstance(learning.policy, RankingPolicy):
-        facts |= tuned(learning.policy, lambda policy: judge_scorer(data, policy, steps, k=10).metrics["ndcg@10"])
+        facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases)[CRITERION])
     write_policy(draft, learning.policy, run.rows)
     copy_file(dataset, "items.parquet", draft.path)
     draft.rows = len(run.rows)

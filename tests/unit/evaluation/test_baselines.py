@@ -12,16 +12,15 @@ from unit.storage.transitions_support import arguments, some_histories, written
 from evaluation import baselines
 from evaluation.baselines import (
     BASELINES,
-    CRITERION,
     GRIDS,
     BaselineParams,
     fit_baselines,
     training_data,
     tune_baselines,
     tuning_table,
-    validation_steps,
 )
-from evaluation.ranking import judge_scorer
+from evaluation.cases import validation_cases
+from evaluation.criterion import CRITERION, validation_metrics
 from models.baselines.recency import Recency
 from models.histories import Histories
 from storage.errors import DatasetError
@@ -73,14 +72,14 @@ def test_bad_grids_are_refused(change: dict[str, object], said: str) -> None:
 def test_the_best_candidate_on_validation_steps_is_chosen(data: TransitionDataset) -> None:
     params = BaselineParams(**SMALL)
     tuned = tune_baselines(data, params)
-    steps = validation_steps(data, 2000, 0)
-    assert set(data.user_split[data.users_of(steps).numpy()].tolist()) == {1}
+    cases = validation_cases(data, 2000, 0)
+    assert set(data.user_split[cases.users.numpy()].tolist()) == {1}
     training = training_data(data, params.max_items)
     scores = {}
     for last, regularisation in product((2, None), (5.0, 50.0)):
         config = BASELINES["ease"].config(last=last, regularisation=regularisation, min_count=1)
         scorer = BASELINES["ease"].fit(config, training)
-        scores[last, regularisation] = judge_scorer(data, scorer, steps, k=10).metrics[CRITERION]
+        scores[last, regularisation] = validation_metrics(data, scorer, cases)[CRITERION]
     last = max((2, None), key=lambda last: scores[last, 5.0])
     expected = {key: score for key, score in scores.items() if key[1] == 5.0 or key[0] == last}
     tried = tuned["ease"]
@@ -93,7 +92,7 @@ def test_the_best_candidate_on_validation_steps_is_chosen(data: TransitionDatase
     assert (rows["ease"]["tried"], rows["ease"]["worst"]) == (3, min(expected.values()))
     again = fit_baselines(data, {name: row["config"] for name, row in rows.items()}, params.max_items)
     for name, scorer in again.items():
-        assert judge_scorer(data, scorer, steps, k=10).metrics == rows[name]["validation"]
+        assert validation_metrics(data, scorer, cases) == rows[name]["validation"]
 
 
 def test_each_fit_is_made_once(data: TransitionDataset, monkeypatch: pytest.MonkeyPatch) -> None:

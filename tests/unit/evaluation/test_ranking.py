@@ -1,136 +1,86 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from evaluation.ranking import (
-    BATCH,
-    bootstrap_interval,
-    choose,
-    judge_scorer,
-    mean_by_user,
-    rank_steps,
-    ranking_metrics,
-)
+from evaluation.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
+from evaluation.ranking import BATCH, rank_cases, rankings_table
 from models.errors import LearnerError
-from models.histories import Histories as Known
-from storage.histories import Histories
-from storage.scale import RatingScale
+from models.histories import Histories
 from storage.transitions import TransitionDataset
-from storage.transitions_writer import write_transitions
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> TransitionDataset:
-    """Sixty users of 4 to 30 events, some items more than once."""
-    rng = np.random.default_rng(0)
-    users, items = 60, 30
-    length = rng.integers(4, 31, users)
-    histories = Histories(
-        user_id=np.arange(users),
-        length=length,
-        item=np.concatenate([rng.choice(items, n, replace=n % 2 == 0) for n in length]).astype(np.int32),
-        code=rng.integers(1, 11, length.sum()).astype(np.uint8),
-        timestamp=np.concatenate([np.arange(n) for n in length]),
-    )
-    write_transitions(
-        tmp_path / "t.h5",
-        [histories],
-        user_ids=histories.user_id,
-        split=(np.arange(users) % 3).astype(np.uint8),
-        movie_ids=np.arange(items),
-        embeddings=rng.normal(size=(items, 4)).astype(np.float32),
-        scale=RatingScale(),
-        frame=3,
-        time_cut=99,
-        provenance={},
-    )
-    return TransitionDataset.open(tmp_path / "t.h5")
 
 
 class Listed:
     """Scores (T, I) drawn up beforehand, found again by the history they are for."""
 
-    def __init__(self, data: TransitionDataset, starts: Tensor, table: Tensor) -> None:
+    def __init__(self, data: TransitionDataset, cases: Cases, table: Tensor) -> None:
         self.table = table
-        self.row = {_key(row): place for place, row in enumerate(data.histories(starts)[0])}
+        known = cases.histories(data, torch.arange(len(cases))).items
+        self.row = {key(row): place for place, row in enumerate(known)}
 
-    def scores(self, histories: Known) -> Tensor:
-        return self.table[[self.row[_key(row)] for row in histories.items]]
+    def scores(self, histories: Histories) -> Tensor:
+        return self.table[[self.row[key(row)] for row in histories.items]]
 
 
-def _key(items: Tensor) -> tuple[int, ...]:
+def key(items: Tensor) -> tuple[int, ...]:
     return tuple(items[items >= 0].tolist())
 
 
-@pytest.mark.parametrize("values", [1, 5, 10_000])
-def test_ranks_equal_a_plain_loop(data: TransitionDataset, values: int) -> None:
-    """From nothing but ties to few."""
+def all_cases(data: TransitionDataset, protocol: str) -> Cases:
+    if protocol == "next-item":
+        return next_item_cases(data, "all", 100)
+    return fold_in_cases(data, "all", 0.5) if protocol == "fold-in" else mult_vae_cases(data, "all")
+
+
+@pytest.mark.parametrize("values", [1, 5, 10_000])  # from nothing but ties to few
+@pytest.mark.parametrize("protocol", ["next-item", "fold-in", "mult-vae"])
+def test_ranks_equal_a_plain_loop(data: TransitionDataset, protocol: str, values: int) -> None:
+    cases = all_cases(data, protocol)
+    assert len(cases) > (2 * BATCH if protocol == "next-item" else 20)
     generator = torch.Generator().manual_seed(1)
-    starts = data.starts("all").flip(0)
-    assert len(starts) > 2 * BATCH
-    table = torch.randint(0, values, (len(starts), data.items), generator=generator).float()
+    table = torch.randint(0, values, (len(cases), data.items), generator=generator).float()
     untouched = table.clone()
-    ranks, best = rank_steps(data, Listed(data, starts, table), starts, k=4)
+    listed = Listed(data, cases, table)
+    ranked = rank_cases(data, listed, cases, depth=12)
     assert torch.equal(table, untouched)
-    for row, start in enumerate(starts.tolist()):
-        first = int(data.offset[data.users_of(torch.tensor(start))])
-        target = int(data.item[start + 3])
-        seen = set(data.item[first : start + 3].tolist()) - {target}
-        order = sorted(
-            (item for item in range(data.items) if item not in seen), key=lambda i: (-table[row][i].item(), i)
-        )
-        assert ranks[row] == order.index(target)
-        assert best[row].tolist()[: len(order)] == order[:4]
-
-
-def test_an_oracle_is_perfect_and_a_constant_is_not(data: TransitionDataset) -> None:
-    starts = data.last_starts("test", 20)
-    oracle = torch.nn.functional.one_hot(data.target_items(starts), data.items).float()
-    result = judge_scorer(data, Listed(data, starts, oracle), starts, k=10)
-    assert result.metrics["ndcg@10"] == result.metrics["recall@10"] == 1
-    assert result.users == int((data.offset.diff() > 3)[2::3].sum())
-    flat = judge_scorer(data, Listed(data, starts, torch.zeros(len(starts), data.items)), starts, k=10)
-    assert flat.metrics["recall@10"] < 0.9
+    events, offset = cases.sought_events()
+    assert ranked.offset.tolist() == offset.tolist()
+    known = cases.histories(data, torch.arange(len(cases))).items
+    for row in range(len(cases)):
+        targets = data.item[events[offset[row] : offset[row + 1]]].tolist()
+        scores = table[listed.row[key(known[row])]]
+        unseen = set(range(data.items)) - (set(known[row].tolist()) - set(targets))
+        order = sorted(unseen, key=lambda item: (-scores[item].item(), item))
+        found = slice(ranked.offset[row], ranked.offset[row + 1])
+        assert ranked.items[found].tolist() == targets
+        assert ranked.ranks[found].tolist() == [order.index(target) for target in targets]
+        assert ranked.best[row].tolist() == (order + [-1] * 12)[:12]
 
 
 def test_a_method_that_gives_nan_is_not_ranked(data: TransitionDataset) -> None:
-    starts = data.last_starts("test", 2)
+    cases = next_item_cases(data, "test", 2)
     with pytest.raises(LearnerError, match="NaN"):
-        rank_steps(data, Listed(data, starts, torch.full((len(starts), data.items), torch.nan)), starts, k=4)
+        rank_cases(data, Listed(data, cases, torch.full((len(cases), data.items), torch.nan)), cases)
 
 
-def test_values_worked_by_hand() -> None:
-    ranks = np.array([0, 2, 10, 9])
-    result = ranking_metrics(
-        ranks,
-        np.array([[0, 1], [0, 2], [1, 1], [0, 1]]),
-        np.array([7, 7, 8, 8]),
-        np.array([True, False, False, True]),
-        6,
-        k=10,
-    )
-    assert np.isclose(result.metrics["ndcg@10"], ((1 + 0.5) / 2 + (0 + 1 / np.log2(11)) / 2) / 2)
-    assert result.metrics["recall@10"] == (1 + 0.5) / 2
-    assert result.metrics["recall@10_liked"] == 1
-    assert result.metrics["coverage@10"] == 0.5
-
-
-def test_means_are_by_user_first() -> None:
-    assert mean_by_user(np.array([1.0, 0, 0, 1]), np.array([5, 5, 5, 9])).tolist() == [1 / 3, 1]
-
-
-def test_interval_holds_the_mean_and_is_seeded() -> None:
-    values = np.random.default_rng(0).normal(size=200)
-    low, high = bootstrap_interval(values, 1)
-    assert low < values.mean() < high
-    assert bootstrap_interval(values, 1) == (low, high)
-
-
-def test_choose_keeps_order_and_size() -> None:
-    chosen = choose(torch.arange(100), 10, seed=0)
-    assert len(chosen) == 10
-    assert chosen.tolist() == sorted(set(chosen.tolist()))
-    assert choose(torch.arange(5), 10, 0).tolist() == [0, 1, 2, 3, 4]
+def test_the_table_says_what_was_asked_and_answered_in_outside_ids(data: TransitionDataset) -> None:
+    cases = fold_in_cases(data, "test", 0.9)
+    generator = torch.Generator().manual_seed(2)
+    ranked = rank_cases(data, Listed(data, cases, torch.rand(len(cases), data.items, generator=generator)), cases)
+    table = rankings_table(data, cases, ranked, "drawn").to_pylist()
+    events, offset = cases.sought_events()
+    for row, line in enumerate(table):
+        sought = events[offset[row] : offset[row + 1]]
+        user = int(cases.users[row])
+        assert (line["method"], line["protocol"], line["split"]) == ("drawn", "fold-in", "test")
+        assert line["user_id"] == data.user_ids[user]
+        assert line["step"] + len(sought) == int(data.offset[user + 1] - data.offset[user])
+        assert line["target_movie_ids"] == [10 * int(data.item[event]) for event in sought]
+        assert line["rating"] == [data.rating(int(event)) for event in sought]
+        top = line["top_movie_ids"]
+        for target, rank in zip(line["target_movie_ids"], line["rank"], strict=True):
+            assert top[rank] == target
+        assert len(top) == data.items
+        assert None not in top[: line["rank"][0] + 1]
+    assert any(None in line["top_movie_ids"] for line in table)
+    assert np.isin([line["user_id"] for line in table], data.user_ids[data.user_split == 2]).all()

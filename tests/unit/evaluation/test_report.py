@@ -9,8 +9,7 @@ import pytest
 from evaluation.distribution import kl_divergence, mean_distances, wasserstein
 from evaluation.figures import BASELINE_COLOUR, bars
 from evaluation.page import without_nan
-from evaluation.ranking import RankingResult
-from evaluation.report import Example, Method, ReportInput, headline, methods_table, write_report
+from evaluation.report import Example, Method, RankingResult, ReportInput, headline, methods_table, write_report
 
 RNG = np.random.default_rng(0)
 
