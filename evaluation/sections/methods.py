@@ -194,36 +194,30 @@ def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0)
             )
     if not others or not len(mine.users):
         return []
-    found = []
-    for metric in mine.names:
-        differences = np.stack([mine.column(metric) - other.per_user.column(metric) for other in others], axis=1)
-        if np.isnan(differences).all():
-            continue
-        p = sign_flip_test(differences, seed)
-        numbers = zip(
-            others,
-            np.nanmean(differences, axis=0).tolist(),
-            bootstrap_intervals(differences, seed).tolist(),
-            p.tolist(),
-            holm(p).tolist(),
-            strict=True,
+    shape = len(others), len(mine.names)
+    columns = np.concatenate([mine.values - other.per_user.values for other in others], axis=1)
+    there = ~np.isnan(columns)
+    differences = (np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1)).reshape(shape)
+    intervals = bootstrap_intervals(columns, seed).reshape(*shape, 2)
+    p = sign_flip_test(columns, seed).reshape(shape)
+    adjusted = np.apply_along_axis(holm, 0, p)
+    return [
+        Comparison(
+            challenger=challenger.result.name,
+            other=other.result.name,
+            split=split,
+            protocol=protocol,
+            metric=metric,
+            difference=float(differences[row, column]),
+            low=float(intervals[row, column, 0]),
+            high=float(intervals[row, column, 1]),
+            p=float(p[row, column]),
+            p_adjusted=float(adjusted[row, column]),
         )
-        found += [
-            Comparison(
-                challenger=challenger.result.name,
-                other=other.result.name,
-                split=split,
-                protocol=protocol,
-                metric=metric,
-                difference=difference,
-                low=low,
-                high=high,
-                p=raw,
-                p_adjusted=adjusted,
-            )
-            for other, difference, (low, high), raw, adjusted in numbers
-        ]
-    return found
+        for column, metric in enumerate(mine.names)
+        for row, other in enumerate(others)
+        if there[:, row * shape[1] + column].any()
+    ]
 
 
 def measure_methods(judged: Sequence[Judged], challenger: str | None, seed: int = 0) -> MethodsSection:
