@@ -21,12 +21,18 @@ DEPTH = 100
 def random_ranked(
     seed: int, cases: int = 40, catalogue: int = 150, users: int = 15, most_sought: int = 130
 ) -> tuple[Ranked, NDArray[np.int64]]:
-    """Random answers, and behind each the whole ranking (T, I) that they are an extract of; some users like nothing."""
+    """Random answers, and behind each the whole ranking (T, I) that they are an extract of.
+
+    Some users like nothing, some items are sought twice.
+    """
     rng = np.random.default_rng(seed)
     orders = rng.permuted(np.tile(np.arange(catalogue), (cases, 1)), axis=1)
     number = rng.integers(1, most_sought + 1, cases)
     number[rng.random(cases) < 0.3] = 1
-    items = np.concatenate([rng.choice(catalogue, count, replace=False) for count in number])
+    again = rng.random(cases) < 0.2
+    items = np.concatenate(
+        [rng.choice(catalogue, count, replace=bool(twice)) for count, twice in zip(number, again, strict=True)]
+    )
     offset = np.concatenate(([0], np.cumsum(number)))
     case = np.repeat(np.arange(cases), number)
     asked = rng.integers(0, users, cases) * 3  # not every user row is asked, and cases of a user are not neighbours
