@@ -293,7 +293,8 @@ def _differences(table: Table) -> figures.Spec:
         for one in table.comparisons
         if one.metric == table.first
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("other:N", title=None, sort=alt.SortField("difference")))
+    order = [row["other"] for row in sorted(rows, key=lambda row: float(row["difference"]))]
+    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("other:N", title=None, sort=order))
     colour = alt.Color(
         "says:N",
         scale=alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values())),
