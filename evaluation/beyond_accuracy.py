@@ -40,22 +40,20 @@ class ItemFacts:
     def of(cls, dataset: TransitionDataset) -> Self:
         """Count training events and make the rest ready.
 
-        An item of n out of N training events carries -log2 of (n + 1) / (N + I) bits (Vargas & Castells 2011, §4.1, there
+        An item of n out of N training events carries -log2 of (n + 1) / (N + I) bits (Vargas & Castells 2011, there
         without the 1, which gives items nobody rated a number too).
         """
         events = np.bincount(dataset.training_events()[1].cpu().numpy(), minlength=dataset.items)
         information = np.log2(events.sum() + len(events)) - np.log2(events + 1.0)
         unit = normalize(dataset.embedding.cpu(), dim=1)
-        return cls(
-            events, item_groups(events), np.append(information, 0.0), torch.cat((unit, torch.zeros_like(unit[:1])))
-        )
+        return cls(events, item_groups(events), np.append(information, 0.0), torch.cat((unit, torch.zeros_like(unit[:1]))))
 
 
 def item_groups(events: NDArray[np.int64]) -> NDArray[np.int64]:
     """Each item's place in GROUPS, (I,), by training events (I,).
 
     The most rated items that hold a fifth of all events are the head, the least rated that hold the last fifth the tail
-    (Abdollahpouri et al. 2021, §3); items without an event are cold.
+    (Abdollahpouri et al. 2021); items without an event are cold.
     """
     order = np.argsort(-events, kind="stable")
     before = (np.cumsum(events[order]) - events[order]) / max(int(events.sum()), 1)
@@ -124,9 +122,7 @@ def _of_lists(
     own = items.unit.square().sum(1)[places].cumsum(1)[:, [k - 1 for k in ks]]
     alike = (sums.cumsum(1).square().sum(2) - own).double().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        return information / np.where(there > 0, there, np.nan), 1 - alike / np.where(
-            there > 1, there * (there - 1), np.nan
-        )
+        return information / np.where(there > 0, there, np.nan), 1 - alike / np.where(there > 1, there * (there - 1), np.nan)
 
 
 def _within(ks: Sequence[int], best: NDArray[np.int64]) -> list[int]:

@@ -194,36 +194,30 @@ def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0)
             )
     if not others or not len(mine.users):
         return []
-    found = []
-    for metric in mine.names:
-        differences = np.stack([mine.column(metric) - other.per_user.column(metric) for other in others], axis=1)
-        if np.isnan(differences).all():
-            continue
-        p = sign_flip_test(differences, seed)
-        numbers = zip(
-            others,
-            np.nanmean(differences, axis=0).tolist(),
-            bootstrap_intervals(differences, seed).tolist(),
-            p.tolist(),
-            holm(p).tolist(),
-            strict=True,
+    shape = len(others), len(mine.names)
+    columns = np.concatenate([mine.values - other.per_user.values for other in others], axis=1)
+    there = ~np.isnan(columns)
+    differences = (np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1)).reshape(shape)
+    intervals = bootstrap_intervals(columns, seed).reshape(*shape, 2)
+    p = sign_flip_test(columns, seed).reshape(shape)
+    adjusted = np.apply_along_axis(holm, 0, p)
+    return [
+        Comparison(
+            challenger=challenger.result.name,
+            other=other.result.name,
+            split=split,
+            protocol=protocol,
+            metric=metric,
+            difference=float(differences[row, column]),
+            low=float(intervals[row, column, 0]),
+            high=float(intervals[row, column, 1]),
+            p=float(p[row, column]),
+            p_adjusted=float(adjusted[row, column]),
         )
-        found += [
-            Comparison(
-                challenger=challenger.result.name,
-                other=other.result.name,
-                split=split,
-                protocol=protocol,
-                metric=metric,
-                difference=difference,
-                low=low,
-                high=high,
-                p=raw,
-                p_adjusted=adjusted,
-            )
-            for other, difference, (low, high), raw, adjusted in numbers
-        ]
-    return found
+        for column, metric in enumerate(mine.names)
+        for row, other in enumerate(others)
+        if there[:, row * shape[1] + column].any()
+    ]
 
 
 def measure_methods(judged: Sequence[Judged], challenger: str | None, seed: int = 0) -> MethodsSection:
@@ -249,7 +243,7 @@ def charts(section: MethodsSection) -> list[Chart]:
     """Curves over k of every table but the Mult-VAE protocol's, and the challenger's differences to all others."""
     found: list[Chart] = []
     for table in section.tables():
-        where = f"{SPLITS[table.split]}, {table.protocol}"
+        where = f"{SPLITS.get(table.split, table.split)}, {table.protocol}"
         if table.protocol != "mult-vae":
             note = "The mean over users, over the list's length k (logarithmic). Baselines grey; click a name to see it alone."
             found.append((f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table)))
@@ -299,7 +293,8 @@ def _differences(table: Table) -> figures.Spec:
         for one in table.comparisons
         if one.metric == table.first
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("other:N", title=None, sort=alt.SortField("difference")))
+    order = [row["other"] for row in sorted(rows, key=lambda row: float(row["difference"]))]
+    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("other:N", title=None, sort=order))
     colour = alt.Color(
         "says:N",
         scale=alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values())),
