@@ -98,7 +98,7 @@ def judge_off_policy(
         show: called with every name when it is done.
     """
     fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed))
-    starts = fresh(dataset, test_starts(dataset, params))
+    starts = fresh(dataset, judged_starts(dataset, params))
     if len(fitting) == 0 or len(starts) == 0:
         return None
     features = Features(params.features, capped(training_data(dataset, params.max_items), params), params.seed)
@@ -134,7 +134,7 @@ def _calibration_steps(dataset: TransitionDataset, params: OffPolicyParams) -> i
     return max(1, min(params.calibration_steps, CALIBRATION_CELLS // dataset.items))
 
 
-def test_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
+def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
     """The steps judged: neighbouring last ones of some test users, (T,) int64."""
     starts = dataset.last_starts("test", params.steps_per_user)
     users = dataset.users_of(starts)
