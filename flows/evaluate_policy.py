@@ -5,8 +5,9 @@ from prefect import flow
 from flows.parameters import ProfileName, load_profile
 from storage.artifacts import ArtifactRef
 from tasks.caching import artifact_store
-from tasks.evaluate import EvaluateParams, evaluate, policies_on
+from tasks.evaluate import EvaluateParams, evaluate
 from tasks.gates import gate, judge_transitions, judging
+from tasks.policies import policies_on
 
 
 @flow(name="evaluate-policy", validate_parameters=True)

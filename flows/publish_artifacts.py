@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.parameters import ProfileName, load_profile
 from tasks.caching import artifact_store
-from tasks.evaluate import policies_on
+from tasks.policies import policies_on
 from tasks.publish import PublishParams, destination, move_aliases, publish_artifact
 
 

@@ -1,7 +1,6 @@
 """Policies and a dataset in, the report out."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file
-from torch import Tensor
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.beyond_accuracy import coverage
@@ -27,16 +24,13 @@ from evaluation.statistics import bootstrap_intervals
 from models.autoencoder import fit_autoencoder
 from models.histories import Histories, Scorer
 from models.learners import SEQUENTIAL
-from models.policy import Policy
-from models.ranking_policy import FORMAT as RANKING
-from models.ranking_policy import RankingPolicy
 from storage.artifacts import ArtifactRef, Draft
-from storage.errors import ArtifactError
 from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 from tasks.learning import Publishable
+from tasks.policies import load_policy
 from tasks.progress import Progress
 
 SPLITS: tuple[Split, ...] = ("test", "time", "validation")
@@ -155,13 +149,6 @@ def flat(nested: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def load_policy(folder: Path, embedding: Tensor) -> Publishable:
-    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
-    config = json.loads((folder / "config.json").read_text())
-    kind = RankingPolicy if config.get("format") == RANKING else Policy
-    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
-
-
 def action_sets(
     data: TransitionDataset, policies: dict[str, Publishable], params: EvaluateParams
 ) -> tuple[dict[str, dict[str, NDArray[np.float32]]], dict[str, dict[str, NDArray[np.float64]]]]:
@@ -222,26 +209,6 @@ def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: Eva
     report = make_report(dataset, policies, baselines, params, template_sha256("report.html.j2"))
     show_report(report)
     return report
-
-
-def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactRef]:
-    """Policies of this work directory trained on a dataset, by learner: the given ones, or the newest of each learner.
-
-    Raises:
-        ArtifactError: there is none, or a given one was trained on another dataset.
-    """
-    store = artifact_store()
-    found: dict[str, ArtifactRef] = {}
-    for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
-        wanted = not digests or any(manifest.digest.startswith(digest) for digest in digests)
-        if wanted and manifest.recipe.inputs["dataset"] == dataset.digest:
-            found[manifest.facts["learner"]] = store.ref(manifest)
-    if not found or len(found) < len(digests):
-        raise ArtifactError(
-            f"{store.root}: expected policies {digests or 'of any learner'} trained on dataset {dataset.digest}; "
-            f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
-        )
-    return found
 
 
 @task(name="show-report")

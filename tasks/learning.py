@@ -19,7 +19,7 @@ from storage.transitions import TransitionDataset
 
 
 class Publishable(Scorer, Protocol):
-    """A policy that can be written down: see `tasks.evaluate.load_policy`."""
+    """A policy that can be written down: see `tasks.policies.load_policy`."""
 
     def act(self, histories: Histories) -> Tensor:
         """π(s): (B, D)."""

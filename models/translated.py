@@ -1,0 +1,58 @@
+"""A policy that was trained on another catalogue, as a scorer of this one."""
+
+import torch
+from torch import Tensor
+
+from models.errors import LearnerError
+from models.histories import Histories, Scorer
+
+
+class Translated:
+    """A scorer whose items go by other indices: histories are told in its items, its scores in ours.
+
+    Events of items it does not know are left out of a history; where fewer than `shortest` are left, the oldest of them stands
+    in for those before it. Items it does not know come after all others.
+    """
+
+    def __init__(self, scorer: Scorer, own: Tensor, shortest: int) -> None:
+        """Keep what translates.
+
+        Args:
+            scorer: of J items of its own.
+            own: (I,) int64, the scorer's index of each of our I items; -1 where it has none.
+            shortest: F, events that its histories must have.
+
+        Raises:
+            LearnerError: it knows none of our items.
+        """
+        if not bool((own >= 0).any()):
+            raise LearnerError("policy: expected one trained on some of this dataset's items; it knows none of them.")
+        self.scorer, self.own, self.shortest = scorer, own, shortest
+
+    def scores(self, histories: Histories) -> Tensor:
+        """How well each of our items fits each history next: (B, I); all alike where no event of a history is known."""
+        items, rewards = self.told(histories)
+        silent = items[:, -1] < 0
+        items[silent, -self.shortest :] = 0
+        theirs = self.scorer.scores(Histories(items, rewards))
+        known = self.own >= 0
+        ours = theirs.amin(1, keepdim=True).repeat(1, len(self.own)) - 1
+        ours[:, known] = theirs[:, self.own[known]]
+        ours[silent] = 0
+        return ours
+
+    def told(self, histories: Histories) -> Histories:
+        """The histories in the scorer's items, (B, max(L, F)); -1 on the left, and throughout where nothing is known."""
+        missing = self.shortest - histories.items.shape[1]
+        items = torch.nn.functional.pad(histories.items, (max(missing, 0), 0), value=-1)
+        rewards = torch.nn.functional.pad(histories.rewards, (max(missing, 0), 0))
+        theirs = self.own[items.clamp_min(0)].where(items >= 0, -1)
+        order = (theirs >= 0).int().sort(dim=1, stable=True).indices  # what is known to the right, as old as before
+        theirs, rewards = theirs.gather(1, order), rewards.gather(1, order)
+        oldest = (theirs < 0).sum(1, keepdim=True).clamp_max(theirs.shape[1] - 1)
+        place = torch.arange(theirs.shape[1], device=theirs.device)
+        filled = (place >= theirs.shape[1] - self.shortest) & (theirs < 0)
+        return Histories(
+            theirs.gather(1, oldest).where(filled, theirs),
+            (rewards.gather(1, oldest) * (theirs.gather(1, oldest) >= 0)).where(filled, rewards * (theirs >= 0)),
+        )

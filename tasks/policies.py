@@ -1,0 +1,83 @@
+"""Trained policies by digest, learner or published name, ready to score a dataset's items."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from prefect import task
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.histories import Scorer
+from models.policy import Policy
+from models.ranking_policy import FORMAT as RANKING
+from models.ranking_policy import RankingPolicy
+from models.translated import Translated
+from storage.artifacts import ArtifactRef
+from storage.errors import ArtifactError
+from storage.object_store import open_store
+from storage.publishing import pull, read_alias
+from storage.transitions import TransitionDataset
+from tasks.caching import artifact_store
+from tasks.learning import Publishable
+
+logger = logging.getLogger("marquee.policies")
+
+
+def load_policy(folder: Path, embedding: Tensor) -> Publishable:
+    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
+    config = json.loads((folder / "config.json").read_text())
+    kind = RankingPolicy if config.get("format") == RANKING else Policy
+    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
+
+
+def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
+    """The policy in an artifact's folder as a scorer of a dataset's items, which it need not have been trained on.
+
+    Raises:
+        LearnerError: it knows none of them.
+    """
+    items = pq.read_table(folder / "items.parquet", columns=["movie_id", "embedding"])
+    ids = items["movie_id"].to_numpy()
+    vectors = items["embedding"].combine_chunks()
+    embedding = torch.from_numpy(vectors.flatten().to_numpy().reshape(len(vectors), -1).copy())
+    policy = load_policy(folder, embedding)
+    if np.array_equal(ids, dataset.movie_ids) and torch.equal(embedding, dataset.embedding):
+        return policy
+    order = np.argsort(ids)
+    place = np.searchsorted(ids[order], dataset.movie_ids).clip(max=len(ids) - 1)
+    own = np.where(ids[order][place] == dataset.movie_ids, order[place], -1)
+    return Translated(policy, torch.from_numpy(own), dataset.frame)
+
+
+def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactRef]:
+    """Policies of this work directory trained on a dataset, by learner: the given ones, or the newest of each learner.
+
+    Raises:
+        ArtifactError: there is none, or a given one was trained on another dataset.
+    """
+    store = artifact_store()
+    found: dict[str, ArtifactRef] = {}
+    for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
+        wanted = not digests or any(manifest.digest.startswith(digest) for digest in digests)
+        if wanted and manifest.recipe.inputs["dataset"] == dataset.digest:
+            found[manifest.facts["learner"]] = store.ref(manifest)
+    if not found or len(found) < len(digests):
+        raise ArtifactError(
+            f"{store.root}: expected policies {digests or 'of any learner'} trained on dataset {dataset.digest}; "
+            f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
+        )
+    return found
+
+
+@task(name="find-champion")
+def find_champion(published: str) -> ArtifactRef | None:
+    """The policy that is champion where `published` says, brought into the work directory; None where there is none."""
+    store = open_store(published)
+    if read_alias(store, "policy", "champion") is None:
+        logger.info("%s: no policy@champion yet", store.uri)
+        return None
+    return pull(store, "policy@champion", artifact_store().root)
