@@ -1,6 +1,6 @@
 """Which items a policy's action means, by each of the eight distances; how much lists differ between users and samples."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import altair as alt
 import numpy as np
@@ -46,14 +46,14 @@ class MethodDiversity(Section):
 
     Attributes:
         method: its name.
-        acts: whether it has an action, and so a place among the policies.
+        baseline: whether it is there to be beaten.
         distinct: items over 50 users × top 20.
         between_users: mean Jaccard distance of two users' top ten.
         between_samples: the same of two samples of one user's state.
     """
 
     method: str
-    acts: bool
+    baseline: bool
     distinct: float | None
     between_users: float | None
     between_samples: float | None
@@ -87,6 +87,7 @@ def measure_distances(
     dataset: TransitionDataset,
     policies: Mapping[str, Acting],
     scorers: Mapping[str, Scorer],
+    baselines: Collection[str] = (),
     most: int = 500,
     seed: int = 0,
 ) -> DistancesSection:
@@ -96,6 +97,7 @@ def measure_distances(
         dataset: of the cases.
         policies: those with an action, by name.
         scorers: all methods by name, the policies among them.
+        baselines: names of those that are there to be beaten.
         most: cases, drawn at random from each test user's last 20 (validation users', where there are no test users).
         seed: of the draws.
     """
@@ -119,7 +121,7 @@ def measure_distances(
         methods=tuple(
             MethodDiversity(
                 method=name,
-                acts=name in policies,
+                baseline=name in baselines,
                 distinct=distinct(ranked.best[last], seed),
                 between_users=mean_distance(ranked.best[last, :K]),
                 between_samples=sample_distance(dataset, scorers[name], cases_at(cases, last), ages, K),
@@ -236,7 +238,7 @@ def diversity_bars(section: DistancesSection) -> figures.Spec:
     """Both diversities of every method."""
     titles = {"between_users": "between users", "between_samples": "between samples of a user"}
     rows = [
-        {"method": method.method, "baseline": not method.acts, "metric": title, "value": value, "low": value, "high": value}
+        {"method": method.method, "baseline": method.baseline, "metric": title, "value": value, "low": value, "high": value}
         for method in section.methods
         for name, title in titles.items()
         if (value := getattr(method, name)) is not None
