@@ -20,7 +20,17 @@ from evaluation.sections import (
     training,
     verdict,
 )
+from evaluation.sections.actions import ActionsSection
+from evaluation.sections.cards import CardsSection
+from evaluation.sections.distances import DistancesSection
+from evaluation.sections.embedding_map import EmbeddingMapSection
+from evaluation.sections.examples import ExamplesSection
+from evaluation.sections.methods import MethodsSection
+from evaluation.sections.off_policy import OffPolicySection
+from evaluation.sections.popularity import PopularitySection
 from evaluation.sections.section import Section
+from evaluation.sections.training import TrainingSection
+from evaluation.sections.verdict import VerdictSection
 
 FORMAT: Literal["marquee-report/2"] = "marquee-report/2"
 TEMPLATE, FOLDER = "report.html.j2", "sections"
@@ -32,16 +42,16 @@ class Report(Section):
     format: Literal["marquee-report/2"] = Field(FORMAT, description="Of this file; raised when readers must change.")
     title: str = Field(description="Of the page.")
     generated: bool = Field(description="Whether the ratings were drawn from known preferences rather than given by people.")
-    verdict: verdict.VerdictSection = Field(description="Is the challenger better, by how much, and how sure is that.")
-    methods: methods.MethodsSection = Field(description="Every method's metrics by split and protocol, tests, costs.")
-    popularity: popularity.PopularitySection = Field(description="Which items are shown, to whom; items nobody had rated.")
-    examples: examples.ExamplesSection = Field(description="Some test users and what each method recommends to them.")
-    embedding_map: embedding_map.EmbeddingMapSection | None = Field(None, description="The catalogue in the plane.")
-    off_policy: off_policy.OffPolicySection | None = Field(None, description="What recommendations would be worth.")
-    actions: actions.ActionsSection | None = Field(None, description="How like real actions the policies' are.")
-    distances: distances.DistancesSection | None = Field(None, description="Ranking by the article's eight distances.")
-    training: training.TrainingSection = Field(description="Curves and early warnings.")
-    cards: cards.CardsSection = Field(description="Dataset card, model cards, baselines' tuning, provenance.")
+    verdict: VerdictSection = Field(description="Is the challenger better, by how much, and how sure is that.")
+    methods: MethodsSection = Field(description="Every method's metrics by split and protocol, tests, costs.")
+    popularity: PopularitySection = Field(description="Which items are shown, to whom; items nobody had rated.")
+    examples: ExamplesSection = Field(description="Some test users and what each method recommends to them.")
+    embedding_map: EmbeddingMapSection | None = Field(None, description="The catalogue in the plane.")
+    off_policy: OffPolicySection | None = Field(None, description="What recommendations would be worth.")
+    actions: ActionsSection | None = Field(None, description="How like real actions the policies' are.")
+    distances: DistancesSection | None = Field(None, description="Ranking by the article's eight distances.")
+    training: TrainingSection = Field(description="Curves and early warnings.")
+    cards: CardsSection = Field(description="Dataset card, model cards, baselines' tuning, provenance.")
 
 
 # Name of the field and its template, heading in the contents, what draws it; in the order of the page.
