@@ -121,9 +121,7 @@ def projection_figure(data: FeatureReportInput) -> figures.Spec:
 def charts(data: FeatureReportInput) -> list[Chart]:
     """(id, title, note, specification) of every chart."""
     shown = min(data.points, MOST_POINTS, len(data.titles))
-    note = (
-        f"The {shown:,} most rated items ({WAYS[data.projection]}). Colour: an item's rarest genre of the common ones. Hover for titles."
-    )
+    note = f"The {shown:,} most rated items ({WAYS[data.projection]}). Colour: an item's rarest genre of the common ones. Hover for titles."
     made: list[Chart] = [("projection", "The embedding in the plane", note, projection_figure(data))]
     by_dimension = [float(share) for share in data.facts.get("explained_by_dimension", ())]
     if by_dimension:

@@ -34,7 +34,7 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
         .encode(
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False)),
-            color=alt.Color("learner:N", scale=coloured(data["learner"]), title="learner"),
+            color=alt.Color("learner:N", scale=coloured(rows["learner"], data["learner"]), title="learner"),
             strokeDash=alt.StrokeDash("split:N", sort=["train", "validation"], title="users"),
             tooltip=["learner:N", "split:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
         )
@@ -59,7 +59,7 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     data = chosen.pivot(index=["learner", "step", "metric"], columns="level", values="value").reset_index()
     base = alt.Chart(data).encode(
         x=alt.X("step:Q", title="updates"),
-        color=alt.Color("learner:N", scale=coloured(chosen["learner"]), title="learner"),
+        color=alt.Color("learner:N", scale=coloured(rows["learner"], chosen["learner"]), title="learner"),
     )
     y = alt.Y("q05:Q", title=unit, scale=alt.Scale(zero=False))
     wide = base.mark_area(opacity=0.12).encode(y=y, y2="q95:Q")
@@ -76,10 +76,11 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     return finished(chart)
 
 
-def coloured(names: pd.Series) -> alt.Scale:
-    """The same colour for the same name in every chart: names in order of appearance."""
-    domain = list(dict.fromkeys(names))
-    return alt.Scale(domain=domain, range=[COLOURS[place % len(COLOURS)] for place in range(len(domain))])
+def coloured(names: pd.Series, shown: pd.Series | None = None) -> alt.Scale:
+    """The same colour for the same name in every chart: names in order of appearance; of those that are shown, if not all."""
+    there = set(names if shown is None else shown)
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(dict.fromkeys(names)) if name in there}
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
 
 
 def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale:
@@ -95,7 +96,9 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: which of them.
     """
-    scale = method_scale(*(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True)))
+    scale = method_scale(
+        *(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True))
+    )
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),

@@ -36,6 +36,7 @@ from storage.transitions import TransitionDataset
 
 Optional = Literal["embedding_map", "off_policy", "actions", "distances"]
 Ranking = Mapping[tuple[str, str], tuple[Cases, dict[str, Ranked]]]  # by split and protocol
+UNKNOWN = Cost()
 VIEWED = (("test", "next-item"), ("time", "next-item"))  # whose rankings several sections look at
 
 
@@ -44,7 +45,9 @@ class EvaluateParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    k: Literal[5, 10, 20, 50, 100] = Field(10, description="Length of the lists shown and counted in bias and examples.")
+    k: Literal[5, 10, 20, 50, 100] = Field(
+        10, description="Length of the lists shown and counted in bias and examples."
+    )
     steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are predicted.")
     max_steps: int = Field(50_000, ge=10, description="At most so many predicted events per split, drawn at random.")
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
@@ -74,7 +77,7 @@ class Contestant:
     kind: Kind
     scorer: Scorer
     acting: Acting | None = None
-    cost: Cost = Cost()
+    cost: Cost = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,7 @@ def judge_and_measure(
     kinds = {one.name: one.kind for one in contestants}
     scorers = {one.name: one.scorer for one in contestants}
     acting = {one.name: one.acting for one in contestants if one.acting is not None and one.kind != "baseline"}
-    views = [
-        measure_popularity(data, facts, cases, ranked, kinds, params.k)
-        for cases, ranked in rankings.values()
-    ]
+    views = [measure_popularity(data, facts, cases, ranked, kinds, params.k) for cases, ranked in rankings.values()]
     show("popularity")
     report = Report(
         title=subject.title,
@@ -175,7 +175,10 @@ def judge_and_measure(
 def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
     """What methods are asked, the cases that decide first; sets without a case are left out."""
     found = [
-        *(next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed) for split in ("test", "time")),
+        *(
+            next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
+            for split in ("test", "time")
+        ),
         *(fold_in_cases(data, split) for split in ("test", "time")),
         mult_vae_cases(data, "test", params.seed),
         next_item_cases(data, "validation", params.steps_per_user, params.max_steps, params.seed),
@@ -270,7 +273,9 @@ def warned(subject: Subject, challenger: str | None) -> list[str]:
     """What the data's and the policies' making warns of."""
     found = []
     if subject.dataset.generated:
-        found.append("The ratings are generated: the verdict shows that the pipeline works and says nothing of real people.")
+        found.append(
+            "The ratings are generated: the verdict shows that the pipeline works and says nothing of real people."
+        )
     for name, manifest in subject.policies.items():
         if manifest.recipe.inputs.get("dataset") != subject.dataset.digest:
             found.append(f"{name} was trained on another dataset and may have learnt from these test users.")

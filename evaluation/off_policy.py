@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from evaluation.baselines import training_data
-from evaluation.ranking import choose
+from evaluation.cases import choose
 from models.baselines.training import TrainingData
 from models.histories import Histories, Scorer
 from models.nearest import top_items

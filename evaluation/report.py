@@ -41,7 +41,9 @@ class Report(Section):
 
     format: Literal["marquee-report/2"] = Field(FORMAT, description="Of this file; raised when readers must change.")
     title: str = Field(description="Of the page.")
-    generated: bool = Field(description="Whether the ratings were drawn from known preferences rather than given by people.")
+    generated: bool = Field(
+        description="Whether the ratings were drawn from known preferences rather than given by people."
+    )
     verdict: VerdictSection = Field(description="Is the challenger better, by how much, and how sure is that.")
     methods: MethodsSection = Field(description="Every method's metrics by split and protocol, tests, costs.")
     popularity: PopularitySection = Field(description="Which items are shown, to whom; items nobody had rated.")
@@ -75,7 +77,7 @@ def write_report(folder: Path, report: Report) -> Report:
     Equal input gives equal bytes.
     """
     numbers = without_nan(report.model_dump(mode="json"))
-    (folder / "report.json").write_text(json.dumps(numbers, indent=1, sort_keys=True, allow_nan=False))
+    (folder / "report.json").write_text(json.dumps(numbers, indent=1, allow_nan=False))
     (folder / "report.schema.json").write_text(schema_text())
     written = Report.model_validate(numbers)
     (folder / "report.html").write_text(render(written))
@@ -104,7 +106,9 @@ def render(report: Report) -> str:
 
 def schema_text() -> str:
     """The JSON schema of report.json, as published in docs/report.schema.json."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Report.model_json_schema(mode="serialization")
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Report.model_json_schema(
+        mode="serialization"
+    )
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 

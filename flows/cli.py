@@ -253,10 +253,13 @@ def evaluate_policy_command(
 def compare_command(
     policies: Annotated[
         list[str],
-        typer.Argument(help="policy@champion, policy@<digest> …, a digest or its beginning, or a folder of a pulled policy."),
+        typer.Argument(
+            help="policy@champion, policy@<digest> …, a digest or its beginning, or a folder of a pulled policy."
+        ),
     ],
     source: Annotated[
-        str | None, typer.Option("--from", help="s3://bucket/prefix or a folder for policy@…; else the work directory's.")
+        str | None,
+        typer.Option("--from", help="s3://bucket/prefix or a folder for policy@…; else the work directory's."),
     ] = None,
     profile: ProfileOption = "sample",
     dataset: DatasetOption = "latest",

@@ -102,7 +102,9 @@ def make_report(
             versions=package_versions(),
         ),
     )
-    contestants = [contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()]
+    contestants = [
+        contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
+    ]
     progress = Progress("evaluate", "Judging policies and baselines")
     done: list[str] = []
 

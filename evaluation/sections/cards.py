@@ -210,7 +210,9 @@ def caveats(generated: bool, same_second: float | None, one_day: float | None) -
     """What every reader of numbers from this data must know."""
     said = []
     if generated:
-        said.append("The ratings are generated from known preferences: they show that the pipeline works, not how people are.")
+        said.append(
+            "The ratings are generated from known preferences: they show that the pipeline works, not how people are."
+        )
     if same_second is not None and one_day is not None and (same_second > 0.01 or one_day > 0.1):
         said.append(
             f"Order in these ratings is partly the order of the page people rated on: {same_second:.0%} of neighbouring events share "

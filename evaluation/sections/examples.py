@@ -90,7 +90,9 @@ def measure_examples(
         after = {int(dataset.item[event]): dataset.rating(event) for event in range(end - 1, target, -1)}
         next_item = int(dataset.item[target])
 
-        def entry(item: int, next_item: int = next_item, after: dict[int, float] = after, target: int = target) -> Entry:
+        def entry(
+            item: int, next_item: int = next_item, after: dict[int, float] = after, target: int = target
+        ) -> Entry:
             if item == next_item:
                 return Entry(title=titles[item], chosen="next", rating=dataset.rating(target))
             return Entry(title=titles[item], chosen="later" if item in after else None, rating=after.get(item))

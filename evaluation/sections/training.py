@@ -18,10 +18,9 @@ SHARES = ("actor_steps_clipped", "critic_steps_clipped", "targets_clipped", "act
 DISTANCES = ("action_cosine_to_logged", "action_cosine_among", "action_euclidean_to_logged", "action_euclidean_among")
 SPREAD = ("kl_to_logged", "action_effective_rank")
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
-DRAWN = frozenset(
-    (*LOSSES, *RANKING, *GRADIENTS, *SHARES, *SPREAD)
-    + tuple(f"{name}_{level}" for name in (*VALUES, *DISTANCES) for level in QUANTILES)
-)
+DRAWN = frozenset((*LOSSES, *RANKING, *GRADIENTS, *SHARES, *SPREAD)) | {
+    f"{name}_{level}" for name in (*VALUES, *DISTANCES) for level in QUANTILES
+}
 MOST_POINTS = 60  # of one curve: more than a panel has pixels to tell apart
 
 

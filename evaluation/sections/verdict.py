@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from evaluation.figures import COLOURS, finished
-from evaluation.page import Chart
+from evaluation.page import Chart, number
 from evaluation.sections.methods import ALPHA, COMPARED, Judged, MethodResult, MethodsSection
 from evaluation.sections.section import Section
 
@@ -82,7 +82,11 @@ def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> Ve
     opponents = opponents_of(methods, results) if own else {}
     against = tuple(found for role, other in opponents.items() if (found := compared(methods, own, role, other)))
     if own is None or not against:
-        why = "No test users were left to judge on." if not results else "There is nothing to compare: a policy and a baseline."
+        why = (
+            "No test users were left to judge on."
+            if not results
+            else "There is nothing to compare: a policy and a baseline."
+        )
         return VerdictSection(
             headline=why, challenger=methods.challenger, metric=METRIC, users=0, outcome=None, opponents=(), facts=(),
             cautions=tuple(cautions),
@@ -110,8 +114,8 @@ def results_of(methods: MethodsSection, split: str) -> list[MethodResult]:
 def opponents_of(methods: MethodsSection, results: Mapping[str, MethodResult]) -> dict[str, MethodResult]:
     """By role those the verdict names: the champion, the best other policy and baseline on the test users, popularity."""
     others = [one for one in results.values() if one.name != methods.challenger]
-    found = {"champion": one for one in others if one.kind == "champion"}
-    for role, kind in ((RUNNER_UP, "policy"), ("best baseline", "baseline")):
+    found: dict[str, MethodResult] = {}
+    for role, kind in (("champion", "champion"), (RUNNER_UP, "policy"), ("best baseline", "baseline")):
         if those := [one for one in others if one.kind == kind]:
             found[role] = max(those, key=lambda one: one.metrics.get(METRIC) or 0.0)
     if "popularity" in results and found["best baseline"].name != "popularity":
@@ -143,11 +147,11 @@ def compared(methods: MethodsSection, own: MethodResult | None, role: str, other
 
 def headline(challenger: str, against: Sequence[Against], users: int) -> str:
     """One plain sentence; popularity is named only where it is not plainly beaten."""
-    named = [one for one in against if one.role != "popularity" or one.outcome != "better"] or against
+    named = [one for one in against if one.role != "popularity" or one.outcome != "better"] or list(against)
+    named.sort(key=lambda one: one.role == RUNNER_UP)
     clauses = [
-        f"{words} {' and '.join(called(one) for one in named if one.outcome == outcome)}"
-        for outcome, words in WORDS.items()
-        if any(one.outcome == outcome for one in named)
+        f"{WORDS[outcome]} {' and '.join(called(one) for one in named if one.outcome == outcome)}"
+        for outcome in dict.fromkeys(one.outcome for one in named)
     ]
     values = ", ".join(f"{one.other} {one.other_value:.4f}" for one in against)
     return (
@@ -158,7 +162,9 @@ def headline(challenger: str, against: Sequence[Against], users: int) -> str:
 
 def called(one: Against) -> str:
     """An opponent's name in a sentence."""
-    return f"the {one.role}, {one.other}" if one.role not in one.other else f"the {one.other}" if one.role == "champion" else one.other
+    if one.role == one.other:
+        return f"the {one.role}" if one.role == "champion" else one.other
+    return f"the {one.role} ({one.other})"
 
 
 def facts(
@@ -169,20 +175,25 @@ def facts(
     other = opponents[first.role]
     label = f"in {METRIC.upper()} against {called(first)}"
     note = f"{first.challenger_value:.4f} against {first.other_value:.4f}; difference {span(first)}"
-    found = [Fact(value="–" if first.relative is None else f"{first.relative:+.0%}", label=label, note=note)]
+    found = [Fact(value=percent(first.relative, "+"), label=label, note=note)]
     later = {one.name: one for one in results_of(methods, "time")}
-    for mine, theirs, metric, label, form in (
-        (own, other, "hit@10", "of next choices are among the first ten of the whole catalogue", ".0%"),
-        (own, other, "ndcg@10_liked", f"{METRIC.upper()} on choices they then rated 4 or more", ".4f"),
-        (own, other, "coverage@10", "of the catalogue is recommended to somebody", ".0%"),
-        (later.get(own.name), later.get(other.name), METRIC, f"{METRIC.upper()} on steps after the time cut", ".4f"),
+    for mine, theirs, metric, label, written in (
+        (own, other, "hit@10", "of next choices are among the first ten of the whole catalogue", percent),
+        (own, other, "ndcg@10_liked", f"{METRIC.upper()} on choices they then rated 4 or more", number),
+        (own, other, "coverage@10", "of the catalogue is recommended to somebody", percent),
+        (later.get(own.name), later.get(other.name), METRIC, f"{METRIC.upper()} on steps after the time cut", number),
     ):
         value = mine.metrics.get(metric) if mine else None
         beside = theirs.metrics.get(metric) if theirs else None
         if value is not None:
-            note = "" if beside is None else f"{other.name}: {beside:{form}}"
-            found.append(Fact(value=f"{value:{form}}", label=label, note=note))
+            note = "" if beside is None else f"{other.name}: {written(beside)}"
+            found.append(Fact(value=written(value), label=label, note=note))
     return tuple(found)
+
+
+def percent(value: float | None, sign: str = "") -> str:
+    """A share in whole per cent, or a dash."""
+    return "–" if value is None else f"{100 * value:{sign}.0f} %"
 
 
 def span(one: Against) -> str:

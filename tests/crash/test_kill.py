@@ -44,7 +44,10 @@ def contents(home: Path) -> dict[str, set[tuple[str, str]]]:
     """Digests and content hashes by kind; without the latter where measured times are a part of the content."""
     store = ArtifactStore(home / "artifacts")
     kinds = [path.name for path in (home / "artifacts").iterdir()]
-    return {kind: {(manifest.digest, manifest.sha256 * (kind not in MEASURED)) for manifest in store.manifests(kind)} for kind in kinds}
+    return {
+        kind: {(manifest.digest, manifest.sha256 * (kind not in MEASURED)) for manifest in store.manifests(kind)}
+        for kind in kinds
+    }
 
 
 @pytest.mark.timeout(600)

@@ -204,7 +204,11 @@ def test_any_policies_are_compared_side_by_side(
     assert len({one["users"] for one in results}) == 1
     assert "runner-up" in [one["role"] for one in report["verdict"]["opponents"]]
     assert len(ArtifactStore(home / "artifacts").manifests("baselines")) == 1, "baselines were tuned again"
-    for spec, error in (("policy@best", "UnknownAliasError"), ("0000", "ArtifactError"), ("dataset@latest", "policy@<alias")):
+    for spec, error in (
+        ("policy@best", "UnknownAliasError"),
+        ("0000", "ArtifactError"),
+        ("dataset@latest", "policy@<alias"),
+    ):
         failed = marquee("compare", spec, "--from", values["PUBLISHED"], *changes(), home=home, ok=False)
         assert error in failed.stderr
 

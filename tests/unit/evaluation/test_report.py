@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from rankings_support import small_dataset
 
 from evaluation.baselines import fit_baselines
 from evaluation.figures import BASELINE_COLOUR, bars
@@ -39,6 +40,7 @@ PARAMS = EvaluateParams(
     sample=50, distance_cases=20, map_projection="pca", examples=3,
     off_policy=OffPolicyParams(users=20, draws=20, calibration_steps=100),
 )  # fmt: skip
+QUICK = PARAMS.model_copy(update={"leave_out": ("off_policy", "actions", "distances", "embedding_map")})
 WARNING = {"kind": "values-explode", "step": 200, "message": "the policy's value is <beyond> bounds."}
 
 
@@ -46,7 +48,12 @@ def manifest(kind: str, generated: bool = False, **facts: object) -> Manifest:
     recipe = Recipe(
         kind=kind,
         schema_version=1,
-        parameters={"config": {"name": facts.get("learner"), "discount": 0.97}, "trainer": {"steps": 60}, "seed": 3},
+        parameters={
+            "frame": facts.get("frame"),
+            "config": {"name": facts.get("learner"), "discount": 0.97},
+            "trainer": {"steps": 60},
+            "seed": 3,
+        },
         inputs={} if kind == "dataset" else {"dataset": manifest("dataset", generated).digest},
         code="c0de",
     )
@@ -77,7 +84,9 @@ def subject(data: TransitionDataset, **changes: object) -> Subject:
     return Subject(**values)  # type: ignore[arg-type]
 
 
-def measured(data: TransitionDataset, params: EvaluateParams = PARAMS, **changes: object) -> tuple[Report, list[pa.Table]]:
+def measured(
+    data: TransitionDataset, params: EvaluateParams = PARAMS, **changes: object
+) -> tuple[Report, list[pa.Table]]:
     contestants = []
     for place, name in enumerate(("td3", "other")):
         torch.manual_seed(place)
@@ -89,9 +98,19 @@ def measured(data: TransitionDataset, params: EvaluateParams = PARAMS, **changes
     return judge_and_measure(data, contestants, subject(data, **changes), params, tables.append), tables
 
 
-@pytest.fixture
-def report(data: TransitionDataset) -> Report:
-    return measured(data)[0]
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
+    return small_dataset(tmp_path_factory.mktemp("data") / "t.h5")
+
+
+@pytest.fixture(scope="module")
+def both(data: TransitionDataset) -> tuple[Report, list[pa.Table]]:
+    return measured(data)
+
+
+@pytest.fixture(scope="module")
+def report(both: tuple[Report, list[pa.Table]]) -> Report:
+    return both[0]
 
 
 def test_page_stands_alone_escapes_and_is_drawn_from_its_json(report: Report, tmp_path: Path) -> None:
@@ -136,8 +155,8 @@ def test_equal_reports_give_equal_bytes(report: Report, tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_every_method_answers_every_case(data: TransitionDataset) -> None:
-    report, tables = measured(data)
+def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) -> None:
+    report, tables = both
     rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables]).to_pandas()
     for one in report.methods.results:
         if one.kind != "published":
@@ -150,8 +169,7 @@ def test_every_method_answers_every_case(data: TransitionDataset) -> None:
 
 
 def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> None:
-    params = PARAMS.model_copy(update={"leave_out": ("off_policy", "actions", "distances", "embedding_map")})
-    report = write_report(tmp_path, measured(data, params)[0])
+    report = write_report(tmp_path, measured(data, QUICK)[0])
     assert (report.off_policy, report.actions, report.distances, report.embedding_map) == (None,) * 4
     page = (tmp_path / "report.html").read_text()
     assert "part-off_policy" not in page
@@ -161,7 +179,8 @@ def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> No
 def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_path: Path) -> None:
     facts = {"learner": "td3", "warnings": [WARNING], "diverged": "values ran away"}
     policies = {name: manifest("policy", **facts) for name in ("td3", "other")}
-    report = write_report(tmp_path, measured(data, policies=policies, dataset=manifest("dataset", generated=True))[0])
+    dataset = manifest("dataset", generated=True, frame=3)
+    report = write_report(tmp_path, measured(data, QUICK, policies=policies, dataset=dataset)[0])
     said = " ".join(report.verdict.cautions)
     for words in ("generated", "Only 20 test users", "ran away", "values-explode", "another dataset"):
         assert words in said

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_support import REPOSITORY
 
 from evaluation.cases import next_item_cases
 from evaluation.sections import cards, embedding_map, examples
 from evaluation.sections.learner_notes import NOTES
 from models.learners import LearnerName
 from storage.transitions import TransitionDataset
-from tests_support import REPOSITORY
 
 TITLES = [f"Film {place}" for place in range(30)]
 

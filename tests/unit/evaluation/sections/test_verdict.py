@@ -35,9 +35,9 @@ BASE = [result("td3", "policy", 0.2), result("ease", "baseline", 0.15), result("
 @pytest.mark.parametrize(
     ("own", "p", "outcome", "expected"),
     [
-        (0.2, 0.01, "better", r"^td3 is better than the best baseline, ease at ranking what 500 test users chose next \(NDCG@10 0\.2000; ease 0\.1500, popularity 0\.1000\)\.$"),
-        (0.16, 0.4, "undecided", "cannot be told apart from the best baseline, ease"),
-        (0.05, 0.001, "worse", "is worse than the best baseline, ease and popularity"),
+        (0.2, 0.01, "better", r"^td3 is better than the best baseline \(ease\) at ranking what 500 test users chose next \(NDCG"),
+        (0.16, 0.4, "undecided", r"cannot be told apart from the best baseline \(ease\)"),
+        (0.05, 0.001, "worse", r"is worse than the best baseline \(ease\) and popularity"),
     ],
 )  # fmt: skip
 def test_headline_is_honest(own: float, p: float, outcome: str, expected: str) -> None:
@@ -46,7 +46,7 @@ def test_headline_is_honest(own: float, p: float, outcome: str, expected: str) -
     assert found.outcome == outcome
     assert [one.role for one in found.opponents] == ["best baseline", "popularity"]
     assert found.opponents[0].difference == pytest.approx(own - 0.15)
-    assert found.facts[0].value == f"{own / 0.15 - 1:+.0%}"
+    assert found.facts[0].value == f"{100 * (own / 0.15 - 1):+.0f} %"
     assert any("may be chance" in one for one in found.cautions) is (outcome == "undecided")
 
 
@@ -55,14 +55,16 @@ def test_the_champion_comes_first_and_decides_with_the_best_baseline() -> None:
     found = measure_verdict(section(results, {"ease": 0.01, "popularity": 0.01, "champion": 0.02, "ddpg": 0.5}))
     assert [one.role for one in found.opponents] == ["champion", "runner-up", "best baseline", "popularity"]
     assert found.outcome == "worse"
-    assert found.headline.startswith("td3 is better than the best baseline, ease and is worse than the champion")
+    assert found.headline.startswith("td3 is worse than the champion and is better than the best baseline (ease) and cannot")
     assert [chart[0] for chart in charts(found)] == ["verdict"]
 
 
 def test_the_runner_up_alone_does_not_spoil_a_verdict() -> None:
-    found = measure_verdict(section([*BASE, result("ddpg", "policy", 0.19)], {"ease": 0.01, "popularity": 0.01, "ddpg": 0.5}))
+    found = measure_verdict(
+        section([*BASE, result("ddpg", "policy", 0.19)], {"ease": 0.01, "popularity": 0.01, "ddpg": 0.5})
+    )
     assert found.outcome == "better"
-    assert "cannot be told apart from the runner-up, ddpg" in found.headline
+    assert "cannot be told apart from the runner-up (ddpg)" in found.headline
 
 
 def test_a_turn_after_the_time_cut_is_told() -> None:
