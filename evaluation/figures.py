@@ -98,7 +98,9 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: which of them.
     """
-    scale = method_scale(*(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True)))
+    scale = method_scale(
+        *(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True))
+    )
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),

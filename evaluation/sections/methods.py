@@ -246,7 +246,9 @@ def charts(section: MethodsSection) -> list[Chart]:
         where = f"{SPLITS.get(table.split, table.split)}, {table.protocol}"
         if table.protocol != "mult-vae":
             note = "The mean over users, over the list's length k (logarithmic). Baselines grey; click a name to see it alone."
-            found.append((f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table)))
+            found.append(
+                (f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table))
+            )
         if table.comparisons:
             note = (
                 f"Mean {label(table.first)} of {section.challenger} less that of each other method, with the 95 % interval of "
@@ -302,7 +304,9 @@ def _differences(table: Table) -> figures.Spec:
         legend=alt.Legend(orient="bottom"),
     )
     interval = base.mark_rule(strokeWidth=1.6).encode(
-        x=alt.X("low:Q", title=f"difference in {label(table.first)}", axis=alt.Axis(tickCount=5)), x2="high:Q", color=colour
+        x=alt.X("low:Q", title=f"difference in {label(table.first)}", axis=alt.Axis(tickCount=5)),
+        x2="high:Q",
+        color=colour,
     )
     dot = base.mark_point(filled=True, size=60, opacity=1).encode(
         x="difference:Q",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
 from typing import Any
 
 import altair as alt
@@ -55,7 +54,9 @@ class MethodPopularity(Section):
     shown: Shares = Field(description="By item group: share of all recommended places.")
     found: Shares = Field(description="By item group: share of its sought items that are within the first k.")
     head: Shares = Field(description="By user group: share of head items in their recommendations.")
-    lift: Shares = Field(description="By user group: popularity of what they are shown over that of their history, less 1.")
+    lift: Shares = Field(
+        description="By user group: popularity of what they are shown over that of their history, less 1."
+    )
     ndcg: Shares = Field(description="By user group: NDCG@k.")
     cold_recall: Shares = Field(description="By k: share of the sought cold items within the first k.")
     cold_rank: float | None = Field(description="Mean place of the sought cold items: 0 first, 1 last, 0.5 by chance.")
@@ -160,7 +161,8 @@ def measure_popularity(
         protocol=cases.protocol,
         k=k,
         items=tuple(
-            ItemGroup(name=name, items=number, training=training, sought=share) for name, number, training, share in groups
+            ItemGroup(name=name, items=number, training=training, sought=share)
+            for name, number, training, share in groups
         ),
         users=tuple(
             UserGroup(
@@ -265,7 +267,10 @@ def _shown(view: PopularityView) -> figures.Spec:
             y=alt.Y("of:N", title=None, sort=[name for name, _ in named]),
             x=alt.X("share:Q", title="share", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             color=alt.Color(
-                "group:N", sort=list(GROUPS), scale=alt.Scale(domain=list(GROUPS), range=list(GROUP_COLOURS)), title="items"
+                "group:N",
+                sort=list(GROUPS),
+                scale=alt.Scale(domain=list(GROUPS), range=list(GROUP_COLOURS)),
+                title="items",
             ),
             order="order:Q",
             tooltip=["of:N", "group:N", alt.Tooltip("share:Q", format=".1%")],
@@ -282,7 +287,9 @@ def _head(view: PopularityView) -> figures.Spec:
         for one in view.methods
         for group, share in one.head.items()
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("method:N", title=None, sort=[one.name for one in view.methods]))
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("method:N", title=None, sort=[one.name for one in view.methods])
+    )
     format_share = alt.Axis(format="%", tickCount=4)
     dot = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("recommended:Q", title="share of head items", axis=format_share),
@@ -319,5 +326,3 @@ def _served(view: PopularityView) -> figures.Spec:
 def _scale(view: PopularityView) -> alt.Scale:
     policies = [one.name for one in view.methods if one.kind != "baseline"]
     return figures.method_scale(policies, [one.name for one in view.methods if one.kind == "baseline"])
-
-
