@@ -16,7 +16,7 @@ from evaluation.cases import Cases, Protocol
 from evaluation.metrics import accuracy_per_user, mean_by_user
 from evaluation.page import Chart
 from evaluation.ranking import Ranked
-from evaluation.sections.methods import SPLITS, Kind, finite
+from evaluation.sections.methods import SPLITS, Kind, dashed, finite
 from evaluation.sections.section import Section
 from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
@@ -316,6 +316,7 @@ def _served(view: PopularityView) -> figures.Spec:
             x=alt.X("users:N", sort=order, title="users, by their histories", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("ndcg:Q", title=f"NDCG@{view.k}"),
             color=alt.Color("method:N", scale=_scale(view), title="method"),
+            strokeDash=alt.StrokeDash("method:N", scale=dashed(_scale(view)), title="method"),
             tooltip=["method:N", "users:N", alt.Tooltip("ndcg:Q", format=".4f")],
         )
         .properties(width=330, height=230)
