@@ -28,8 +28,8 @@ COMPARED: Mapping[Protocol, tuple[str, ...]] = {
     "mult-vae": ("ndcg@100", "recall@20", "recall@50"),
 }
 COLUMNS: Mapping[Protocol, tuple[str, ...]] = {
-    "next-item": ("ndcg@10", "recall@10", "mrr@10", "ndcg@10_liked", "recall@10_liked", "ndcg@100", "recall@100"),
-    "fold-in": ("ndcg@10", "hit@10", "recall@50", "ndcg@10_liked", "recall@50_liked", "ndcg@100", "recall@100"),
+    "next-item": ("ndcg@10", "recall@10", "mrr@10", "ndcg@10_liked", "ndcg@100", "recall@100"),
+    "fold-in": ("ndcg@10", "hit@10", "recall@50", "ndcg@10_liked", "ndcg@100", "recall@100"),
     "mult-vae": ("ndcg@100", "recall@20", "recall@50"),
 }
 LISTS = ("coverage@10", "gini@10", "novelty@10", "ild@10")
