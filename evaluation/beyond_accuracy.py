@@ -46,7 +46,9 @@ class ItemFacts:
         events = np.bincount(dataset.training_events()[1].cpu().numpy(), minlength=dataset.items)
         information = np.log2(events.sum() + len(events)) - np.log2(events + 1.0)
         unit = normalize(dataset.embedding.cpu(), dim=1)
-        return cls(events, item_groups(events), np.append(information, 0.0), torch.cat((unit, torch.zeros_like(unit[:1]))))
+        return cls(
+            events, item_groups(events), np.append(information, 0.0), torch.cat((unit, torch.zeros_like(unit[:1])))
+        )
 
 
 def item_groups(events: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -122,7 +124,9 @@ def _of_lists(
     own = items.unit.square().sum(1)[places].cumsum(1)[:, [k - 1 for k in ks]]
     alike = (sums.cumsum(1).square().sum(2) - own).double().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        return information / np.where(there > 0, there, np.nan), 1 - alike / np.where(there > 1, there * (there - 1), np.nan)
+        return information / np.where(there > 0, there, np.nan), 1 - alike / np.where(
+            there > 1, there * (there - 1), np.nan
+        )
 
 
 def _within(ks: Sequence[int], best: NDArray[np.int64]) -> list[int]:

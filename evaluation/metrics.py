@@ -51,8 +51,7 @@ def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
     case, ranks, liked = _distinct(ranked)
     columns = _of_cases(len(ranked.users), case, ranks, ks)
     columns |= {
-        f"{name}_liked": values
-        for name, values in _of_cases(len(ranked.users), case[liked], ranks[liked], ks).items()
+        f"{name}_liked": values for name, values in _of_cases(len(ranked.users), case[liked], ranks[liked], ks).items()
     }
     return mean_by_user(ranked.users, columns)
 

@@ -72,7 +72,7 @@ def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matri
 
 
 def holm(p: Matrix) -> Matrix:
-    """p values (n,) of one family of tests, adjusted so that any false alarm is as unlikely as they say (Holm 1979)."""
+    """P values (n,) of one family of tests, adjusted so that any false alarm is as unlikely as they say (Holm 1979)."""
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)

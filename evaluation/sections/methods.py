@@ -27,12 +27,12 @@ COMPARED: Mapping[Protocol, tuple[str, ...]] = {
     "fold-in": ("ndcg@10", "recall@50", "ndcg@10_liked"),
     "mult-vae": ("ndcg@100", "recall@20", "recall@50"),
 }
-LISTS = ("coverage@10", "gini@10", "novelty@10", "ild@10")
 COLUMNS: Mapping[Protocol, tuple[str, ...]] = {
-    "next-item": ("ndcg@10", "recall@10", "mrr@10", "ndcg@100", "recall@100", "ndcg@10_liked", *LISTS),
-    "fold-in": ("ndcg@10", "hit@10", "recall@50", "ndcg@100", "recall@100", "ndcg@10_liked", *LISTS),
-    "mult-vae": ("ndcg@100", "recall@20", "recall@50", *LISTS),
+    "next-item": ("ndcg@10", "recall@10", "mrr@10", "ndcg@10_liked", "ndcg@100", "recall@100"),
+    "fold-in": ("ndcg@10", "hit@10", "recall@50", "ndcg@10_liked", "ndcg@100", "recall@100"),
+    "mult-vae": ("ndcg@100", "recall@20", "recall@50"),
 }
+LISTS = ("coverage@10", "gini@10", "novelty@10", "ild@10")
 UNRANKED = ("novelty",)  # neither more nor less is better
 LESS_IS_BETTER = ("gini",)
 CURVES = {"ndcg": "NDCG@k", "recall": "Recall@k"}
@@ -100,13 +100,15 @@ class MethodsSection(Section):
 
 
 class Table:
-    """What is shown of one split and protocol; the best first."""
+    """What is shown of one split and protocol; the best first, published numbers apart."""
 
     def __init__(self, split: Split, protocol: Protocol, section: MethodsSection) -> None:
         self.split, self.protocol = split, protocol
-        self.columns, self.first = COLUMNS[protocol], COMPARED[protocol][0]
+        self.columns, self.lists, self.first = COLUMNS[protocol], LISTS, COMPARED[protocol][0]
         found = [one for one in section.results if (one.split, one.protocol) == (split, protocol)]
-        self.rows = sorted(found, key=lambda one: -(one.metrics.get(self.first) or 0.0))
+        ordered = sorted(found, key=lambda one: -(one.metrics.get(self.first) or 0.0))
+        self.rows = [one for one in ordered if one.kind != "published"]
+        self.published = [one for one in ordered if one.kind == "published"]
         self.every = list(dict.fromkeys(name for one in found for name in one.metrics))
         self.comparisons = [one for one in section.comparisons if (one.split, one.protocol) == (split, protocol)]
 
@@ -120,8 +122,8 @@ class Table:
         return label(name)
 
     def is_best(self, row: MethodResult, name: str) -> bool:
-        """Whether a number is the best of its column; of published ones none is, they are of other data."""
-        values = [one.metrics.get(name) for one in self.rows if one.kind != "published"]
+        """Whether a number is the best of its column; no published one is, they are of other data."""
+        values = [one.metrics.get(name) for one in self.rows]
         known = [value for value in values if value is not None]
         if row.kind == "published" or name.startswith(UNRANKED) or not any(known):
             return False
@@ -246,11 +248,13 @@ def charts(section: MethodsSection) -> list[Chart]:
         where = f"{SPLITS.get(table.split, table.split)}, {table.protocol}"
         if table.protocol != "mult-vae":
             note = "The mean over users, over the list's length k (logarithmic). Baselines grey; click a name to see it alone."
-            found.append((f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table)))
+            found.append(
+                (f"methods-curves-{table.id}", f"Over the list's length: {where}", note, _over_k(section, table))
+            )
         if table.comparisons:
             note = (
                 f"Mean {label(table.first)} of {section.challenger} less that of each other method, with the 95 % interval of "
-                "the paired bootstrap over users. Right of the line it is better; full dots: significant after Holm."
+                "the paired bootstrap over users. Right of the line it is better; grey where the test, after Holm, shows no difference."
             )
             title = f"Difference to the others: {where}"
             found.append((f"methods-differences-{table.id}", title, note, _differences(table)))
@@ -266,7 +270,6 @@ def _over_k(section: MethodsSection, table: Table) -> figures.Spec:
         for k in KS
     ]
     scale = figures.method_scale(*names_by_kind(section.results))
-    dashes = alt.Scale(domain=scale.domain, range=[DASHES[place % len(DASHES)] for place in range(len(scale.domain))])
     picked = alt.selection_point(fields=["method"], bind="legend")
     chart = (
         alt.Chart(pd.DataFrame(rows))
@@ -275,7 +278,7 @@ def _over_k(section: MethodsSection, table: Table) -> figures.Spec:
             x=alt.X("k:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=list(KS)), title="k"),
             y=alt.Y("value:Q", title="mean over users"),
             color=alt.Color("method:N", scale=scale, title="method"),
-            strokeDash=alt.StrokeDash("method:N", scale=dashes, title="method"),
+            strokeDash=alt.StrokeDash("method:N", scale=dashed(scale), title="method"),
             opacity=alt.condition(picked, alt.value(1.0), alt.value(0.12)),
             tooltip=["method:N", "k:Q", alt.Tooltip("value:Q", format=".4f")],
         )
@@ -302,7 +305,9 @@ def _differences(table: Table) -> figures.Spec:
         legend=alt.Legend(orient="bottom"),
     )
     interval = base.mark_rule(strokeWidth=1.6).encode(
-        x=alt.X("low:Q", title=f"difference in {label(table.first)}", axis=alt.Axis(tickCount=5)), x2="high:Q", color=colour
+        x=alt.X("low:Q", title=f"difference in {label(table.first)}", axis=alt.Axis(tickCount=5)),
+        x2="high:Q",
+        color=colour,
     )
     dot = base.mark_point(filled=True, size=60, opacity=1).encode(
         x="difference:Q",
@@ -315,6 +320,12 @@ def _differences(table: Table) -> figures.Spec:
     )
     line = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[3, 3], color="#808890").encode(x="zero:Q")
     return figures.finished((line + interval + dot).properties(width=420, height=max(60, 22 * len(rows))))
+
+
+def dashed(colours: alt.Scale) -> alt.Scale:
+    """A dash for each name of a scale of colours, so that the grey ones are told apart."""
+    names: list[str] = colours.domain
+    return alt.Scale(domain=names, range=[DASHES[place % len(DASHES)] for place in range(len(names))])
 
 
 def names_by_kind(results: Sequence[MethodResult]) -> tuple[list[str], list[str]]:

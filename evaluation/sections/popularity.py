@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
 from typing import Any
 
 import altair as alt
@@ -17,7 +16,7 @@ from evaluation.cases import Cases, Protocol
 from evaluation.metrics import accuracy_per_user, mean_by_user
 from evaluation.page import Chart
 from evaluation.ranking import Ranked
-from evaluation.sections.methods import SPLITS, Kind, finite
+from evaluation.sections.methods import SPLITS, Kind, dashed, finite
 from evaluation.sections.section import Section
 from storage.transitions import TransitionDataset
 from storage.transitions_format import Split
@@ -55,7 +54,9 @@ class MethodPopularity(Section):
     shown: Shares = Field(description="By item group: share of all recommended places.")
     found: Shares = Field(description="By item group: share of its sought items that are within the first k.")
     head: Shares = Field(description="By user group: share of head items in their recommendations.")
-    lift: Shares = Field(description="By user group: popularity of what they are shown over that of their history, less 1.")
+    lift: Shares = Field(
+        description="By user group: popularity of what they are shown over that of their history, less 1."
+    )
     ndcg: Shares = Field(description="By user group: NDCG@k.")
     cold_recall: Shares = Field(description="By k: share of the sought cold items within the first k.")
     cold_rank: float | None = Field(description="Mean place of the sought cold items: 0 first, 1 last, 0.5 by chance.")
@@ -160,7 +161,8 @@ def measure_popularity(
         protocol=cases.protocol,
         k=k,
         items=tuple(
-            ItemGroup(name=name, items=number, training=training, sought=share) for name, number, training, share in groups
+            ItemGroup(name=name, items=number, training=training, sought=share)
+            for name, number, training, share in groups
         ),
         users=tuple(
             UserGroup(
@@ -265,7 +267,10 @@ def _shown(view: PopularityView) -> figures.Spec:
             y=alt.Y("of:N", title=None, sort=[name for name, _ in named]),
             x=alt.X("share:Q", title="share", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             color=alt.Color(
-                "group:N", sort=list(GROUPS), scale=alt.Scale(domain=list(GROUPS), range=list(GROUP_COLOURS)), title="items"
+                "group:N",
+                sort=list(GROUPS),
+                scale=alt.Scale(domain=list(GROUPS), range=list(GROUP_COLOURS)),
+                title="items",
             ),
             order="order:Q",
             tooltip=["of:N", "group:N", alt.Tooltip("share:Q", format=".1%")],
@@ -282,7 +287,9 @@ def _head(view: PopularityView) -> figures.Spec:
         for one in view.methods
         for group, share in one.head.items()
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("method:N", title=None, sort=[one.name for one in view.methods]))
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("method:N", title=None, sort=[one.name for one in view.methods])
+    )
     format_share = alt.Axis(format="%", tickCount=4)
     dot = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("recommended:Q", title="share of head items", axis=format_share),
@@ -309,6 +316,7 @@ def _served(view: PopularityView) -> figures.Spec:
             x=alt.X("users:N", sort=order, title="users, by their histories", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("ndcg:Q", title=f"NDCG@{view.k}"),
             color=alt.Color("method:N", scale=_scale(view), title="method"),
+            strokeDash=alt.StrokeDash("method:N", scale=dashed(_scale(view)), title="method"),
             tooltip=["method:N", "users:N", alt.Tooltip("ndcg:Q", format=".4f")],
         )
         .properties(width=330, height=230)
@@ -319,5 +327,3 @@ def _served(view: PopularityView) -> figures.Spec:
 def _scale(view: PopularityView) -> alt.Scale:
     policies = [one.name for one in view.methods if one.kind != "baseline"]
     return figures.method_scale(policies, [one.name for one in view.methods if one.kind == "baseline"])
-
-

@@ -19,11 +19,11 @@ MEASURES = {"ndcg": "nDCG", "recall": "R", "hit": "Success", "mrr": "RR"}
 def ranked(users: list[int], ranks: list[list[int]], liked: list[list[bool]]) -> Ranked:
     flat = [rank for case in ranks for rank in case]
     return Ranked(
-        np.array(users),
+        np.array(users, dtype=np.int64),
         np.cumsum([0, *map(len, ranks)]),
         np.arange(len(flat)),
-        np.array([one for case in liked for one in case]),
-        np.array(flat),
+        np.array([one for case in liked for one in case], dtype=bool),
+        np.array(flat, dtype=np.int64),
         np.empty((len(users), 0), dtype=np.int64),
     )
 
