@@ -21,7 +21,7 @@ from models.off_policy.fitted_q import Floats, LoggedSteps
 from storage.transitions import TransitionDataset
 
 CELLS_AT_ONCE = 2_500_000  # rows × items whose features are held at a time: 100 MB
-CALIBRATION_CELLS = 8_000_000  # the same for the behaviour policy's fit
+CALIBRATION_CELLS = 6_000_000  # the same for the behaviour policy's fit
 
 
 class OffPolicyParams(BaseModel):
