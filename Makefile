@@ -25,5 +25,9 @@ test: setup
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest
 
+bench: SHELL := /bin/bash -o pipefail
 bench: setup
-	for script in benchmarks/*.py; do $(VENV)/bin/python $$script || exit 1; done
+	mkdir -p .marquee/benchmarks
+	for script in benchmarks/*.py; do \
+		{ echo "\$$ python $$script"; $(VENV)/bin/python $$script; } | tee .marquee/benchmarks/$$(basename $$script .py).txt || exit 1; \
+	done

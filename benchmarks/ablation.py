@@ -27,7 +27,7 @@ from evaluation.ranking import rank_cases
 from evaluation.statistics import bootstrap_intervals
 from models.histories import Scorer
 from models.learners import LearnerConfig
-from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.ranking_policy import RankingPolicy, tune_shares

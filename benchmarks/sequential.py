@@ -3,7 +3,7 @@
     python benchmarks/sequential.py TRANSITIONS.h5 [gru4rec | sasrec]
 
 One hyper-parameter after another: all values of it, the best so far of the others; the best NDCG@10 on the validation users, whom
-checkpoints are chosen on too, stays. The configurations in models/learners/ranking.py are what this found. Prints every
+checkpoints are chosen on too, stays. The configurations in models/learners/ranking_config.py are what this found. Prints every
 candidate and the best of each.
 """
 
@@ -16,7 +16,7 @@ import torch
 from ablation import Judge, trained
 
 from evaluation.criterion import CRITERION
-from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from storage.transitions import TransitionDataset
 
 GRID: dict[str, tuple[Any, ...]] = {

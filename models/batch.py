@@ -1,4 +1,4 @@
-"""What a learner learns from: one batch of transitions, as tensors on one device."""
+"""What a learner learns from: one batch of transitions, or of pieces of histories, as tensors on one device."""
 
 from typing import NamedTuple
 
@@ -21,3 +21,21 @@ class Batch(NamedTuple):
     reward: Tensor
     next_observation: Tensor
     terminal: Tensor
+
+
+class Sequences(NamedTuple):
+    """B pieces of histories; every event but the first is an action taken in the state before it.
+
+    items (B, L + 1) int64, -1 where there is no event (left); rewards (B, L + 1) float32; terminal (B,), 1 where the last
+    event ends its history; users (B,) int64, their rows.
+    """
+
+    items: Tensor
+    rewards: Tensor
+    terminal: Tensor
+    users: Tensor
+
+    @property
+    def taken(self) -> Tensor:
+        """Where an action was taken in a state, (B, L) bool: place l is the event at l + 1, taken in the state after that at l."""
+        return (self.items[:, :-1] >= 0) & (self.items[:, 1:] >= 0)

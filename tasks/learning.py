@@ -7,11 +7,12 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from evaluation.baselines import training_data
-from models.batch import Batch
+from models.batch import Batch, Sequences
 from models.histories import Histories, Scorer
 from models.learners import LearnerConfig, make_learner
 from models.learners.actor import ActorLearner
-from models.learners.ranking import Ranking, RankingConfig, Sequences
+from models.learners.ranking import Ranking
+from models.learners.ranking_config import RankingConfig
 from models.nearest import Similarity
 from models.policy import Policy
 from models.space import Space

@@ -21,7 +21,7 @@ from models.learners import LADDER, LearnerConfig, LearnerName
 from models.learners.ddpg import DDPGConfig
 from models.learners.policy_learning import PolicyLearningConfig
 from models.learners.presets import PresetName, with_preset
-from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.learners.actor import ActorLearner
 from models.learners.ddpg import DDPG, DDPGConfig
 from models.learners.policy_learning import PolicyLearning, PolicyLearningConfig
-from models.learners.ranking import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from models.learners.reward_actor_critic import RewardActorCritic, RewardActorCriticConfig
 from models.learners.td3 import TD3, TD3Config
 from models.learners.td3_bc import TD3BC, TD3BCConfig

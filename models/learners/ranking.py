@@ -5,97 +5,22 @@ is SQN/SAC's idea (Xin et al. 2020) in TD3 (Fujimoto et al. 2018), whose action 
 """
 
 from copy import deepcopy
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from models.baselines.training import TrainingData
+from models.batch import Sequences
 from models.errors import LearnerError
-from models.kernels import KernelConfig, kernel_items, transition_kernel
+from models.kernels import kernel_items, transition_kernel
+from models.learners.ranking_config import RankingConfig
 from models.networks import move_towards
-from models.optimisers import Optimiser, OptimiserConfig, OptimiserName, make_optimiser
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.optimisers import Optimiser, OptimiserName, make_optimiser
+from models.ranking_policy import Catalogue, RankingPolicy
 
 POPULARITY_OF_NEGATIVES = 0.5
-
-
-class Sequences(NamedTuple):
-    """B pieces of histories; every event but the first is an action taken in the state before it.
-
-    items (B, L + 1) int64, -1 where there is no event (left); rewards (B, L + 1) float32; terminal (B,), 1 where the last
-    event ends its history; users (B,) int64, their rows.
-    """
-
-    items: Tensor
-    rewards: Tensor
-    terminal: Tensor
-    users: Tensor
-
-    @property
-    def taken(self) -> Tensor:
-        """Where an action was taken in a state, (B, L) bool: place l is the event at l + 1, taken in the state after that at l."""
-        return (self.items[:, :-1] >= 0) & (self.items[:, 1:] >= 0)
-
-
-class RankingConfig(BaseModel):
-    """Hyper-parameters; sources in brackets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Literal["ranking"] = "ranking"
-    policy: RankingPolicyConfig = Field(RankingPolicyConfig(), description="State, weights of the terms, critic's say.")
-    kernel: KernelConfig = Field(KernelConfig(), description="How the transition kernel is fit before training.")
-    sequences: int = Field(16, ge=1, le=4096, description="B, pieces of histories in one update.")
-    negatives: int = Field(
-        1000,
-        ge=10,
-        le=100_000,
-        description="Items drawn for a batch's softmax [Jean et al. 2015]; a catalogue no larger is used whole.",
-    )
-    learning_rate: float = Field(2e-3, gt=0, le=0.1, description="Of the actor.")
-    mixture_rate: float = Field(2e-2, gt=0, le=1, description="Of the two factors between the learnt terms.")
-    critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
-    item_decay: float = Field(1e-3, ge=0, le=1, description="Pulls the items' own vectors to 0, by AdamW.")
-    reward_weight: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description="An event weighs exp(it × reward / highest reward) in the cross-entropy; 0: all alike.",
-    )
-    value_weight: float = Field(
-        0.0, ge=0, le=100, description="λ of -Q1(s, π(s)) / mean |Q1| in the actor's loss; 0: none."
-    )
-    discount: float = Field(0.9, ge=0, lt=1, description="γ; a choice of now says little of the hundredth after it.")
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all targets [Fujimoto et al. 2018, table 3].")
-    policy_delay: int = Field(2, ge=1, le=100, description="Steps for each step of the targets [2018, §5.2].")
-    target_noise: float = Field(
-        0.1, ge=0, le=2, description="σ of the smoothing noise on actions of length 1 [2018, §5.3]."
-    )
-    optimiser: OptimiserConfig = Field(
-        OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
-    )
-
-
-class Gru4RecConfig(RankingConfig):
-    """GRU4Rec (Hidasi et al. 2016) by the same trainer: no fitted terms, no content, no critic's say."""
-
-    name: Literal["gru4rec"] = "gru4rec"  # type: ignore[assignment]
-    policy: RankingPolicyConfig = Field(
-        RankingPolicyConfig(transitions=0.0, content=0.0, embeddings=False), description="State and width."
-    )
-
-
-class SasRecConfig(RankingConfig):
-    """SASRec (Kang & McAuley 2018) by the same trainer: no fitted terms, no content, no critic's say."""
-
-    name: Literal["sasrec"] = "sasrec"  # type: ignore[assignment]
-    policy: RankingPolicyConfig = Field(
-        RankingPolicyConfig(state="attention", transitions=0.0, content=0.0, embeddings=False),
-        description="State and width.",
-    )
 
 
 class Ranking:

@@ -12,10 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from models.baselines.training import TrainingData
+from models.batch import Sequences
 from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
-from models.learners.ranking import Ranking, RankingConfig, Sequences
+from models.learners.ranking import Ranking
+from models.learners.ranking_config import RankingConfig
 from models.ranking_policy import RankingPolicy, tune_shares
 
 ITEMS, DIM, LENGTH = 40, 6, 8
