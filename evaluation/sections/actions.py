@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from evaluation import figures
+from evaluation.cases import choose
 from evaluation.distances import Acting
 from evaluation.distribution import (
     KINDS,
@@ -24,7 +25,6 @@ from evaluation.distribution import (
     wasserstein,
 )
 from evaluation.page import Chart
-from evaluation.cases import choose
 from evaluation.sections.section import Section
 from models.autoencoder import Autoencoder, fit_autoencoder
 from models.histories import Histories
@@ -76,8 +76,10 @@ class PolicyActions(Section):
 
 
 class ActionsSection(Section):
-    """Sets of actions: real are those logged of held-out users; train and test the policy's, in states of training and of
-    the same held-out users; noise random directions, as long as the real ones.
+    """Four sets of actions, compared.
+
+    Real are those logged of held-out users; train and test the policy's, in states of training and of the same held-out
+    users; noise random directions, as long as the real ones.
 
     Attributes:
         held_out: the split of real and test.
@@ -118,12 +120,12 @@ def measure_actions(
     noise = random_directions(real, seed)
     actions, errors = {}, {}
     for name, policy in policies.items():
-        sets = dict(zip(SETS, (real, act_on(dataset, policy, train), act_on(dataset, policy, test), noise), strict=True))
+        sets = dict(
+            zip(SETS, (real, act_on(dataset, policy, train), act_on(dataset, policy, test), noise), strict=True)
+        )
         actions[name] = {kind: sets[kind].cpu().numpy() for kind in IN_MATRICES}
         errors[name] = {kind: autoencoder.errors(rows).double().cpu().numpy() for kind, rows in sets.items()}
-    distances = {
-        kind: {name: distances_of_pairs(kind, sets) for name, sets in actions.items()} for kind in KINDS
-    }
+    distances = {kind: {name: distances_of_pairs(kind, sets) for name, sets in actions.items()} for kind in KINDS}
     grids = {
         kind: common_grid((sample for pairs in of_kind.values() for sample in pairs.values()), lowest=0)
         for kind, of_kind in distances.items()
