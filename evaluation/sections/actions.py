@@ -13,6 +13,7 @@ from evaluation import figures
 from evaluation.cases import choose
 from evaluation.distances import Acting
 from evaluation.distribution import (
+    ALIKE,
     KINDS,
     Moments,
     Sample,
@@ -210,12 +211,12 @@ def compared(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
 
 def rebuilt(autoencoder: Autoencoder, actions: Tensor) -> tuple[float | None, float | None]:
     """The shares of the actions' variance and of their negative coordinates that an autoencoder rebuilds."""
-    variance = float((actions - actions.mean(0)).square().mean())
+    variance = float(actions.double().var(0, correction=0).mean())
     negative = actions < 0
     with torch.no_grad():
         kept = autoencoder(actions)[negative] < 0
     return (
-        1 - float(autoencoder.errors(actions).mean()) / variance if variance > 0 else None,
+        1 - float(autoencoder.errors(actions).mean()) / variance if variance > ALIKE else None,
         float(kept.float().mean()) if len(kept) else None,
     )
 
