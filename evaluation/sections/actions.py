@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from evaluation import figures
+from evaluation.cases import choose
 from evaluation.distances import Acting
 from evaluation.distribution import (
+    ALIKE,
     KINDS,
     Moments,
     Sample,
@@ -24,7 +26,6 @@ from evaluation.distribution import (
     wasserstein,
 )
 from evaluation.page import Chart
-from evaluation.cases import choose
 from evaluation.sections.section import Section
 from models.autoencoder import Autoencoder, fit_autoencoder
 from models.histories import Histories
@@ -76,8 +77,10 @@ class PolicyActions(Section):
 
 
 class ActionsSection(Section):
-    """Sets of actions: real are those logged of held-out users; train and test the policy's, in states of training and of
-    the same held-out users; noise random directions, as long as the real ones.
+    """Four sets of actions, compared.
+
+    Real are those logged of held-out users; train and test the policy's, in states of training and of the same held-out
+    users; noise random directions, as long as the real ones.
 
     Attributes:
         held_out: the split of real and test.
@@ -118,12 +121,12 @@ def measure_actions(
     noise = random_directions(real, seed)
     actions, errors = {}, {}
     for name, policy in policies.items():
-        sets = dict(zip(SETS, (real, act_on(dataset, policy, train), act_on(dataset, policy, test), noise), strict=True))
+        sets = dict(
+            zip(SETS, (real, act_on(dataset, policy, train), act_on(dataset, policy, test), noise), strict=True)
+        )
         actions[name] = {kind: sets[kind].cpu().numpy() for kind in IN_MATRICES}
         errors[name] = {kind: autoencoder.errors(rows).double().cpu().numpy() for kind, rows in sets.items()}
-    distances = {
-        kind: {name: distances_of_pairs(kind, sets) for name, sets in actions.items()} for kind in KINDS
-    }
+    distances = {kind: {name: distances_of_pairs(kind, sets) for name, sets in actions.items()} for kind in KINDS}
     grids = {
         kind: common_grid((sample for pairs in of_kind.values() for sample in pairs.values()), lowest=0)
         for kind, of_kind in distances.items()
@@ -208,12 +211,12 @@ def compared(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
 
 def rebuilt(autoencoder: Autoencoder, actions: Tensor) -> tuple[float | None, float | None]:
     """The shares of the actions' variance and of their negative coordinates that an autoencoder rebuilds."""
-    variance = float((actions - actions.mean(0)).square().mean())
+    variance = float(actions.double().var(0, correction=0).mean())
     negative = actions < 0
     with torch.no_grad():
         kept = autoencoder(actions)[negative] < 0
     return (
-        1 - float(autoencoder.errors(actions).mean()) / variance if variance > 0 else None,
+        1 - float(autoencoder.errors(actions).mean()) / variance if variance > ALIKE else None,
         float(kept.float().mean()) if len(kept) else None,
     )
 

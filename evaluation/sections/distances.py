@@ -116,7 +116,9 @@ def measure_distances(
         minkowski_p=MINKOWSKI_P,
         left_out=ages,
         policies=tuple(
-            policy_distances(dataset, name, policy, own[name], cases, seed) for name, policy in policies.items() if asked
+            policy_distances(dataset, name, policy, own[name], cases, seed)
+            for name, policy in policies.items()
+            if asked
         ),
         methods=tuple(
             MethodDiversity(
@@ -238,7 +240,14 @@ def diversity_bars(section: DistancesSection) -> figures.Spec:
     """Both diversities of every method."""
     titles = {"between_users": "between users", "between_samples": "between samples of a user"}
     rows = [
-        {"method": method.method, "baseline": method.baseline, "metric": title, "value": value, "low": value, "high": value}
+        {
+            "method": method.method,
+            "baseline": method.baseline,
+            "metric": title,
+            "value": value,
+            "low": value,
+            "high": value,
+        }
         for method in section.methods
         for name, title in titles.items()
         if (value := getattr(method, name)) is not None
