@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ def render_page(template: str, title: str, charts: Sequence[Chart] = (), **value
         charts: what the template's `chart_figures` shows.
         values: all else that the template names.
     """
-    bundle = vl_convert.javascript_bundle().replace("</script", "<\\/script")  # type: ignore[call-arg]
     page = environment().get_template(template)
-    return page.render(title=title, charts=drawn(charts), bundle=Markup(bundle), **values)  # noqa: S704
+    return page.render(title=title, charts=drawn(charts), bundle=bundle(), **values)
 
 
 def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Markup:
@@ -38,6 +38,13 @@ def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Mar
     text = loaded.get_template(template).render(charts=drawn(charts), chart_figures=macro, **values)
     wide = text.replace("<table", '<div class="scroll" tabindex="0"><table').replace("</table>", "</table></div>")
     return Markup(wide)  # noqa: S704
+
+
+@cache
+def bundle() -> Markup:
+    """What draws charts in a browser: Vega, Vega-Lite and vega-embed, safe between script tags."""
+    code: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return Markup(code.replace("</script", "<\\/script"))  # noqa: S704
 
 
 def environment() -> Environment:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from evaluation.page import Chart, in_script, number
+from evaluation.page import Chart, render_partial
 from evaluation.ranking import Ranked
 from evaluation.sections.section import Section
 from storage.histories import Histories
@@ -75,15 +74,4 @@ def small_dataset(path: Path, users: int = 60, items: int = 120, seed: int = 0) 
 
 def partial(name: str, section: Section, charts: Sequence[Chart]) -> str:
     """One section's part of the page."""
-    environment = Environment(
-        loader=PackageLoader("evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    whole = environment.from_string(
-        '{% from "charts.html.j2" import chart_figures %}{% include "sections/' + name + '.html.j2" %}'
-    )
-    return whole.render(section=section, charts=[(*one[:3], in_script(one[3])) for one in charts])
+    return str(render_partial(f"sections/{name}.html.j2", charts, section=section))
