@@ -37,7 +37,7 @@ def test_a_method_less_another_is_resampled_as_each_is() -> None:
 def test_draws_do_not_depend_on_how_many_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = RNG.random((37, 3)) - 0.4
     means, p = bootstrap_means(values, 0, draws=50), sign_flip_test(values, 0, draws=50)
-    monkeypatch.setattr(statistics, "AT_ONCE", 37 * 8)
+    monkeypatch.setattr(statistics, "AT_ONCE", 37 * 7)
     np.testing.assert_allclose(bootstrap_means(values, 0, draws=50), means)
     np.testing.assert_allclose(sign_flip_test(values, 0, draws=50), p)
 
