@@ -39,7 +39,7 @@ class OffPolicyParams(BaseModel):
     least_effective: float = Field(50.0, ge=1, description="A smaller effective sample size is warned of.")
     least_support: float = Field(0.8, ge=0, le=1, description="A smaller share of choices within reach is warned of.")
     weight_bounds: tuple[float, float] = Field(
-        (0.5, 2.0), description="A mean weight beyond these is warned of; 1 is right."
+        (0.5, 2.0), description="A mean weight beyond these, and beyond chance, is warned of; 1 is right."
     )
     features: FeatureConfig = Field(FeatureConfig(), description="Of the features of all models.")
     max_items: int = Field(4000, ge=10, le=50_000, description="So many most frequent items know what follows them.")

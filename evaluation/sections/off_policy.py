@@ -133,10 +133,11 @@ def warning(estimates: Estimates, support: float, params: OffPolicyParams) -> st
             f"{1 - support:.0%} of what it recommends is so seldom chosen by such users that the log says nothing of "
             "it: only the reward model speaks for that."
         )
-    if not params.weight_bounds[0] <= estimates.mean_weight <= params.weight_bounds[1]:
+    mean, low, high = estimates.mean_weight
+    if not params.weight_bounds[0] <= mean <= params.weight_bounds[1] and not low <= 1 <= high:
         said.append(
-            f"Its weights are {estimates.mean_weight:.2f} on average and should be 1: the behaviour model is wrong "
-            "about what it recommends."
+            f"Its weights are {mean:.2f} on average and should be 1: users' own choices of what it recommends are "
+            f"{'more' if mean > 1 else 'less'} frequent than the behaviour model foresees."
         )
     if direct.high < robust.low or robust.high < direct.low:
         said.append("The reward model and the doubly robust estimate disagree by more than chance.")
@@ -157,7 +158,7 @@ def _policy_value(
         doubly_robust=_interval(estimates.doubly_robust, scale),
         effective=estimates.effective,
         effective_two_steps=estimates.effective_two_steps,
-        mean_weight=estimates.mean_weight,
+        mean_weight=estimates.mean_weight.value,
         largest_weight=estimates.largest_weight,
         clip=estimates.clip,
         clipped=estimates.clipped,

@@ -28,7 +28,7 @@ class Estimates:
         doubly_robust: DR, one step.
         effective: Kish's effective sample size (Σw)² / Σw², of unclipped weights.
         effective_two_steps: the same of products of two neighbouring steps' weights.
-        mean_weight: 1 but for chance where μ is right and covers π.
+        mean_weight: of unclipped ones; 1 but for chance where μ is right and covers π.
         largest_weight: before clipping.
         clip: weights above it count as it.
         clipped: share of all weight that clipping took away.
@@ -40,7 +40,7 @@ class Estimates:
     doubly_robust: Value
     effective: float
     effective_two_steps: float
-    mean_weight: float
+    mean_weight: Value
     largest_weight: float
     clip: float
     clipped: float
@@ -98,7 +98,7 @@ def estimate(
         doubly_robust=_value(direct + correction),
         effective=effective_sample_size(weights),
         effective_two_steps=effective_sample_size(pairs),
-        mean_weight=float(logged.by_user(weights).mean()),
+        mean_weight=_value(drawn(counts, logged.by_user(weights)) / people),
         largest_weight=float(weights.max()),
         clip=clip,
         clipped=float(1 - kept.sum() / weights.sum()) if len(positive) else 0.0,

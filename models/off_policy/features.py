@@ -18,6 +18,7 @@ NAMES = (
     "taste",  # learnt factors: what the history's ratings say of this item
     "content taste",  # the same by the likeness of embeddings
     "popularity",  # log share of training events
+    "popularity as of late",  # times the mean of the last five items'
     "like the last",  # cosine to the last three items
     "like the history",
     "follows",  # log share of what came after items such as the last ten
@@ -110,7 +111,8 @@ class Features:
         follow = self.follows.scores(histories)
         follow /= follow.sum(1, keepdim=True).clamp_min(1e-12)
         follow = torch.log((1 - self.config.floor) * follow + self.config.floor * self.share)
-        shape = follow.shape
+        shape, popularity = follow.shape, self.share.log() - self.share.log().mean()
+        late = (popularity[at[:, -5:]] * there[:, -5:]).sum(1) / there[:, -5:].sum(1).clamp_min(1)
         return torch.stack(
             (
                 torch.ones(shape),
@@ -119,7 +121,8 @@ class Features:
                 self.quality.expand(shape),
                 taste @ self.factors.T,
                 liked,
-                self.share.log().expand(shape),
+                popularity.expand(shape),
+                late.unsqueeze(1) * popularity,
                 last,
                 whole,
                 follow,

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from sample_support import read_events
 
-from models.histories import Histories
-from storage.scale import RatingScale
+from evaluation.baselines import fit_baselines
+from evaluation.off_policy import OffPolicyParams, chances, seen_items
+from models.histories import Histories, Scorer
+from storage.scale import BEST_REWARD, WORST_REWARD, RatingScale
 from storage.sources.sample import SampleParams, Truth, load_truth, true_affinity, write_sample
-from storage.sources.sample_truth import true_rewards
+from storage.sources.sample_truth import SPREAD, true_rewards
 from storage.splits import SplitParams, split_users
 from storage.transitions import TransitionDataset
 from storage.transitions_writer import write_transitions
@@ -63,8 +65,9 @@ class Told:
         return self.rule(torch.tensor(rows), histories)
 
 
-def known_policies(data: Generated) -> dict[str, Told]:
-    """From best to worst: what each user truly likes, what people choose, what is popular, anything, what is not liked."""
+def known_policies(data: Generated) -> dict[str, Scorer]:
+    """What each user truly likes, what people choose, what is popular, anything, what is not liked; and of the methods one
+    that learns from who had what, and one that asks content alone."""
     affinity = torch.from_numpy(true_affinity(data.truth)[data.truth.user_ids.searchsorted(data.dataset.user_ids)])
     likeness = torch.from_numpy(1.5 * data.truth.movies @ data.truth.movies.T)
     items = data.dataset.training_events()[1]
@@ -80,4 +83,23 @@ def known_policies(data: Generated) -> dict[str, Told]:
         "popular": Told(data, lambda users, _: popularity.expand(len(users), -1)),
         "random": Told(data, lambda users, _: anything[users]),
         "contrary": Told(data, lambda users, _: -affinity[users]),
+        **fit_baselines(data.dataset, {"markov": {}, "content similarity": {}}, max_items=1000),
     }
+
+
+def followed(data: Generated, scorer: Scorer, params: OffPolicyParams, starts: Tensor) -> float:
+    """The mean of the next H ratings, discounted, of users who from each start take what the policy gives and rate it."""
+    generator = torch.Generator().manual_seed(0)
+    rewards = torch.from_numpy(data.rewards)[data.dataset.users_of(starts)]
+    histories = Histories(*data.dataset.histories(starts))
+    total = torch.zeros(len(starts))
+    for step in range(params.horizon):
+        items, chance = chances(scorer.scores(histories), seen_items(histories, data.dataset.items), params)
+        taken = items.gather(1, torch.multinomial(chance, 1, generator=generator))
+        reward = rewards.gather(1, taken)
+        total += params.discount**step * reward.squeeze(1)
+        noise = 2 * SPREAD * torch.randn(reward.shape, generator=generator)
+        told = (reward + noise).round().clamp(WORST_REWARD, BEST_REWARD)
+        histories = Histories(torch.cat((histories.items, taken), 1), torch.cat((histories.rewards, told), 1))
+    mean = total.mean() / sum(params.discount**step for step in range(params.horizon))
+    return float((mean - data.dataset.scale.reward_offset) / data.dataset.scale.reward_scale)

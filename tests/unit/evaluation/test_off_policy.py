@@ -32,10 +32,13 @@ def value_of(section: OffPolicySection, name: str) -> PolicyValue:
     return next(policy for policy in section.policies if policy.name == name)
 
 
-def test_print(section: OffPolicySection) -> None:
+def test_print(section: OffPolicySection, data: Generated) -> None:
+    from unit.evaluation.off_policy_support import followed
+    starts = judged_starts(data.dataset, PARAMS)
+    pol = known_policies(data)
     print(section.users, section.steps, section.logged, section.perplexity, section.perplexity_popularity, section.perplexity_uniform)
     for p in section.policies:
-        print(p.name, "true %.2f DM %.2f SNIPS %.2f DR %.2f FQE %.2f" % (p.true_value, p.direct.value, p.importance.value, p.doubly_robust.value, p.fitted_q.value), p.doubly_robust, "ess %.0f two %.1f mw %.2f max %.0f sup %.2f clip %.1f/%.2f" % (p.effective, p.effective_two_steps, p.mean_weight, p.largest_weight, p.support, p.clip, p.clipped), p.warning)
+        print(p.name, "H true %.2f" % followed(data, pol[p.name], PARAMS, starts), "true %.2f DM %.2f SNIPS %.2f DR %.2f FQE %.2f" % (p.true_value, p.direct.value, p.importance.value, p.doubly_robust.value, p.fitted_q.value), p.doubly_robust, "ess %.0f two %.1f mw %.2f max %.0f sup %.2f clip %.1f/%.2f" % (p.effective, p.effective_two_steps, p.mean_weight, p.largest_weight, p.support, p.clip, p.clipped), p.warning)
 
 
 def test_only_the_order_of_scores_counts() -> None:

@@ -82,8 +82,8 @@ def test_doubly_robust_needs_fewer_steps_than_weighting() -> None:
 
 def test_mean_weight_tells_wrong_propensities() -> None:
     log = drawn_log(users=2000, seed=2)
-    assert judge(log, MU, right_model=True).mean_weight == pytest.approx(1, abs=0.03)
-    assert judge(log, MU[::-1], right_model=True).mean_weight != pytest.approx(1, abs=0.1)
+    assert judge(log, MU, right_model=True).mean_weight.value == pytest.approx(1, abs=0.03)
+    assert judge(log, MU[::-1], right_model=True).mean_weight.value != pytest.approx(1, abs=0.1)
 
 
 def test_clipping_takes_the_largest_weights_to_the_quantile() -> None:
