@@ -77,7 +77,7 @@ class DistancesSection(Section):
     cases: int
     users: int
     distinct_users: int
-    minkowski_p: float
+    minkowski_p: int
     left_out: tuple[int, ...]
     policies: tuple[PolicyDistances, ...]
     methods: tuple[MethodDiversity, ...]
