@@ -40,7 +40,7 @@ class ItemFacts:
     def of(cls, dataset: TransitionDataset) -> Self:
         """Count training events and make the rest ready.
 
-        An item of n out of N training events carries -log2 of (n + 1) / (N + I) bits (Vargas & Castells 2011, §4.1, there
+        An item of n out of N training events carries -log2 of (n + 1) / (N + I) bits (Vargas & Castells 2011, there
         without the 1, which gives items nobody rated a number too).
         """
         events = np.bincount(dataset.training_events()[1].cpu().numpy(), minlength=dataset.items)
@@ -55,7 +55,7 @@ def item_groups(events: NDArray[np.int64]) -> NDArray[np.int64]:
     """Each item's place in GROUPS, (I,), by training events (I,).
 
     The most rated items that hold a fifth of all events are the head, the least rated that hold the last fifth the tail
-    (Abdollahpouri et al. 2021, §3); items without an event are cold.
+    (Abdollahpouri et al. 2021); items without an event are cold.
     """
     order = np.argsort(-events, kind="stable")
     before = (np.cumsum(events[order]) - events[order]) / max(int(events.sum()), 1)

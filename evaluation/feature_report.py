@@ -1,25 +1,20 @@
 """The feature report: which blocks an item embedding is made of, what it keeps of them, and what lies near what."""
 
 import json
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import vl_convert
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from evaluation import figures
 from evaluation.page import Chart, render_page, without_nan
+from evaluation.projection import MOST_POINTS, WAYS, Way, framed, main_groups, most_rated, plane, shortened
 
-MOST_POINTS = 2_500
-GROUPS = 9  # with a colour of their own
 SHOWN_TITLES, NEIGHBOURS = 12, 10
 
 
@@ -36,7 +31,7 @@ class FeatureReportInput:
     facts: dict[str, Any]  # of the features' making: blocks, explained_variance, explained_by_dimension, reduction
     licences: Sequence[str] = ()
     lineage: dict[str, str] = field(default_factory=dict)
-    projection: Literal["tsne", "pca"] = "tsne"
+    projection: Way = "tsne"
     points: int = 2_000
     seed: int = 0
 
@@ -107,49 +102,15 @@ def neighbours(data: FeatureReportInput) -> list[dict[str, Any]]:
     return found
 
 
-def most_rated(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Items with the most events, the first of equals first."""
-    return np.argsort(-events, kind="stable")[:count]
-
-
-def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Every item's group, rare ones and unknown as `other`, and the names in the order of the legend."""
-    counts = Counter(name for name in groups if name and name != "other")
-    names = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:GROUPS]]
-    grouped = [name if name in names else "other" for name in groups]
-    return grouped, [name for name in [*names, "other"] if name in grouped]
-
-
-def plane(data: FeatureReportInput, items: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Positions of items in the plane, (P, 2); t-SNE keeps neighbours together, PCA the large directions.
-
-    One thread, since several add up in an order that differs from run to run.
-    """
-    vectors = np.asarray(data.embedding[items], dtype=np.float64)
-    centred = vectors - vectors.mean(axis=0)
-    with threadpool_limits(1):
-        directions = np.linalg.eigh(centred.T @ centred).eigenvectors[:, ::-1]
-        flat = centred @ directions[:, :50]
-        if data.projection == "tsne" and len(items) >= 10:
-            perplexity = min(30.0, (len(items) - 1) / 3)
-            flat = TSNE(
-                metric="cosine", init="random", perplexity=perplexity, random_state=data.seed, n_jobs=1
-            ).fit_transform(flat.astype(np.float32))
-    if flat.shape[1] < 2:
-        flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-    return np.asarray(flat[:, :2], dtype=np.float64)
-
-
 def projection_figure(data: FeatureReportInput) -> figures.Spec:
     """The picture of the embedding: the most rated items in the plane, coloured by group."""
     items = most_rated(data.events, min(data.points, MOST_POINTS))
-    position = plane(data, items)
+    position = framed(plane(data.embedding[items], data.projection, data.seed))
     grouped, legend = main_groups([data.groups[item] for item in items])
-    span = max(float(np.ptp(position, axis=0).max()), 1e-9)
     points = pd.DataFrame(
         {
-            "x": np.round((position[:, 0] - position[:, 0].mean()) / span, 4),
-            "y": np.round((position[:, 1] - position[:, 1].mean()) / span, 4),
+            "x": position[:, 0],
+            "y": position[:, 1],
             "group": grouped,
             "title": [shortened(data.titles[item]) for item in items],
         }
@@ -157,21 +118,10 @@ def projection_figure(data: FeatureReportInput) -> figures.Spec:
     return figures.projection(points, legend)
 
 
-def shortened(title: str, longest: int = 80) -> str:
-    """A title that fits a tooltip."""
-    plain = re.sub(r"\s+", " ", title)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
-
-
 def charts(data: FeatureReportInput) -> list[Chart]:
     """(id, title, note, specification) of every chart."""
-    way = (
-        "t-SNE, by cosine: neighbours stay together, distances afar mean little" if data.projection == "tsne" else "PCA"
-    )
     shown = min(data.points, MOST_POINTS, len(data.titles))
-    note = (
-        f"The {shown:,} most rated items ({way}). Colour: an item's rarest genre of the common ones. Hover for titles."
-    )
+    note = f"The {shown:,} most rated items ({WAYS[data.projection]}). Colour: an item's rarest genre of the common ones. Hover for titles."
     made: list[Chart] = [("projection", "The embedding in the plane", note, projection_figure(data))]
     by_dimension = [float(share) for share in data.facts.get("explained_by_dimension", ())]
     if by_dimension:

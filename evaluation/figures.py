@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evaluation.distribution import pairwise
-
 alt.data_transformers.disable_max_rows()
 Spec = dict[str, Any]
 COLOURS = [
@@ -19,7 +17,6 @@ BASELINE_COLOUR = "#a3a9b0"
 GROUP_COLOURS = [
     "#4c8bd6", "#e08a3c", "#57a773", "#d65f5f", "#9a76c9", "#b58a5a", "#e07bb0", "#c9b037", "#3fb0b8",
 ]  # fmt: skip
-MATRIX_ROWS = 24
 
 
 def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
@@ -37,7 +34,7 @@ def curves(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
         .encode(
             x=alt.X("step:Q", title="updates"),
             y=alt.Y("value:Q", title=unit, scale=alt.Scale(zero=False)),
-            color=alt.Color("learner:N", scale=coloured(data["learner"]), title="learner"),
+            color=alt.Color("learner:N", scale=coloured(rows["learner"], data["learner"]), title="learner"),
             strokeDash=alt.StrokeDash("split:N", sort=["train", "validation"], title="users"),
             tooltip=["learner:N", "split:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
         )
@@ -62,7 +59,7 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     data = chosen.pivot(index=["learner", "step", "metric"], columns="level", values="value").reset_index()
     base = alt.Chart(data).encode(
         x=alt.X("step:Q", title="updates"),
-        color=alt.Color("learner:N", scale=coloured(chosen["learner"]), title="learner"),
+        color=alt.Color("learner:N", scale=coloured(rows["learner"], chosen["learner"]), title="learner"),
     )
     y = alt.Y("q05:Q", title=unit, scale=alt.Scale(zero=False))
     wide = base.mark_area(opacity=0.12).encode(y=y, y2="q95:Q")
@@ -79,10 +76,17 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     return finished(chart)
 
 
-def coloured(names: pd.Series) -> alt.Scale:
-    """The same colour for the same name in every chart: names in order of appearance."""
-    domain = list(dict.fromkeys(names))
-    return alt.Scale(domain=domain, range=[COLOURS[place % len(COLOURS)] for place in range(len(domain))])
+def coloured(names: pd.Series, shown: pd.Series | None = None) -> alt.Scale:
+    """The same colour for the same name in every chart: names in order of appearance; of those that are shown, if not all."""
+    there = set(names if shown is None else shown)
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(dict.fromkeys(names)) if name in there}
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale:
+    """Policies in their colours, as `coloured` gives them, baselines grey."""
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(policies))]
+    return alt.Scale(domain=[*policies, *baselines], range=colours + [BASELINE_COLOUR] * len(baselines))
 
 
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
@@ -92,9 +96,9 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: which of them.
     """
-    learnt = coloured(methods.loc[~methods["baseline"], "method"])
-    others = list(dict.fromkeys(methods.loc[methods["baseline"], "method"]))
-    scale = alt.Scale(domain=learnt.domain + others, range=learnt.range + [BASELINE_COLOUR] * len(others))
+    scale = method_scale(
+        *(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True))
+    )
     base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
@@ -107,58 +111,6 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
     )  # fmt: skip
     return finished(chart.resolve_scale(x="independent"))
-
-
-def matrix(kind: str, sets: dict[str, NDArray[np.float32]]) -> Spec:
-    """All distances between the first rows of several sets of actions, blocks in the sets' order."""
-    chosen = {name: actions[:MATRIX_ROWS] for name, actions in sets.items()}
-    joined = np.concatenate(list(chosen.values()))
-    labels = [f"{name} {place:02d}" for name, actions in chosen.items() for place in range(len(actions))]
-    distances = np.round(pairwise(kind, joined, joined), 4)
-    data = pd.DataFrame(
-        {
-            "row": np.repeat(labels, len(labels)),
-            "column": np.tile(labels, len(labels)),
-            "distance": distances.ravel(),
-        }
-    )
-    ticks = [f"{name} {len(actions) // 2:02d}" for name, actions in chosen.items()]
-    axis = alt.Axis(values=ticks, labelExpr="split(datum.label, ' ')[0]", ticks=False, title=None)
-    chart = (
-        alt.Chart(data)
-        .mark_rect()
-        .encode(
-            x=alt.X("column:O", sort=labels, axis=axis),
-            y=alt.Y("row:O", sort=labels, axis=axis),
-            color=alt.Color("distance:Q", scale=alt.Scale(scheme="viridis"), title="distance"),
-            tooltip=["row:O", "column:O", alt.Tooltip("distance:Q", format=".3f")],
-        )
-        .properties(width=280, height=280)
-    )
-    return finished(chart)
-
-
-def densities(errors: dict[str, NDArray[np.float64]]) -> Spec:
-    """Densities of reconstruction errors, on a logarithmic axis."""
-    data = pd.concat(
-        [
-            pd.DataFrame({"set": name, "log_error": np.log10(np.maximum(values, 1e-8))})
-            for name, values in errors.items()
-        ]
-    )
-    low, high = float(data["log_error"].min()) - 0.2, float(data["log_error"].max()) + 0.2
-    chart = (
-        alt.Chart(data)
-        .transform_density("log_error", groupby=["set"], as_=["log_error", "density"], extent=[low, high], steps=120)
-        .mark_area(opacity=0.35, line=True)
-        .encode(
-            x=alt.X("log_error:Q", title="log10 of the mean squared reconstruction error"),
-            y=alt.Y("density:Q", title="density", stack=None),
-            color=alt.Color("set:N", sort=list(errors), scale=alt.Scale(range=COLOURS), title="actions"),
-        )
-        .properties(width=420, height=200)
-    )
-    return finished(chart)
 
 
 def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
@@ -255,5 +207,6 @@ def finished(chart: Any) -> Spec:
     themed = themed.configure_legend(labelColor=grey, titleColor=grey).configure_header(
         labelColor=grey, titleColor=grey
     )
+    themed = themed.configure_rule(color=grey).configure_text(color=grey).configure_tick(color=grey)
     spec: Spec = themed.configure_title(color=grey, fontSize=13).configure_view(stroke="#80808055").to_dict()
     return spec

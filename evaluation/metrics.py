@@ -48,20 +48,19 @@ def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
 
     Cases that seek nothing are left out; a user without any has NaN.
     """
-    everything = _of_cases(ranked, np.ones(len(ranked.ranks), dtype=bool), ks)
-    liked = _of_cases(ranked, ranked.liked, ks)
-    columns = everything | {f"{name}_liked": values for name, values in liked.items()}
+    case, ranks, liked = _distinct(ranked)
+    columns = _of_cases(len(ranked.users), case, ranks, ks)
+    columns |= {
+        f"{name}_liked": values for name, values in _of_cases(len(ranked.users), case[liked], ranks[liked], ks).items()
+    }
     return mean_by_user(ranked.users, columns)
 
 
 def mult_vae_per_user(ranked: Ranked) -> PerUser:
-    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE: recall is r / min(k, n) (Liang et al. 2018, §4.2)."""
-    sought = np.diff(ranked.offset)
-    columns = _of_cases(ranked, np.ones(len(ranked.ranks), dtype=bool), (20, 50, 100))
-    recalls = {
-        f"recall@{k}": columns[f"recall@{k}"] * (sought / np.minimum(sought, k).clip(1)) for k in (20, 50)
-    }  # fmt: skip
-    return mean_by_user(ranked.users, recalls | {"ndcg@100": columns["ndcg@100"]})
+    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE: recall is r / min(k, n) (Liang et al. 2018)."""
+    case, ranks, _ = _distinct(ranked)
+    columns = _of_cases(len(ranked.users), case, ranks, (20, 50, 100), at_most_k=True)
+    return mean_by_user(ranked.users, {name: columns[name] for name in ("recall@20", "recall@50", "ndcg@100")})
 
 
 def means(per_user: PerUser) -> dict[str, float]:
@@ -92,13 +91,29 @@ def mean_by_user(users: NDArray[np.int64], columns: dict[str, NDArray[np.float64
     return PerUser(distinct, tuple(columns), values)
 
 
-def _of_cases(ranked: Ranked, counted: NDArray[np.bool_], ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-    """Metrics (T,) of all cases by name; only the sought items that are `counted` (M,) are relevant."""
-    cases = len(ranked.users)
-    case = np.repeat(np.arange(cases), np.diff(ranked.offset))[counted]
+def _distinct(ranked: Ranked) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Case, rank and liking, (M,) each, of what is sought; an item that a case seeks twice counts once, as the better rated."""
+    case = np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset))
+    span = int(ranked.ranks.max(initial=0)) + 1
+    found, place = np.unique(case * span + ranked.ranks, return_inverse=True)
+    if len(found) == len(case):
+        return case, ranked.ranks, ranked.liked
+    return found // span, found % span, np.bincount(place, ranked.liked) > 0
+
+
+def _of_cases(
+    cases: int, case: NDArray[np.int64], ranks: NDArray[np.int64], ks: Sequence[int], at_most_k: bool = False
+) -> dict[str, NDArray[np.float64]]:
+    """Metrics (T,) of all cases by name.
+
+    Args:
+        cases: T, how many there are.
+        case: (M,) the case of each sought item.
+        ranks: (M,) its rank.
+        ks: lengths of lists.
+        at_most_k: whether recall is a share of the min(k, n) items that can be reached, rather than of all n.
+    """
     sought = np.bincount(case, minlength=cases)
-    none = sought == 0
-    ranks = ranked.ranks[counted]
     near = ranks < max(ks)
     case, ranks = case[near], ranks[near]
     gain = 1 / np.log2(ranks + 2.0)
@@ -109,10 +124,11 @@ def _of_cases(ranked: Ranked, counted: NDArray[np.bool_], ks: Sequence[int]) -> 
     for k in ks:
         within = ranks < k
         hits = np.bincount(case[within], minlength=cases)
-        found[f"ndcg@{k}"] = np.bincount(case[within], gain[within], cases) / ideal[np.minimum(sought, k) - 1]
-        found[f"recall@{k}"] = hits / np.maximum(sought, 1)
+        reachable = np.minimum(sought, k)
+        found[f"ndcg@{k}"] = np.bincount(case[within], gain[within], cases) / ideal[reachable - 1]
+        found[f"recall@{k}"] = hits / np.maximum(reachable if at_most_k else sought, 1)
         found[f"hit@{k}"] = (hits > 0).astype(float)
         found[f"mrr@{k}"] = np.where(first < k, 1 / (first + 1.0), 0.0)
     for values in found.values():
-        values[none] = np.nan
+        values[sought == 0] = np.nan
     return {name: found[name] for name in sorted(found, key=lambda name: name.partition("@")[0])}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 Chart = tuple[str, str, str, Spec]  # id, title, note, specification
 
 
-def render_page(template: str, title: str, charts: Sequence[Chart], **values: Any) -> str:
+def render_page(template: str, title: str, charts: Sequence[Chart] = (), **values: Any) -> str:
     """The page of a template that extends base.html.j2; equal input gives equal text.
 
     Args:
@@ -26,27 +26,52 @@ def render_page(template: str, title: str, charts: Sequence[Chart], **values: An
         charts: what the template's `chart_figures` shows.
         values: all else that the template names.
     """
-    environment = Environment(
+    bundle = vl_convert.javascript_bundle().replace("</script", "<\\/script")  # type: ignore[call-arg]
+    page = environment().get_template(template)
+    return page.render(title=title, charts=drawn(charts), bundle=Markup(bundle), **values)  # noqa: S704
+
+
+def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Markup:
+    """A part of a page, of a template that gets `charts` and the macro `chart_figures`; its tables scroll where they are wide."""
+    loaded = environment()
+    macro = loaded.get_template("charts.html.j2").module.chart_figures  # type: ignore[attr-defined]
+    text = loaded.get_template(template).render(charts=drawn(charts), chart_figures=macro, **values)
+    wide = text.replace("<table", '<div class="scroll" tabindex="0"><table').replace("</table>", "</table></div>")
+    return Markup(wide)  # noqa: S704
+
+
+def environment() -> Environment:
+    """Jinja with escaping and the filters that write numbers for people."""
+    found = Environment(
         loader=PackageLoader("evaluation"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    return environment.get_template(template).render(
-        title=title,
-        charts=[(name, heading, note, in_script(spec)) for name, heading, note, spec in charts],
-        bundle=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]  # noqa: S704
-        **values,
-    )
+    found.filters |= FILTERS
+    return found
 
 
-def template_sha256(template: str) -> str:
-    """What stands for a template, and for those it builds on, in digests."""
+def drawn(charts: Sequence[Chart]) -> list[tuple[str, str, str, Markup]]:
+    """Charts with their specifications as text, which say in words what they show."""
+    return [
+        (name, title, note, in_script(spec | {"description": f"{title}. {note}"})) for name, title, note, spec in charts
+    ]
+
+
+def template_sha256(template: str, *folders: str) -> str:
+    """What stands for a template, and for those it builds on, in digests.
+
+    Args:
+        template: file name below templates/.
+        folders: below templates/, whose templates it includes.
+    """
     digest = hashlib.sha256()
     for name in (template, "base.html.j2", "charts.html.j2"):
         digest.update((TEMPLATES / name).read_bytes())
+    for path in sorted(path for folder in folders for path in (TEMPLATES / folder).glob("*.j2")):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -64,6 +89,41 @@ def without_nan(value: Any) -> Any:
 def number(value: float | None) -> str:
     """A metric for people: four decimals, or a dash."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference for people: four decimals with their sign, or a dash."""
+    return "–" if value is None else f"{value:+.4f}".replace("-", "−")
+
+
+def share(value: float | None) -> str:
+    """A share for people, in per cent, or a dash."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def count(value: float | None) -> str:
+    """A count for people: thousands apart, or a dash."""
+    return "–" if value is None else f"{round(value):,}"
+
+
+def probability(value: float | None) -> str:
+    """A p value for people."""
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def sentence(text: str) -> str:
+    """The text, its first letter large."""
+    return text[:1].upper() + text[1:]
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "number": number,
+    "signed": signed,
+    "share": share,
+    "count": count,
+    "probability": probability,
+    "sentence": sentence,
+}
 
 
 def in_script(spec: Spec) -> Markup:

@@ -1,202 +1,153 @@
-"""The report: one self-contained page for people, the same numbers as JSON for programs."""
+"""The report: one self-contained page for people, the same content as JSON for programs, and the JSON's schema."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from pydantic import Field
 
-from evaluation import figures, training
-from evaluation.criterion import CRITERION
-from evaluation.distribution import kl_divergence, mean_distances, wasserstein
-from evaluation.page import number, render_page, without_nan
+from evaluation.page import Chart, render_page, render_partial, without_nan
+from evaluation.sections import (
+    actions,
+    cards,
+    distances,
+    embedding_map,
+    examples,
+    methods,
+    off_policy,
+    popularity,
+    training,
+    verdict,
+)
+from evaluation.sections.actions import ActionsSection
+from evaluation.sections.cards import CardsSection
+from evaluation.sections.distances import DistancesSection
+from evaluation.sections.embedding_map import EmbeddingMapSection
+from evaluation.sections.examples import ExamplesSection
+from evaluation.sections.methods import MethodsSection
+from evaluation.sections.off_policy import OffPolicySection
+from evaluation.sections.popularity import PopularitySection
+from evaluation.sections.section import Section
+from evaluation.sections.training import TrainingSection
+from evaluation.sections.verdict import VerdictSection
 
-
-@dataclass(frozen=True)
-class RankingResult:
-    """Metrics of one method on one split, each the mean over users of the user's mean over steps."""
-
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]]  # 95 %, bootstrap over users; none for coverage
-    users: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method's result on one split; `baseline` says that it is there to be beaten."""
-
-    name: str
-    split: str
-    result: RankingResult
-    baseline: bool
-
-
-@dataclass(frozen=True)
-class Example:
-    """What the methods recommend to one user at one step."""
-
-    user: str
-    history: list[tuple[str, float]]  # title, rating
-    target: str
-    target_rating: float
-    recommendations: dict[str, list[str]]
+FORMAT: Literal["marquee-report/2"] = "marquee-report/2"
+TEMPLATE, FOLDER = "report.html.j2", "sections"
 
 
-@dataclass(frozen=True)
-class ReportInput:
-    """All that the report says."""
+class Report(Section):
+    """All that one evaluation found: what the page shows, and all that its charts draw."""
 
-    title: str
-    generated: bool
-    k: int
-    dataset: dict[str, Any]
-    licences: Sequence[str]
-    curves: pd.DataFrame  # learner, step, split, metric, value
-    learners: dict[str, dict[str, Any]]  # name → config and selected step
-    methods: Sequence[Method]
-    actions: dict[str, dict[str, NDArray[np.float32]]]  # learner → set (real, train, test) → (N, D)
-    errors: dict[str, dict[str, NDArray[np.float64]]]  # learner → set (real, train, test, noise) → (N,)
-    tuning: Sequence[dict[str, Any]] = ()  # per baseline: name, config, validation metrics, number tried, worst
-    examples: Sequence[Example] = ()
-    warnings: dict[str, Sequence[dict[str, Any]]] = field(default_factory=dict)  # learner → kind, step, message
-    lineage: dict[str, str] = field(default_factory=dict)
-
-
-def write_report(folder: Path, data: ReportInput) -> dict[str, Any]:
-    """Write report.html and report.json below `folder`; returns what the JSON holds. Equal input gives equal bytes."""
-    numbers = report_numbers(data)
-    (folder / "report.json").write_text(json.dumps(numbers, indent=2, sort_keys=True, allow_nan=False))
-    page = render_page(
-        "report.html.j2",
-        data.title,
-        [*charts(data), *training.charts(data.curves)],
-        diagnostics=training.CHARTS,
-        data=data,
-        numbers=numbers,
-        headline=headline(numbers["methods"], data.k),
-        criterion=CRITERION,
+    format: Literal["marquee-report/2"] = Field(FORMAT, description="Of this file; raised when readers must change.")
+    title: str = Field(description="Of the page.")
+    generated: bool = Field(
+        description="Whether the ratings were drawn from known preferences rather than given by people."
     )
-    (folder / "report.html").write_text(page)
-    return numbers
+    verdict: VerdictSection = Field(description="Is the challenger better, by how much, and how sure is that.")
+    methods: MethodsSection = Field(description="Every method's metrics by split and protocol, tests, costs.")
+    popularity: PopularitySection = Field(description="Which items are shown, to whom; items nobody had rated.")
+    examples: ExamplesSection = Field(description="Some test users and what each method recommends to them.")
+    embedding_map: EmbeddingMapSection | None = Field(None, description="The catalogue in the plane.")
+    off_policy: OffPolicySection | None = Field(None, description="What recommendations would be worth.")
+    actions: ActionsSection | None = Field(None, description="How like real actions the policies' are.")
+    distances: DistancesSection | None = Field(None, description="Ranking by the article's eight distances.")
+    training: TrainingSection = Field(description="Curves and early warnings.")
+    cards: CardsSection = Field(description="Dataset card, model cards, baselines' tuning, provenance.")
 
 
-def report_numbers(data: ReportInput) -> dict[str, Any]:
-    """The report's numbers, ready for JSON: no NaN, no infinity."""
-    numbers = {
-        "format": "marquee-report/1",
-        "title": data.title,
-        "generated": data.generated,
-        "k": data.k,
-        "dataset": data.dataset,
-        "licences": list(data.licences),
-        "lineage": data.lineage,
-        "learners": data.learners,
-        "baselines": list(data.tuning),
-        "warnings": {learner: list(warnings) for learner, warnings in data.warnings.items()},
-        "methods": [
-            {
-                "name": method.name,
-                "split": method.split,
-                "baseline": method.baseline,
-                "metrics": method.result.metrics,
-                "intervals": {name: list(bounds) for name, bounds in method.result.intervals.items()},
-                "users": method.result.users,
-                "steps": method.result.steps,
-            }
-            for method in data.methods
-        ],
-        "distances": {
-            learner: {kind: mean_distances(kind, sets) for kind in ("cosine", "euclidean")}
-            for learner, sets in data.actions.items()
-        },
-        "anomaly": {
-            learner: {
-                name: {
-                    "mean_error": float(errors.mean()),
-                    "wasserstein_to_real": wasserstein(errors, sets["real"]),
-                    "kl_to_real": kl_divergence(sets["real"], errors),
-                }
-                for name, errors in sets.items()
-            }
-            for learner, sets in data.errors.items()
-        },
-    }
-    clean: dict[str, Any] = without_nan(numbers)
-    return clean
+# Name of the field and its template, heading in the contents, what draws it; in the order of the page.
+PARTS: tuple[tuple[str, str, Callable[[Any], list[Chart]]], ...] = (
+    ("verdict", "Verdict", verdict.charts),
+    ("methods", "Methods", methods.charts),
+    ("examples", "Examples", examples.charts),
+    ("popularity", "Popularity bias", popularity.charts),
+    ("embedding_map", "Map", embedding_map.charts),
+    ("off_policy", "Off-policy value", off_policy.charts),
+    ("actions", "Actions", actions.charts),
+    ("distances", "Distances", distances.charts),
+    ("training", "Training", training.charts),
+    ("cards", "Cards and provenance", cards.charts),
+)
 
 
-def headline(methods: Sequence[dict[str, Any]], k: int) -> str:
-    """One sentence: does a policy rank test users' next movies best, and how does it stand to the baselines?"""
-    metric = f"ndcg@{k}"
-    test = sorted(
-        (method for method in methods if method["split"] == "test"),
-        key=lambda method: -float(method["metrics"][metric]),
+def write_report(folder: Path, report: Report) -> Report:
+    """Write report.html, report.json and report.schema.json; returns the report as the JSON holds it, so rounded.
+
+    Equal input gives equal bytes.
+    """
+    numbers = without_nan(report.model_dump(mode="json"))
+    (folder / "report.json").write_text(json.dumps(numbers, indent=1, allow_nan=False))
+    (folder / "report.schema.json").write_text(schema_text())
+    written = Report.model_validate(numbers)
+    (folder / "report.html").write_text(render(written))
+    return written
+
+
+def read_report(path: Path) -> Report:
+    """A stored report.json.
+
+    Raises:
+        ValidationError: it is none, or of another format.
+    """
+    return Report.model_validate_json(path.read_bytes())
+
+
+def render(report: Report) -> str:
+    """The page of a report, drawn from nothing else."""
+    parts = []
+    for name, label, charts in PARTS:
+        section = getattr(report, name)
+        if section is not None:
+            part = render_partial(f"{FOLDER}/{name}.html.j2", charts(section), section=section)
+            parts.append((name, label, part))
+    return render_page(TEMPLATE, report.title, report=report, parts=parts)
+
+
+def schema_text() -> str:
+    """The JSON schema of report.json, as published in docs/report.schema.json."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Report.model_json_schema(
+        mode="serialization"
     )
-    policies = [method for method in test if not method["baseline"]]
-    baselines = [method for method in test if method["baseline"]]
-    if not policies or not baselines:
-        return "No test users were left to judge on."
-    policy, baseline = policies[0], baselines[0]
-    popular = next((method for method in baselines if method["name"] == "popularity"), baseline)
-    value = {method["name"]: f"{method['metrics'][metric]:.4f}" for method in test}
-    against = ", ".join(f"{name} {value[name]}" for name in dict.fromkeys((baseline["name"], popular["name"])))
-    reached = f"NDCG@{k} {value[policy['name']]}; {against}"
-    if test[0] is not policy:
-        loses = policy["metrics"][metric] <= popular["metrics"][metric]
-        verdict = "not even popularity" if loses else "popularity, but not every baseline"
-        return f"The best policy, {policy['name']}, beats {verdict} on the test users ({reached})."
-    low, high = policy["intervals"][metric][0], baseline["intervals"][metric][1]
-    apart = "the intervals do not overlap" if low > high else "but the intervals overlap"
-    return f"{policy['name']} ranks best on the test users ({reached}); {apart}."
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 
-def methods_table(numbers: dict[str, Any]) -> list[dict[str, Any]]:
-    """Methods and their metrics as rows, for a table in the Prefect UI."""
+def methods_table(report: Report) -> list[dict[str, Any]]:
+    """Methods and their main metrics on test users as rows, for a table in the Prefect UI."""
     return [
-        {"method": method["name"], "split": method["split"]}
-        | {name: number(value) for name, value in sorted(method["metrics"].items())}
-        for method in numbers["methods"]
+        {"method": row.name, "kind": row.kind}
+        | {methods.label(name): row.metrics.get(name) for name in table.columns}
+        | {"users": row.users, "cases": row.cases}
+        for table in report.methods.tables()
+        if (table.split, table.protocol) == ("test", "next-item")
+        for row in table.rows
     ]
 
 
-def charts(data: ReportInput) -> list[tuple[str, str, str, figures.Spec]]:
-    """(id, title, note, specification) of every chart."""
-    ndcg, recall, coverage = f"ndcg@{data.k}", f"recall@{data.k}", f"coverage@{data.k}"
-    made = []
-    if data.methods:
-        rows = [
-            {
-                "method": method.name,
-                "baseline": method.baseline,
-                "metric": name,
-                "value": value,
-                "low": method.result.intervals.get(name, (value, value))[0],
-                "high": method.result.intervals.get(name, (value, value))[1],
-            }
-            for method in data.methods
-            if method.split == "test"
-            for name, value in method.result.metrics.items()
-        ]
-        note = "Test users; whiskers are 95 % bootstrap intervals over users."
-        made.append(("ranking", "Ranking", note, figures.bars(pd.DataFrame(rows), (ndcg, recall, coverage))))
-    note = "Dashed: the same losses on users that training never saw."
-    made.append(("losses", "Losses", note, figures.curves(data.curves, ("critic_loss", "actor_loss"), "loss")))
-    note = "Ranking on the validation users while training; the best point is the policy that is kept."
-    made.append(
-        ("validation", "Validation ranking", note, figures.curves(data.curves, (ndcg, recall), "mean over users"))
-    )
-    for learner, sets in data.actions.items():
-        for kind in ("cosine", "euclidean"):
-            note = "Logged actions (real), and the policy's on training and on test users; every cell is one pair."
-            spec = figures.matrix(kind, sets)
-            made.append((f"{kind}-{learner}", f"{kind.title()} distances, {learner}", note, spec))
-    for learner, errors in data.errors.items():
-        note = "An autoencoder fitted to real training actions; the further right, the less like anything logged."
-        spec = figures.densities(errors)
-        made.append((f"errors-{learner}", f"Reconstruction errors, {learner}", note, spec))
-    return made
+def verdict_markdown(report: Report) -> str:
+    """The verdict for the Prefect UI."""
+    said = report.verdict
+    rows = [
+        f"| {one.other} | {one.role} | {one.challenger_value:.4f} | {one.other_value:.4f} | {one.difference:+.4f} "
+        f"| {one.low:+.4f} to {one.high:+.4f} | {one.p:.3g} | {one.outcome} |"
+        for one in said.opponents
+    ]
+    table = [
+        f"| against | as | {said.challenger} | opponent | difference | 95 % interval | p (Holm) | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+    facts = [f"- **{fact.value}** {fact.label}" + (f" ({fact.note})" if fact.note else "") for fact in said.facts]
+    cautions = [f"- ⚠ {caution}" for caution in said.cautions]
+    blocks = [said.headline, "\n".join(facts), "\n".join(table) if rows else "", "\n".join(cautions)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def pictures(report: Report) -> dict[str, Chart]:
+    """The charts that stand for the report elsewhere, by name."""
+    wanted = {
+        "verdict": verdict.charts(report.verdict)[:1],
+        "curves": [chart for chart in methods.charts(report.methods) if chart[0] == "methods-curves-test-next-item"],
+        "popularity": popularity.charts(report.popularity)[:1],
+    }
+    return {name: charts[0] for name, charts in wanted.items() if charts}

@@ -27,12 +27,12 @@ def bootstrap_means(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
     filled, present = np.where(there, values, 0.0), there[:, partial].astype(float)
     rng = np.random.default_rng(seed)
     means = np.full((draws, values.shape[1]), np.nan)
-    for rows in _blocks(draws, users):
-        drawn = rng.integers(users, size=(len(rows), users)) + users * np.arange(len(rows))[:, None]
+    for block in _blocks(means, users):
+        drawn = rng.integers(users, size=(len(block), users)) + users * np.arange(len(block))[:, None]
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
-        counted = np.full((len(rows), values.shape[1]), float(users))
+        counted = np.full(block.shape, float(users))
         counted[:, partial] = times @ present
-        np.divide(times @ filled, counted, out=means[rows], where=counted > 0)
+        np.divide(times @ filled, counted, out=block, where=counted > 0)
     return means
 
 
@@ -49,7 +49,7 @@ def bootstrap_intervals(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
 
 
 def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matrix:
-    """Two-sided p, (m,), of no difference between two methods: Fisher's randomisation test (Smucker et al. 2007, §3.3).
+    """Two-sided p, (m,), of no difference between two methods: Fisher's randomisation test (Smucker et al. 2007).
 
     If the methods are alike, each user's difference could as well have the other sign. p is the share of random signs under
     which the mean is at least as far from 0 as the observed one, that one counted in.
@@ -62,12 +62,12 @@ def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matri
     filled = np.nan_to_num(differences)
     total, slack = filled.sum(axis=0), ROUNDING * np.abs(filled).sum(axis=0)
     rng = np.random.default_rng(seed)
-    users, as_far = len(filled), np.zeros(filled.shape[1])
-    for rows in _blocks(draws, users):
-        size = len(rows) * users
-        bits = np.unpackbits(np.frombuffer(rng.bytes(math.ceil(size / 8)), dtype=np.uint8), count=size)
-        sums = 2 * (bits.reshape(len(rows), users).astype(float) @ filled) - total
-        as_far += (np.abs(sums) >= np.abs(total) - slack).sum(axis=0)
+    users, sums = len(filled), np.empty((draws, filled.shape[1]))
+    width = 4 * math.ceil(users / 32)  # bytes of one draw: whole words, so that blocks of draws do not matter
+    for block in _blocks(sums, users):
+        drawn = np.frombuffer(rng.bytes(len(block) * width), dtype=np.uint8).reshape(len(block), width)
+        block[:] = 2 * (np.unpackbits(drawn, axis=1, count=users).astype(float) @ filled) - total
+    as_far = (np.abs(sums) >= np.abs(total) - slack).sum(axis=0)
     return np.asarray((as_far + 1) / (draws + 1))
 
 
@@ -79,7 +79,7 @@ def holm(p: Matrix) -> Matrix:
     return adjusted
 
 
-def _blocks(draws: int, users: int) -> list[NDArray[np.int64]]:
-    """All draws, as many at a time as memory should hold."""
+def _blocks(rows: Matrix, users: int) -> list[Matrix]:
+    """A matrix with a row per draw as views of so many rows as memory should hold users for."""
     step = max(1, AT_ONCE // max(users, 1))
-    return [np.arange(begin, min(begin + step, draws)) for begin in range(0, draws, step)]
+    return [rows[begin : begin + step] for begin in range(0, len(rows), step)]

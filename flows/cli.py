@@ -249,6 +249,35 @@ def evaluate_policy_command(
     say(REPORT=path_of(report, "report.html"))
 
 
+@app.command("compare")
+def compare_command(
+    policies: Annotated[
+        list[str],
+        typer.Argument(
+            help="policy@champion, policy@<digest> …, a digest or its beginning, or a folder of a pulled policy."
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="s3://bucket/prefix or a folder for policy@…; else the work directory's."),
+    ] = None,
+    profile: ProfileOption = "sample",
+    dataset: DatasetOption = "latest",
+    changes: SetOption = None,
+) -> None:
+    """Judge any policies side by side, on one dataset and the same steps; writes the report."""
+    report, flow_run = run(
+        evaluate_policy,
+        profile=profile,
+        dataset=dataset,
+        policies=policies,
+        evaluation=resolve(profile, changes=changes).evaluate,
+        published=source,
+    )
+    typer.echo(f"\n{artifact_store().manifest(report).facts['headline']}\n{ui_hint(flow_run)}")
+    say(REPORT=path_of(report, "report.html"))
+
+
 @app.command("publish")
 def publish_command(
     profile: ProfileOption = "sample",

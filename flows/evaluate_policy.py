@@ -2,12 +2,14 @@
 
 from prefect import flow
 
+from evaluation.judging import EvaluateParams
 from flows.parameters import ProfileName, load_profile
 from storage.artifacts import ArtifactRef
 from tasks.caching import artifact_store
-from tasks.evaluate import EvaluateParams, evaluate
+from tasks.evaluate import evaluate
 from tasks.gates import gate, judge_transitions, judging
-from tasks.policies import policies_on
+from tasks.policies import find_champion, policies_named, policies_on
+from tasks.publish import destination
 
 
 @flow(name="evaluate-policy", validate_parameters=True)
@@ -16,16 +18,25 @@ def evaluate_policy(
     dataset: str = "latest",
     policies: list[str] | None = None,
     evaluation: EvaluateParams | None = None,
+    published: str | None = None,
+    with_champion: bool = False,
 ) -> ArtifactRef:
-    """Judge policies beside the baselines; returns the report.
+    """Judge policies beside one another, the champion and the baselines; returns the report.
 
     Args:
         profile: the named parameter set that fills what is not given.
         dataset: digest, its beginning, or `latest`.
-        policies: digests, one per learner; empty: the newest of every learner on this dataset.
-        evaluation: length of lists, steps per user, sample sizes.
+        policies: digests, their beginnings, folders of pulled policies, or policy@<alias or digest> where `published` says;
+            empty: the newest of every learner on this dataset.
+        evaluation: length of lists, steps per user, sample sizes, sections to leave out.
+        published: s3://bucket/prefix or a folder; empty: where the profile publishes to.
+        with_champion: whether the published champion, if there is one, is judged too.
     """
+    preset = load_profile(profile)
     chosen = artifact_store().select("dataset", dataset)
     with judging():
         gate("transitions", judge_transitions, chosen)
-    return evaluate(chosen, policies_on(chosen, policies or []), evaluation or load_profile(profile).evaluate)
+    place = published or destination(preset.publish)
+    found = policies_named(policies, place) if policies else policies_on(chosen, [])
+    champion = find_champion(place) if with_champion else None
+    return evaluate(chosen, found, evaluation or preset.evaluate, champion)

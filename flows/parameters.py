@@ -6,8 +6,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from evaluation.judging import EvaluateParams
 from tasks.dask_cluster import ClusterParams
-from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
 from tasks.publish import PublishParams

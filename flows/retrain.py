@@ -3,6 +3,7 @@
 from prefect import flow
 from pydantic import BaseModel
 
+from evaluation.judging import EvaluateParams
 from flows.build_dataset import build_dataset
 from flows.evaluate_policy import evaluate_policy
 from flows.parameters import ProfileName, load_profile
@@ -10,10 +11,9 @@ from flows.publish_artifacts import publish_artifacts
 from flows.train_policy import train_policy
 from storage.artifacts import ArtifactRef
 from tasks.dask_cluster import ClusterParams
-from tasks.evaluate import EvaluateParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
-from tasks.publish import PublishParams
+from tasks.publish import PublishParams, destination
 from tasks.sources import SourceParams
 from tasks.train import Device, TrainParams
 
@@ -56,6 +56,8 @@ def retrain(
     dataset = build_dataset(profile, source, features, export, cluster)
     policies = train_policy(profile, dataset.digest, train or preset.train, device)
     digests = [ref.digest for ref in policies.values()]
-    report = evaluate_policy(profile, dataset.digest, digests, evaluation or preset.evaluate)
-    published = publish_artifacts(profile, report.digest, publish or preset.publish)
+    to = publish or preset.publish
+    judge = evaluation or preset.evaluate
+    report = evaluate_policy(profile, dataset.digest, digests, judge, destination(to), with_champion=True)
+    published = publish_artifacts(profile, report.digest, to)
     return Retrained(dataset=dataset, policies=policies, report=report, published=published)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.artifacts import MANIFEST, ArtifactRef, ArtifactStore, Manifest
+from storage.artifacts import MANIFEST, MEASURED, ArtifactRef, ArtifactStore, Manifest
 from storage.errors import (
     AliasMovedError,
     ArtifactConflictError,
@@ -43,7 +43,7 @@ class Alias(BaseModel):
 
 
 def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> bool:
-    """Upload an artifact; True if it was not there yet.
+    """Upload an artifact; True if it was not there yet. Of a kind that holds measured times the one published first stands.
 
     Raises:
         ArtifactConflictError: the same digest is published with other content.
@@ -64,7 +64,7 @@ def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> b
         if store.put_if_absent(_manifest_key(ref.kind, ref.digest), (folder / MANIFEST).read_bytes()):
             return True
         published = _published_manifest(store, ref.kind, ref.digest)
-    if published is None or published.sha256 != manifest.sha256:
+    if published is None or (published.sha256 != manifest.sha256 and ref.kind not in MEASURED):
         raise ArtifactConflictError(
             f"{store.uri}: {ref.kind}/{ref.digest} is published with other content than this machine made. "
             "Published artifacts never change: pull that one, or find out why this machine differs."
@@ -98,7 +98,8 @@ def move_alias(
         UnknownAliasError: the artifact is not published.
         AliasMovedError: others kept moving it meanwhile.
     """
-    if _published_manifest(store, ref.kind, ref.digest) is None:
+    published = _published_manifest(store, ref.kind, ref.digest)
+    if published is None:
         raise UnknownAliasError(
             f"{store.uri}: {ref.kind}/{ref.digest} is not published; publish it before {name} names it."
         )
@@ -113,7 +114,7 @@ def move_alias(
             kind=ref.kind,
             name=name,
             digest=ref.digest,
-            sha256=ref.sha256,
+            sha256=published.sha256,
             previous=present.digest if present else None,
             moved_at=datetime.now(UTC).isoformat(timespec="seconds"),
             why=why,

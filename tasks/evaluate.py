@@ -1,53 +1,41 @@
 """Policies and a dataset in, the report out."""
 
+import base64
 import json
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
+import vl_convert
 from numpy.typing import NDArray
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from pydantic import BaseModel, ConfigDict, Field
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
-from evaluation.beyond_accuracy import coverage
-from evaluation.cases import choose, next_item_cases, next_item_cases_at
-from evaluation.metrics import accuracy_per_user, means
+from evaluation.costs import measured
+from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
 from evaluation.page import template_sha256
-from evaluation.ranking import Ranked, rank_cases, rankings_table
-from evaluation.report import Example, Method, RankingResult, ReportInput, headline, methods_table, write_report
-from evaluation.statistics import bootstrap_intervals
-from models.autoencoder import fit_autoencoder
-from models.histories import Histories, Scorer
+from evaluation.report import FOLDER, TEMPLATE, methods_table, pictures, verdict_markdown, write_report
+from evaluation.sections.cards import Provenance, flat, input_of
+from evaluation.sections.methods import Cost, Kind
 from models.learners import SEQUENTIAL
-from storage.artifacts import ArtifactRef, Draft
+from models.translated import Translated
+from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
+from storage.sources.sample import load_truth
+from storage.sources.sample_truth import true_rewards
 from storage.transitions import TransitionDataset
-from storage.transitions_format import Split
 from tasks.caching import artifact_store, artifact_task
-from tasks.ingest import read_table
+from tasks.catalogue import genres_of, titles_of
+from tasks.fingerprint import code_fingerprint
 from tasks.learning import Publishable
-from tasks.policies import load_policy
+from tasks.policies import load_on
 from tasks.progress import Progress
 
-SPLITS: tuple[Split, ...] = ("test", "time", "validation")
-
-
-class EvaluateParams(BaseModel):
-    """How policies are judged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    k: int = Field(10, ge=1, le=100, description="Length of a recommendation list.")
-    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are predicted.")
-    max_steps: int = Field(50_000, ge=10, description="At most so many predicted events per split, drawn at random.")
-    sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
-    examples: int = Field(4, ge=0, le=50, description="Test users whose recommendations are shown.")
-    seed: int = Field(0, ge=0, description="Of every draw.")
-    baselines: BaselineParams = Field(BaselineParams(), description="What policies are held against, and its tuning.")
+STEPS = 11  # of a judgement: six sets of cases, five sections
 
 
 @artifact_task("baselines")
@@ -72,155 +60,190 @@ def make_report(
     draft: Draft,
     dataset: ArtifactRef,
     policies: dict[str, ArtifactRef],
+    champion: dict[str, ArtifactRef],
     baselines: ArtifactRef,
+    about: dict[str, ArtifactRef],
     params: EvaluateParams,
     template: str,
 ) -> None:
-    """Judge the policies beside the baselines and write the report."""
+    """Judge the policies beside the champion, if there is one, and the baselines, and write the report.
+
+    Args:
+        draft: that is filled.
+        dataset: whose users the methods are judged on.
+        policies: by name.
+        champion: none, or one by name.
+        baselines: their tuning.
+        about: what is known of the dataset besides: `movies` for genres, `sample` for the truth behind generated ratings.
+        params: how to judge.
+        template: what stands for the page's templates.
+    """
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
-    titles = read_table(dataset, "items.parquet")["title"].to_pylist()
-    learnt = {name: load_policy(store.open(ref), data.embedding) for name, ref in policies.items()}
+    made = store.manifest(dataset)
+    learnt = {**policies, **champion}
+    manifests = {name: store.manifest(ref) for name, ref in learnt.items()}
     tuning = store.manifest(baselines).facts
-    chosen = {row["name"]: row["config"] for row in tuning["tuning"]}
-    scorers: dict[str, Scorer] = {**learnt, **fit_baselines(data, chosen, tuning["max_items"])}
-    methods, rankings = [], []
-    for split in SPLITS:
-        cases = next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
-        for name, scorer in scorers.items() if len(cases) else ():
-            ranked = rank_cases(data, scorer, cases)
-            methods.append(Method(name, split, reduced(ranked, data.items, params), name in (*chosen, *SEQUENTIAL)))
-            rankings.append(rankings_table(data, cases, ranked, name))
-    pq.write_table(pa.concat_tables(rankings), draft.path / "rankings.parquet")
-    manifest = store.manifest(dataset)
-    manifests = {name: store.manifest(ref) for name, ref in policies.items()}
-    actions, errors = action_sets(data, learnt, params)
-    report = ReportInput(
-        title="Marquee: recommendation policies" + (" on generated data" if manifest.generated else ""),
-        generated=manifest.generated,
-        k=params.k,
-        dataset={key: value for key, value in manifest.facts.items() if isinstance(value, int | str)},
-        licences=manifest.licences,
-        curves=pd.concat(
-            [
-                pq.read_table(store.open(ref) / "metrics.parquet").to_pandas().assign(learner=name)
-                for name, ref in policies.items()
-            ]
-        ),
-        learners={
-            name: {fact: found.facts.get(fact) for fact in ("selected_update", "updates", "diverged", "device")}
-            | found.recipe.parameters["trainer"]
-            | flat(found.recipe.parameters["config"])
-            | {f"tuned {name}": share for name, share in found.facts.get("shares", {}).items()}
-            for name, found in manifests.items()
-        },
+    inputs = {"dataset": dataset, **learnt, "baselines": baselines, **about}
+    subject = Subject(
+        title="Marquee: recommendation policies" + (" on generated data" if made.generated else ""),
+        titles=titles_of(dataset, about),
+        groups=genres_of(dataset, about),
+        truth=truth_of(data, about),
+        dataset=made,
+        policies=manifests,
+        curves={name: curves_of(ref) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
-        methods=methods,
-        actions=actions,
-        errors=errors,
-        examples=examples(data, scorers, titles, params),
-        warnings={name: found.facts.get("warnings", []) for name, found in manifests.items()},
-        lineage={"dataset": dataset.digest, "baselines": baselines.digest}
-        | {name: ref.digest for name, ref in policies.items()},
+        provenance=Provenance(
+            report=draft.digest,
+            code=code_fingerprint(make_report),
+            inputs=tuple(input_of(role, store.manifest(ref)) for role, ref in inputs.items()),
+            parameters=flat(params.model_dump(mode="json")),
+            versions=package_versions(),
+        ),
     )
-    numbers = write_report(draft.path, report)
-    draft.rows = len(methods)
-    draft.facts = {"headline": headline(numbers["methods"], params.k), "methods": numbers["methods"], "k": params.k}
+    contestants = [
+        contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
+    ]
+    progress = Progress("evaluate", "Judging policies and baselines")
+    done: list[str] = []
+
+    def show(name: str) -> None:
+        done.append(name)
+        progress.show(len(done), max(STEPS, len(done)))
+
+    contestants += fitted(data, {row["name"]: row["config"] for row in tuning["tuning"]}, tuning["max_items"])
+    with Rankings(draft.path / "rankings.parquet") as rankings:
+        found = judge_and_measure(data, contestants, subject, params, rankings.keep, show)
+    report = write_report(draft.path, found)
+    for name, (_, _, _, spec) in pictures(report).items():
+        (draft.path / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(json.dumps(spec), scale=1.5))
+    draft.rows = rankings.rows
+    draft.facts = {
+        "headline": report.verdict.headline,
+        "challenger": report.verdict.challenger,
+        "outcome": report.verdict.outcome,
+        "markdown": verdict_markdown(report),
+        "methods": methods_table(report),
+    }
 
 
-def reduced(ranked: Ranked, items: int, params: EvaluateParams) -> RankingResult:
-    """The metrics at k of one method on one split."""
-    per_user = accuracy_per_user(ranked, (params.k,))
-    intervals = bootstrap_intervals(per_user.values, params.seed).tolist()
-    metrics = means(per_user) | {f"coverage@{params.k}": coverage(ranked.best[:, : params.k], items)}
-    named = dict(zip(per_user.names, map(tuple, intervals), strict=True))
-    return RankingResult(metrics, named, len(per_user.users), len(ranked.users))
+class Rankings:
+    """rankings.parquet while it is written: a row per method and case, as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self.writer: pq.ParquetWriter | None = None
+
+    def keep(self, table: pa.Table) -> None:
+        """Append the answers of one method to one set of cases."""
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        self.writer.write_table(table)
+        self.rows += table.num_rows
+
+    def __enter__(self) -> "Rankings":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
 
 
-def flat(nested: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of parameters under names with dots."""
-    found: dict[str, Any] = {}
-    for name, value in nested.items():
-        found |= (
-            {f"{name}.{inner}": part for inner, part in flat(value).items()}
-            if isinstance(value, dict)
-            else {name: value}
-        )
+def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind) -> Contestant:
+    """A stored policy, ready to be judged; the learners that are there to be beaten count as baselines."""
+    store = artifact_store()
+    manifest = store.manifest(ref)
+    scorer = load_on(store.open(ref), data)
+    acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
+    actual: Kind = "baseline" if manifest.facts["learner"] in SEQUENTIAL and kind == "policy" else kind
+    return Contestant(name, actual, scorer, acting, Cost(fit_seconds=manifest.seconds))
+
+
+def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, object]], max_items: int) -> list[Contestant]:
+    """The baselines, fit with what was chosen for each, and what that cost."""
+    found = []
+    for name, config in chosen.items():
+        scorers, cost = measured(lambda one=name, values=config: fit_baselines(data, {one: values}, max_items))
+        found.append(Contestant(name, "baseline", scorers[name], cost=cost))
     return found
 
 
-def action_sets(
-    data: TransitionDataset, policies: dict[str, Publishable], params: EvaluateParams
-) -> tuple[dict[str, dict[str, NDArray[np.float32]]], dict[str, dict[str, NDArray[np.float64]]]]:
-    """Per learner: logged and policy's actions, and how badly an autoencoder of logged training actions rebuilds them."""
-    training = data.starts("train")
-    train = choose(training, params.sample, params.seed)
-    held_out = data.starts("test")
-    test = choose(held_out if len(held_out) else data.starts("validation"), params.sample, params.seed)
-    logged = data.embedding[data.target_items(choose(training, 20 * params.sample, params.seed + 1))]
-    autoencoder = fit_autoencoder(logged, seed=params.seed)
-    real = data.embedding[data.target_items(test)]
-    generator = torch.Generator().manual_seed(params.seed)
-    noise = torch.nn.functional.normalize(torch.randn(real.shape, generator=generator), dim=1) * real.norm(
-        dim=1, keepdim=True
-    )
-    actions, errors = {}, {}
-    for name, policy in policies.items():
-        sets = {
-            "real": real,
-            "train": policy.act(Histories(*data.histories(train))),
-            "test": policy.act(Histories(*data.histories(test))),
-        }
-        actions[name] = {kind: values.numpy() for kind, values in sets.items()}
-        errors[name] = {
-            kind: autoencoder.errors(values).double().numpy() for kind, values in (sets | {"noise": noise}).items()
-        }
-    return actions, errors
+def curves_of(policy: ArtifactRef) -> pd.DataFrame:
+    """What a policy's training logged: columns step, split, metric, value."""
+    return pq.read_table(artifact_store().open(policy) / "metrics.parquet").to_pandas()
 
 
-def examples(
-    data: TransitionDataset, scorers: dict[str, Scorer], titles: list[str], params: EvaluateParams
-) -> list[Example]:
-    """What every method recommends to some test users, drawn at random, at their last step."""
-    starts = choose(data.last_starts("test", 1), params.examples, params.seed)
-    if not len(starts):
-        return []
-    cases = next_item_cases_at(data, "test", starts)
-    lists = {name: rank_cases(data, scorer, cases, params.k).best for name, scorer in scorers.items()}
-    shown = []
-    for row, (start, user) in enumerate(zip(starts.tolist(), data.users_of(starts).tolist(), strict=True)):
-        target = start + data.frame
-        window = range(max(start, target - 5), target)
-        shown.append(
-            Example(
-                user=str(data.user_ids[user]),
-                history=[(titles[int(data.item[event])], data.rating(event)) for event in window],
-                target=titles[int(data.item[target])],
-                target_rating=data.rating(target),
-                recommendations={name: [titles[item] for item in best[row]] for name, best in lists.items()},
-            )
-        )
-    return shown
+def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArray[np.float32] | None:
+    """The true mean rewards (U, I) behind generated ratings, where the sample they are from is at hand."""
+    if "sample" not in about:
+        return None
+    truth = load_truth(artifact_store().open(about["sample"]))
+    if not np.isin(data.user_ids, truth.user_ids).all() or not np.isin(data.movie_ids, truth.movie_ids).all():
+        return None
+    return true_rewards(truth, data.user_ids, data.movie_ids, data.scale)
 
 
-def evaluate(dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams) -> ArtifactRef:
-    """Tune the baselines, make the report and show it; its template is part of what it is made of."""
+def evaluate(
+    dataset: ArtifactRef,
+    policies: dict[str, ArtifactRef],
+    params: EvaluateParams,
+    champion: ArtifactRef | None = None,
+) -> ArtifactRef:
+    """Tune the baselines, make the report and show it; its templates are part of what it is made of.
+
+    A champion that is one of the policies is judged as that policy alone.
+    """
     baselines = make_baselines(dataset, params.baselines)
-    report = make_report(dataset, policies, baselines, params, template_sha256("report.html.j2"))
+    template = template_sha256(TEMPLATE, FOLDER)
+    known = champion is None or champion.digest in [ref.digest for ref in policies.values()]
+    beside = {} if champion is None or known else {"champion": champion}
+    report = make_report(dataset, policies, beside, baselines, about_dataset(dataset), params, template)
     show_report(report)
     return report
 
 
+def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
+    """What this work directory knows of a dataset's making: its `movies`, and the `sample` that its ratings are from."""
+    store = artifact_store()
+
+    def manifest_of(kind: str, digest: str | None) -> Manifest | None:
+        found = store.find(kind, digest) if digest else None
+        return store.manifest(found) if found else None
+
+    made = store.manifest(dataset).recipe.inputs
+    about = {}
+    items, events = manifest_of("items", made.get("items")), manifest_of("events", made.get("events"))
+    if items and (movies := store.find("movies", items.recipe.inputs.get("movies", ""))):
+        about["movies"] = movies
+    ratings = events.recipe.parameters.get("sha256", {}).get("ratings") if events else None
+    for sample in store.manifests("sample"):
+        if ratings in [entry.sha256 for entry in sample.files if entry.path == "ratings.csv"]:
+            about["sample"] = store.ref(sample)
+    return about
+
+
 @task(name="show-report")
 def show_report(report: ArtifactRef) -> None:
-    """Put the report's headline, numbers and place into the UI."""
-    manifest = artifact_store().manifest(report)
-    page = artifact_store().open(report) / "report.html"
+    """Put the report's verdict, numbers, pictures and place into the UI."""
+    store = artifact_store()
+    facts, folder = store.manifest(report).facts, store.open(report)
+    page = folder / "report.html"
     create_table_artifact(
-        key="methods", table=methods_table(manifest.facts), description="Next-item ranking, mean over users"
+        key="methods", table=facts["methods"], description="Next-item ranking on test users, mean over users"
     )
     create_markdown_artifact(
         key="report",
         description="Evaluation report",
-        markdown=f"{manifest.facts['headline']}\n\nReport: [{page}]({page.as_uri()})",
+        markdown=f"{facts['markdown']}\n\nReport: [{page}]({page.as_uri()})",
     )
+    for name, description in (
+        ("verdict", "The challenger's difference to each opponent"),
+        ("curves", "Ranking over the length of the list"),
+        ("popularity", "How popular what is shown is"),
+    ):
+        if (picture := folder / f"{name}.png").is_file():
+            data = base64.b64encode(picture.read_bytes()).decode()
+            create_image_artifact(
+                key=f"report-{name}", image_url=f"data:image/png;base64,{data}", description=description
+            )

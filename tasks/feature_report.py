@@ -4,7 +4,7 @@ import base64
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,9 @@ from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.feature_report import MOST_POINTS, FeatureReportInput, write_feature_report
+from evaluation.feature_report import FeatureReportInput, write_feature_report
 from evaluation.page import template_sha256
+from evaluation.projection import MOST_POINTS, Way
 from storage.artifacts import ArtifactRef, Draft
 from storage.event_table import Column, places_among
 from storage.tables import embedding_matrix
@@ -26,7 +27,7 @@ class FeatureReportParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    projection: Literal["tsne", "pca"] = Field("tsne", description="How items are laid into the plane; pca is instant.")
+    projection: Way = Field("tsne", description="How items are laid into the plane; pca is instant.")
     points: int = Field(1_000, ge=10, le=MOST_POINTS, description="At most so many items in the picture, most rated.")
     seed: int = Field(0, ge=0, description="Seed of the projection.")
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,40 @@ def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactR
             f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
         )
     return found
+
+
+@task(name="find-policies")
+def policies_named(specs: list[str], published: str) -> dict[str, ArtifactRef]:
+    """Policies by the names a user gives them, by learner, and where two are of one learner by its digest too.
+
+    Args:
+        specs: of each `policy@<alias or digest>` where `published` says, a folder of a pulled policy, or the digest, its
+            beginning, or `latest`, of one in the work directory.
+        published: s3://bucket/prefix, or a folder.
+
+    Raises:
+        ArtifactError: a policy is not where it is looked for, or is none.
+    """
+    found = {ref.digest: ref for ref in (policy_named(spec, published) for spec in specs)}
+    learners = {digest: str(artifact_store().manifest(ref).facts["learner"]) for digest, ref in found.items()}
+    often = Counter(learners.values())
+    return {
+        learners[digest] if often[learners[digest]] == 1 else f"{learners[digest]} {digest[:8]}": ref
+        for digest, ref in found.items()
+    }
+
+
+def policy_named(spec: str, published: str) -> ArtifactRef:
+    """One policy, brought into the work directory: see `policies_named`."""
+    store = artifact_store()
+    if "@" in spec:
+        kind, _, _ = spec.partition("@")
+        if kind != "policy":
+            raise ArtifactError(f"{spec}: expected policy@<alias or digest>; found one of kind {kind!r}.")
+        return pull(open_store(published), spec, store.root)
+    if Path(spec).is_dir():
+        return store.take_in(Path(spec), "policy")
+    return store.select("policy", spec)
 
 
 @task(name="find-champion")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -54,15 +55,22 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     assert data.dim == 16
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
-    methods = {(method["name"], method["split"]) for method in report["methods"]}
-    assert {("td3_bc", "test"), ("ranking", "test"), *((name, "test") for name in BASELINES)} <= methods
-    assert [row["tried"] for row in report["baselines"] if row["name"] == "markov"] == [3]
-    assert {"ndcg@10", "recall@10", "coverage@10"} <= report["methods"][0]["metrics"].keys()
+    results = report["methods"]["results"]
+    judged = {(one["name"], one["split"], one["protocol"]) for one in results}
+    for name in ("td3_bc", "ranking", *BASELINES):
+        assert {(name, "test", "next-item"), (name, "test", "fold-in"), (name, "validation", "next-item")} <= judged
+    assert report["verdict"]["challenger"] in ("td3_bc", "ranking")
+    assert report["verdict"]["headline"] in output
+    assert [row["tried"] for row in report["cards"]["baselines"] if row["name"] == "markov"] == [3]
+    assert report["off_policy"]["policies"][0]["true_value"] is not None
     rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
-    for method in report["methods"]:
-        rows = rankings[(rankings["method"] == method["name"]) & (rankings["split"] == method["split"])]
-        recomputed = (rows["rank"] < 10).groupby(rows["user_id"]).mean().mean()
-        assert np.isclose(recomputed, method["metrics"]["recall@10"], atol=1e-5)
+    for one in results:
+        keys = ("name", "method"), ("split", "split"), ("protocol", "protocol")
+        rows = rankings[np.logical_and.reduce([rankings[column] == one[key] for key, column in keys])]
+        if one["protocol"] == "next-item":
+            hit = rows["rank"].map(lambda ranks: float(ranks[0] < 10))
+            assert np.isclose(hit.groupby(rows["user_id"]).mean().mean(), one["metrics"]["recall@10"], atol=1e-5)
+    jsonschema.validate(report, json.loads(Path(values["REPORT"]).with_name("report.schema.json").read_text()))
     assert "/runs/flow-run/" in output
     manifest = ArtifactStore(home / "artifacts").select("report")
     assert manifest.digest in values["REPORT"]
@@ -91,7 +99,12 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
         ("embedding", "image"),
         ("methods", "table"),
         ("report", "markdown"),
+        ("report-verdict", "image"),
+        ("report-curves", "image"),
+        ("report-popularity", "image"),
     } <= kinds
+    verdict = next(artifact["data"] for artifact in artifacts if artifact["key"] == "report")
+    assert "| popularity |" in verdict
     done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3-bc"]
     assert 100 in [float(value) for value in done]
 
@@ -165,9 +178,39 @@ def test_stages_run_alone_by_digest(
     assert list(values_of(trained.stdout)) == ["POLICY_TD3"]
     judged = marquee("evaluate-policy", *changes(), home=home)
     report = json.loads(Path(values_of(judged.stdout)["REPORT"]).with_name("report.json").read_text())
-    assert report["lineage"]["td3"] == Path(values_of(trained.stdout)["POLICY_TD3"]).name
+    inputs = {one["role"]: one["digest"] for one in report["cards"]["provenance"]["inputs"]}
+    assert inputs["td3"] == Path(values_of(trained.stdout)["POLICY_TD3"]).name
     published = marquee("publish", "--to", str(tmp_path / "elsewhere"), *changes(), home=home)
     assert values_of(published.stdout)["PUBLISHED"] == (tmp_path / "elsewhere").as_uri()
+
+
+def test_any_policies_are_compared_side_by_side(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+) -> None:
+    first, values, _ = small_run
+    home, pulled = tmp_path / "copy", tmp_path / "pulled"
+    shutil.copytree(first, home)
+    other = marquee("train-policy", *changes(train__learners="[td3_bc]", train__seed="5"), home=home)
+    digest = Path(values_of(other.stdout)["POLICY_TD3_BC"]).name
+    marquee("pull", "policy@td3_bc", "--from", values["PUBLISHED"], "--to", str(pulled))
+    folder = next((pulled / "policy").iterdir())
+    specs = ("policy@ranking", digest[:10], str(folder), f"policy@{folder.name}")
+    done = marquee("compare", *specs, "--from", values["PUBLISHED"], *changes(), home=home)
+    path = Path(values_of(done.stdout)["REPORT"])
+    report = json.loads(path.with_name("report.json").read_text())
+    results = [one for one in report["methods"]["results"] if (one["split"], one["protocol"]) == ("test", "next-item")]
+    names = ["ranking", f"td3_bc {digest[:8]}", f"td3_bc {folder.name[:8]}"]
+    assert [one["name"] for one in results if one["kind"] == "policy"] == names
+    assert len({one["users"] for one in results}) == 1
+    assert "runner-up" in [one["role"] for one in report["verdict"]["opponents"]]
+    assert len(ArtifactStore(home / "artifacts").manifests("baselines")) == 1, "baselines were tuned again"
+    for spec, error in (
+        ("policy@best", "UnknownAliasError"),
+        ("0000", "ArtifactError"),
+        ("dataset@latest", "policy@<alias"),
+    ):
+        failed = marquee("compare", spec, "--from", values["PUBLISHED"], *changes(), home=home, ok=False)
+        assert error in failed.stderr
 
 
 @pytest.mark.timeout(400)

@@ -29,9 +29,10 @@ def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
     )  # fmt: skip
     report = json.loads(Path(values_of(done.stdout)["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is False
-    assert (report["dataset"]["users"], report["dataset"]["items"], report["dataset"]["events"]) == (610, 9742, 100_836)
-    assert any("GroupLens" in licence for licence in report["licences"])
-    assert any("TMDB" in licence for licence in report["licences"])
+    card = report["cards"]["dataset"]
+    assert (card["users"], card["items"], card["events"]) == (610, 9742, 100_836)
+    assert any("GroupLens" in licence for licence in card["licences"])
+    assert any("TMDB" in licence for licence in card["licences"])
     store = ArtifactStore(tmp_path / "home" / "artifacts")
     items = store.manifest(store.select("items")).facts
     assert 0.6 < items["with_metadata"] / 9742 < 0.75

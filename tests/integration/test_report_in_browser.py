@@ -1,9 +1,12 @@
 """The pages in a real browser, offline."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +23,12 @@ from tasks.feature_report import FeatureReportParams, report_features
 
 
 @contextmanager
-def quiet_page(path: Path, chromium: str) -> Iterator[Page]:
+def quiet_page(path: Path, chromium: str, **look: Any) -> Iterator[Page]:
     """The page with every chart drawn; neither a complaint in the console nor a request may have come of it."""
     complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
+        page = browser.new_page(**look)
         page.on(
             "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
         )
@@ -38,6 +41,7 @@ def quiet_page(path: Path, chromium: str) -> Iterator[Page]:
         )
         page.goto(path.as_uri())
         page.wait_for_selector(".chart svg")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         page.wait_for_function(
             "document.querySelectorAll('.chart svg').length === document.querySelectorAll('.chart').length"
         )
@@ -53,14 +57,60 @@ def quiet_page(path: Path, chromium: str) -> Iterator[Page]:
 
 
 def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[str, str], str], chromium: str) -> None:
-    report = Path(small_run[1]["REPORT"])
-    numbers = json.loads(report.with_name("report.json").read_text())
-    with quiet_page(report, chromium) as page:
-        assert page.locator(".chart").count() >= 8
-        table = page.locator("#methods").inner_text()
-        for method in numbers["methods"]:
-            assert f"{method['metrics']['ndcg@10']:.4f}" in table
+    path = Path(small_run[1]["REPORT"])
+    report = json.loads(path.with_name("report.json").read_text())
+    assert path.stat().st_size < 6_000_000
+    with quiet_page(path, chromium) as page:
+        assert page.locator(".chart").count() >= 15
+        table = page.locator("#methods-table-test-next-item").inner_text()
+        for one in report["methods"]["results"]:
+            if (one["split"], one["protocol"]) == ("test", "next-item"):
+                assert f"{one['metrics']['ndcg@10']:.4f}" in table
+        assert page.locator(".headline").inner_text() == report["verdict"]["headline"]
         assert "This data is generated." in page.inner_text("body")
+        titles = {entry["title"] for one in report["examples"]["examples"] for entry in one["lists"][0]["entries"]}
+        assert titles
+        assert all(re.search(r"\(\d{4}\)", title) for title in titles)
+        assert page.locator("#part-examples .example").count() == len(report["examples"]["examples"])
+        links = page.locator(".contents a")
+        for place in range(links.count()):
+            target = links.nth(place).get_attribute("href")
+            assert page.locator(target or "").count() == 1
+        levels = page.eval_on_selector_all("h1, h2, h3, h4", "found => found.map(one => Number(one.tagName[1]))")
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels)), "a heading's level is left out"
+        named = page.eval_on_selector_all(
+            ".chart svg", "found => found.filter(one => one.getAttribute('aria-label')).length"
+        )
+        assert named == page.locator(".chart").count()
+        ids = page.eval_on_selector_all("[id]", "found => found.map(one => one.id)")
+        assert len(ids) == len(set(ids))
+
+
+def test_report_is_readable_in_the_dark_on_a_phone_and_on_paper(
+    small_run: tuple[Path, dict[str, str], str], chromium: str, tmp_path: Path
+) -> None:
+    path = Path(small_run[1]["REPORT"])
+    for scheme, least in (("light", True), ("dark", False)):
+        with quiet_page(path, chromium, color_scheme=scheme) as page:
+            ground, ink = (
+                page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color")
+            )
+            assert (brightness(ground) > brightness(ink)) is least
+            assert abs(brightness(ground) - brightness(ink)) > 120
+    with quiet_page(path, chromium, viewport={"width": 390, "height": 800}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    with quiet_page(path, chromium, color_scheme="dark") as page:
+        page.emulate_media(media="print")
+        assert brightness(page.evaluate("getComputedStyle(document.body).color")) < 80
+        assert not page.locator(".contents").is_visible()
+        page.pdf(path=tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").stat().st_size > 50_000
+
+
+def brightness(colour: str) -> float:
+    """Of a CSS rgb() colour, 0 to 255."""
+    return float(np.mean([float(part) for part in re.findall(r"[\d.]+", colour)[:3]]))
 
 
 def artifact(kind: str, files: dict[str, pa.Table], facts: dict[str, object] | None = None) -> ArtifactRef:

@@ -43,7 +43,7 @@ def test_university_lectures_become_a_published_policy(marquee: Marquee, tmp_pat
     assert sorted({data.rating(event) for event in range(500)}) == [1, 2, 3, 4, 5]
     assert {float(reward) for reward in data.target_rewards(data.starts("all"))} == {-4, -1.75, 0.5, 2.75, 5}
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
-    assert report["licences"] == ["lme4 (GPL-2): InstEval, ETH Zurich."]
+    assert report["cards"]["dataset"]["licences"] == ["lme4 (GPL-2): InstEval, ETH Zurich."]
     assert report["generated"] is False
     assert "Lecturer" in Path(values["REPORT"]).read_text()
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.feature_report import FeatureReportInput, main_groups, plane, write_feature_report
+from evaluation.feature_report import FeatureReportInput, write_feature_report
 from evaluation.figures import histogram
 from evaluation.page import template_sha256
+from evaluation.projection import main_groups, plane
 
 ITEMS, WIDTH = 40, 6
 BLOCKS = {
@@ -109,7 +110,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("projection", ["tsne", "pca"])
 def test_projection_keeps_groups_apart(projection: str) -> None:
     data = report_input(projection=projection)
-    flat = plane(data, np.arange(ITEMS))
+    flat = plane(data.embedding, data.projection, data.seed)
     assert flat.shape == (ITEMS, 2)
     distance = np.linalg.norm(flat[:, None] - flat[None], axis=2)
     np.fill_diagonal(distance, np.inf)

@@ -1,141 +1,212 @@
+"""The whole report of a small dataset: measured, written, read back, drawn from its JSON alone."""
+
 import json
 import re
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import torch
+from rankings_support import small_dataset
 
-from evaluation.distribution import kl_divergence, mean_distances, wasserstein
+from evaluation.baselines import fit_baselines
 from evaluation.figures import BASELINE_COLOUR, bars
-from evaluation.page import without_nan
-from evaluation.report import Example, Method, RankingResult, ReportInput, headline, methods_table, write_report
+from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
+from evaluation.off_policy import OffPolicyParams
+from evaluation.page import template_sha256, without_nan
+from evaluation.report import (
+    PARTS,
+    Report,
+    methods_table,
+    pictures,
+    read_report,
+    render,
+    schema_text,
+    verdict_markdown,
+    write_report,
+)
+from evaluation.sections.cards import Provenance
+from models.networks import Actor
+from models.policy import Policy
+from storage.artifacts import Manifest, Recipe
+from storage.transitions import TransitionDataset
 
-RNG = np.random.default_rng(0)
-
-QUANTILES = ("q05", "q25", "q50", "q75", "q95")
-METRICS = (
-    "critic_loss", "actor_loss", "ndcg@10", "recall@10", "actor_gradient_norm", "targets_clipped", "kl_to_logged",
-    *(f"{name}_{level}" for name in ("value_policy", "action_cosine_among") for level in QUANTILES),
+DOCS = Path(__file__).parents[3] / "docs"
+CHOSEN = {"popularity": {}, "item-knn": {"neighbours": 20, "shrink": 0.0, "last": 10, "decay": 1.0}}
+PARAMS = EvaluateParams(
+    sample=50, distance_cases=20, map_projection="pca", examples=3,
+    off_policy=OffPolicyParams(users=20, draws=20, calibration_steps=100),
 )  # fmt: skip
+QUICK = PARAMS.model_copy(update={"leave_out": ("off_policy", "actions", "distances", "embedding_map")})
 WARNING = {"kind": "values-explode", "step": 200, "message": "the policy's value is <beyond> bounds."}
 
 
-def result(ndcg: float) -> RankingResult:
-    return RankingResult(
-        {"ndcg@10": ndcg, "recall@10": ndcg, "coverage@10": 0.1}, {"ndcg@10": (ndcg - 0.01, ndcg + 0.01)}, 5, 9
+def manifest(kind: str, generated: bool = False, **facts: object) -> Manifest:
+    recipe = Recipe(
+        kind=kind,
+        schema_version=1,
+        parameters={
+            "frame": facts.get("frame"),
+            "config": {"name": facts.get("learner"), "discount": 0.97},
+            "trainer": {"steps": 60},
+            "seed": 3,
+        },
+        inputs={} if kind == "dataset" else {"dataset": manifest("dataset", generated).digest},
+        code="c0de",
     )
+    return Manifest(
+        digest=recipe.digest, recipe=recipe, files=(), sha256="5" * 64, rows=1, facts=facts, licences=("cite <them>",),
+        generated=generated, versions={}, created_at="", seconds=12.5,
+    )  # fmt: skip
 
 
-def report_input(**changes: object) -> ReportInput:
-    steps = [100, 200]
-    rows = [
-        (learner, step, split, metric, float(step) / 100)
-        for learner in ("td3", "ddpg")
-        for step in steps
-        for split in ("train", "validation")
-        for metric in METRICS
-    ]
-    sets = {name: RNG.normal(size=(30, 4)).astype(np.float32) for name in ("real", "train", "test")}
-    errors = {name: RNG.random(50) for name in ("real", "train", "test", "noise")}
+def subject(data: TransitionDataset, **changes: object) -> Subject:
+    facts = {"updates": 60, "selected_update": 40, "selected_by": "ndcg@10", "device": "cpu", "warnings": []}
+    rows = [(step, split, "critic_loss", step / 10) for step in range(0, 2000, 10) for split in ("train", "validation")]
+    curves = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
     values = {
         "title": "T",
-        "generated": False,
-        "k": 10,
-        "dataset": {"users": 5, "items": 7, "events": 1234, "transitions": 99},
-        "licences": ["cite them"],
-        "curves": pd.DataFrame(rows, columns=["learner", "step", "split", "metric", "value"]),
-        "learners": {"td3": {"discount": 0.99}, "ddpg": {"discount": 0.9}},
-        "methods": [Method("td3", "test", result(0.2), False), Method("popularity", "test", result(0.1), True)],
+        "titles": [f"Film {place} </script><b> ({1950 + place})" for place in range(data.items)],
+        "groups": [("Drama", "Comedy", "")[place % 3] for place in range(data.items)],
+        "truth": None,
+        "dataset": manifest("dataset"),
+        "policies": {name: manifest("policy", learner="td3", **facts) for name in ("td3", "other")},
+        "curves": {"td3": curves, "other": curves},
         "tuning": [
-            {"name": "ease", "config": {"last": None}, "validation": {"ndcg@10": 0.07}, "tried": 8, "worst": 0.0123}
+            {"name": name, "config": config, "validation": {"ndcg@10": 0.07}, "tried": 8, "worst": 0.0123}
+            for name, config in CHOSEN.items()
         ],
-        "actions": {"td3": sets, "ddpg": sets},
-        "errors": {"td3": errors, "ddpg": errors},
-        "examples": [Example("7", [("A </script><b>", 4.0)], "B", 5.0, {"td3": ["B", "C"]})],
+        "provenance": Provenance(report="d1", code="c0de", inputs=(), parameters={"k": 10}, versions={"python": "3"}),
     } | changes
-    return ReportInput(**values)  # type: ignore[arg-type]
+    return Subject(**values)  # type: ignore[arg-type]
 
 
-def test_page_stands_alone_and_escapes(tmp_path: Path) -> None:
-    numbers = write_report(tmp_path, report_input())
+def measured(
+    data: TransitionDataset, params: EvaluateParams = PARAMS, **changes: object
+) -> tuple[Report, list[pa.Table]]:
+    contestants = []
+    for place, name in enumerate(("td3", "other")):
+        torch.manual_seed(place)
+        policy = Policy(Actor(data.observation_dim, data.dim, 8, 2.0), data.embedding, "cosine")
+        contestants.append(Contestant(name, "policy", policy, policy))
+    fitted = fit_baselines(data, CHOSEN, max_items=100)
+    contestants += [Contestant(name, "baseline", scorer) for name, scorer in fitted.items()]
+    tables: list[pa.Table] = []
+    return judge_and_measure(data, contestants, subject(data, **changes), params, tables.append), tables
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
+    return small_dataset(tmp_path_factory.mktemp("data") / "t.h5")
+
+
+@pytest.fixture(scope="module")
+def both(data: TransitionDataset) -> tuple[Report, list[pa.Table]]:
+    return measured(data)
+
+
+@pytest.fixture(scope="module")
+def report(both: tuple[Report, list[pa.Table]]) -> Report:
+    return both[0]
+
+
+def test_page_stands_alone_escapes_and_is_drawn_from_its_json(report: Report, tmp_path: Path) -> None:
+    written = write_report(tmp_path, report)
     page = (tmp_path / "report.html").read_text()
     own = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert not re.search(r"(?:src|href)=", own)
+    assert not re.search(r"src=|href=\"(?!#part-)", own)
     assert "<script src" not in page
-    assert "A &lt;/script&gt;&lt;b&gt;" in page
-    assert "0.2000" in page
-    assert "last all" in own
+    assert "&lt;/script&gt;&lt;b&gt;" in own
+    assert "cite &lt;them&gt;" in own
+    assert "last 10" in own
     assert "0.0123" in own
-    assert numbers["baselines"][0]["validation"] == {"ndcg@10": 0.07}
-    assert "generated" not in page.split("How it was made")[0].split("<body>")[1].split("<script")[0]
-    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(numbers))
-    assert len(page) < 5_000_000
+    assert "This data is generated" not in own
+    assert len(page) < 6_000_000
+    assert read_report(tmp_path / "report.json") == written
+    assert render(read_report(tmp_path / "report.json")) == page
+    for name, label, _ in PARTS:
+        assert f'<section id="part-{name}">' in own
+        assert f'<a href="#part-{name}">{label}</a>' in own
+    assert own.count("<table") == own.count('<div class="scroll" tabindex="0"><table')
 
 
-def test_warnings_come_first_among_the_diagnostics(tmp_path: Path) -> None:
-    numbers = write_report(tmp_path, report_input(warnings={"td3": [WARNING], "ddpg": []}))
-    section = (tmp_path / "report.html").read_text().split("<h2>Training diagnostics</h2>")[1].split("<h2>")[0]
-    said = section.index("<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds.")
-    places = [section.index(f'id="chart-{name}"') for name in ("values", "gradients", "shares", "distances", "spread")]
-    assert said < min(places)
-    assert "No early warning" not in section
-    assert numbers["warnings"] == {"td3": [WARNING], "ddpg": []}
+def test_json_is_of_the_published_schema(report: Report, tmp_path: Path) -> None:
+    write_report(tmp_path, report)
+    numbers = json.loads((tmp_path / "report.json").read_text())
+    assert (DOCS / "report.schema.json").read_text() == schema_text(), "run python docs/write_schema.py"
+    assert (tmp_path / "report.schema.json").read_text() == schema_text()
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(numbers, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(numbers | {"format": "marquee-report/1"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(numbers | {"verdict": {}}, schema)
 
 
-def test_without_warnings_that_is_said_and_missing_metrics_have_no_chart(tmp_path: Path) -> None:
-    curves = report_input().curves
-    no_critic = curves[~curves["metric"].str.contains("value|clipped")]
-    write_report(tmp_path, report_input(warnings={"td3": [], "ddpg": []}, curves=no_critic))
-    page = (tmp_path / "report.html").read_text()
-    assert "No early warning" in page
-    assert 'id="chart-distances"' in page
-    assert 'id="chart-values"' not in page
-    assert 'id="chart-shares"' not in page
-
-
-def test_generated_data_is_said_plainly(tmp_path: Path) -> None:
-    write_report(tmp_path, report_input(generated=True))
-    assert "This data is generated." in (tmp_path / "report.html").read_text()
-    assert json.loads((tmp_path / "report.json").read_text())["generated"] is True
-
-
-def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
-    data = report_input()
+def test_equal_reports_give_equal_bytes(report: Report, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_report(tmp_path / name, data)
+        write_report(tmp_path / name, report)
     for file in ("report.html", "report.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("policy", "popularity", "expected"),
-    [
-        (0.2, 0.1, "td3 ranks best.*do not overlap"),
-        (0.105, 0.1, "td3 ranks best.*but the intervals overlap"),
-        (0.1, 0.2, "beats not even popularity"),
-    ],
-)
-def test_headline_is_honest(tmp_path: Path, policy: float, popularity: float, expected: str) -> None:
-    methods = [Method("td3", "test", result(policy), False), Method("popularity", "test", result(popularity), True)]
-    numbers = write_report(tmp_path, report_input(methods=methods))
-    assert re.search(expected, headline(numbers["methods"], 10))
-    assert methods_table(numbers)[0]["ndcg@10"] == f"{policy:.4f}"
+def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) -> None:
+    report, tables = both
+    rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables]).to_pandas()
+    for one in report.methods.results:
+        if one.kind != "published":
+            chosen = (rows["method"] == one.name) & (rows["split"] == one.split) & (rows["protocol"] == one.protocol)
+            assert chosen.sum() == one.cases
+    protocols = {(one.split, one.protocol) for one in report.methods.results}
+    assert {("test", "next-item"), ("time", "next-item"), ("validation", "next-item"), ("test", "fold-in")} <= protocols
+    assert {view.split for view in report.popularity.views} == {"test", "time"}
+    assert [policy.policy for policy in report.actions.policies] == ["td3", "other"]  # type: ignore[union-attr]
+
+
+def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> None:
+    report = write_report(tmp_path, measured(data, QUICK)[0])
+    assert (report.off_policy, report.actions, report.distances, report.embedding_map) == (None,) * 4
+    page = (tmp_path / "report.html").read_text()
+    assert "part-off_policy" not in page
+    assert "part-methods" in page
+
+
+def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_path: Path) -> None:
+    facts = {"learner": "td3", "warnings": [WARNING], "diverged": "values ran away"}
+    policies = {name: manifest("policy", **facts) for name in ("td3", "other")}
+    dataset = manifest("dataset", generated=True, frame=3)
+    report = write_report(tmp_path, measured(data, QUICK, policies=policies, dataset=dataset)[0])
+    said = " ".join(report.verdict.cautions)
+    for words in ("generated", "Only 20 test users", "ran away", "values-explode", "another dataset"):
+        assert words in said
+    page = (tmp_path / "report.html").read_text()
+    assert "This data is generated." in page
+    training = page.split("<h2>Training</h2>")[1].split("<h2")[0]
+    assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
+    assert "No early warning" not in training
+
+
+def test_key_figures_for_the_flow_run_page(report: Report) -> None:
+    rows = methods_table(report)
+    assert {row["method"] for row in rows} == {"td3", "other", *CHOSEN}
+    assert [row["NDCG@10"] for row in rows] == sorted((row["NDCG@10"] for row in rows), reverse=True)
+    said = verdict_markdown(report)
+    assert said.startswith(report.verdict.headline)
+    assert "| popularity |" in said
+    assert set(pictures(report)) == {"verdict", "curves", "popularity"}
 
 
 def test_no_nan_in_json() -> None:
     assert without_nan({"a": [float("nan"), 1.23456789], "b": float("inf")}) == {"a": [None, 1.23457], "b": None}
 
 
-def test_distances() -> None:
-    x = np.eye(3, dtype=np.float32)
-    means = mean_distances("cosine", {"a": x, "b": x})
-    assert np.isclose(means["a-a"], 1)
-    assert np.isclose(means["a-b"], 2 / 3)
-    a, b = RNG.normal(size=1000), RNG.normal(size=1000) + 2
-    assert abs(wasserstein(a, b) - 2) < 0.2
-    assert kl_divergence(a, a) == 0 < kl_divergence(a, b)
+def test_sections_templates_are_part_of_the_pages_digest() -> None:
+    assert template_sha256("report.html.j2", "sections") != template_sha256("report.html.j2")
 
 
 def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:
@@ -151,3 +222,10 @@ def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:
     assert len(set(colours.values())) == 4
     assert {colours[name] for name in names[3:]} == {BASELINE_COLOUR}
     assert spec["height"] >= 15 * 20
+
+
+def test_curves_are_thinned_to_what_a_chart_shows(report: Report) -> None:
+    curve = report.training.curves[0]
+    assert len(curve.steps) == 60
+    assert (curve.steps[0], curve.steps[-1]) == (0, 1990)
+    assert np.allclose(np.array(curve.values, dtype=float), np.array(curve.steps) / 10)

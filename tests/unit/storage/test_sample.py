@@ -1,27 +1,17 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from ratings_support import concatenated
+from sample_support import read_events
 
 from storage.files import sha256_file
-from storage.histories import Histories
-from storage.scale import RatingScale
 from storage.sources.exports import read_export
 from storage.sources.metadata import join_metadata
 from storage.sources.movielens import read_movies
-from storage.sources.ratings import RatingsLayout, read_ratings
 from storage.sources.releases import find_release
 from storage.sources.rows import BadRows
 from storage.sources.sample import SampleParams, load_truth, true_affinity, write_sample
 
 PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)
-
-
-def read_events(folder: Path) -> tuple[Histories, dict[str, Any]]:
-    known = read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
-    ratings = read_ratings(RatingsLayout(folder / "ratings.csv"), RatingScale(), known, BadRows())
-    return concatenated(ratings.histories()), ratings.facts
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -1,0 +1,288 @@
+"""A dataset and methods in, the report out: every method answers the same cases, every section is measured from that."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from evaluation.baselines import BaselineParams
+from evaluation.beyond_accuracy import ItemFacts
+from evaluation.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
+from evaluation.criterion import CRITERION
+from evaluation.distances import Acting
+from evaluation.off_policy import OffPolicyParams
+from evaluation.projection import Way
+from evaluation.ranking import Ranked, rank_cases, rankings_table
+from evaluation.report import Report
+from evaluation.sections import cards
+from evaluation.sections.actions import measure_actions
+from evaluation.sections.distances import measure_distances
+from evaluation.sections.embedding_map import MOST_POINTS, measure_embedding_map
+from evaluation.sections.examples import measure_examples
+from evaluation.sections.methods import Cost, Judged, Kind, MethodsSection, judge_method, measure_methods
+from evaluation.sections.off_policy import measure_off_policy
+from evaluation.sections.popularity import PopularitySection, measure_popularity
+from evaluation.sections.training import measure_training
+from evaluation.sections.verdict import choose_challenger, measure_verdict, results_of
+from models.histories import Scorer
+from storage.artifacts import Manifest
+from storage.transitions import TransitionDataset
+
+Optional = Literal["embedding_map", "off_policy", "actions", "distances"]
+Ranking = Mapping[tuple[str, str], tuple[Cases, dict[str, Ranked]]]  # by split and protocol
+UNKNOWN = Cost()
+VIEWED = (("test", "next-item"), ("time", "next-item"))  # whose rankings several sections look at
+
+
+class EvaluateParams(BaseModel):
+    """How policies are judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: Literal[5, 10, 20, 50, 100] = Field(
+        10, description="Length of the lists shown and counted in bias and examples."
+    )
+    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are predicted.")
+    max_steps: int = Field(50_000, ge=10, description="At most so many predicted events per split, drawn at random.")
+    sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
+    distance_cases: int = Field(200, ge=10, le=10_000, description="Steps ranked by each of the eight distances.")
+    map_points: int = Field(800, ge=10, le=MOST_POINTS, description="At most so many items on the map.")
+    map_projection: Way = Field("tsne", description="How items are laid into the plane; pca is instant.")
+    examples: int = Field(6, ge=0, le=50, description="Test users whose recommendations are shown.")
+    leave_out: tuple[Optional, ...] = Field((), description="Sections that are not measured.")
+    seed: int = Field(0, ge=0, description="Of every draw.")
+    baselines: BaselineParams = Field(BaselineParams(), description="What policies are held against, and its tuning.")
+    off_policy: OffPolicyParams = Field(OffPolicyParams(), description="What off-policy estimates look at.")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One method that is judged.
+
+    Attributes:
+        name: unique among all.
+        kind: what it is there for.
+        scorer: ranks items.
+        acting: the same, where it answers with a point among the item embeddings.
+        cost: what is known of its making.
+    """
+
+    name: str
+    kind: Kind
+    scorer: Scorer
+    acting: Acting | None = None
+    cost: Cost = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the report is about besides methods; I items.
+
+    Attributes:
+        title: of the page.
+        titles: (I,), with years.
+        groups: (I,) each item's main genre, or what is like one; "" where unknown.
+        truth: (U, I) true mean rewards, where they are known.
+        dataset: its manifest.
+        policies: by name the manifests of policies and champion.
+        curves: by policy what it logged while training: columns step, split, metric, value.
+        tuning: rows of `evaluation.baselines.tuning_table`.
+        provenance: what all of this was made from.
+        cautions: what a reader must know besides what numbers say.
+    """
+
+    title: str
+    titles: Sequence[str]
+    groups: Sequence[str]
+    truth: NDArray[np.float32] | None
+    dataset: Manifest
+    policies: Mapping[str, Manifest]
+    curves: Mapping[str, pd.DataFrame]
+    tuning: Sequence[Mapping[str, Any]]
+    provenance: cards.Provenance
+    cautions: Sequence[str] = ()
+
+
+def judge_and_measure(
+    data: TransitionDataset,
+    contestants: Sequence[Contestant],
+    subject: Subject,
+    params: EvaluateParams,
+    keep: Callable[[pa.Table], None],
+    show: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Ask every method the same cases and measure all sections.
+
+    Args:
+        data: on the CPU.
+        contestants: policies first, in the order of their colours.
+        subject: what the report is about.
+        params: how to judge.
+        keep: called with every method's answers to each set of cases: rows of rankings.parquet.
+        show: called with the name of each piece of work that is done.
+    """
+    facts = ItemFacts.of(data)
+    judged, rankings = judge(data, facts, contestants, params, keep, show)
+    methods = measure_methods(judged, choose_challenger(judged), params.seed)
+    kinds = {one.name: one.kind for one in contestants}
+    scorers = {one.name: one.scorer for one in contestants}
+    acting = {one.name: one.acting for one in contestants if one.acting is not None and one.kind != "baseline"}
+    views = [measure_popularity(data, facts, cases, ranked, kinds, params.k) for cases, ranked in rankings.values()]
+    show("popularity")
+    report = Report(
+        title=subject.title,
+        generated=subject.dataset.generated,
+        verdict=measure_verdict(methods, [*subject.cautions, *warned(subject, methods.challenger)]),
+        methods=methods,
+        popularity=PopularitySection(views=tuple(views)),
+        examples=shown_examples(data, subject, rankings, methods, params),
+        training=measure_training(
+            subject.curves, {name: found.facts.get("warnings", []) for name, found in subject.policies.items()}
+        ),
+        cards=cards.CardsSection(
+            dataset=cards.dataset_card(data, subject.dataset),
+            models=tuple(cards.model_card(name, kinds[name], found) for name, found in subject.policies.items()),
+            baselines=cards.tunings(subject.tuning, CRITERION),
+            provenance=subject.provenance,
+        ),
+    )
+    more: dict[Optional, Callable[[], Any]] = {
+        "embedding_map": lambda: shown_map(data, facts, subject, rankings, methods.challenger, params),
+        "off_policy": lambda: measure_off_policy(
+            data,
+            scorers,
+            params.off_policy,
+            baselines=[name for name, kind in kinds.items() if kind == "baseline"],
+            truth=subject.truth,
+        ),
+        "actions": lambda: measure_actions(data, acting, params.sample, params.seed),
+        "distances": lambda: measure_distances(data, acting, scorers, params.distance_cases, params.seed),
+    }
+    found = {}
+    for name, measure in more.items():
+        if name not in params.leave_out:
+            found[name] = measure()
+            show(name)
+    return report.model_copy(update=found)
+
+
+def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
+    """What methods are asked, the cases that decide first; sets without a case are left out."""
+    found = [
+        *(
+            next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
+            for split in ("test", "time")
+        ),
+        *(fold_in_cases(data, split) for split in ("test", "time")),
+        mult_vae_cases(data, "test", params.seed),
+        next_item_cases(data, "validation", params.steps_per_user, params.max_steps, params.seed),
+    ]
+    return [cases for cases in found if len(cases)]
+
+
+def judge(
+    data: TransitionDataset,
+    facts: ItemFacts,
+    contestants: Sequence[Contestant],
+    params: EvaluateParams,
+    keep: Callable[[pa.Table], None],
+    show: Callable[[str], None],
+) -> tuple[list[Judged], Ranking]:
+    """Every method's metrics on every set of cases, and the rankings that other sections look at."""
+    judged: list[Judged] = []
+    kept: dict[tuple[str, str], tuple[Cases, dict[str, Ranked]]] = {}
+    for cases in all_cases(data, params):
+        where = (cases.split, cases.protocol)
+        for one in contestants:
+            began = time.perf_counter()
+            ranked = rank_cases(data, one.scorer, cases)
+            speed = len(cases) / max(time.perf_counter() - began, 1e-9)
+            cost = one.cost.model_copy(update={"recommendations_per_second": speed})
+            keep(rankings_table(data, cases, ranked, one.name))
+            judged.append(
+                judge_method(
+                    facts,
+                    ranked,
+                    name=one.name,
+                    split=cases.split,
+                    protocol=cases.protocol,
+                    kind=one.kind,
+                    cost=cost,
+                    seed=params.seed,
+                )
+            )
+            if where in VIEWED:
+                kept.setdefault(where, (cases, {}))[1][one.name] = replace(ranked, best=ranked.best[:, : params.k])
+        show(f"{cases.split} {cases.protocol}")
+    return judged, kept
+
+
+def shown_examples(
+    data: TransitionDataset, subject: Subject, rankings: Ranking, methods: MethodsSection, params: EvaluateParams
+) -> Any:
+    """Examples of test users; policies, champion and the two best baselines open, the others folded."""
+    if ("test", "next-item") not in rankings:
+        return measure_examples(data, subject.titles, np.empty((0, 2), np.int64), {}, (), 0, params.k, params.seed)
+    cases, ranked = rankings["test", "next-item"]
+    results = sorted(results_of(methods, "test"), key=lambda one: -(one.metrics.get(CRITERION) or 0.0))
+    first = [one.name for one in results if one.kind != "baseline"]
+    best = [one.name for one in results if one.kind == "baseline"][:2]
+    return measure_examples(
+        data,
+        subject.titles,
+        cases.known.cpu().numpy(),
+        {name: found.best for name, found in ranked.items()},
+        (*first, *best),
+        params.examples,
+        params.k,
+        params.seed,
+    )
+
+
+def shown_map(
+    data: TransitionDataset,
+    facts: ItemFacts,
+    subject: Subject,
+    rankings: Ranking,
+    challenger: str | None,
+    params: EvaluateParams,
+) -> Any:
+    """The map, with the challenger's lists for test users; None where there is nobody to recommend to."""
+    if challenger is None or ("test", "next-item") not in rankings:
+        return None
+    return measure_embedding_map(
+        challenger,
+        rankings["test", "next-item"][1][challenger].best,
+        data.embedding.cpu().numpy(),
+        facts.events,
+        subject.titles,
+        subject.groups,
+        params.map_projection,
+        params.map_points,
+        params.seed,
+    )
+
+
+def warned(subject: Subject, challenger: str | None) -> list[str]:
+    """What the data's and the policies' making warns of."""
+    found = []
+    if subject.dataset.generated:
+        found.append(
+            "The ratings are generated: the verdict shows that the pipeline works and says nothing of real people."
+        )
+    for name, manifest in subject.policies.items():
+        if manifest.recipe.inputs.get("dataset") != subject.dataset.digest:
+            found.append(f"{name} was trained on another dataset and may have learnt from these test users.")
+    if challenger in subject.policies:
+        facts = subject.policies[challenger].facts
+        if facts.get("diverged"):
+            found.append(f"{challenger}'s training ran away; its best policy until then was kept.")
+        if kinds := sorted({one["kind"] for one in facts.get("warnings", [])}):
+            found.append(f"While {challenger} trained, early warnings came: {', '.join(kinds)} (see Training).")
+    return found

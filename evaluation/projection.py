@@ -1,0 +1,61 @@
+"""Items in the plane: where they lie, which group each is of, what it is called."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+MOST_POINTS = 2_500
+GROUPS = 9  # with a colour of their own
+Way = Literal["tsne", "pca"]
+WAYS: dict[Way, str] = {"tsne": "t-SNE, by cosine: neighbours stay together, distances afar mean little", "pca": "PCA"}
+
+
+def plane(vectors: NDArray[np.float32], way: Way, seed: int) -> NDArray[np.float64]:
+    """Positions of items in the plane, (P, 2), of vectors (P, D); t-SNE keeps neighbours together, PCA the large directions.
+
+    One thread, since several add up in an order that differs from run to run.
+    """
+    exact = np.asarray(vectors, dtype=np.float64)
+    centred = exact - exact.mean(axis=0)
+    with threadpool_limits(1):
+        directions = np.linalg.eigh(centred.T @ centred).eigenvectors[:, ::-1]
+        flat = centred @ directions[:, :50]
+        if way == "tsne" and len(vectors) >= 10:
+            perplexity = min(30.0, (len(vectors) - 1) / 3)
+            flat = TSNE(
+                metric="cosine", init="random", perplexity=perplexity, random_state=seed, n_jobs=1
+            ).fit_transform(flat.astype(np.float32))
+    if flat.shape[1] < 2:
+        flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+    return np.asarray(flat[:, :2], dtype=np.float64)
+
+
+def framed(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The positions (P, 2) around zero, the wider direction of length 1, to four digits."""
+    span = max(float(np.ptp(position, axis=0).max()), 1e-9)
+    return np.asarray(np.round((position - position.mean(axis=0)) / span, 4))
+
+
+def most_rated(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Items with the most events, the first of equals first."""
+    return np.argsort(-events, kind="stable")[:count]
+
+
+def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Every item's group, rare ones and unknown as `other`, and the names in the order of the legend."""
+    counts = Counter(name for name in groups if name and name != "other")
+    names = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:GROUPS]]
+    grouped = [name if name in names else "other" for name in groups]
+    return grouped, [name for name in [*names, "other"] if name in grouped]
+
+
+def shortened(title: str, longest: int = 80) -> str:
+    """A title that fits a tooltip."""
+    plain = re.sub(r"\s+", " ", title)
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"

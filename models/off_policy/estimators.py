@@ -1,0 +1,125 @@
+"""Values of one policy by four estimators, with intervals over users and what tells whether to trust them."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.off_policy.fitted_q import Floats, LoggedSteps, drawn, q_sums, q_weights, reward_weights
+
+
+class Value(NamedTuple):
+    """An estimate in rewards and its 95 % interval; NaN where nothing that the policy would choose was logged."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What the log says of a policy.
+
+    Attributes:
+        direct: DM, one step.
+        fitted_q: FQE, the discounted mean of `horizon` steps.
+        importance: SNIPS, one step.
+        doubly_robust: DR, one step.
+        effective: Kish's effective sample size (Σw)² / Σw², of unclipped weights.
+        effective_two_steps: the same of products of two neighbouring steps' weights.
+        mean_weight: 1 but for chance where μ is right and covers π.
+        largest_weight: before clipping.
+        clip: weights above it count as it.
+        clipped: share of all weight that clipping took away.
+    """
+
+    direct: Value
+    fitted_q: Value
+    importance: Value
+    doubly_robust: Value
+    effective: float
+    effective_two_steps: float
+    mean_weight: float
+    largest_weight: float
+    clip: float
+    clipped: float
+
+
+def user_draws(users: int, draws: int, seed: int) -> Floats:
+    """How often each user is drawn, (1 + draws, U): first everybody once, then bootstrap draws with replacement."""
+    counts = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
+    return np.concatenate((np.ones((1, users)), counts))
+
+
+def estimate(
+    logged: LoggedSteps,
+    weights: Floats,
+    expected: Floats,
+    counts: Floats,
+    *,
+    clip_quantile: float,
+    discount: float,
+    horizon: int,
+) -> Estimates:
+    """Judge a policy by the log of another.
+
+    Intervals are percentiles over draws of whole users, all regressions fit anew in each (Hao et al. 2021); what was
+    fitted on other users before (features, μ) is taken as given.
+
+    Args:
+        logged: T steps of U users.
+        weights: (T,) π(a | h) / μ(a | h) of the logged choices.
+        expected: (T, F) features as π would choose, Σ_a π(a | h) φ(h, a).
+        counts: of `user_draws`.
+        clip_quantile: of the positive weights; larger ones are clipped to it.
+        discount: γ.
+        horizon: H.
+    """
+    positive = weights[weights > 0]
+    clip = float(np.quantile(positive, clip_quantile)) if len(positive) else 0.0
+    kept = np.minimum(weights, clip)
+    sums = q_sums(logged, expected)
+    first = reward_weights(counts, sums)
+    last = q_weights(counts, sums, discount, horizon)
+    people = counts.sum(1)
+    start = drawn(counts, sums.start) / people[:, None]  # (draws, F)
+    direct = (start * first).sum(1)
+    weight = drawn(counts, logged.by_user(kept))
+    reward = drawn(counts, logged.by_user(kept * logged.rewards))
+    modelled = (drawn(counts, logged.by_user(kept[:, None] * logged.features)) * first).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        importance, correction = reward / weight, (reward - modelled) / weight
+    pairs = (weights[:-1] * weights[1:])[logged.followed[:-1]]
+    return Estimates(
+        direct=_value(direct),
+        fitted_q=_value((start * last).sum(1) / (discount ** np.arange(horizon)).sum()),
+        importance=_value(importance),
+        doubly_robust=_value(direct + correction),
+        effective=effective_sample_size(weights),
+        effective_two_steps=effective_sample_size(pairs),
+        mean_weight=float(logged.by_user(weights).mean()),
+        largest_weight=float(weights.max()),
+        clip=clip,
+        clipped=float(1 - kept.sum() / weights.sum()) if len(positive) else 0.0,
+    )
+
+
+def logged_value(logged: LoggedSteps, counts: Floats) -> Value:
+    """The plain mean of logged rewards: what the log's own choices were worth."""
+    return _value(drawn(counts, logged.by_user(logged.rewards)) / counts.sum(1))
+
+
+def effective_sample_size(weights: Floats) -> float:
+    """(Σw)² / Σw² (Kish 1965): so many equally weighed steps would tell as much; 0 where all weights are 0."""
+    squares = float(np.square(weights).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _value(draws: Floats) -> Value:
+    """The first of `draws` is the estimate, the others its bootstrap; draws without any weight tell nothing."""
+    told: NDArray[np.float64] = draws[1:][np.isfinite(draws[1:])]
+    if not np.isfinite(draws[0]) or not len(told):
+        return Value(float("nan"), float("nan"), float("nan"))
+    low, high = np.quantile(told, (0.025, 0.975))
+    return Value(float(draws[0]), float(low), float(high))

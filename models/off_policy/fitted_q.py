@@ -1,0 +1,95 @@
+"""Fitted Q evaluation with a linear Q, in closed form: the direct method is its first step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+RIDGE = 1e-3  # of each feature's own square: shrinks alike, whatever the features' units
+
+
+@dataclass(frozen=True)
+class LoggedSteps:
+    """T logged steps, each user's one after another in time.
+
+    Legend of shapes:
+        users     (T,) int64, ascending from 0 to U - 1, all of them there
+        features  (T, F), φ(h, a) of what was chosen
+        rewards   (T,)
+        followed  (T,) bool: the next row is the same user's very next step
+    """
+
+    users: NDArray[np.int64]
+    features: Floats
+    rewards: Floats
+    followed: NDArray[np.bool_]
+
+    def by_user(self, values: Floats) -> Floats:
+        """Means of values (T, …) over each user's steps: (U, …). So every user counts once."""
+        number = np.bincount(self.users)
+        first = np.cumsum(number) - number
+        return np.asarray(np.add.reduceat(values, first, axis=0) / number.reshape(-1, *[1] * (values.ndim - 1)))
+
+
+@dataclass(frozen=True)
+class QSums:
+    """What the regressions need of every user; sums over any draw of users are their products with its counts.
+
+    Legend of shapes:
+        squares       (U, F, F)  φ φᵀ
+        rewards       (U, F)     φ r
+        next_squares  (U, F, F)  φ φᵀ where the next step is known
+        passing       (U, F, F)  φ(h, a) ψ(h')ᵀ there, ψ(h') = Σ_a' π(a' | h') φ(h', a')
+        start         (U, F)     ψ(h)
+    """
+
+    squares: Floats
+    rewards: Floats
+    next_squares: Floats
+    passing: Floats
+    start: Floats
+
+
+def q_sums(logged: LoggedSteps, expected: Floats) -> QSums:
+    """Sums for a policy whose features on average are ψ = `expected` (T, F)."""
+    phi = logged.features
+    follows = logged.followed[:, None] * phi
+    after = np.concatenate((expected[1:], expected[:1]))  # the last row is never followed
+    return QSums(
+        squares=logged.by_user(phi[:, :, None] * phi[:, None, :]),
+        rewards=logged.by_user(phi * logged.rewards[:, None]),
+        next_squares=logged.by_user(follows[:, :, None] * phi[:, None, :]),
+        passing=logged.by_user(follows[:, :, None] * after[:, None, :]),
+        start=logged.by_user(expected),
+    )
+
+
+def drawn(counts: Floats, sums: Floats) -> Floats:
+    """Σ_u counts[d, u] sums[u, …]: (draws, …)."""
+    return np.asarray(np.tensordot(counts, sums, axes=1))
+
+
+def reward_weights(counts: Floats, sums: QSums) -> Floats:
+    """w_1 of the reward model Q_1 = φ · w_1, a row per draw of users: (draws, F)."""
+    return np.asarray(np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0])
+
+
+def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> Floats:
+    """w_H of Q_H = φ · w_H, the discounted sum of H rewards when π chooses after the first: (draws, F).
+
+    w_{k+1} = w_1 + γ M w_k, where M ψ-regresses the next step's average features on this step's: what H rounds of fitted
+    Q evaluation with least squares give.
+    """
+    first = reward_weights(counts, sums)
+    moves = np.linalg.solve(_ridged(drawn(counts, sums.next_squares)), drawn(counts, sums.passing))
+    weights = first
+    for _ in range(horizon - 1):
+        weights = first + discount * np.einsum("dfg,dg->df", moves, weights)
+    return weights
+
+
+def _ridged(squares: Floats) -> Floats:
+    diagonal = np.einsum("dff->df", squares)
+    tiny = 1e-12 + 1e-9 * diagonal.max(axis=1, keepdims=True)
+    return squares + np.einsum("df,fg->dfg", RIDGE * diagonal + tiny, np.eye(squares.shape[1]))

@@ -1,0 +1,20 @@
+"""Reading the generated sample as any release is read."""
+
+from pathlib import Path
+from typing import Any
+
+from ratings_support import concatenated
+
+from storage.histories import Histories
+from storage.scale import RatingScale
+from storage.sources.movielens import read_movies
+from storage.sources.ratings import RatingsLayout, read_ratings
+from storage.sources.releases import find_release
+from storage.sources.rows import BadRows
+
+
+def read_events(folder: Path) -> tuple[Histories, dict[str, Any]]:
+    """All histories of the sample in `folder`, and what reading counted."""
+    known = read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
+    ratings = read_ratings(RatingsLayout(folder / "ratings.csv"), RatingScale(), known, BadRows())
+    return concatenated(ratings.histories()), ratings.facts

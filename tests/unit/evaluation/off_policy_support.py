@@ -1,0 +1,83 @@
+"""A dataset of the generated sample, with policies of which the true value is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from sample_support import read_events
+
+from models.histories import Histories
+from storage.scale import RatingScale
+from storage.sources.sample import SampleParams, Truth, load_truth, true_affinity, write_sample
+from storage.sources.sample_truth import true_rewards
+from storage.splits import SplitParams, split_users
+from storage.transitions import TransitionDataset
+from storage.transitions_writer import write_transitions
+
+NAMED_BY = 10  # so many first items tell users apart
+
+
+class Generated(NamedTuple):
+    dataset: TransitionDataset
+    truth: Truth
+    rewards: NDArray[np.float32]  # (U, I) true means
+
+
+def generated(folder: Path, params: SampleParams) -> Generated:
+    """The sample written, read by the real readers and made a dataset; embeddings are the true contents in noise."""
+    write_sample(folder, params)
+    truth = load_truth(folder)
+    events, _ = read_events(folder)
+    noise = np.random.default_rng(0).normal(0, 0.15, (params.movies, truth.movies.shape[1]))
+    write_transitions(
+        folder / "transitions.h5",
+        [events],
+        user_ids=events.user_id,
+        split=split_users(events.user_id, SplitParams(test=0.3, validation=0.15)),
+        movie_ids=truth.movie_ids,
+        embeddings=(truth.movies + noise).astype(np.float32),
+        scale=RatingScale(),
+        frame=10,
+        time_cut=int(events.timestamp.max()),
+        provenance={},
+    )
+    dataset = TransitionDataset.open(folder / "transitions.h5")
+    return Generated(dataset, truth, true_rewards(truth, dataset.user_ids, dataset.movie_ids, dataset.scale))
+
+
+class Told:
+    """Scores by a rule of who the user is, whom a history's first items give away, and of the history."""
+
+    def __init__(self, data: Generated, rule: Callable[[Tensor, Histories], Tensor]) -> None:
+        self.rule = rule
+        first = data.dataset.offset.tolist()
+        items = data.dataset.item.tolist()
+        self.user = {tuple(items[at : at + NAMED_BY]): row for row, at in enumerate(first[:-1])}
+
+    def scores(self, histories: Histories) -> Tensor:
+        rows = [self.user[tuple(row[row >= 0][:NAMED_BY].tolist())] for row in histories.items]
+        return self.rule(torch.tensor(rows), histories)
+
+
+def known_policies(data: Generated) -> dict[str, Told]:
+    """From best to worst: what each user truly likes, what people choose, what is popular, anything, what is not liked."""
+    affinity = torch.from_numpy(true_affinity(data.truth)[data.truth.user_ids.searchsorted(data.dataset.user_ids)])
+    likeness = torch.from_numpy(1.5 * data.truth.movies @ data.truth.movies.T)
+    items = data.dataset.training_events()[1]
+    popularity = torch.log(torch.bincount(items, minlength=data.dataset.items) + 0.5)
+    anything = torch.rand(affinity.shape, generator=torch.Generator().manual_seed(0))
+
+    def choice(users: Tensor, histories: Histories) -> Tensor:
+        return 0.6 * popularity + 1.2 * affinity[users] + likeness[histories.last(3).items].sum(1)
+
+    return {
+        "ideal": Told(data, lambda users, _: affinity[users]),
+        "as people choose": Told(data, choice),
+        "popular": Told(data, lambda users, _: popularity.expand(len(users), -1)),
+        "random": Told(data, lambda users, _: anything[users]),
+        "contrary": Told(data, lambda users, _: -affinity[users]),
+    }
