@@ -152,7 +152,8 @@ def measure_actions(
 
 def logged(dataset: TransitionDataset, starts: Tensor) -> Tensor:
     """The actions (B, D) that users took."""
-    return dataset.embedding[dataset.target_items(starts)]
+    actions: Tensor = dataset.embedding[dataset.target_items(starts)]
+    return actions
 
 
 def fit(actions: Tensor, seed: int) -> Autoencoder:
@@ -169,7 +170,8 @@ def act_on(dataset: TransitionDataset, policy: Acting, starts: Tensor) -> Tensor
 def random_directions(actions: Tensor, seed: int) -> Tensor:
     """Vectors (B, D) in uniformly random directions, each as long as an action."""
     directions = torch.randn(actions.shape, generator=torch.Generator().manual_seed(seed)).to(actions.device)
-    return normalize(directions, dim=1) * actions.norm(dim=1, keepdim=True)
+    noise: Tensor = normalize(directions, dim=1) * actions.norm(dim=1, keepdim=True)
+    return noise
 
 
 def spread(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:

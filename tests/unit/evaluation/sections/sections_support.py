@@ -1,12 +1,10 @@
 """What tests of several sections share."""
 
 import json
-from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evaluation.page import Chart, in_script, number
+from evaluation.page import Chart, render_partial
 from evaluation.sections.section import Section
 
 
@@ -21,17 +19,7 @@ def drawn(charts: list[Chart]) -> None:
 
 def rendered(name: str, section: Section, charts: list[Chart]) -> str:
     """A section's part of the page."""
-    environment = Environment(
-        loader=PackageLoader("evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    text = f"{{% from 'charts.html.j2' import chart_figures %}}{{% include 'sections/{name}.html.j2' %}}"
-    shown: list[Any] = [(chart, title, note, in_script(spec)) for chart, title, note, spec in charts]
-    return environment.from_string(text).render(section=section, charts=shown)
+    return str(render_partial(f"sections/{name}.html.j2", charts, section=section))
 
 
 def as_json(section: Section) -> str:
