@@ -41,17 +41,6 @@ def pair_distances(kind: str, x: NDArray[np.float32], y: NDArray[np.float32] | N
     return distances[np.isfinite(distances)]
 
 
-def mean_distances(kind: str, sets: dict[str, NDArray[np.float32]]) -> dict[str, float]:
-    """Mean pairwise distance between every two sets and inside each (without the zeros of a row with itself)."""
-    means = {}
-    names = list(sets)
-    for place, first in enumerate(names):
-        for second in names[place:]:
-            distances = pair_distances(kind, sets[first], None if first == second else sets[second])
-            means[f"{first}-{second}"] = float(distances.mean()) if distances.size else 0.0
-    return means
-
-
 def moments(sample: Sample) -> Moments:
     """Mean, standard deviation, skewness and excess kurtosis of a sample (N,); None for what it does not have.
 

@@ -37,6 +37,7 @@ IN_MATRICES = ("real", "train", "test")
 PAIRS = ("real-real", "train-train", "test-test", "real-test")
 MATRIX_ROWS = 24  # of each set
 PAIR_ROWS = 500  # of each set: 124,750 pairs
+AUTOENCODER_STEPS = 1500
 BATCH = 256  # histories acted upon at a time
 SMALLEST_ERROR = 1e-12  # errors have a logarithm
 Actions = dict[str, NDArray[np.float32]]
@@ -116,7 +117,7 @@ def measure_actions(
             f"{len(training)} training and {len(held_out)} held-out transitions. Give more ratings or raise export.splits."
         )
     train, test = choose(training, sample, seed), choose(held_out, sample, seed)
-    autoencoder = fit_autoencoder(logged(dataset, choose(training, 20 * sample, seed + 1)), seed=seed)
+    autoencoder = fit(logged(dataset, choose(training, 20 * sample, seed + 1)), seed)
     real = logged(dataset, test)
     noise = random_directions(real, seed)
     actions, errors = {}, {}
@@ -151,7 +152,14 @@ def measure_actions(
 
 def logged(dataset: TransitionDataset, starts: Tensor) -> Tensor:
     """The actions (B, D) that users took."""
-    return dataset.embedding[dataset.target_items(starts)]
+    actions: Tensor = dataset.embedding[dataset.target_items(starts)]
+    return actions
+
+
+def fit(actions: Tensor, seed: int) -> Autoencoder:
+    """An autoencoder of real actions (N, D), half as wide at its waist: it rebuilds most of them and little of noise."""
+    dim = actions.shape[1]
+    return fit_autoencoder(actions, hidden_dim=2 * dim, latent_dim=max(dim // 2, 1), steps=AUTOENCODER_STEPS, seed=seed)
 
 
 def act_on(dataset: TransitionDataset, policy: Acting, starts: Tensor) -> Tensor:
@@ -162,7 +170,8 @@ def act_on(dataset: TransitionDataset, policy: Acting, starts: Tensor) -> Tensor
 def random_directions(actions: Tensor, seed: int) -> Tensor:
     """Vectors (B, D) in uniformly random directions, each as long as an action."""
     directions = torch.randn(actions.shape, generator=torch.Generator().manual_seed(seed)).to(actions.device)
-    return normalize(directions, dim=1) * actions.norm(dim=1, keepdim=True)
+    noise: Tensor = normalize(directions, dim=1) * actions.norm(dim=1, keepdim=True)
+    return noise
 
 
 def spread(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
@@ -267,7 +276,7 @@ def charts(section: ActionsSection) -> list[Chart]:
     )
     errors = [(policy.policy, name, policy.errors[name].density) for policy in section.policies for name in SETS]
     grid = tuple(10**value for value in section.grids["error"])
-    x = alt.X("x:Q", title="mean squared error", axis=alt.Axis(format="~e", tickCount=5))
+    x = alt.X("x:Q", title="mean squared error", axis=alt.Axis(format="~g", tickCount=4, grid=False))
     made.append(("action-errors", "Reconstruction errors", note, density_curves(errors, grid, x, scale="log")))
     return made
 

@@ -77,7 +77,7 @@ class DistancesSection(Section):
     cases: int
     users: int
     distinct_users: int
-    minkowski_p: float
+    minkowski_p: int
     left_out: tuple[int, ...]
     policies: tuple[PolicyDistances, ...]
     methods: tuple[MethodDiversity, ...]
@@ -87,9 +87,9 @@ def measure_distances(
     dataset: TransitionDataset,
     policies: Mapping[str, Acting],
     scorers: Mapping[str, Scorer],
-    baselines: Collection[str] = (),
     most: int = 500,
     seed: int = 0,
+    baselines: Collection[str] = (),
 ) -> DistancesSection:
     """Rank at most `most` cases by every policy and distance, and by every method's own scores.
 
@@ -97,9 +97,9 @@ def measure_distances(
         dataset: of the cases.
         policies: those with an action, by name.
         scorers: all methods by name, the policies among them.
-        baselines: names of those that are there to be beaten.
         most: cases, drawn at random from each test user's last 20 (validation users', where there are no test users).
         seed: of the draws.
+        baselines: names of those that are there to be beaten.
     """
     cases = next_item_cases(dataset, "test", PER_USER, most, seed)
     if not len(cases):
@@ -148,15 +148,16 @@ def policy_distances(
         for distance in DISTANCES
     }
     last = latest_of_users(cases)
-    metrics = {}
+    metrics: dict[str, dict[str, float | None]] = {}
     for way, found in ranked.items():
         accuracy = means(accuracy_per_user(found, (K,)))
-        metrics[way] = {name: accuracy[name] for name in METRICS[:2]} | {
+        lists = {
             f"coverage@{K}": coverage(found.best[:, :K], dataset.items),
             "distinct": distinct(found.best[last], seed),
         }
-    lists = [found.best[:, :K] for found in ranked.values()]
-    overlap = tuple(tuple(round(float(jaccard(a, b).mean()), 4) for b in lists) for a in lists)
+        metrics[way] = {name: accuracy[name] if name in accuracy else lists[name] for name in METRICS}
+    tops = [found.best[:, :K] for found in ranked.values()]
+    overlap = tuple(tuple(round(float(jaccard(a, b).mean()), 4) for b in tops) for a in tops)
     return PolicyDistances(policy=name, metrics=metrics, overlap=overlap)
 
 
@@ -195,13 +196,14 @@ def metric_points(section: DistancesSection) -> figures.Spec:
         for way in WAYS
     ]
     data = pd.DataFrame(rows)
+    policies = pd.Series([method.method for method in section.methods if not method.baseline])
     chart = (
         alt.Chart(data)
         .mark_point(filled=True, size=55, opacity=0.85)
         .encode(
             x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=5)),
             y=alt.Y("way:N", sort=list(WAYS), title=None, axis=alt.Axis(grid=True)),
-            color=alt.Color("policy:N", scale=figures.coloured(data["policy"]), title="policy"),
+            color=alt.Color("policy:N", scale=figures.coloured(policies, data["policy"]), title="policy"),
             tooltip=["policy:N", "way:N", alt.Tooltip("value:Q", format=".4g")],
         )
         .properties(width=210, height=190)
