@@ -23,8 +23,8 @@ from evaluation.report import Report
 from evaluation.sections import cards
 from evaluation.sections.actions import measure_actions
 from evaluation.sections.distances import measure_distances
-from evaluation.sections.embedding_map import MOST_POINTS, measure_embedding_map
-from evaluation.sections.examples import measure_examples
+from evaluation.sections.embedding_map import MOST_POINTS, EmbeddingMapSection, measure_embedding_map
+from evaluation.sections.examples import ExamplesSection, measure_examples
 from evaluation.sections.methods import Cost, Judged, Kind, MethodsSection, judge_method, measure_methods
 from evaluation.sections.off_policy import measure_off_policy
 from evaluation.sections.popularity import PopularitySection, measure_popularity
@@ -164,7 +164,7 @@ def judge_and_measure(
         "actions": lambda: measure_actions(data, acting, params.sample, params.seed),
         "distances": lambda: measure_distances(data, acting, scorers, params.distance_cases, params.seed),
     }
-    found = {}
+    found: dict[str, Any] = {}
     for name, measure in more.items():
         if name not in params.leave_out:
             found[name] = measure()
@@ -225,7 +225,7 @@ def judge(
 
 def shown_examples(
     data: TransitionDataset, subject: Subject, rankings: Ranking, methods: MethodsSection, params: EvaluateParams
-) -> Any:
+) -> ExamplesSection:
     """Examples of test users; policies, champion and the two best baselines open, the others folded."""
     if ("test", "next-item") not in rankings:
         return measure_examples(data, subject.titles, np.empty((0, 2), np.int64), {}, (), 0, params.k, params.seed)
@@ -252,7 +252,7 @@ def shown_map(
     rankings: Ranking,
     challenger: str | None,
     params: EvaluateParams,
-) -> Any:
+) -> EmbeddingMapSection | None:
     """The map, with the challenger's lists for test users; None where there is nobody to recommend to."""
     if challenger is None or ("test", "next-item") not in rankings:
         return None
@@ -279,7 +279,7 @@ def warned(subject: Subject, challenger: str | None) -> list[str]:
     for name, manifest in subject.policies.items():
         if manifest.recipe.inputs.get("dataset") != subject.dataset.digest:
             found.append(f"{name} was trained on another dataset and may have learnt from these test users.")
-    if challenger in subject.policies:
+    if challenger is not None and challenger in subject.policies:
         facts = subject.policies[challenger].facts
         if facts.get("diverged"):
             found.append(f"{challenger}'s training ran away; its best policy until then was kept.")

@@ -3,8 +3,9 @@
 import base64
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -160,11 +161,11 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     return Contestant(name, actual, scorer, acting, Cost(fit_seconds=manifest.seconds))
 
 
-def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, object]], max_items: int) -> list[Contestant]:
+def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[Contestant]:
     """The baselines, fit with what was chosen for each, and what that cost."""
     found = []
     for name, config in chosen.items():
-        scorers, cost = measured(lambda one=name, values=config: fit_baselines(data, {one: values}, max_items))
+        scorers, cost = measured(partial(fit_baselines, data, {name: config}, max_items))
         found.append(Contestant(name, "baseline", scorers[name], cost=cost))
     return found
 

@@ -101,15 +101,12 @@ def charts(section: TrainingSection) -> list[Chart]:
     table = rows(section)
     there = set(table["metric"])
     found: list[Chart] = []
-    for name, title, metrics, unit, note in (
-        ("losses", "Losses", LOSSES, "loss", "Dashed: the same losses on users that training never saw."),
-        (
-            "validation", "Validation ranking", RANKING, "mean over users",
-            "On the validation users while training; the best point by NDCG@10 is the policy that is kept.",
-        ),
-    ):  # fmt: skip
-        if there & set(metrics):
-            found.append((name, title, note, figures.curves(table, metrics, unit)))
+    note = "Dashed: the same losses on users that training never saw."
+    if there & set(LOSSES):
+        found.append(("losses", "Losses", note, figures.curves(table, LOSSES, "loss")))
+    note = "On the validation users while training; the best point by NDCG@10 is the policy that is kept."
+    if there & set(RANKING):
+        found.append(("validation", "Validation ranking", note, figures.curves(table, RANKING, "mean over users")))
     if any(f"{name}_q50" in there for name in VALUES):
         note = (
             "Q of the logged actions, of the policy's own, and the targets: median, middle half, middle 90 % of held-out "
