@@ -69,8 +69,8 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     )
     chart = (
         (wide + middle + median)
-        .properties(width=330, height=180)
-        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=2)
+        .properties(width=300, height=180)
+        .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3 if len(metrics) == 3 else 2)
         .resolve_scale(y="independent")
     )
     return finished(chart)

@@ -10,7 +10,7 @@ from evaluation import figures
 from evaluation.page import Chart
 from evaluation.sections.section import Section
 
-LOSSES = ("critic_loss", "actor_loss", "ranking_loss")
+LOSSES = ("critic_loss", "actor_loss")
 RANKING = ("ndcg@10", "recall@10")
 VALUES = ("value_logged", "value_policy", "value_target")
 GRADIENTS = ("actor_gradient_norm", "critic_gradient_norm")
