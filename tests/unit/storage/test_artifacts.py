@@ -118,6 +118,36 @@ def test_two_writers_of_one_digest_agree_or_the_second_is_refused(tmp_path: Path
     assert store.find("toy", refs[0].digest) == refs[0]
 
 
+def test_of_two_artifacts_that_hold_measured_times_the_first_stands(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    made = recipe(kind="report")
+    with store.create(made) as slow:
+        (slow.path / "page").write_text("1.3 s")
+        first = make(store, "1.2 s", made)
+    assert slow.committed == first
+    assert store.find("report", made.digest) == first
+
+
+def test_an_artifact_from_elsewhere_is_taken_in_once_and_whole(tmp_path: Path) -> None:
+    theirs, ours = ArtifactStore(tmp_path / "theirs"), ArtifactStore(tmp_path / "ours")
+    ref = make(theirs)
+    folder = theirs.folder(ref.kind, ref.digest)
+    for _ in range(2):
+        taken = ours.take_in(folder, ref.kind)
+        assert (taken.digest, taken.sha256) == (ref.digest, ref.sha256)
+    assert ours.find(ref.kind, ref.digest) == taken
+    with pytest.raises(ArtifactError, match="expected an artifact of kind policy"):
+        ours.take_in(folder, "policy")
+    with pytest.raises(ArtifactError, match=MANIFEST):
+        ours.take_in(tmp_path, ref.kind)
+    other = make(ArtifactStore(tmp_path / "others"), "other bytes")
+    with pytest.raises(ArtifactConflictError, match="MARQUEE_HOME"):
+        ours.take_in(tmp_path / "others" / other.kind / other.digest, other.kind)
+    (folder / "sub" / "data.txt").write_text("torn")
+    with pytest.raises(ArtifactDamagedError):
+        ArtifactStore(tmp_path / "new").take_in(folder, ref.kind)
+
+
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     ref = make(store)

@@ -18,9 +18,11 @@ from storage.object_store import LocalFolder, open_store
 from storage.publishing import Alias, move_alias, publish, pull, read_alias
 
 
-def make(root: Path, text: str = "weights", seed: int = 0) -> tuple[ArtifactStore, ArtifactRef]:
+def make(
+    root: Path, text: str = "weights", seed: int = 0, kind: str = "policy"
+) -> tuple[ArtifactStore, ArtifactRef]:
     store = ArtifactStore(root)
-    recipe = Recipe(kind="policy", schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
+    recipe = Recipe(kind=kind, schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
     with store.create(recipe) as draft:
         (draft.path / "a.bin").write_text(text * 1000)
         (draft.path / "b.bin").write_text(text)
@@ -73,6 +75,18 @@ def test_published_content_never_changes(tmp_path: Path) -> None:
     with pytest.raises(ArtifactConflictError, match="never change"):
         publish(store, *make(tmp_path / "two", text="others"))
     assert {key: store.get(key) for key in store.keys("")} == before
+
+
+def test_of_two_reports_that_differ_in_measured_times_the_first_stands(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "published"))
+    first = make(tmp_path / "a", "1.2 s", kind="report")
+    second = make(tmp_path / "b", "1.3 s", kind="report")
+    assert publish(store, *first)
+    assert not publish(store, *second)
+    alias = move_alias(store, second[1], "latest", {})
+    assert alias is not None
+    assert alias.sha256 == first[1].sha256
+    assert pull(store, "report@latest", tmp_path / "pulled").sha256 == first[1].sha256
 
 
 def test_pull_resumes_what_was_begun(tmp_path: Path) -> None:
