@@ -65,7 +65,9 @@ def test_each_estimator_fails_and_holds_where_theory_says() -> None:
 
 def test_right_propensities_make_doubly_robust_unbiased_whatever_the_model() -> None:
     """Over many small logs the mean error is a small part of one log's, and intervals hold the truth as often as they say."""
-    found = [judge(drawn_log(users=60, seed=seed), MU, right_model=False, draws=200).doubly_robust for seed in range(120)]
+    found = [
+        judge(drawn_log(users=60, seed=seed), MU, right_model=False, draws=200).doubly_robust for seed in range(120)
+    ]
     errors = np.array([value for value, _, _ in found]) - TRUE
     assert abs(errors.mean()) < 3 * errors.std() / np.sqrt(len(errors))
     held = np.mean([low <= TRUE <= high for _, low, high in found])
