@@ -137,7 +137,7 @@ def judge_off_policy(
 
 
 def _calibration_steps(dataset: TransitionDataset, params: OffPolicyParams) -> int:
-    return max(1, min(params.calibration_steps, CALIBRATION_CELLS // dataset.items))
+    return max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
 
 
 def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
@@ -149,10 +149,12 @@ def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor
 
 def fresh(dataset: TransitionDataset, starts: Tensor) -> Tensor:
     """The starts whose action is an item not rated before: nothing else is recommended, so nothing else can be judged."""
+    if len(starts) == 0:
+        return starts
     kept = [
         (dataset.histories(part)[0] != dataset.target_items(part).unsqueeze(1)).all(1) for part in starts.split(1024)
     ]
-    return starts[torch.cat(kept)] if kept else starts
+    return starts[torch.cat(kept)]
 
 
 def capped(data: TrainingData, params: OffPolicyParams) -> TrainingData:
@@ -221,7 +223,8 @@ class _Walk:
     def blocks(self) -> tuple[Tensor, ...]:
         """Rows in the order of their histories' lengths, so that little is filled up."""
         known = self.starts - self.dataset.offset[self.user_rows]
-        return known.argsort(stable=True).split(max(1, min(256, CELLS_AT_ONCE // self.dataset.items)))
+        size = max(1, min(256, CELLS_AT_ONCE // int(self.dataset.items)))
+        return tuple(torch.split(known.argsort(stable=True), size))
 
     def visit(self, rows: Tensor, scorers: Mapping[str, Scorer]) -> None:
         """Fill in these rows, for the behaviour policy and all methods."""

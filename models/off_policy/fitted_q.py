@@ -94,4 +94,4 @@ def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> Flo
 def _ridged(squares: Floats) -> Floats:
     diagonal = np.einsum("dff->df", squares)
     tiny = 1e-12 + 1e-9 * diagonal.max(axis=1, keepdims=True)
-    return squares + np.einsum("df,fg->dfg", RIDGE * diagonal + tiny, np.eye(squares.shape[1]))
+    return np.asarray(squares + np.einsum("df,fg->dfg", RIDGE * diagonal + tiny, np.eye(squares.shape[1])))

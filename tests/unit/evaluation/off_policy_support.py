@@ -66,8 +66,10 @@ class Told:
 
 
 def known_policies(data: Generated) -> dict[str, Scorer]:
-    """What each user truly likes, what people choose, what is popular, anything, what is not liked; and of the methods one
-    that learns from who had what, and one that asks content alone."""
+    """What each user likes, what people choose, what is popular, anything, what is not liked; and two methods.
+
+    The first, second and fifth know each user's true taste; no method can.
+    """
     affinity = torch.from_numpy(true_affinity(data.truth)[data.truth.user_ids.searchsorted(data.dataset.user_ids)])
     likeness = torch.from_numpy(1.5 * data.truth.movies @ data.truth.movies.T)
     items = data.dataset.training_events()[1]
