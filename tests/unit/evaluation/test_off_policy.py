@@ -8,7 +8,8 @@ from unit.evaluation.off_policy_support import Generated, generated, known_polic
 from unit.storage.transitions_support import written
 
 from evaluation.off_policy import OffPolicyParams, chances, fresh, judged_starts
-from evaluation.sections.off_policy import OffPolicySection, PolicyValue, measure_off_policy
+from evaluation.page import without_nan
+from evaluation.sections.off_policy import OffPolicySection, PolicyValue, charts, measure_off_policy
 from storage.sources.sample import SampleParams
 
 PARAMS = OffPolicyParams(draws=100)
@@ -32,24 +33,9 @@ def value_of(section: OffPolicySection, name: str) -> PolicyValue:
 
 
 def test_print(section: OffPolicySection) -> None:
-    print(
-        section.users,
-        section.steps,
-        section.logged,
-        section.perplexity,
-        section.perplexity_popularity,
-        section.perplexity_uniform,
-    )
+    print(section.users, section.steps, section.logged, section.perplexity, section.perplexity_popularity, section.perplexity_uniform)
     for p in section.policies:
-        print(
-            p.name,
-            "true %.2f DM %.2f SNIPS %.2f DR %.2f FQE %.2f"
-            % (p.true_value, p.direct.value, p.importance.value, p.doubly_robust.value, p.fitted_q.value),
-            p.doubly_robust,
-            "ess %.0f two %.1f mw %.2f max %.0f sup %.2f clip %.1f/%.2f"
-            % (p.effective, p.effective_two_steps, p.mean_weight, p.largest_weight, p.support, p.clip, p.clipped),
-            p.warning,
-        )
+        print(p.name, "true %.2f DM %.2f SNIPS %.2f DR %.2f FQE %.2f" % (p.true_value, p.direct.value, p.importance.value, p.doubly_robust.value, p.fitted_q.value), p.doubly_robust, "ess %.0f two %.1f mw %.2f max %.0f sup %.2f clip %.1f/%.2f" % (p.effective, p.effective_two_steps, p.mean_weight, p.largest_weight, p.support, p.clip, p.clipped), p.warning)
 
 
 def test_only_the_order_of_scores_counts() -> None:
