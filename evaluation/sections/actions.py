@@ -176,7 +176,8 @@ def random_directions(actions: Tensor, seed: int) -> Tensor:
 
 def spread(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """At most so many of the rows, evenly: neighbours are often of one user."""
-    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    return np.asarray(rows[places])
 
 
 def distances_of_pairs(kind: str, actions: Actions) -> dict[str, Sample]:

@@ -201,7 +201,7 @@ def metric_points(section: DistancesSection) -> figures.Spec:
         alt.Chart(data)
         .mark_point(filled=True, size=55, opacity=0.85)
         .encode(
-            x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=5)),
+            x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=4)),
             y=alt.Y("way:N", sort=list(WAYS), title=None, axis=alt.Axis(grid=True)),
             color=alt.Color("policy:N", scale=figures.coloured(policies, data["policy"]), title="policy"),
             tooltip=["policy:N", "way:N", alt.Tooltip("value:Q", format=".4g")],
