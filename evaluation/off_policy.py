@@ -32,7 +32,9 @@ class OffPolicyParams(BaseModel):
     users: int = Field(250, ge=2, le=100_000, description="At most so many test users, drawn at random.")
     steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last steps of each.")
     depth: int = Field(100, ge=1, le=1000, description="Places of a recommended list that may be taken.")
-    steepness: float = Field(1.0, ge=0, le=10, description="The item at place j (from 0) is taken ∝ (j + 1)^-steepness.")
+    steepness: float = Field(
+        1.0, ge=0, le=10, description="The item at place j (from 0) is taken ∝ (j + 1)^-steepness."
+    )
     discount: float = Field(0.9, ge=0, lt=1, description="γ of the value of several steps; the ranking learner's own.")
     horizon: int = Field(10, ge=1, le=1000, description="H, steps of that value.")
     clip_quantile: float = Field(0.99, gt=0.5, le=1, description="Of positive weights; larger ones are clipped to it.")
@@ -44,7 +46,9 @@ class OffPolicyParams(BaseModel):
     features: FeatureConfig = Field(FeatureConfig(), description="Of the features of all models.")
     max_items: int = Field(4000, ge=10, le=50_000, description="So many most frequent items know what follows them.")
     training_events: int = Field(1_000_000, ge=100, description="The features are counted on at most about so many.")
-    calibration_steps: int = Field(1000, ge=10, description="At most so many validation steps fit the behaviour policy.")
+    calibration_steps: int = Field(
+        1000, ge=10, description="At most so many validation steps fit the behaviour policy."
+    )
     draws: int = Field(500, ge=20, le=100_000, description="Bootstrap draws of users.")
     seed: int = Field(0, ge=0, description="Of every draw.")
 
@@ -97,7 +101,9 @@ def judge_off_policy(
         truth: (U, I) true mean rewards of the dataset's users and items, where known.
         show: called with every name when it is done.
     """
-    fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed))
+    fitting = fresh(
+        dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed)
+    )
     starts = fresh(dataset, judged_starts(dataset, params))
     if len(fitting) == 0 or len(starts) == 0:
         return None

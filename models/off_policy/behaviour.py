@@ -26,7 +26,7 @@ class Behaviour:
     floor: float
 
     def log_probabilities(self, features: Tensor, seen: Tensor) -> Tensor:
-        """log μ, (B, I), of features (B, I, F); -inf where `seen` (B, I) bool says so."""
+        """Log μ, (B, I), of features (B, I, F); -inf where `seen` (B, I) bool says so."""
         return mixed((features[..., OF_HISTORY:] @ self.weights).masked_fill(seen, -torch.inf), self.floor)
 
 

@@ -72,7 +72,9 @@ def drawn(counts: Floats, sums: Floats) -> Floats:
 
 def reward_weights(counts: Floats, sums: QSums) -> Floats:
     """w_1 of the reward model Q_1 = φ · w_1, a row per draw of users: (draws, F)."""
-    return np.asarray(np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0])
+    return np.asarray(
+        np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0]
+    )
 
 
 def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> Floats:
