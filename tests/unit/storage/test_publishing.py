@@ -18,9 +18,7 @@ from storage.object_store import LocalFolder, open_store
 from storage.publishing import Alias, move_alias, publish, pull, read_alias
 
 
-def make(
-    root: Path, text: str = "weights", seed: int = 0, kind: str = "policy"
-) -> tuple[ArtifactStore, ArtifactRef]:
+def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy") -> tuple[ArtifactStore, ArtifactRef]:
     store = ArtifactStore(root)
     recipe = Recipe(kind=kind, schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
     with store.create(recipe) as draft:

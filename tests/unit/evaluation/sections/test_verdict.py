@@ -55,7 +55,9 @@ def test_the_champion_comes_first_and_decides_with_the_best_baseline() -> None:
     found = measure_verdict(section(results, {"ease": 0.01, "popularity": 0.01, "champion": 0.02, "ddpg": 0.5}))
     assert [one.role for one in found.opponents] == ["champion", "runner-up", "best baseline", "popularity"]
     assert found.outcome == "worse"
-    assert found.headline.startswith("td3 is worse than the champion and is better than the best baseline (ease) and cannot")
+    assert found.headline.startswith(
+        "td3 is worse than the champion and is better than the best baseline (ease) and cannot"
+    )
     assert [chart[0] for chart in charts(found)] == ["verdict"]
 
 
