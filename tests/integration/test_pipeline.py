@@ -213,6 +213,21 @@ def test_any_policies_are_compared_side_by_side(
         assert error in failed.stderr
 
 
+def test_a_retraining_is_held_against_the_champion(
+    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+) -> None:
+    first, values, _ = small_run
+    home = tmp_path / "copy"
+    shutil.copytree(first, home)
+    again = marquee("retrain", *changes(train__seed="9", evaluate__leave_out="[off_policy, distances]"), home=home)
+    report = json.loads(Path(values_of(again.stdout)["REPORT"]).with_name("report.json").read_text())
+    assert report["verdict"]["opponents"][0]["role"] == "champion"
+    assert "the champion" in report["verdict"]["headline"]
+    cards = {one["name"]: one for one in report["cards"]["models"]}
+    assert (cards["champion"]["kind"], cards["champion"]["digest"]) == ("champion", Path(values["POLICY"]).name)
+    assert report["off_policy"] is None
+
+
 @pytest.mark.timeout(400)
 def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee, tmp_path: Path) -> None:
     """What the policy ranks first, test users truly like better than what everybody rates, and much so by the critic's say."""
