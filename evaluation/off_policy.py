@@ -44,7 +44,9 @@ class OffPolicyParams(BaseModel):
         (0.5, 2.0), description="A mean weight beyond these, and beyond chance, is warned of; 1 is right."
     )
     features: FeatureConfig = Field(FeatureConfig(), description="Of the features of all models.")
-    max_items: int = Field(4000, ge=10, le=50_000, description="So many most frequent items know what follows them.")
+    max_items: int = Field(
+        4000, ge=10, le=50_000, description="So many most frequent items know what follows and goes with them."
+    )
     training_events: int = Field(1_000_000, ge=100, description="The features are counted on at most about so many.")
     calibration_steps: int = Field(
         1000, ge=10, description="At most so many validation steps fit the behaviour policy."

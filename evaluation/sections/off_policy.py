@@ -18,9 +18,9 @@ from storage.scale import RatingScale
 from storage.transitions import TransitionDataset
 
 ESTIMATORS = {
-    "direct": "reward model (DM)",
-    "importance": "weighting (SNIPS)",
     "doubly_robust": "doubly robust (DR)",
+    "importance": "weighting (SNIPS)",
+    "direct": "reward model (DM)",
     "fitted_q": "several steps (FQE)",
 }
 
@@ -219,7 +219,7 @@ def charts(section: OffPolicySection) -> list[Chart]:
         marks.append(true)
     spec = finished(
         alt.layer(*marks)
-        .properties(width=185, height=max(80, 19 * len(names)))
+        .properties(width=170, height=max(80, 19 * len(names)))
         .facet(facet=alt.Facet("estimator:N", sort=list(ESTIMATORS.values()), title=None), columns=4)
     )
     note = "Points with 95 % intervals over users; pale: not to be trusted. Dashed: what users chose themselves."

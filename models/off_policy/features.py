@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.markov import MarkovConfig, fit_markov
 from models.baselines.training import TrainingData
 from models.histories import Histories
@@ -22,6 +23,7 @@ NAMES = (
     "like the last",  # cosine to the last three items
     "like the history",
     "follows",  # log share of what came after items such as the last ten
+    "goes with",  # log of EASE's score, of what users had together with the last twenty
 )
 OF_HISTORY = 3  # the first so many do not depend on the item
 
@@ -36,6 +38,9 @@ class FeatureConfig(BaseModel):
     shrink: float = Field(5.0, gt=0, description="Ratings of average kind added to every user's and item's own.")
     regularisation: float = Field(5.0, gt=0, description="λ of the factors, in squared rewards.")
     floor: float = Field(0.1, gt=0, lt=1, description="Share of popularity in what follows an item.")
+    together_floor: float = Field(
+        0.01, gt=0, description="Added to EASE's scores, of which most are 0, before the log."
+    )
 
 
 class Features:
@@ -55,6 +60,8 @@ class Features:
         self.share = share  # (I,)
         self.unit = normalize(data.embedding, dim=1)  # (I, D)
         self.follows = fit_markov(MarkovConfig(window=5, fade=0.8, shrink=10.0, last=10, decay=0.8), data)
+        least = min(5, int(data.together.diagonal().max()))  # of few users' data something is left
+        self.together = fit_ease(EaseConfig(regularisation=100.0, last=20, decay=0.9, min_count=least), data)
 
     def _offsets(self, users: Tensor, data: TrainingData) -> tuple[Tensor, Tensor]:
         """What user's leaning and item's quality leave of each reward (N,), and the quality (I,)."""
@@ -111,6 +118,7 @@ class Features:
         follow = self.follows.scores(histories)
         follow /= follow.sum(1, keepdim=True).clamp_min(1e-12)
         follow = torch.log((1 - self.config.floor) * follow + self.config.floor * self.share)
+        together = torch.log(self.together.scores(histories).clamp_min(0) + self.config.together_floor)
         shape, popularity = follow.shape, self.share.log() - self.share.log().mean()
         late = (popularity[at[:, -5:]] * there[:, -5:]).sum(1) / there[:, -5:].sum(1).clamp_min(1)
         return torch.stack(
@@ -126,6 +134,7 @@ class Features:
                 last,
                 whole,
                 follow,
+                together,
             ),
             dim=2,
         )

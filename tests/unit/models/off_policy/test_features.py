@@ -61,3 +61,22 @@ def test_the_first_features_are_the_historys_own_and_a_fit_is_repeatable() -> No
     assert torch.equal(found, second.of(history))
     assert (found[..., :OF_HISTORY] == found[:, :1, :OF_HISTORY]).all()
     assert (found[0, :, OF_HISTORY:] != found[0, :1, OF_HISTORY:]).any(0).all()
+
+
+def test_what_goes_and_follows_together_is_learnt_from_who_had_what() -> None:
+    """Users have either the first or the second half of the items, each in ascending order."""
+    users = torch.arange(60).repeat_interleave(10)
+    items = (torch.arange(10).repeat(60) * 2) % 20 + 20 * (users % 2)
+    data = TrainingData(users, items, torch.zeros(600), torch.arange(600), torch.eye(40), 100)
+    found = of(Features(FeatureConfig(), data), [[0, 2, 4]], [[0.0] * 3])
+    for name in ("goes with", "follows"):
+        assert found[name][0, 6] > found[name][0, 26] + 0.5
+    assert found["follows"][0, 6] > found["follows"][0, 16]
+    assert found["goes with"][0, 26] == found["goes with"][0, 7]  # nobody had it with these, nobody had it at all
+
+
+def test_one_user_of_few_events_is_enough_to_fit() -> None:
+    data = TrainingData(
+        torch.zeros(3, dtype=torch.int64), torch.arange(3), torch.ones(3), torch.arange(3), torch.eye(40), 100
+    )
+    of(Features(FeatureConfig(), data), [[0, 1]], [[1.0, 1.0]])
