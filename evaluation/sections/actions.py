@@ -28,6 +28,7 @@ from evaluation.distribution import (
 from evaluation.page import Chart
 from evaluation.sections.section import Section
 from models.autoencoder import Autoencoder, fit_autoencoder
+from models.diagnostics import one_thread
 from models.histories import Histories
 from storage.errors import DatasetError
 from storage.transitions import TransitionDataset
@@ -159,7 +160,8 @@ def logged(dataset: TransitionDataset, starts: Tensor) -> Tensor:
 def fit(actions: Tensor, seed: int) -> Autoencoder:
     """An autoencoder of real actions (N, D), half as wide at its waist: it rebuilds most of them and little of noise."""
     dim = actions.shape[1]
-    return fit_autoencoder(actions, hidden_dim=2 * dim, latent_dim=max(dim // 2, 1), steps=AUTOENCODER_STEPS, seed=seed)
+    with one_thread():
+        return fit_autoencoder(actions, 2 * dim, max(dim // 2, 1), AUTOENCODER_STEPS, seed=seed)
 
 
 def act_on(dataset: TransitionDataset, policy: Acting, starts: Tensor) -> Tensor:
