@@ -18,12 +18,12 @@ taken on step by step (Le, Voloshin & Yue 2019; linear: Duan, Jia & Wang 2020). 
 DM plus the weighed mean of the model's residuals (Dudík, Langford & Li 2011), self-normalised.
 
 Weights of H steps are products of H weights (Precup, Sutton & Singh 2000; Jiang & Li 2016 for DR). With thousands of
-items no more than a handful of logged steps keep any weight after two, so SNIPS and DR are of one step only; how
-few keep it is told per policy.
+items the second step alone leaves a third to a thirtieth of the effective sample, and ten leave nothing: SNIPS and DR
+are of one step only. What two steps leave is told per policy.
 
 **What cannot be had from logs.** Ratings are missing not at random: people choose, and so rate, what they expect to
 like, by more than their history tells (Marlin & Zemel 2009; Schnabel et al. 2016). No model of μ(a | h) can undo what
 h does not show. So every estimate here is of "the rating, were the item chosen as people choose", and lies above what
 the user would give if the item were put before him; the more so, the further π is from people's own choices. On
-generated data the size of this is known, and docs/evaluation.md says it.
+generated data the size of this is known; docs/evaluation.md tells it.
 """
