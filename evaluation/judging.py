@@ -131,6 +131,7 @@ def judge_and_measure(
     judged, rankings = judge(data, facts, contestants, params, keep, show)
     methods = measure_methods(judged, choose_challenger(judged), params.seed)
     kinds = {one.name: one.kind for one in contestants}
+    baselines = [one.name for one in contestants if one.kind == "baseline"]
     scorers = {one.name: one.scorer for one in contestants}
     acting = {one.name: one.acting for one in contestants if one.acting is not None and one.kind != "baseline"}
     views = [measure_popularity(data, facts, cases, ranked, kinds, params.k) for cases, ranked in rankings.values()]
@@ -158,11 +159,11 @@ def judge_and_measure(
             data,
             scorers,
             params.off_policy,
-            baselines=[name for name, kind in kinds.items() if kind == "baseline"],
+            baselines=baselines,
             truth=subject.truth,
         ),
         "actions": lambda: measure_actions(data, acting, params.sample, params.seed),
-        "distances": lambda: measure_distances(data, acting, scorers, params.distance_cases, params.seed),
+        "distances": lambda: measure_distances(data, acting, scorers, params.distance_cases, params.seed, baselines),
     }
     found: dict[str, Any] = {}
     for name, measure in more.items():
