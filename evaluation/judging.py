@@ -45,9 +45,7 @@ class EvaluateParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    k: Literal[5, 10, 20, 50, 100] = Field(
-        10, description="Length of the lists shown and counted in bias and examples."
-    )
+    k: int = Field(10, ge=1, le=100, description="Length of the lists shown and counted in bias and examples.")
     steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are predicted.")
     max_steps: int = Field(50_000, ge=10, description="At most so many predicted events per split, drawn at random.")
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
