@@ -213,8 +213,11 @@ def charts(section: OffPolicySection) -> list[Chart]:
         base.mark_circle(size=46).encode(x=x, tooltip=["method:N", "estimator:N", *told]),
     ]
     if any(policy.true_value is not None for policy in section.policies):
-        true = base.mark_tick(thickness=2, size=13, color="#d65f5f").encode(
-            x="true:Q", color=alt.value("#d65f5f"), tooltip=["method:N", alt.Tooltip("true:Q", format=".3f")]
+        true = base.mark_tick(thickness=2, size=13).encode(
+            x="true:Q",
+            color=alt.value("#d65f5f"),
+            opacity=alt.value(1.0),
+            tooltip=["method:N", alt.Tooltip("true:Q", format=".3f")],
         )
         marks.append(true)
     spec = finished(

@@ -1,6 +1,7 @@
 """Estimates beside the true value of policies on generated data, and what the section says of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from unit.evaluation.off_policy_support import SPREAD, Generated, followed, gene
 from unit.storage.transitions_support import written
 
 from evaluation.baselines import training_data
-from evaluation.off_policy import OffPolicyParams, chances, fresh, judged_starts, seen_items
+from evaluation.off_policy import OffPolicyParams, capped, chances, fresh, judged_starts, seen_items
 from evaluation.page import without_nan
 from evaluation.sections.off_policy import (
     Interval,
@@ -20,10 +21,11 @@ from evaluation.sections.off_policy import (
     PolicyValue,
     charts,
     measure_off_policy,
+    warning,
 )
 from models.histories import Histories
 from models.off_policy.behaviour import fit_behaviour
-from models.off_policy.estimators import estimate, user_draws
+from models.off_policy.estimators import Estimates, Value, estimate, user_draws
 from models.off_policy.features import FeatureConfig, Features
 from models.off_policy.fitted_q import LoggedSteps
 from storage.sources.sample import SampleParams
@@ -239,3 +241,32 @@ def test_users_are_judged_whole(data: Generated) -> None:
     assert number.tolist() == whole.tolist()
     assert len(users) == 5
     assert set(data.dataset.user_split[users].tolist()) == {2}
+
+
+def test_each_reason_for_a_warning_is_said_alone() -> None:
+    near = Value(1.0, 0.8, 1.2)
+    sound = Estimates(near, near, near, near, 500.0, 50.0, Value(1.1, 0.9, 1.3), 20.0, 10.0, 0.1)
+    assert warning(sound, 0.95, PARAMS) is None
+    assert warning(replace(sound, mean_weight=Value(2.4, 0.9, 3.0)), 0.95, PARAMS) is None  # it may be chance
+    nothing = Value(float("nan"), float("nan"), float("nan"))
+    for estimates, support, word in (
+        (replace(sound, effective=49.0), 0.95, "49 steps"),
+        (sound, 0.7, "30%"),
+        (replace(sound, mean_weight=Value(2.4, 2.0, 2.9)), 0.95, "more frequent"),
+        (replace(sound, mean_weight=Value(0.3, 0.1, 0.6)), 0.95, "less frequent"),
+        (replace(sound, doubly_robust=Value(1.5, 1.3, 1.7)), 0.95, "disagree"),
+        (replace(sound, effective=0.0, importance=nothing, doubly_robust=nothing), 0.95, "0 steps"),
+    ):
+        said = warning(estimates, support, PARAMS)
+        assert said is not None
+        assert word in said
+        assert said.count(".") == 1 + (word == "more frequent") + (word == "less frequent")  # and the mean's own
+
+
+def test_features_are_counted_on_whole_users_only(data: Generated) -> None:
+    whole = training_data(data.dataset, 100)
+    part = capped(whole, OffPolicyParams(training_events=len(whole.users) // 4))
+    assert 0.15 * len(whole.users) < len(part.users) < 0.35 * len(whole.users)
+    for user, number in zip(*part.users.unique(return_counts=True), strict=True):
+        assert number == (whole.users == user).sum()
+    assert capped(whole, OffPolicyParams()) is whole
