@@ -9,7 +9,7 @@ from storage.artifacts import ArtifactRef
 from tasks.feature_report import main_genres
 from tasks.ingest import read_table
 
-YEAR = re.compile(r"\(\d{4}(?:[–-]\d{0,4})?\)\s*$")
+YEAR = re.compile(r"\(\d{4}(?:[–-]\s*\d*\s*)?\)\s*$")
 
 
 def titles_of(dataset: ArtifactRef, about: Mapping[str, ArtifactRef]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from sample_support import read_events
+from torch import Tensor
 
 from evaluation.baselines import fit_baselines
 from evaluation.off_policy import OffPolicyParams, chances, seen_items
