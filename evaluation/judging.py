@@ -217,7 +217,9 @@ def judge(
                 )
             )
             if where in VIEWED:
-                kept.setdefault(where, (cases, {}))[1][one.name] = replace(ranked, best=ranked.best[:, : params.k].copy())
+                kept.setdefault(where, (cases, {}))[1][one.name] = replace(
+                    ranked, best=ranked.best[:, : params.k].copy()
+                )
         show(f"{cases.split} {cases.protocol}")
     return judged, kept
 
