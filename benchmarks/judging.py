@@ -4,8 +4,9 @@
 
 One next-item case per user over the full catalogue, seen items masked: ranks and the best 100 of each, then all accuracy
 metrics per user, intra-list diversity, novelty, coverage, Gini, bootstrap intervals, popularity bias, and the paired test
-against another method that differs for every user. `policy` is an actor that ranks by cosine over D = 128; `ease` a random item-to-item matrix of the
-8,000 most frequent items, each history's last 10 speaking. Events are drawn, so the numbers judged mean nothing.
+against another method that differs for every user. `policy` is an actor that ranks by cosine over D = 128; `ease` a random
+item-to-item matrix of the 8,000 most frequent items, each history's last 10 speaking. Events are drawn, so the numbers judged
+mean nothing.
 """
 
 import resource
