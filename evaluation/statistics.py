@@ -61,6 +61,7 @@ def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matri
         draws: how many times all signs are drawn; the smallest p is 1 / (draws + 1).
     """
     filled = np.nan_to_num(differences)
+    filled = filled[filled.any(axis=1)]  # where the methods do alike, a sign changes nothing
     total, slack = filled.sum(axis=0), ROUNDING * np.abs(filled).sum(axis=0)
     rng = np.random.default_rng(seed)
     users, sums = len(filled), np.empty((draws, filled.shape[1]))
