@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from models.baselines.recency import Recency
 from models.histories import Histories
@@ -24,9 +25,14 @@ class ItemToItem:
     recency: Recency
 
     def scores(self, histories: Histories) -> Tensor:
-        """Scores (B, I); M multiplications per history and item that any history of the batch holds."""
-        had = self.recency.weights(histories, self.catalogue)[:, self.items]
-        used = had.any(0).nonzero().squeeze(1)
-        scores = torch.zeros((len(had), self.catalogue), device=had.device)
-        scores[:, self.items] = had[:, used] @ self.weights[used]
+        """Scores (B, I); M additions per event that counts."""
+        items, worth = self.recency.worth(histories, self.catalogue)
+        row = torch.full((self.catalogue,), -1, device=items.device)
+        row[self.items] = torch.arange(len(self.items), device=items.device)
+        rows = row[items.clamp_min(0)]
+        counts = (worth > 0) & (rows >= 0)
+        offsets = torch.cat((counts.new_zeros(1, dtype=torch.int64), counts.sum(1).cumsum(0)[:-1]))
+        sums = embedding_bag(rows[counts], self.weights, offsets, mode="sum", per_sample_weights=worth[counts])
+        scores = torch.zeros((len(items), self.catalogue), device=items.device)
+        scores[:, self.items] = sums
         return scores

@@ -1,0 +1,129 @@
+"""Writes docs/results.md: its words are docs/results.md.j2, its numbers those of stored reports and of benchmarks' output.
+
+    python docs/write_results.py REPORT.json [REPORT.json …] [--measured FOLDER]
+
+The reports are of one dataset, one per training seed; FOLDER (default .marquee/benchmarks) holds what `make bench` keeps: one
+file per benchmark, its command line first.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from evaluation.report import Report, read_report
+from evaluation.sections.methods import MethodResult, label
+
+HERE = Path(__file__).parent
+ONCE = ("baseline", "published")  # kinds that no seed changes
+
+
+class Results:
+    """What the template asks for; `split` and `protocol` name one table of a report."""
+
+    def __init__(self, reports: Sequence[Report], measured: Path) -> None:
+        self.reports, self.measured_in = reports, measured
+        self.first = reports[0]
+
+    def of(self, name: str, split: str, protocol: str) -> list[MethodResult]:
+        """One method's results, a report after another."""
+        found = [
+            one
+            for report in self.reports
+            for one in report.methods.results
+            if (one.name, one.split, one.protocol) == (name, split, protocol)
+        ]
+        if not found:
+            raise KeyError(f"{name}, {split}, {protocol}: expected in the reports; found nowhere.")
+        return found
+
+    def names(self, split: str, protocol: str, *kinds: str) -> list[str]:
+        """Methods of some kinds, or all, in the reports' order; published numbers only where they are asked for."""
+        wanted = kinds or ("policy", "champion", "baseline")
+        found = [one for report in self.reports for one in report.methods.results]
+        kept = [one.name for one in found if (one.split, one.protocol) == (split, protocol) and one.kind in wanted]
+        return list(dict.fromkeys(kept))
+
+    def value(self, name: str, metric: str, split: str = "test", protocol: str = "next-item") -> float:
+        """The mean over seeds."""
+        values = [one.metrics.get(metric) for one in self.of(name, split, protocol)]
+        return float(np.mean([np.nan if value is None else value for value in values]))
+
+    def best(self, metric: str, *kinds: str, split: str = "test", protocol: str = "next-item") -> str:
+        """The method with the highest mean."""
+        return max(self.names(split, protocol, *kinds), key=lambda name: self.value(name, metric, split, protocol))
+
+    def ratio(self, name: str, other: str, metric: str, split: str = "test", protocol: str = "next-item") -> str:
+        """How many times the other's mean."""
+        return f"{self.value(name, metric, split, protocol) / self.value(other, metric, split, protocol):.2f}"
+
+    def table(self, split: str, protocol: str, metrics: Sequence[str], *kinds: str) -> str:
+        """Markdown: means over seeds, the first metric with half its 95 % interval and its deviation over seeds."""
+        names = sorted(
+            self.names(split, protocol, *kinds), key=lambda name: -self.value(name, metrics[0], split, protocol)
+        )
+        heads = ["method", "kind", label(metrics[0]), "sd over seeds", *map(label, metrics[1:])]
+        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for name in names:
+            runs = self.of(name, split, protocol)
+            seeds = [one.metrics[metrics[0]] for one in runs]
+            first = shown(self.value(name, metrics[0], split, protocol))
+            if (bounds := runs[0].intervals.get(metrics[0])) is not None:
+                first += f" ± {shown((bounds[1] - bounds[0]) / 2)}"
+            deviation = "" if runs[0].kind in ONCE or len(seeds) < 2 else shown(float(np.std(seeds)))
+            others = [shown(self.value(name, metric, split, protocol)) for metric in metrics[1:]]
+            lines.append(f"| {' | '.join([name, runs[0].kind, first, deviation, *others])} |")
+        return "\n".join(lines)
+
+    def cases(self, split: str, protocol: str) -> str:
+        """How many were asked."""
+        one = next(one for one in self.first.methods.results if (one.split, one.protocol) == (split, protocol))
+        return f"{one.users:,} users, {one.cases:,} cases"
+
+    def measured(self, name: str) -> str:
+        """A benchmark's command and what it printed."""
+        lines = self.output(name).splitlines()
+        return "\n".join(("```text", *lines, "```"))
+
+    def output(self, name: str) -> str:
+        """The same as it stands in the file."""
+        path = self.measured_in / f"{name}.txt"
+        if not path.exists():
+            raise SystemExit(f"{path}: expected the output of a benchmark; found none. Run `make bench`.")
+        return path.read_text().strip()
+
+    def found(self, name: str, pattern: str) -> str:
+        """The first group of a pattern in a benchmark's output, for a sentence."""
+        match = re.search(pattern, self.output(name), re.MULTILINE)
+        if match is None:
+            raise SystemExit(f"{name}: expected {pattern!r} in its output; found none.")
+        return match[1]
+
+
+def shown(value: float | None) -> str:
+    """A metric, four decimals, as short as a table wants it."""
+    if value is None or np.isnan(value):
+        return "–"
+    return f"{value:.4f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3f}"
+
+
+def main() -> None:
+    """Write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reports", nargs="+", type=Path)
+    parser.add_argument("--measured", type=Path, default=Path(".marquee/benchmarks"))
+    given: Any = parser.parse_args()
+    results = Results([read_report(path) for path in given.reports], given.measured)
+    environment = Environment(  # noqa: S701 - Markdown
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=len(results.reports))
+    (HERE / "results.md").write_text(page.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
