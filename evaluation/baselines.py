@@ -148,6 +148,14 @@ def fit_baselines(
     }
 
 
+def with_whole_histories(scorer: Scorer) -> Scorer:
+    """A baseline that weighs all of a history alike, as in the papers; policies and what knows no recency stay as they are."""
+    if not isinstance(getattr(scorer, "recency", None), Recency):
+        return scorer
+    whole: Scorer = replace(scorer, recency=Recency(last=None))  # type: ignore[type-var]
+    return whole
+
+
 def tuning_table(tuned: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """A row per baseline: what was chosen, how it scored on the validation users, how many were tried, and the worst."""
     return [

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.baselines import BaselineParams
+from evaluation.baselines import BaselineParams, with_whole_histories
 from evaluation.beyond_accuracy import ItemFacts
 from evaluation.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
 from evaluation.criterion import CRITERION
@@ -37,6 +37,7 @@ from storage.transitions import TransitionDataset
 Optional = Literal["embedding_map", "off_policy", "actions", "distances"]
 Ranking = Mapping[tuple[str, str], tuple[Cases, dict[str, Ranked]]]  # by split and protocol
 UNKNOWN = Cost()
+OPEN_LISTS = 3  # policies whose examples are not folded
 VIEWED = (("test", "next-item"), ("time", "next-item"))  # whose rankings several sections look at
 
 
@@ -200,7 +201,9 @@ def judge(
         where = (cases.split, cases.protocol)
         for one in contestants:
             began = time.perf_counter()
-            ranked = rank_cases(data, one.scorer, cases)
+            # Where order is drawn at random nothing is more recent than anything else.
+            scorer = with_whole_histories(one.scorer) if cases.protocol == "mult-vae" else one.scorer
+            ranked = rank_cases(data, scorer, cases)
             speed = len(cases) / max(time.perf_counter() - began, 1e-9)
             cost = one.cost.model_copy(update={"recommendations_per_second": speed})
             keep(rankings_table(data, cases, ranked, one.name))
@@ -227,12 +230,13 @@ def judge(
 def shown_examples(
     data: TransitionDataset, subject: Subject, rankings: Ranking, methods: MethodsSection, params: EvaluateParams
 ) -> ExamplesSection:
-    """Examples of test users; policies, champion and the two best baselines open, the others folded."""
+    """Examples of test users; the champion, the best policies and the two best baselines open, the others folded."""
     if ("test", "next-item") not in rankings:
         return measure_examples(data, subject.titles, np.empty((0, 2), np.int64), {}, (), 0, params.k, params.seed)
     cases, ranked = rankings["test", "next-item"]
     results = sorted(results_of(methods, "test"), key=lambda one: -(one.metrics.get(CRITERION) or 0.0))
-    first = [one.name for one in results if one.kind != "baseline"]
+    champion = [one.name for one in results if one.kind == "champion"]
+    first = [*champion, *(one.name for one in results if one.kind == "policy")][:OPEN_LISTS]
     best = [one.name for one in results if one.kind == "baseline"][:2]
     return measure_examples(
         data,

@@ -18,9 +18,12 @@ from evaluation.baselines import (
     training_data,
     tune_baselines,
     tuning_table,
+    with_whole_histories,
 )
 from evaluation.cases import validation_cases
 from evaluation.criterion import CRITERION, validation_metrics
+from models.baselines.markov import MarkovConfig
+from models.baselines.popularity import PopularityConfig
 from models.baselines.recency import Recency
 from models.histories import Histories
 from storage.errors import DatasetError
@@ -131,3 +134,13 @@ def test_held_out_events_change_no_fit(tmp_path: Path) -> None:
 def test_nobody_to_tune_on_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="found none"):
         tune_baselines(written(tmp_path, [9, 3, 9]), BaselineParams())
+
+
+def test_whole_histories_weigh_alike(data: TransitionDataset) -> None:
+    training = training_data(data, 100)
+    tuned = BASELINES["markov"].fit(MarkovConfig(last=2, decay=0.5), training)
+    whole = BASELINES["markov"].fit(MarkovConfig(last=None, decay=1.0), training)
+    known = Histories(*data.histories(data.last_starts("test", 1)))
+    assert torch.equal(with_whole_histories(tuned).scores(known), whole.scores(known))
+    popular = BASELINES["popularity"].fit(PopularityConfig(), training)
+    assert with_whole_histories(popular) is popular
