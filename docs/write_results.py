@@ -16,10 +16,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluation.report import Report, read_report
-from evaluation.sections.methods import MethodResult, label
+from evaluation.sections.methods import Comparison, MethodResult, label
 
 HERE = Path(__file__).parent
-ONCE = ("baseline", "published")  # kinds that no seed changes
 
 
 class Results:
@@ -61,6 +60,12 @@ class Results:
         """How many times the other's mean."""
         return f"{self.value(name, metric, split, protocol) / self.value(other, metric, split, protocol):.2f}"
 
+    def comparison(self, name: str, other: str, metric: str = "ndcg@10") -> Comparison:
+        """The first report's paired test of two methods on test users' next items."""
+        wanted = (name, other, "test", "next-item", metric)
+        found = self.first.methods.comparisons
+        return next(one for one in found if (one.challenger, one.other, one.split, one.protocol, one.metric) == wanted)
+
     def table(self, split: str, protocol: str, metrics: Sequence[str], *kinds: str) -> str:
         """Markdown: means over seeds, the first metric with half its 95 % interval and its deviation over seeds."""
         names = sorted(
@@ -74,7 +79,7 @@ class Results:
             first = shown(self.value(name, metrics[0], split, protocol))
             if (bounds := runs[0].intervals.get(metrics[0])) is not None:
                 first += f" ± {shown((bounds[1] - bounds[0]) / 2)}"
-            deviation = "" if runs[0].kind in ONCE or len(seeds) < 2 else shown(float(np.std(seeds)))
+            deviation = shown(float(np.std(seeds))) if len(set(seeds)) > 1 else ""
             others = [shown(self.value(name, metric, split, protocol)) for metric in metrics[1:]]
             lines.append(f"| {' | '.join([name, runs[0].kind, first, deviation, *others])} |")
         return "\n".join(lines)
