@@ -52,11 +52,12 @@ PARTS: dict[str, dict[str, float]] = {
     "without the critic": {"critic_mix": 0.0},
     "without the learnt action": {"actor": 0.0},
     "without the fitted terms": {"fitted": 0.0},
+    "without the fitted terms and the critic": {"fitted": 0.0, "critic_mix": 0.0},
     "without transitions": {"transitions": 0.0},
     "without content": {"content": 0.0},
     "re-ranked by the critic alone": {"critic_mix": 100.0},
 }
-# what is trained otherwise: name → learner's config
+# what is trained otherwise: name → learner's config; those of the ranking learner are shown with and without the fitted terms
 VARIANTS: dict[str, LearnerConfig] = {
     "without own vectors": ranking(own_vectors=False),
     "with TD3's term, λ 0.1": RankingConfig(value_weight=0.1),
@@ -112,6 +113,15 @@ def trained(data: TransitionDataset, config: LearnerConfig, judge: Judge, seed: 
     return learning.policy
 
 
+def tuned_by(judges: list[Judge], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
+    """Every seed's policy with its shares tuned but for those that are fixed."""
+    return [
+        judge.tuned(policy, fixed)
+        for judge, policy in zip(judges, policies, strict=True)
+        if isinstance(policy, RankingPolicy)
+    ]
+
+
 def later_rating(data: TransitionDataset, cases: Cases, best: np.ndarray[Any, Any]) -> float:
     """Mean rating of the recommended items, (T, 10), that the user rated after the case."""
     ratings = []
@@ -158,20 +168,17 @@ def lines(data: TransitionDataset, seeds: int, wanted: list[str]) -> Iterator[st
         made = [trained(data, RankingConfig(), judge, seed) for seed, judge in enumerate(judges)]
         spent = (time.perf_counter() - began) / seeds
         for name, fixed in PARTS.items():
-            scorers: list[Scorer] = [
-                judge.tuned(policy, fixed)
-                for judge, policy in zip(judges, made, strict=True)
-                if isinstance(policy, RankingPolicy)
-            ]
-            yield f"| {name} {judged(data, scorers, spent)}"
+            yield f"| {name} {judged(data, tuned_by(judges, made, fixed), spent)}"
     for name, config in VARIANTS.items():
         if not wanted or name in wanted:
             began = time.perf_counter()
-            scorers = []
-            for seed, judge in enumerate(judges):
-                policy = trained(data, config, judge, seed)
-                scorers.append(judge.tuned(policy, {}) if isinstance(policy, RankingPolicy) else policy)
-            yield f"| {name} {judged(data, scorers, (time.perf_counter() - began) / seeds)}"
+            policies = [trained(data, config, judge, seed) for seed, judge in enumerate(judges)]
+            spent = (time.perf_counter() - began) / seeds
+            if config.name != "ranking":
+                yield f"| {name} {judged(data, policies, spent)}"
+                continue
+            for what, fixed in {name: {}, f"{name}, without the fitted terms": {"fitted": 0.0}}.items():
+                yield f"| {what} {judged(data, tuned_by(judges, policies, fixed), spent)}"
 
 
 def main() -> None:
