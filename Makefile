@@ -4,6 +4,7 @@ VENV := .venv
 PROFILE ?= sample
 DATA ?=
 METADATA ?=
+NAMES ?=
 
 .PHONY: setup demo test bench
 
@@ -25,9 +26,5 @@ test: setup
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest
 
-bench: SHELL := /bin/bash -o pipefail
 bench: setup
-	mkdir -p .marquee/benchmarks
-	for script in benchmarks/*.py; do \
-		{ echo "\$$ python $$script"; $(VENV)/bin/python $$script; } | tee .marquee/benchmarks/$$(basename $$script .py).txt || exit 1; \
-	done
+	$(VENV)/bin/python benchmarks/run.py $(NAMES)

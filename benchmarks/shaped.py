@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from storage.histories import Histories
 from storage.scale import RatingScale
@@ -48,5 +49,6 @@ def write_dataset(path: Path, events: int, seed: int = 0) -> None:
 
 
 def conditions() -> str:
-    """What else the machine did."""
-    return f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    """What the machine is, and what else it did."""
+    kind = torch.backends.cpu.get_cpu_capability()
+    return f"{os.cpu_count()} CPUs ({kind}), load {os.getloadavg()[0]:.1f}"

@@ -2,8 +2,8 @@
 
     python docs/write_results.py REPORT.json [REPORT.json …] [--measured FOLDER]
 
-The reports are of one dataset, one per training seed; FOLDER (default .marquee/benchmarks) holds what `make bench` keeps: one
-file per benchmark, its command line first.
+The reports are of one dataset and its learners, one per training seed; FOLDER (default .marquee/benchmarks) holds what `make bench`
+keeps: one file per benchmark, its command line first.
 """
 
 import argparse
@@ -22,9 +22,20 @@ HERE = Path(__file__).parent
 
 
 class Results:
-    """What the template asks for; `split` and `protocol` name one table of a report."""
+    """What the template asks for; `split` and `protocol` name one table of a report.
+
+    Raises:
+        ValueError: the reports are of several datasets, or two of them of the same seed.
+    """
 
     def __init__(self, reports: Sequence[Report], measured: Path) -> None:
+        if len(datasets := {report.cards.dataset.digest for report in reports}) > 1:
+            raise ValueError(
+                f"expected reports of one dataset; found {', '.join(sorted(datasets))}. Name those of one."
+            )
+        seeds = [seed for report in reports for seed in {model.seed for model in report.cards.models}]
+        if len(set(seeds)) < len(reports) or len(seeds) != len(reports):
+            raise ValueError(f"expected one report per training seed; found seeds {seeds}. Name one report of each.")
         self.reports, self.measured_in = reports, measured
         self.first = reports[0]
 
@@ -36,8 +47,8 @@ class Results:
             for one in report.methods.results
             if (one.name, one.split, one.protocol) == (name, split, protocol)
         ]
-        if not found:
-            raise KeyError(f"{name}, {split}, {protocol}: expected in the reports; found nowhere.")
+        if len(found) != len(self.reports):
+            raise ValueError(f"{name}, {split}, {protocol}: expected in every report; found in {len(found)}.")
         return found
 
     def names(self, split: str, protocol: str, *kinds: str) -> list[str]:
@@ -67,7 +78,7 @@ class Results:
         return next(one for one in found if (one.challenger, one.other, one.split, one.protocol, one.metric) == wanted)
 
     def table(self, split: str, protocol: str, metrics: Sequence[str], *kinds: str) -> str:
-        """Markdown: means over seeds, the first metric with half its 95 % interval and its deviation over seeds."""
+        """Markdown: means over seeds, the first metric with half its 95 % interval (that too) and its deviation over seeds."""
         names = sorted(
             self.names(split, protocol, *kinds), key=lambda name: -self.value(name, metrics[0], split, protocol)
         )
@@ -77,12 +88,21 @@ class Results:
             runs = self.of(name, split, protocol)
             seeds = [one.metrics[metrics[0]] for one in runs]
             first = shown(self.value(name, metrics[0], split, protocol))
-            if (bounds := runs[0].intervals.get(metrics[0])) is not None:
-                first += f" ± {shown((bounds[1] - bounds[0]) / 2)}"
-            deviation = shown(float(np.std(seeds))) if len(set(seeds)) > 1 else ""
+            if bounds := [one.intervals[metrics[0]] for one in runs if metrics[0] in one.intervals]:
+                first += f" ± {shown(float(np.mean([high - low for low, high in bounds])) / 2)}"
+            deviation = shown(float(np.std(seeds, ddof=1))) if len(set(seeds)) > 1 else ""
             others = [shown(self.value(name, metric, split, protocol)) for metric in metrics[1:]]
             lines.append(f"| {' | '.join([name, runs[0].kind, first, deviation, *others])} |")
         return "\n".join(lines)
+
+    def overlap(self, name: str, other: str, metric: str = "ndcg@10") -> bool:
+        """Whether the first report's intervals of two methods share something, on test users' next items."""
+        mine, others = (self.of(one, "test", "next-item")[0].intervals[metric] for one in (name, other))
+        return mine[0] <= others[1] and others[0] <= mine[1]
+
+    def shares(self, name: str) -> list[dict[str, float]]:
+        """What tuning gave each term of a policy, a report after another."""
+        return [model.shares for report in self.reports for model in report.cards.models if model.learner == name]
 
     def cases(self, split: str, protocol: str) -> str:
         """How many were asked."""
@@ -98,7 +118,7 @@ class Results:
         """The same as it stands in the file."""
         path = self.measured_in / f"{name}.txt"
         if not path.exists():
-            raise SystemExit(f"{path}: expected the output of a benchmark; found none. Run `make bench`.")
+            raise SystemExit(f"{path}: expected the output of a benchmark; found none. Run `make bench NAMES={name}`.")
         return path.read_text().strip()
 
     def found(self, name: str, pattern: str) -> str:
@@ -116,18 +136,23 @@ def shown(value: float | None) -> str:
     return f"{value:.4f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3f}"
 
 
+def render(results: Results) -> str:
+    """The page, as Markdown."""
+    environment = Environment(  # noqa: S701 - Markdown
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=len(results.reports))
+    return page.rstrip() + "\n"
+
+
 def main() -> None:
     """Write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument("--measured", type=Path, default=Path(".marquee/benchmarks"))
     given: Any = parser.parse_args()
-    results = Results([read_report(path) for path in given.reports], given.measured)
-    environment = Environment(  # noqa: S701 - Markdown
-        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=len(results.reports))
-    (HERE / "results.md").write_text(page.rstrip() + "\n")
+    page = render(Results([read_report(path) for path in given.reports], given.measured))
+    (HERE / "results.md").write_text(page)
 
 
 if __name__ == "__main__":

@@ -76,18 +76,20 @@ def next_item_cases_at(dataset: TransitionDataset, split: Split, starts: Tensor)
 
 
 def validation_cases(dataset: TransitionDataset, most: int, seed: int) -> Cases:
-    """The cases that choose hyper-parameters and checkpoints: of each validation user's last 20 steps.
+    """The cases that choose hyper-parameters and checkpoints: of each validation user's last 20 steps before the time cut.
+
+    Later steps choose nothing, or the split by time would be judged by what was chosen on its own time.
 
     Raises:
         DatasetError: there are none.
     """
-    cases = next_item_cases(dataset, "validation", VALIDATION_LAST, most, seed)
-    if len(cases) == 0:
+    starts = dataset.last_starts("validation", VALIDATION_LAST, before_cut=True)
+    if len(starts) == 0:
         raise DatasetError(
-            "validation: expected users with more than F events to choose by; found none. "
+            "validation: expected users with more than F events before the time cut to choose by; found none. "
             "Raise export.splits.validation or give more ratings."
         )
-    return cases
+    return next_item_cases_at(dataset, "validation", choose(starts, most, seed))
 
 
 def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) -> Cases:

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import mimetypes
 import secrets
 import shutil
 import time
@@ -254,9 +255,10 @@ class S3:
         self._probed = True
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key, in parts where it is large."""
+        """Store a file's bytes under a key, in parts where it is large, with the type by which browsers show a page."""
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         with self._speaking(key):
-            self.client.upload_file(str(path), self.bucket, self.prefix + key)
+            self.client.upload_file(str(path), self.bucket, self.prefix + key, ExtraArgs={"ContentType": kind})
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Store only if the key is free."""

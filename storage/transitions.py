@@ -91,9 +91,17 @@ class TransitionDataset:
         """
         return torch.from_numpy(rows_of(*self.head.runs(split, self.timely))).to(self.item.device)
 
-    def last_starts(self, split: Split, max_per_user: int) -> Tensor:
-        """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on."""
+    def last_starts(self, split: Split, max_per_user: int, *, before_cut: bool = False) -> Tensor:
+        """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on.
+
+        Args:
+            split: of which users; `time` has no steps before the cut.
+            max_per_user: at most so many of a user.
+            before_cut: only actions at or before the time cut.
+        """
         first, number = self.head.runs(split, self.timely)
+        if before_cut:
+            number = np.minimum(number, np.maximum(self.timely - self.frame, 0))
         kept = np.minimum(number, max_per_user)
         return torch.from_numpy(rows_of(first + number - kept, kept)).to(self.item.device)
 

@@ -189,7 +189,7 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
     words = {
         "train": "learnt from, up to the time cut",
         "validation": "choose checkpoints and hyper-parameters",
-        "test": "never looked at before this report",
+        "test": "judged on, in every report of this dataset; never fitted or tuned on",
     }
     found = []
     for code, name in enumerate(SPLIT_NAMES):
@@ -216,7 +216,8 @@ def caveats(generated: bool, same_second: float | None, one_day: float | None) -
     if same_second is not None and one_day is not None and (same_second > 0.01 or one_day > 0.1):
         said.append(
             f"Order in these ratings is partly the order of the page people rated on: {same_second:.0%} of neighbouring events share "
-            f"a second and {one_day:.0%} of the users did everything within one day. Next-item numbers flatter every method alike."
+            f"a second and {one_day:.0%} of the users did everything within one day. Next-item numbers flatter "
+            "methods that use order; by Mult-VAE's protocol order does not count."
         )
     said.append(
         "Ratings are choices of what to rate: items nobody rated are not disliked, and who rates is not who watches."

@@ -229,7 +229,8 @@ def measure_methods(judged: Sequence[Judged], challenger: str | None, seed: int 
     for split, protocol in dict.fromkeys((one.split, one.protocol) for one in results):
         group = [one for one in judged if (one.result.split, one.result.protocol) == (split, protocol)]
         named = next((one for one in group if one.result.name == challenger), None)
-        if named is not None:
+        # Validation users chose the challenger, its checkpoint and all shares: a test on them would not be one.
+        if named is not None and split != "validation":
             comparisons += compare_methods(named, [one for one in group if one is not named], seed)
     if any((one.split, one.protocol) == ("test", "mult-vae") for one in results):
         results += PUBLISHED

@@ -6,9 +6,10 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
+from evaluation.cases import Protocol
 from evaluation.figures import COLOURS, finished
 from evaluation.page import Chart, number
-from evaluation.sections.methods import ALPHA, COMPARED, Judged, MethodResult, MethodsSection
+from evaluation.sections.methods import ALPHA, COMPARED, SPLITS, Judged, MethodResult, MethodsSection, label
 from evaluation.sections.section import Section
 
 Outcome = Literal["better", "worse", "undecided"]
@@ -19,6 +20,11 @@ WORDS: dict[Outcome, str] = {
     "better": "is better than",
     "worse": "is worse than",
     "undecided": "cannot be told apart from",
+}
+QUESTIONS: Mapping[Protocol, str] = {
+    "next-item": "what is chosen next",
+    "fold-in": "the rest of a history",
+    "mult-vae": "a random fifth of what was liked, where order does not count",
 }
 
 
@@ -211,12 +217,24 @@ def own_cautions(methods: MethodsSection, own: MethodResult, against: Sequence[A
         for one in against
         if one.outcome == "undecided"
     ]
-    later = {one.name: one.metrics.get(METRIC) or 0.0 for one in results_of(methods, "time")}
-    found += [
-        f"After the time cut the order turns: {own.name} {later[own.name]:.4f}, {one.other} {later[one.other]:.4f}."
-        for one in against
-        if one.difference > 0 and later.get(own.name, 0.0) < later.get(one.other, 0.0)
-    ]
+    return found + lost_elsewhere(methods)
+
+
+def lost_elsewhere(methods: MethodsSection) -> list[str]:
+    """Where the tests say that the challenger is worse by another question than the verdict's: a sentence each."""
+    found = []
+    for table in methods.tables():
+        tested = [one for one in table.comparisons if one.metric == table.first]
+        lost = [one for one in tested if one.says == "worse"]
+        if (table.split, table.protocol) == ("test", "next-item") or not lost:
+            continue
+        values = {one.name: one.metrics.get(table.first) or 0.0 for one in table.rows}
+        most = max(lost, key=lambda one: values[one.other])
+        found.append(
+            f"By another question, {QUESTIONS[table.protocol]} ({SPLITS[table.split]}), {most.challenger} is worse than "
+            f"{len(lost)} of {len(tested)} methods, {'that is' if len(lost) == 1 else 'first of all'} {most.other}: "
+            f"{label(table.first)} {values[most.challenger]:.4f} against {values[most.other]:.4f}."
+        )
     return found
 
 

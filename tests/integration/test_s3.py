@@ -54,6 +54,16 @@ def test_publish_pull_resume_and_refuse(s3: tuple[object, str], tmp_path: Path) 
         publish(store, *make(tmp_path / "other", text="others!"))
 
 
+def test_a_published_page_is_shown_by_browsers(s3: tuple[object, str], tmp_path: Path) -> None:
+    uri = s3[1]
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    for name, kind in {"report.html": "text/html", "report.json": "application/json", "d.h5": "application/"}.items():
+        (tmp_path / name).write_text("<!doctype html><title>Report</title>")
+        open_store(uri).put_file(f"typed/{name}", tmp_path / name)
+        head = boto3.Session().client("s3").head_object(Bucket=bucket, Key=f"{prefix}/typed/{name}")
+        assert head["ContentType"].startswith(kind)
+
+
 def test_conditional_writes(s3: tuple[object, str]) -> None:
     store = open_store(s3[1])
     assert store.put_if_absent("a", b"1")

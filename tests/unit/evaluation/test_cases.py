@@ -74,6 +74,17 @@ def test_without_validation_users_nothing_can_be_chosen(data: TransitionDataset)
         validation_cases(data, 10, 0)
 
 
+def test_no_step_after_the_time_cut_chooses_anything(data: TransitionDataset) -> None:
+    cases = validation_cases(data, 2000, 0)
+    times = data.timestamps()[cases.sought[:, 0].numpy()]
+    every = next_item_cases(data, "validation", 20)
+    late = data.timestamps()[every.sought[:, 0].numpy()] > data.head.time_cut
+    assert late.any()
+    assert (times <= data.head.time_cut).all()
+    assert (data.user_split[cases.users.numpy()] == 1).all()
+    assert len(cases) > 0
+
+
 def test_choose_keeps_order_and_size() -> None:
     chosen = choose(torch.arange(100), 10, seed=0)
     assert len(chosen) == 10

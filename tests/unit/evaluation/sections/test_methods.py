@@ -97,6 +97,15 @@ def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSec
     assert one.p <= one.p_adjusted
 
 
+def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> None:
+    found = {
+        split: measure_methods(judged_on(data, next_item_cases(data, split, 3)), "keen").comparisons
+        for split in ("test", "validation")
+    }
+    assert found["test"]
+    assert not found["validation"]
+
+
 def test_a_method_is_no_better_than_itself(data: TransitionDataset) -> None:
     keen = judged_on(data, fold_in_cases(data, "test"))[0]
     for one in compare_methods(keen, [keen]):

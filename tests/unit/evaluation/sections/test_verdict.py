@@ -69,10 +69,43 @@ def test_the_runner_up_alone_does_not_spoil_a_verdict() -> None:
     assert "cannot be told apart from the runner-up (ddpg)" in found.headline
 
 
-def test_a_turn_after_the_time_cut_is_told() -> None:
-    late = [result("td3", "policy", 0.1, "time"), result("ease", "baseline", 0.12, "time")]
-    said = measure_verdict(section([*BASE, *late], {"ease": 0.01, "popularity": 0.01})).cautions
-    assert any("After the time cut the order turns: td3 0.1000, ease 0.1200" in one for one in said)
+@pytest.mark.parametrize(("p", "told"), [(0.01, True), (0.3, False)])
+@pytest.mark.parametrize(
+    ("split", "protocol", "metric", "words"),
+    [
+        ("time", "next-item", "ndcg@10", "what is chosen next (training users, after the time cut)"),
+        ("test", "fold-in", "ndcg@10", "the rest of a history (test users, never trained on)"),
+        ("test", "mult-vae", "ndcg@100", "where order does not count (test users, never trained on)"),
+    ],
+)
+def test_a_challenger_that_loses_by_another_question_is_told(
+    split: str, protocol: str, metric: str, words: str, p: float, told: bool
+) -> None:
+    there = [
+        one.model_copy(update={"split": split, "protocol": protocol, "metrics": {metric: value}})
+        for one, value in zip(BASE, (0.1, 0.3, 0.2), strict=True)
+    ]
+    base = section(BASE, {"ease": 0.01, "popularity": 0.01})
+    tests = [
+        base.comparisons[0].model_copy(
+            update={
+                "split": split,
+                "protocol": protocol,
+                "metric": metric,
+                "other": other,
+                "difference": -0.1,
+                "p_adjusted": p,
+            }
+        )
+        for other in ("ease", "popularity")
+    ]
+    methods = base.model_copy(update={"results": (*base.results, *there), "comparisons": (*base.comparisons, *tests)})
+    said = [one for one in measure_verdict(methods).cautions if "another question" in one]
+    assert bool(said) is told
+    if told:
+        assert words in said[0]
+        assert "td3 is worse than 2 of 2 methods, first of all ease" in said[0]
+        assert "0.1000 against 0.3000" in said[0]
 
 
 def test_without_test_users_there_is_no_verdict() -> None:

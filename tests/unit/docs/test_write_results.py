@@ -1,0 +1,94 @@
+"""docs/results.md says what the stored reports say, and refuses reports that do not belong together."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evaluation.sections.methods import PUBLISHED, Comparison, MethodResult
+
+DOCS = Path(__file__).parents[3] / "docs"
+spec = importlib.util.spec_from_file_location("write_results", DOCS / "write_results.py")
+assert spec is not None
+assert spec.loader is not None
+write_results = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(write_results)
+
+QUALITY = {"ranking": 0.2, "td3": 0.002, "markov": 0.1}
+NAMES = ("ndcg", "ndcg@10_liked", "recall", "mrr", "hit", "coverage", "novelty", "ild")
+
+
+def result(name: str, split: str, protocol: str, value: float, half: float) -> MethodResult:
+    metrics = {name if "@" in name else f"{name}@{k}": value for name in NAMES for k in (10, 20, 50, 100)}
+    return MethodResult(
+        name=name, split=split, protocol=protocol, kind="baseline" if name == "markov" else "policy",  # type: ignore[arg-type]
+        metrics=metrics, intervals=dict.fromkeys(metrics, (value - half, value + half)), users=10, cases=20,
+    )  # fmt: skip
+
+
+def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "") -> Any:
+    results = [
+        result(name, split, protocol, value + extra, 0.01 * (seed + 1))
+        for split, protocol in (("test", "next-item"), ("test", "fold-in"), ("test", "mult-vae"), ("time", "next-item"))
+        for name, value in QUALITY.items()
+        if name != without
+    ]
+    compared = Comparison(
+        challenger="ranking", other="markov", split="test", protocol="next-item", metric="ndcg@10",
+        difference=0.1, low=0.05, high=0.15, p=0.001, p_adjusted=0.002,
+    )  # fmt: skip
+    models = [SimpleNamespace(learner=name, seed=seed, shares={"fitted": 0.25}) for name in ("ranking", "td3")]
+    return SimpleNamespace(
+        methods=SimpleNamespace(results=[*results, *PUBLISHED], comparisons=[compared]),
+        cards=SimpleNamespace(dataset=SimpleNamespace(digest=dataset), models=models),
+    )
+
+
+def test_means_intervals_and_deviations_are_over_seeds(tmp_path: Path) -> None:
+    results = write_results.Results([report(0), report(1, extra=0.02)], tmp_path)
+    table = results.table("test", "next-item", ["ndcg@10", "recall@10"])
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
+    # half widths of .01 and .02; a sample's deviation of two values .02 apart is .02 / √2
+    assert rows[0] == ["| ranking", "policy", ".2100 ± .0150", ".0141", ".2100 |"]
+    assert [row[0] for row in rows] == ["| ranking", "| markov", "| td3"]
+
+
+@pytest.mark.parametrize(
+    ("reports", "says"),
+    [
+        ([report(0), report(1, dataset="e")], "reports of one dataset"),
+        ([report(0), report(0)], "one report per training seed"),
+    ],
+)
+def test_reports_that_do_not_belong_together_are_refused(reports: list[Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=says):
+        write_results.Results(reports, tmp_path)
+
+
+def test_a_method_that_is_not_in_every_report_is_refused(tmp_path: Path) -> None:
+    results = write_results.Results([report(0), report(1, without="td3")], tmp_path)
+    with pytest.raises(ValueError, match=r"td3, test, next-item: expected in every report; found in 1"):
+        results.value("td3", "ndcg@10")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "says"), [("2.50×", "bound, 2.4 times RecNN's update, is met."), ("1.29×", "not met")]
+)
+def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_path: Path) -> None:
+    text = (DOCS / "results.md.j2").read_text()
+    for name in re.findall(r'r\.measured\("(\w+)"\)', text):
+        (tmp_path / f"{name}.txt").write_text(f"$ python benchmarks/{name}.py\nprinted by {name}\n")
+    (tmp_path / "td3.txt").write_text(f"bfloat16, policy delay 2   52.6   19.00   18.6-19.7   {ratio}  37.65   1.29×\n")
+    (tmp_path / "texts.txt").write_text("2 cores; precision auto means int8 here\n")
+    page = write_results.render(write_results.Results([report(0), report(1)], tmp_path))
+    assert says in page
+    assert "`precision: auto` is int8 on this processor" in page
+    assert "printed by ingest" in page
+    assert "`ranking` reaches 2.00 times the NDCG@10 of the best baseline, `markov`" in page
+    assert "fitted 0.25;" in page
+    (tmp_path / "ingest.txt").unlink()
+    with pytest.raises(SystemExit, match=r"Run `make bench NAMES=ingest`"):
+        write_results.render(write_results.Results([report(0), report(1)], tmp_path))
