@@ -73,6 +73,9 @@ SetOption = Annotated[
 ]
 DatasetOption = Annotated[str, typer.Option(help="Digest of a dataset, its beginning, or latest.")]
 DeviceOption = Annotated[Device, typer.Option(help="auto takes the GPU where there is one.")]
+PublishedOption = Annotated[
+    str | None, typer.Option("--from", help="s3://bucket/prefix or a folder for policy@…; else the work directory's.")
+]
 ToOption = Annotated[str | None, typer.Option(help="s3://bucket/prefix or a folder; else the work directory's.")]
 
 
@@ -239,11 +242,20 @@ def train_policy_command(
 
 @app.command("evaluate-policy")
 def evaluate_policy_command(
-    profile: ProfileOption = "sample", dataset: DatasetOption = "latest", changes: SetOption = None
+    profile: ProfileOption = "sample",
+    dataset: DatasetOption = "latest",
+    champion: Annotated[bool, typer.Option(help="Whether the published champion is judged too.")] = False,
+    source: PublishedOption = None,
+    changes: SetOption = None,
 ) -> None:
-    """Judge the newest policies of a dataset beside the baselines; writes the report."""
+    """Judge the newest policies of a dataset beside the baselines, and the champion if wished; writes the report."""
     report, flow_run = run(
-        evaluate_policy, profile=profile, dataset=dataset, evaluation=resolve(profile, changes=changes).evaluate
+        evaluate_policy,
+        profile=profile,
+        dataset=dataset,
+        evaluation=resolve(profile, changes=changes).evaluate,
+        published=source,
+        with_champion=champion,
     )
     typer.echo(ui_hint(flow_run))
     say(REPORT=path_of(report, "report.html"))
@@ -257,10 +269,7 @@ def compare_command(
             help="policy@champion, policy@<digest> …, a digest or its beginning, or a folder of a pulled policy."
         ),
     ],
-    source: Annotated[
-        str | None,
-        typer.Option("--from", help="s3://bucket/prefix or a folder for policy@…; else the work directory's."),
-    ] = None,
+    source: PublishedOption = None,
     profile: ProfileOption = "sample",
     dataset: DatasetOption = "latest",
     changes: SetOption = None,

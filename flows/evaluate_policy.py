@@ -8,7 +8,7 @@ from storage.artifacts import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
 from tasks.gates import gate, judge_transitions, judging
-from tasks.policies import find_champion, policies_named, policies_on
+from tasks.policies import CHAMPION, find_champion, policies_named, policies_on
 from tasks.publish import destination
 
 
@@ -27,7 +27,7 @@ def evaluate_policy(
         profile: the named parameter set that fills what is not given.
         dataset: digest, its beginning, or `latest`.
         policies: digests, their beginnings, folders of pulled policies, or policy@<alias or digest> where `published` says;
-            empty: the newest of every learner on this dataset.
+            empty: the newest of every learner on this dataset. `policy@champion` is judged as the champion.
         evaluation: length of lists, steps per user, sample sizes, sections to leave out.
         published: s3://bucket/prefix or a folder; empty: where the profile publishes to.
         with_champion: whether the published champion, if there is one, is judged too.
@@ -37,6 +37,8 @@ def evaluate_policy(
     with judging():
         gate("transitions", judge_transitions, chosen)
     place = published or destination(preset.publish)
-    found = policies_named(policies, place) if policies else policies_on(chosen, [])
-    champion = find_champion(place) if with_champion else None
+    named = [spec for spec in policies or () if spec != CHAMPION]
+    found = policies_named(named, place) if policies else policies_on(chosen, [])
+    is_named = len(named) < len(policies or ())
+    champion = find_champion(place, must_be=is_named) if with_champion or is_named else None
     return evaluate(chosen, found, evaluation or preset.evaluate, champion)

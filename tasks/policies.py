@@ -25,6 +25,7 @@ from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store
 from tasks.learning import Publishable
 
+CHAMPION = "policy@champion"
 logger = logging.getLogger("marquee.policies")
 
 
@@ -109,10 +110,18 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
 
 
 @task(name="find-champion")
-def find_champion(published: str) -> ArtifactRef | None:
-    """The policy that is champion where `published` says, brought into the work directory; None where there is none."""
+def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
+    """The policy that is champion where `published` says, brought into the work directory; None where there is none.
+
+    Args:
+        published: s3://bucket/prefix, or a folder.
+        must_be: whether none is an error.
+
+    Raises:
+        UnknownAliasError: there must be one, and is none.
+    """
     store = open_store(published)
-    if read_alias(store, "policy", "champion") is None:
-        logger.info("%s: no policy@champion yet", store.uri)
+    if not must_be and read_alias(store, "policy", "champion") is None:
+        logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
-    return pull(store, "policy@champion", artifact_store().root)
+    return pull(store, CHAMPION, artifact_store().root)
