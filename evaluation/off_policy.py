@@ -38,10 +38,19 @@ class OffPolicyParams(BaseModel):
     discount: float = Field(0.9, ge=0, lt=1, description="γ of the value of several steps; the ranking learner's own.")
     horizon: int = Field(10, ge=1, le=1000, description="H, steps of that value.")
     clip_quantile: float = Field(0.99, gt=0.5, le=1, description="Of positive weights; larger ones are clipped to it.")
-    least_effective: float = Field(50.0, ge=1, description="A smaller effective sample size is warned of.")
+    least_effective: float = Field(20.0, ge=1, description="A smaller effective number of users is warned of.")
+    reach: float = Field(
+        0.02, gt=0, le=1, description="A choice is within reach where one such step logged outweighs no more of all."
+    )
     least_support: float = Field(0.8, ge=0, le=1, description="A smaller share of choices within reach is warned of.")
     weight_bounds: tuple[float, float] = Field(
         (0.5, 2.0), description="A mean weight beyond these, and beyond chance, is warned of; 1 is right."
+    )
+    most_correction: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="A larger DR - DM, as a share of the rating scale, and beyond chance, is warned of.",
     )
     features: FeatureConfig = Field(FeatureConfig(), description="Of the features of all models.")
     max_items: int = Field(
@@ -94,7 +103,7 @@ def judge_off_policy(
     """Estimate every method's value on the last steps of test users; None where there are no test or validation steps.
 
     Features are fitted on training users, the behaviour policy's weights on validation users, the reward model and Q,
-    linear in few features, on the test users themselves.
+    linear in few features, on the half of the test users that they do not judge.
 
     Args:
         dataset: on the CPU.
@@ -216,8 +225,7 @@ class _Walk:
         self.targets = dataset.target_items(starts)
         self.user_rows = dataset.users_of(starts)
         self.users = len(self.user_rows.unique())
-        # Were such a choice logged, it alone would weigh as much as that share of all steps.
-        self.reach = len(starts) / params.least_effective
+        self.reach = len(starts) * params.reach  # the largest weight that is
         self.chosen = np.zeros((len(starts), len(NAMES)))
         self.log_likelihood = np.zeros((len(starts), 3))
         self.taken: dict[str, _Taken] = {}

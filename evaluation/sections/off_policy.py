@@ -42,10 +42,11 @@ class PolicyValue(Section):
     fitted_q: Interval
     importance: Interval
     doubly_robust: Interval
-    effective: float  # effective sample size
+    correction: Interval  # doubly robust less direct
+    effective_users: float  # effective sample size of the weights in use
+    effective_steps: float  # of unclipped weights
     effective_two_steps: float
     mean_weight: float
-    largest_weight: float
     clip: float
     clipped: float  # share of all weight that clipping took away
     support: float  # share of its choices within the log's reach
@@ -119,13 +120,12 @@ def measure_off_policy(
     )
 
 
-def warning(estimates: Estimates, support: float, params: OffPolicyParams) -> str | None:
+def warning(estimates: Estimates, support: float, params: OffPolicyParams, scale: RatingScale) -> str | None:
     """In plain words why a method's estimates cannot be trusted; None where nothing speaks against them."""
     said = []
-    direct, robust = estimates.direct, estimates.doubly_robust
-    if estimates.effective < params.least_effective:
+    if estimates.effective_users < params.least_effective:
         said.append(
-            f"Users seldom chose what it recommends: weighting rests on {estimates.effective:.0f} steps' worth of "
+            f"Few users chose what it recommends: weighting rests on {estimates.effective_users:.0f} users' worth of "
             f"evidence, fewer than {params.least_effective:g}."
         )
     if support < params.least_support:
@@ -139,8 +139,12 @@ def warning(estimates: Estimates, support: float, params: OffPolicyParams) -> st
             f"Its weights are {mean:.2f} on average and should be 1: users' own choices of what it recommends are "
             f"{'more' if mean > 1 else 'less'} frequent than the behaviour model foresees."
         )
-    if direct.high < robust.low or robust.high < direct.low:
-        said.append("The reward model and the doubly robust estimate disagree by more than chance.")
+    correction, low, high = (bound / scale.reward_scale for bound in estimates.correction)
+    if abs(correction) > params.most_correction * (scale.highest - scale.lowest) and not low <= 0 <= high:
+        said.append(
+            f"The reward model is wrong about it: what users chose of it they rated {abs(correction):.2f} "
+            f"{'higher' if correction > 0 else 'lower'} than foreseen, which DM and FQE do not know."
+        )
     return " ".join(said) or None
 
 
@@ -156,15 +160,16 @@ def _policy_value(
         fitted_q=_interval(estimates.fitted_q, scale),
         importance=_interval(estimates.importance, scale),
         doubly_robust=_interval(estimates.doubly_robust, scale),
-        effective=estimates.effective,
+        correction=_difference(estimates.correction, scale),
+        effective_users=estimates.effective_users,
+        effective_steps=estimates.effective_steps,
         effective_two_steps=estimates.effective_two_steps,
         mean_weight=estimates.mean_weight.value,
-        largest_weight=estimates.largest_weight,
         clip=estimates.clip,
         clipped=estimates.clipped,
         support=judged.support,
         true_value=None if true is None else _rating(true, scale),
-        warning=warning(estimates, judged.support, params),
+        warning=warning(estimates, judged.support, params, scale),
     )
 
 
@@ -176,6 +181,10 @@ def _interval(value: Value, scale: RatingScale) -> Interval:
     if math.isnan(value.value):
         return Interval(value=None, low=None, high=None)
     return Interval(**{name: _rating(number, scale) for name, number in value._asdict().items()})
+
+
+def _difference(value: Value, scale: RatingScale) -> Interval:
+    return _interval(Value(*(number + scale.reward_offset for number in value)), scale)
 
 
 def charts(section: OffPolicySection) -> list[Chart]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.off_policy.fitted_q import Floats, LoggedSteps, drawn, q_sums, q_weights, reward_weights
+from models.off_policy.fitted_q import Floats, LoggedSteps, drawn, folds, q_sums, q_weights
 
 
 class Value(NamedTuple):
@@ -26,10 +26,11 @@ class Estimates:
         fitted_q: FQE, the discounted mean of `horizon` steps.
         importance: SNIPS, one step.
         doubly_robust: DR, one step.
-        effective: Kish's effective sample size (Σw)² / Σw², of unclipped weights.
-        effective_two_steps: the same of products of two neighbouring steps' weights.
+        correction: DR - DM, the weighed mean of the reward model's errors.
+        effective_users: Kish's effective sample size (Σw)² / Σw² of the weights that SNIPS and DR give to users.
+        effective_steps: the same of unclipped weights of single steps.
+        effective_two_steps: the same of products of two neighbouring ones.
         mean_weight: of unclipped ones; 1 but for chance where μ is right and covers π.
-        largest_weight: before clipping.
         clip: weights above it count as it.
         clipped: share of all weight that clipping took away.
     """
@@ -38,10 +39,11 @@ class Estimates:
     fitted_q: Value
     importance: Value
     doubly_robust: Value
-    effective: float
+    correction: Value
+    effective_users: float
+    effective_steps: float
     effective_two_steps: float
     mean_weight: Value
-    largest_weight: float
     clip: float
     clipped: float
 
@@ -64,8 +66,9 @@ def estimate(
 ) -> Estimates:
     """Judge a policy by the log of another.
 
-    Intervals are percentiles over draws of whole users, all regressions fit anew in each (Hao et al. 2021); what was
-    fitted on other users before (features, μ) is taken as given.
+    The reward model and Q speak of users whom they were not fitted on: each fold's are fitted on all others (cross-fitting,
+    Chernozhukov et al. 2018). Intervals are percentiles over draws of whole users, all regressions fit anew in each
+    (Hao et al. 2021); what was fitted on other users before (features, μ) is taken as given.
 
     Args:
         logged: T steps of U users.
@@ -80,26 +83,31 @@ def estimate(
     clip = float(np.quantile(positive, clip_quantile)) if len(positive) else 0.0
     kept = np.minimum(weights, clip)
     sums = q_sums(logged, expected)
-    first = reward_weights(counts, sums)
-    last = q_weights(counts, sums, discount, horizon)
     people = counts.sum(1)
-    start = drawn(counts, sums.start) / people[:, None]  # (draws, F)
-    direct = (start * first).sum(1)
-    weight = drawn(counts, logged.by_user(kept))
-    reward = drawn(counts, logged.by_user(kept * logged.rewards))
-    modelled = (drawn(counts, logged.by_user(kept[:, None] * logged.features)) * first).sum(1)
+    by_user = logged.by_user(kept)
+    weight, reward = drawn(counts, by_user), drawn(counts, logged.by_user(kept * logged.rewards))
+    met = logged.by_user(kept[:, None] * logged.features)
+    direct, later, modelled = np.zeros((3, len(counts)))
+    for fold in folds(counts.shape[1]):
+        mine, others = counts * fold, counts * ~fold
+        first, last = q_weights(others, sums, discount, horizon)
+        start = drawn(mine, sums.start) / people[:, None]  # (draws, F)
+        direct += (start * first).sum(1)
+        later += (start * last).sum(1)
+        modelled += (drawn(mine, met) * first).sum(1)
     with np.errstate(divide="ignore", invalid="ignore"):
         importance, correction = reward / weight, (reward - modelled) / weight
     pairs = (weights[:-1] * weights[1:])[logged.followed[:-1]]
     return Estimates(
         direct=_value(direct),
-        fitted_q=_value((start * last).sum(1) / (discount ** np.arange(horizon)).sum()),
+        fitted_q=_value(later / (discount ** np.arange(horizon)).sum()),
         importance=_value(importance),
         doubly_robust=_value(direct + correction),
-        effective=effective_sample_size(weights),
+        correction=_value(correction),
+        effective_users=effective_sample_size(by_user),
+        effective_steps=effective_sample_size(weights),
         effective_two_steps=effective_sample_size(pairs),
         mean_weight=_value(drawn(counts, logged.by_user(weights)) / people),
-        largest_weight=float(weights.max()),
         clip=clip,
         clipped=float(1 - kept.sum() / weights.sum()) if len(positive) else 0.0,
     )
@@ -111,7 +119,7 @@ def logged_value(logged: LoggedSteps, counts: Floats) -> Value:
 
 
 def effective_sample_size(weights: Floats) -> float:
-    """(Σw)² / Σw² (Kish 1965): so many equally weighed steps would tell as much; 0 where all weights are 0."""
+    """(Σw)² / Σw² (Kish 1965): so many equally weighed ones would tell as much; 0 where all weights are 0."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
 

@@ -28,10 +28,15 @@ from models.off_policy.behaviour import fit_behaviour
 from models.off_policy.estimators import Estimates, Value, estimate, user_draws
 from models.off_policy.features import FeatureConfig, Features
 from models.off_policy.fitted_q import LoggedSteps
+from storage.scale import RatingScale
 from storage.sources.sample import SampleParams
 
 PARAMS = OffPolicyParams(draws=100)
-TRUSTED = ("as people choose", "markov", "content similarity")  # of the known policies, by their effective sample size
+TRUSTED = (
+    "as people choose",
+    "markov",
+    "content similarity",
+)  # of the known policies, as the log reaches all they choose
 ONE_STEP = ("direct", "importance", "doubly_robust")
 
 
@@ -117,13 +122,26 @@ def test_warns_of_policies_that_the_log_does_not_reach(section: OffPolicySection
     policies = by_name(section)
     contrary = policies["contrary"]  # recommends what each user likes least and hardly ever chooses
     assert contrary.warning is not None
-    assert "seldom chose" in contrary.warning
-    assert contrary.effective < PARAMS.least_effective
+    assert "so seldom chosen" in contrary.warning
     assert contrary.support < 0.5
     assert policies["random"].warning is not None
-    assert policies["markov"].effective > 5 * PARAMS.least_effective
+    assert contrary.effective_users < 0.3 * section.users < 0.8 * section.users < policies["markov"].effective_users
+    assert contrary.effective_steps < 0.1 * policies["markov"].effective_steps
     assert max(abs(error(policy, "direct")) for policy in policies.values() if policy.warning is None) < 0.25
     assert abs(error(contrary, "direct")) > 0.4
+
+
+def test_tells_where_the_reward_model_is_wrong_by_the_difference_from_doubly_robust(section: OffPolicySection) -> None:
+    """The features know neither what a user truly likes nor what he truly dislikes; of the others they know enough."""
+    bound = PARAMS.most_correction * 4.5
+    for name, policy in by_name(section).items():
+        correction = known(policy.correction.value)
+        assert correction == pytest.approx(known(policy.doubly_robust.value) - known(policy.direct.value)), name
+        wrong = policy.warning is not None and "reward model is wrong" in policy.warning
+        assert wrong == (name in ("ideal", "contrary")), name
+        assert wrong == (abs(correction) > bound), name
+        if wrong:
+            assert abs(error(policy, "doubly_robust")) < abs(error(policy, "direct")) - bound / 2, name
 
 
 def test_unbiased_where_people_choose_by_history_alone(data: Generated) -> None:
@@ -244,23 +262,30 @@ def test_users_are_judged_whole(data: Generated) -> None:
 
 
 def test_each_reason_for_a_warning_is_said_alone() -> None:
-    near = Value(1.0, 0.8, 1.2)
-    sound = Estimates(near, near, near, near, 500.0, 50.0, Value(1.1, 0.9, 1.3), 20.0, 10.0, 0.1)
-    assert warning(sound, 0.95, PARAMS) is None
-    assert warning(replace(sound, mean_weight=Value(2.4, 0.9, 3.0)), 0.95, PARAMS) is None  # it may be chance
+    near, scale = Value(1.0, 0.8, 1.2), RatingScale()  # a reward is half a star
+    sound = Estimates(near, near, near, near, Value(0.2, -0.1, 0.5), 60.0, 500.0, 50.0, Value(1.1, 0.9, 1.3), 10.0, 0.1)
+    chance, small = Value(0.6, -0.1, 1.3), Value(0.2, 0.1, 0.3)
+    for estimates in (
+        sound,
+        replace(sound, mean_weight=Value(2.4, 0.9, 3.0)),
+        replace(sound, correction=chance),
+        replace(sound, correction=small),
+    ):
+        assert warning(estimates, 0.95, PARAMS, scale) is None
     nothing = Value(float("nan"), float("nan"), float("nan"))
     for estimates, support, word in (
-        (replace(sound, effective=49.0), 0.95, "49 steps"),
+        (replace(sound, effective_users=19.0), 0.95, "19 users"),
         (sound, 0.7, "30%"),
         (replace(sound, mean_weight=Value(2.4, 2.0, 2.9)), 0.95, "more frequent"),
         (replace(sound, mean_weight=Value(0.3, 0.1, 0.6)), 0.95, "less frequent"),
-        (replace(sound, doubly_robust=Value(1.5, 1.3, 1.7)), 0.95, "disagree"),
-        (replace(sound, effective=0.0, importance=nothing, doubly_robust=nothing), 0.95, "0 steps"),
+        (replace(sound, correction=Value(0.6, 0.2, 1.0)), 0.95, "0.30 higher"),
+        (replace(sound, correction=Value(-0.6, -1.0, -0.2)), 0.95, "0.30 lower"),
+        (replace(sound, effective_users=0.0, doubly_robust=nothing, correction=nothing), 0.95, "0 users"),
     ):
-        said = warning(estimates, support, PARAMS)
+        said = warning(estimates, support, PARAMS, scale)
         assert said is not None
         assert word in said
-        assert said.count(".") == 1 + (word == "more frequent") + (word == "less frequent")  # and the mean's own
+        assert said.count(". ") == 0
 
 
 def test_features_are_counted_on_whole_users_only(data: Generated) -> None:

@@ -90,10 +90,46 @@ def test_clipping_takes_the_largest_weights_to_the_quantile() -> None:
     log = drawn_log(users=500, seed=3)
     whole, cut = judge(log, MU, right_model=False), judge(log, MU, right_model=False, clip=0.9)
     assert whole.clipped == 0
-    assert whole.clip == whole.largest_weight == pytest.approx(6)
-    assert cut.clip < cut.largest_weight == whole.largest_weight
+    assert whole.clip == pytest.approx(6)
+    assert cut.clip < 6
     assert 0 < cut.clipped < 0.5
-    assert cut.effective == whole.effective
+    assert cut.effective_steps == whole.effective_steps
+    assert cut.effective_users > whole.effective_users
+
+
+def alone(features: Floats, rewards: Floats, weights: Floats, users: NDArray[np.int64], clip: float) -> Estimates:
+    """Of steps that nothing follows, by a policy that chooses as the log does on average."""
+    logged = LoggedSteps(users, features, rewards, np.zeros(len(users), bool))
+    counts = user_draws(int(users[-1]) + 1, 20, 0)
+    return estimate(logged, weights, features, counts, clip_quantile=clip, discount=0.9, horizon=1)
+
+
+@pytest.mark.parametrize(("steps", "largest", "clip"), [(1, 4.0, 1.0), (2, 4.0, 1.0), (1, 400.0, 0.5 + 1.5 / 399)])
+def test_effective_users_are_of_the_weights_that_users_have(steps: int, largest: float, clip: float) -> None:
+    """Of 1, 1, 4 and 0, however many steps a user has them from, and where 4 is left of 400."""
+    users = np.repeat(np.arange(4), [1, 1, steps, 1])
+    ones = np.ones((len(users), 1))
+    found = alone(ones, ones[:, 0], np.array([1.0, 1, largest, 0])[users], users, clip)
+    assert found.clip == pytest.approx(4)
+    assert found.effective_users == pytest.approx(6**2 / 18)
+
+
+def test_correction_is_doubly_robust_less_direct_with_an_interval_of_its_own() -> None:
+    log = drawn_log(users=300, seed=5)
+    right, wrong = (judge(log, MU, right_model=right, draws=200) for right in (True, False))
+    assert right.correction.low < 0 < right.correction.high
+    assert wrong.correction.low > 0.2
+    assert wrong.correction.value == pytest.approx(wrong.doubly_robust.value - wrong.direct.value)
+    narrow, *others = (value.high - value.low for value in (right.correction, right.doubly_robust, right.direct))
+    assert narrow < 0.7 * min(others)  # the two move together from draw to draw
+
+
+def test_the_reward_model_speaks_of_users_whom_it_was_not_fitted_on() -> None:
+    """Rewards are chance and features many: fitted on the same users, the model would foresee most of every reward."""
+    rng = np.random.default_rng(6)
+    features, rewards = rng.normal(size=(200, 90)), rng.normal(size=200)
+    found = alone(features, rewards, (rewards > 0).astype(float), np.arange(200), 1.0)
+    assert found.correction.value == pytest.approx(rewards[rewards > 0].mean(), abs=0.25)
 
 
 def test_a_policy_nobody_followed_has_no_weighed_value() -> None:
@@ -103,8 +139,8 @@ def test_a_policy_nobody_followed_has_no_weighed_value() -> None:
     logged = LoggedSteps(np.arange(steps) // PER_USER, one, log.rewards, np.zeros(steps, bool))
     counts = user_draws(20, 30, 0)
     found = estimate(logged, np.zeros(steps), one, counts, clip_quantile=0.99, discount=0.9, horizon=1)
-    assert found.effective == 0
-    assert np.isnan([*found.importance, *found.doubly_robust]).all()
+    assert found.effective_users == found.effective_steps == 0
+    assert np.isnan([*found.importance, *found.doubly_robust, *found.correction]).all()
     assert found.direct.value == pytest.approx(log.rewards.mean(), abs=0.01)
 
 

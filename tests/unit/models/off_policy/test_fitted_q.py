@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.off_policy.estimators import estimate, user_draws
-from models.off_policy.fitted_q import LoggedSteps, q_sums, q_weights
+from models.off_policy.fitted_q import LoggedSteps, folds, q_sums, q_weights
 
 REWARD = np.array([[1.0, -1], [0, 3], [2, 0]])
 MOVES = np.array([[[0.7, 0.3, 0], [0, 0.2, 0.8]], [[0.5, 0, 0.5], [0.1, 0.8, 0.1]], [[0, 1, 0], [0.9, 0, 0.1]]])
@@ -40,8 +40,9 @@ def exact(horizon: int) -> np.ndarray:
 @pytest.mark.parametrize("horizon", [1, 2, 10])
 def test_q_is_that_of_dynamic_programming(horizon: int) -> None:
     logged, _, expected = episodes(4000, seed=0)
-    weights = q_weights(user_draws(4000, 1, 0)[:1], q_sums(logged, expected), DISCOUNT, horizon)
-    assert np.abs(weights.reshape(3, 2) - exact(horizon)).max() < 0.12
+    found = q_weights(user_draws(4000, 1, 0)[:1], q_sums(logged, expected), DISCOUNT, horizon)
+    for weights, steps in zip(found, (1, horizon), strict=True):
+        assert np.abs(weights.reshape(3, 2) - exact(steps)).max() < 0.12
 
 
 def test_value_is_the_discounted_mean_and_a_historys_end_is_no_loss() -> None:
@@ -63,3 +64,15 @@ def test_one_step_is_the_direct_method() -> None:
         logged, np.ones(600), expected, user_draws(50, 30, 0), clip_quantile=1.0, discount=DISCOUNT, horizon=1
     )
     assert one.fitted_q == pytest.approx(one.direct)
+
+
+def test_folds_part_the_users_and_one_user_alone_tells_nothing() -> None:
+    for users in (1, 2, 7):
+        assert (folds(users).sum(0) == 1).all()
+        assert np.ptp(folds(users).sum(1)) <= 1
+    logged, _, expected = episodes(1, seed=3)
+    found = estimate(
+        logged, np.ones(LENGTH), expected, user_draws(1, 20, 0), clip_quantile=1.0, discount=DISCOUNT, horizon=3
+    )
+    assert np.isnan([*found.direct, *found.fitted_q, *found.doubly_robust]).all()
+    assert found.importance.value == pytest.approx(logged.rewards.mean())
