@@ -235,21 +235,40 @@ def test_survives_rewards_at_the_bounds_and_refuses_what_is_no_number(reward: fl
         learner.update(spoilt)
 
 
-def test_the_critic_only_reorders_the_best() -> None:
+@pytest.mark.parametrize("shown", [LENGTH, LENGTH + 12])
+def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None:
     plain = learner_of(config())
     train(plain, 10)
     changed = plain.policy.config()
     changed["policy"] |= {"critic_mix": 5.0, "critic_candidates": 7}
     mixed = RankingPolicy.from_tensors(changed, plain.policy.tensors(), DATA.embedding)
     probe = pieces(12, seed=4)
-    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    earlier = torch.arange(shown - LENGTH).expand(12, -1)  # beyond what the state sees, and seen nevertheless
+    items = torch.cat((earlier.where(probe.items[:, :1] >= 0, -1), probe.items[:, :-1]), 1)
+    known = Histories(items, torch.cat((torch.ones(earlier.shape), probe.rewards[:, :-1]), 1))
     unmixed = RankingPolicy.from_tensors(plain.policy.config(), plain.policy.tensors(), DATA.embedding)
     first, second = unmixed.scores(known), mixed.scores(known)
-    top, again = first.topk(7).indices, second.topk(7).indices
+    seen = torch.zeros(12, ITEMS + 1, dtype=torch.bool).scatter(1, items.where(items >= 0, ITEMS), True)[:, :-1]
+    top, again = (scores.masked_fill(seen, -torch.inf).topk(7).indices for scores in (first, second))
     assert torch.equal(top.sort().values, again.sort().values)
     assert not torch.equal(top, again)
     rest = torch.ones_like(first, dtype=torch.bool).scatter(1, top, False)
+    assert rest[seen].all()
     assert torch.equal(first[rest], second[rest])
+
+
+def test_the_critic_reorders_what_little_is_unseen() -> None:
+    learner = learner_of(config(policy={"critic_mix": 5.0}))
+    known = Histories(torch.stack((torch.arange(ITEMS - 3), torch.arange(ITEMS - 3))), torch.ones(2, ITEMS - 3))
+    whole = Histories(torch.arange(ITEMS).unsqueeze(0), torch.ones(1, ITEMS))
+    scores = {mix: [] for mix in (0.0, 5.0)}  # type: dict[float, list[torch.Tensor]]
+    for mix, found in scores.items():
+        learner.policy.params = learner.policy.params.model_copy(update={"critic_mix": mix})
+        found += [learner.policy.scores(known), learner.policy.scores(whole)]
+    assert torch.equal(scores[0.0][0][:, :-3], scores[5.0][0][:, :-3])
+    assert torch.isfinite(scores[5.0][0]).all()
+    assert not torch.equal(scores[0.0][0], scores[5.0][0])
+    assert torch.equal(scores[0.0][1], scores[5.0][1])
 
 
 def test_shares_are_set_to_what_is_judged_best() -> None:
