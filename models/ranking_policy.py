@@ -33,7 +33,7 @@ class RankingPolicyConfig(BaseModel):
     width: int = Field(128, ge=4, le=4096, description="H, width of a state.")
     length: int = Field(50, ge=2, le=1000, description="L, latest events of a history that are looked at.")
     frame: int = Field(10, ge=1, le=1000, description="F, events in the state `frame`.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Of events and states, while training.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Of the coordinates of events and states, while training.")
     transitions: float = Field(1.0, ge=0, le=100, description="Weight of the transition kernel; 0: left out.")
     transitions_fade: float = Field(0.78, gt=0, lt=1, description="Worth of an event over that of the next later one.")
     content: float = Field(4.0, ge=0, le=100, description="Weight of the likeness of embeddings; 0: left out.")
@@ -53,14 +53,18 @@ class RankingPolicyConfig(BaseModel):
     critic_mix: float = Field(
         0.0, ge=0, le=100, description="Weight of the critic's standardised value among the best candidates; 0: none."
     )
-    critic_candidates: int = Field(50, ge=2, le=1000, description="How many best items the critic has a say on.")
+    critic_candidates: int = Field(
+        50, ge=0, le=1000, description="How many best items the critic has a say on; 0: none, and no share is tuned."
+    )
+
+    @property
+    def has_fitted_terms(self) -> bool:
+        """Whether there is anything to give a share to."""
+        return self.transitions > 0 or self.content > 0
 
 
-SHARES: dict[str, tuple[float, ...]] = {
-    "fitted": (0.0, 0.25, 1.0),
-    "actor": (1.0, 0.0),
-    "popularity": (1.0, 0.5, 0.0),
-}
+FITTED_SHARES = (0.0, 0.25, 1.0)
+LEARNT_SHARES: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
 CRITIC_SHARES = (0.0, 0.03, 0.1, 0.2)
 
 
@@ -123,10 +127,10 @@ class RankingPolicy(nn.Module):
 
     def states(self, items: Tensor, rewards: Tensor) -> Tensor:
         """The state after each event, (B, L, H); no event, zeros."""
-        there = (items >= 0).unsqueeze(-1)
-        vectors = self.vectors()[items.clamp_min(0)] * there
-        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5)
-        return states
+        there = items >= 0
+        vectors = self.vectors()[items.clamp_min(0)] * there.unsqueeze(-1)
+        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5, there)
+        return states * there.unsqueeze(-1)
 
     def actions(self, states: Tensor) -> Tensor:
         """π(s): (…, H) → (…, D), of length 1."""
@@ -162,7 +166,7 @@ class RankingPolicy(nn.Module):
         scores = self.learnt_scores(self.actions(state), everything, self.params.actor, self.params.popularity)
         if self.params.fitted > 0:
             scores += self.params.fitted * self.fitted_scores(items)
-        if self.params.critic_mix > 0:
+        if self.params.critic_mix > 0 and self.params.critic_candidates > 0:
             scores = self.mix_in_values(state, scores, histories.items)
         self.train(was_training)
         return scores
@@ -241,15 +245,18 @@ class RankingPolicy(nn.Module):
 
 
 def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
-    """Set, by what `judge` finds best, the shares of all terms, then the critic's; returns what was chosen.
+    """Set, by what `judge` finds best, the shares of all terms there are, then the critic's; returns what was chosen.
 
-    22 scorings; the earlier of equals wins.
+    22 scorings, 6 without fitted terms and critic; the earlier of equals wins.
     """
-    shares = [dict(zip(SHARES, values, strict=True)) for values in product(*SHARES.values())]
-    for tried in (shares, [{"critic_mix": mix} for mix in CRITIC_SHARES]):
+    grid = ({"fitted": FITTED_SHARES} if policy.params.has_fitted_terms else {}) | LEARNT_SHARES
+    rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values())]]
+    if policy.params.critic_candidates > 0:
+        rounds.append([{"critic_mix": mix} for mix in CRITIC_SHARES])
+    for tried in rounds:
         start, found = policy.params, []
         for chosen in tried:
             policy.params = start.model_copy(update=chosen)
             found.append(judge(policy))
         policy.params = start.model_copy(update=tried[found.index(max(found))])
-    return {name: getattr(policy.params, name) for name in (*SHARES, "critic_mix")}
+    return {name: getattr(policy.params, name) for tried in rounds for name in tried[0]}

@@ -15,12 +15,11 @@ from models.baselines.training import TrainingData
 from models.batch import Sequences
 from models.errors import LearnerError
 from models.kernels import kernel_items, transition_kernel
+from models.learners.negatives import Negatives
 from models.learners.ranking_config import RankingConfig
 from models.networks import move_towards
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
 from models.ranking_policy import Catalogue, RankingPolicy
-
-POPULARITY_OF_NEGATIVES = 0.5
 
 
 class Ranking:
@@ -29,15 +28,17 @@ class Ranking:
     def __init__(self, config: RankingConfig, data: TrainingData, device: torch.device | str, seed: int) -> None:
         self.config = config
         self.device = torch.device(device)
-        items = kernel_items(data, config.kernel)
-        catalogue = Catalogue(data.embedding, data.counts, items, transition_kernel(data, items, config.kernel))
+        fitted = config.policy.transitions > 0
+        items = kernel_items(data, config.kernel) if fitted else data.items[:0]
+        kernel = transition_kernel(data, items, config.kernel) if fitted else data.embedding.new_zeros((0, 0))
+        catalogue = Catalogue(data.embedding, data.counts, items, kernel)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
-        self.target_policy = deepcopy(self.policy).requires_grad_(False).eval()
+        shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to, and M² large
+        self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
-        self.draws = data.counts.double() ** POPULARITY_OF_NEGATIVES
-        self.share = (data.counts / data.counts.sum()).float().to(device)
+        self.negatives = Negatives(data.counts.to(device), config.negatives)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = config.optimiser
         self._make_optimisers()
@@ -61,24 +62,14 @@ class Ranking:
             ),
         }
 
-    def candidates(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Items to choose among, the targets included, and log of how likely each was to be one: (C,), (C,)."""
-        count = len(self.draws)
-        if count <= self.config.negatives:
-            return torch.arange(count, device=self.device), torch.zeros(count, device=self.device)
-        drawn = torch.multinomial(
-            self.draws.to(self.device), self.config.negatives, replacement=True, generator=self.generator
-        )
-        chosen = torch.cat((drawn, targets)).unique()
-        often = self.draws[chosen] / self.draws.sum() * self.config.negatives + self.share[chosen] * len(targets)
-        return chosen, torch.log(-torch.expm1(-often)).float()
-
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
         items, there = batch.items[:, 1:], batch.taken
         actions = self.policy.actions(states[:, :-1])
-        rated = there & (self.share[items.clamp_min(0)] > 0)  # held-out users also had items that training never saw
-        candidates, log_chance = self.candidates(items[rated])
+        rated = there & (
+            self.policy.log_count[items.clamp_min(0)] > 0
+        )  # held-out users also had items that training never saw
+        candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
         target = torch.searchsorted(candidates, items[rated])
         logits = self.policy.learnt_scores(actions[rated], candidates) - log_chance
         own = torch.arange(len(target), device=self.device)
@@ -91,6 +82,16 @@ class Ranking:
         total = ranking + value if self.config.value_weight > 0 else ranking
         return total, {"ranking_loss": ranking, "value_policy": q.mean()}
 
+    def smoothed(self, actions: Tensor, noise: float) -> Tensor:
+        """π'(s') + clip(ε, -c, c) for actions (N, D), again of length 1; ε ~ N(0, σ), eq. 14.
+
+        TD3's σ and c are in units of the largest coordinate. Here they are in units of D^-½, an even action's coordinates,
+        so that the noise is about σ long however wide actions are.
+        """
+        shift = noise * torch.randn(actions.shape, generator=self.generator, device=self.device)
+        shift = shift.clamp(-self.config.noise_clip, self.config.noise_clip) * actions.shape[-1] ** -0.5
+        return normalize(actions + shift, dim=-1)
+
     def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Σ_i mean (Q_i(s, a) - y)² with y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε), Fujimoto et al. 2018, eq. 10, 14."""
         there = batch.taken
@@ -100,10 +101,7 @@ class Ranking:
         with torch.no_grad():
             target = self.target_policy
             s_next = target.states(batch.items, batch.rewards)[:, 1:][there]
-            a_next = target.actions(s_next)
-            a_next = normalize(
-                a_next + noise * torch.randn(a_next.shape, generator=self.generator, device=self.device), dim=-1
-            )
+            a_next = self.smoothed(target.actions(s_next), noise)
             y = reward + self.config.discount * (1 - terminal[there]) * target.values(s_next, a_next)
         action = self.policy.unit[batch.items[:, 1:][there]]
         q = self.policy.critics(states[:, :-1][there].detach(), action)

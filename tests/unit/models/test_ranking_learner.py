@@ -17,7 +17,7 @@ from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
 from models.learners.ranking import Ranking
-from models.learners.ranking_config import RankingConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from models.ranking_policy import RankingPolicy, tune_shares
 
 ITEMS, DIM, LENGTH = 40, 6, 8
@@ -100,6 +100,25 @@ def test_a_state_does_not_see_what_comes_after_it(state: str) -> None:
     assert not torch.equal(policy.states(later, batch.rewards)[:, -1], states[:, -1])
 
 
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+@pytest.mark.parametrize("training", [False, True])
+def test_filling_up_changes_no_state(state: str, training: bool) -> None:
+    policy = learner_of(config(policy={"state": state, "dropout": 0.0})).policy.train(training)
+    if state == "attention" and training:
+        policy.state_encoder.requires_grad_(False).eval()  # its own dropout
+    batch = pieces(6, seed=7)
+    batch.items[0, :-3], batch.rewards[0, :-3] = -1, 0
+    batch.items[1], batch.rewards[1] = -1, 0
+    states = policy.states(batch.items, batch.rewards)
+    more = torch.full((6, 5), -1)
+    longer = policy.states(torch.cat((more, batch.items), 1), torch.cat((more * 0.0, batch.rewards), 1))
+    torch.testing.assert_close(longer[:, 5:], states, rtol=1e-4, atol=1e-6)
+    alone = policy.states(batch.items[:1, -3:], batch.rewards[:1, -3:])
+    torch.testing.assert_close(alone, states[:1, -3:], rtol=1e-4, atol=1e-6)
+    assert not states[1].any()
+    assert torch.isfinite(states).all()
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
 @pytest.mark.parametrize("embeddings", [True, False])
@@ -123,7 +142,6 @@ def test_the_fitted_term_alone_knows_which_item_follows() -> None:
 def test_the_sampled_loss_agrees_with_the_whole_softmax() -> None:
     """Drawn negatives stand for the catalogue: with many draws the loss comes near the exact one."""
     exact, sampled = learner_of(config(negatives=ITEMS)), learner_of(config(negatives=39))
-    sampled.config = config(negatives=39)
     batch = pieces(32, seed=5)
     states = exact.policy.eval().states(batch.items, batch.rewards)
     with torch.no_grad():
@@ -276,6 +294,47 @@ def test_shares_are_set_to_what_is_judged_best() -> None:
     chosen = tune_shares(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_mix)
     assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.2}
     assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.2)
+
+
+@pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
+def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[RankingConfig], tmp_path: Path) -> None:
+    learner = learner_of(settings.model_validate({"policy": SMALL}))
+    train(learner, 3)
+    asked: list[tuple[float, float, float, float]] = []
+
+    def judge(tried: RankingPolicy) -> float:
+        shares = tried.params
+        asked.append((shares.fitted, shares.actor, shares.popularity, shares.critic_mix))
+        return -shares.popularity
+
+    assert tune_shares(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
+    assert len(set(asked)) == len(asked) == 6
+    assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
+    save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
+    kept = load_file(tmp_path / "policy.safetensors")
+    assert kept["fitted.kernel"].numel() == kept["fitted.items"].numel() == 0
+    again = RankingPolicy.from_tensors(learner.policy.config(), kept, DATA.embedding)
+    probe = pieces(5)
+    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    torch.testing.assert_close(again.scores(known), learner.policy.scores(known))
+
+
+def test_targets_hold_the_kernel_only_once() -> None:
+    learner = learner_of(config())
+    assert learner.target_policy.kernel is learner.policy.kernel
+    for mine, theirs in zip(learner.policy.parameters(), learner.target_policy.parameters(), strict=True):
+        assert mine.data_ptr() != theirs.data_ptr()
+        assert not theirs.requires_grad
+
+
+@pytest.mark.parametrize("dim", [4, 128])
+def test_smoothing_noise_is_as_long_however_wide_actions_are(dim: int) -> None:
+    learner = learner_of(config())
+    actions = torch.nn.functional.normalize(torch.randn((500, dim), generator=torch.Generator().manual_seed(5)), dim=1)
+    cosines = (learner.smoothed(actions, 0.1) * actions).sum(1)
+    assert 0.985 < cosines.mean() < 0.999
+    clipped = (learner.smoothed(actions, 2.0) * actions).sum(1)  # ‖ε‖ ≤ c = 0.5 of an action's length
+    assert clipped.min() >= math.cos(math.asin(0.5)) - 1e-5
 
 
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:
