@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
+from models.checks import BatchCheck
 from models.errors import LearnerError
 from models.kernels import kernel_items, transition_kernel
 from models.learners.negatives import Negatives
@@ -20,6 +21,7 @@ from models.learners.ranking_config import RankingConfig
 from models.networks import move_towards
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
 from models.ranking_policy import Catalogue, RankingPolicy
+from models.space import Space
 
 
 class Ranking:
@@ -38,6 +40,7 @@ class Ranking:
         shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to, and M² large
         self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
+        self.check = BatchCheck(Space.of(data.embedding, config.policy.frame), self.device, kind=Sequences)
         self.negatives = Negatives(data.counts.to(device), config.negatives)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = config.optimiser
@@ -111,10 +114,9 @@ class Ranking:
         """One step of the actor, its items and the critics; every `policy_delay`-th of the targets.
 
         Raises:
-            LearnerError: a reward is not finite.
+            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
         """
-        if not bool(torch.isfinite(batch.rewards.sum())):
-            raise LearnerError("batch: expected finite rewards; found NaN or infinity. Check the dataset.")
+        self.check(batch)
         self.policy.train()
         with torch.random.fork_rng():
             torch.manual_seed(
@@ -137,7 +139,12 @@ class Ranking:
         return {name: value.detach() for name, value in metrics.items()}
 
     def losses(self, batch: Sequences) -> dict[str, Tensor]:
-        """The losses and values of a batch, nothing learnt."""
+        """The losses and values of a batch, nothing learnt.
+
+        Raises:
+            LearnerError: a batch learnt from before was bad.
+        """
+        self.check.settle()
         self.policy.eval()
         before = self.generator.get_state()
         with torch.no_grad():
@@ -174,7 +181,12 @@ class Ranking:
         return {"policy": self.policy, "target_policy": self.target_policy, **self.optimisers}
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again."""
+        """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again.
+
+        Raises:
+            LearnerError: a batch learnt from before was bad.
+        """
+        self.check.settle()
         return {name: part.state_dict() for name, part in self.parts().items()} | {
             "optimiser": self.optimiser.name,
             "generator": self.generator.get_state(),
@@ -196,3 +208,4 @@ class Ranking:
             self.steps, self.seed = state["steps"], state["seed"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise LearnerError(f"state: expected that of a ranking learner of these sizes; found: {error}.") from error
+        self.check.forget()

@@ -241,16 +241,68 @@ def test_looking_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("reward", [-4.0, 5.0])
-def test_survives_rewards_at_the_bounds_and_refuses_what_is_no_number(reward: float) -> None:
+def test_survives_rewards_at_the_bounds(reward: float) -> None:
     learner = learner_of(config(value_weight=1.0, reward_weight=1.0))
     for step in range(40):
         batch = pieces(8, seed=step)
         metrics = learner.update(batch._replace(rewards=torch.full_like(batch.rewards, reward)))
     assert all(torch.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "expected"),
+    [
+        ("rewards", torch.nan, "NaN or infinity in rewards"),
+        ("terminal", torch.inf, "NaN or infinity in terminal"),
+        ("rewards", -4.01, "rewards from -4 to 5; found one beyond"),
+        ("rewards", 5.01, "rewards from -4 to 5; found one beyond"),
+        ("rewards", 1e30, "rewards from -4 to 5; found one beyond"),
+    ],
+)
+def test_refuses_what_is_no_number_or_no_reward_before_it_reaches_the_weights(
+    member: str, value: float, expected: str
+) -> None:
+    learner = learner_of(config())
+    before = learner.policy.head.weight.clone()
     spoilt = pieces(8)
-    spoilt.rewards[2, -1] = torch.nan
-    with pytest.raises(LearnerError, match="rewards"):
+    getattr(spoilt, member)[-1:] = value
+    with pytest.raises(LearnerError, match=expected):
         learner.update(spoilt)
+    assert torch.equal(before, learner.policy.head.weight)
+    learner.update(pieces(8))  # a refused batch leaves a learner that can go on
+
+
+@pytest.mark.parametrize("spoil", ["losses", "state_dict"])
+def test_a_check_that_is_read_late_lets_nothing_out(spoil: str) -> None:
+    """As on a GPU."""
+    learner = learner_of(config())
+    good = learner.state_dict()
+    learner.check.every = 3
+    bad = pieces(8)
+    bad.rewards[0, -1] = 9.0
+    learner.update(bad)
+    for _ in range(2):
+        with pytest.raises(LearnerError, match="found one beyond"):
+            learner.state_dict() if spoil == "state_dict" else learner.losses(pieces(8))
+    learner.load_state_dict(good)
+    train(learner, 3)
+    learner.state_dict()
+
+
+@pytest.mark.parametrize("seed", [3, 2**32 - 1])
+def test_equal_seeds_learn_alike_and_others_not(seed: int) -> None:
+    first, second, other = (learner_of(config(), one) for one in (seed, seed, 2))
+    for learner in (first, second, other):
+        train(learner, 3)
+    buffer = io.BytesIO()
+    torch.save(first.state_dict(), buffer)
+    buffer.seek(0)
+    second.load_state_dict(torch.load(buffer, weights_only=True))
+    for learner in (first, second):
+        train(learner, 2, first=3)
+    for name, value in first.policy.state_dict().items():
+        assert torch.equal(value, second.policy.state_dict()[name]), name
+    assert not torch.equal(first.policy.head.weight, other.policy.head.weight)
 
 
 @pytest.mark.parametrize("shown", [LENGTH, LENGTH + 12])
