@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from models.errors import LearnerError
 from models.histories import Histories
 from models.networks import Critics
+from models.rows import rows_of_items
 from models.states import StateName, make_state
 
 FORMAT = "marquee-ranking-policy/1"
@@ -101,13 +102,11 @@ class RankingPolicy(nn.Module):
         super().__init__()
         self.params = config
         count, dim = catalogue.embedding.shape
-        row = torch.full((count,), -1, device=catalogue.items.device)
-        row[catalogue.items] = torch.arange(len(catalogue.items), device=row.device)
         for name, tensor in (
             ("unit", normalize(catalogue.embedding, dim=1)),
             ("kernel", catalogue.kernel),
             ("items", catalogue.items),
-            ("row", row),  # (I,) each item's row in the kernel, or -1
+            ("row", rows_of_items(catalogue.items, count)),  # (I,) each item's row in the kernel, or -1
             ("log_count", torch.log1p(catalogue.counts.float())),
         ):
             self.register_buffer(name, tensor, persistent=False)

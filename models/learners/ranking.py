@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
@@ -18,6 +18,7 @@ from models.errors import LearnerError
 from models.kernels import kernel_items, transition_kernel
 from models.learners.negatives import Negatives
 from models.learners.ranking_config import RankingConfig
+from models.learners.smoothing import smoothed
 from models.networks import move_towards
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
 from models.ranking_policy import Catalogue, RankingPolicy
@@ -48,30 +49,26 @@ class Ranking:
         self.steps, self.seed = 0, seed << 32
 
     def _make_optimisers(self) -> None:
-        mixture: list[nn.Parameter] = []
-        own: list[nn.Parameter] = []
-        actor: list[nn.Parameter] = []
+        groups: dict[str, list[nn.Parameter]] = {"mixture": [], "actor": [], "item": [], "critic": []}
+        of_group = {"popularity": "mixture", "action_scale": "mixture", "free": "item", "critics": "critic"}
         for name, parameter in self.policy.named_parameters():
-            if not name.startswith("critics."):
-                group = mixture if name in ("popularity", "action_scale") else actor
-                (own if name == "free" else group).append(parameter)
-        config, decayed = self.optimiser, self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
-        self.optimisers: dict[str, Optimiser] = {
-            "mixture_optimiser": make_optimiser(config, mixture, self.config.mixture_rate),
-            "actor_optimiser": make_optimiser(config, actor, self.config.learning_rate),
-            "item_optimiser": make_optimiser(decayed, own, self.config.learning_rate),
-            "critic_optimiser": make_optimiser(
-                config, self.policy.critics.parameters(), self.config.critic_learning_rate
-            ),
+            groups[of_group.get(name.partition(".")[0], "actor")].append(parameter)
+        rates = {"mixture": self.config.mixture_rate, "critic": self.config.critic_learning_rate}
+        decayed = {"item": self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})}
+        self.optimisers = {
+            f"{name}_optimiser": make_optimiser(
+                decayed.get(name, self.optimiser), group, rates.get(name, self.config.learning_rate)
+            )
+            for name, group in groups.items()
+            if name != "item" or self.config.policy.own_vectors  # else they have no gradient
         }
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
         items, there = batch.items[:, 1:], batch.taken
         actions = self.policy.actions(states[:, :-1])
-        rated = there & (
-            self.policy.log_count[items.clamp_min(0)] > 0
-        )  # held-out users also had items that training never saw
+        known = self.policy.log_count > 0  # held-out users also had items that training never saw
+        rated = there & known[items.clamp_min(0)]
         candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
         target = torch.searchsorted(candidates, items[rated])
         logits = self.policy.learnt_scores(actions[rated], candidates) - log_chance
@@ -85,27 +82,22 @@ class Ranking:
         total = ranking + value if self.config.value_weight > 0 else ranking
         return total, {"ranking_loss": ranking, "value_policy": q.mean()}
 
-    def smoothed(self, actions: Tensor, noise: float) -> Tensor:
-        """π'(s') + clip(ε, -c, c) for actions (N, D), again of length 1; ε ~ N(0, σ), eq. 14.
-
-        TD3's σ and c are in units of the largest coordinate. Here they are in units of D^-½, an even action's coordinates,
-        so that the noise is about σ long however wide actions are.
-        """
-        shift = noise * torch.randn(actions.shape, generator=self.generator, device=self.device)
-        shift = shift.clamp(-self.config.noise_clip, self.config.noise_clip) * actions.shape[-1] ** -0.5
-        return normalize(actions + shift, dim=-1)
-
-    def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Σ_i mean (Q_i(s, a) - y)² with y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε), Fujimoto et al. 2018, eq. 10, 14."""
-        there = batch.taken
-        reward = batch.rewards[:, 1:][there]
+    def targets(self, batch: Sequences, noise: float) -> Tensor:
+        """The target y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε) of N actions taken, (N,), Fujimoto et al. 2018, eq. 10."""
+        there, policy = batch.taken, self.target_policy
         terminal = torch.zeros_like(batch.rewards[:, 1:])
         terminal[:, -1] = batch.terminal
         with torch.no_grad():
-            target = self.target_policy
-            s_next = target.states(batch.items, batch.rewards)[:, 1:][there]
-            a_next = self.smoothed(target.actions(s_next), noise)
-            y = reward + self.config.discount * (1 - terminal[there]) * target.values(s_next, a_next)
+            s_next = policy.states(batch.items, batch.rewards)[:, 1:][there]
+            a_next = policy.actions(s_next)
+            if noise > 0:
+                a_next = smoothed(a_next, noise, self.config.noise_clip, self.generator)
+            future = self.config.discount * (1 - terminal[there]) * policy.values(s_next, a_next)
+        return batch.rewards[:, 1:][there] + future
+
+    def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Σ_i mean (Q_i(s, a) - y)²."""
+        there, y = batch.taken, self.targets(batch, noise)
         action = self.policy.unit[batch.items[:, 1:][there]]
         q = self.policy.critics(states[:, :-1][there].detach(), action)
         return (q - y).square().mean(1).sum(), {"value_logged": q.mean(), "value_target": y.mean()}
@@ -119,9 +111,7 @@ class Ranking:
         self.check(batch)
         self.policy.train()
         with torch.random.fork_rng():
-            torch.manual_seed(
-                self.seed + self.steps
-            )  # dropout's draws follow from the step, so that a resumed run's do
+            torch.manual_seed(self.seed + self.steps)  # dropout's draws follow from the step, so a resumed run's do too
             states = self.policy.states(batch.items, batch.rewards)
             critic_loss, values = self.critic_loss(batch, states, self.config.target_noise)
             self.policy.critics.requires_grad_(False)
@@ -155,17 +145,15 @@ class Ranking:
         return {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values
 
     def compare(self, batch: Sequences) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """In each state, the policy's action and the logged one, (N, D), and the lesser critic's values of both, (N,)."""
+        """In each state, the policy's action and the logged one, (N, D), and values, (N,), that are those of the losses."""
         self.policy.eval()
         with torch.no_grad():
             there = batch.taken
             s = self.policy.states(batch.items, batch.rewards)[:, :-1][there]
             actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
-            return (
-                actions,
-                logged,
-                {"logged": self.policy.values(s, logged), "policy": self.policy.values(s, actions)},
-            )
+            of_logged, of_policy = (self.policy.critics(s, chosen) for chosen in (logged, actions))
+        values = {"logged": of_logged.mean(0), "policy": of_policy[0], "target": self.targets(batch, 0.0)}
+        return actions, logged, values
 
     def restart(self, optimiser: OptimiserName) -> None:
         """Go on with fresh optimisers of another kind, at the same learning rates.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
@@ -18,6 +18,7 @@ from models.errors import LearnerError
 from models.histories import Histories
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.smoothing import smoothed
 from models.ranking_policy import RankingPolicy, tune_shares
 
 ITEMS, DIM, LENGTH = 40, 6, 8
@@ -55,7 +56,7 @@ def pieces(rows: int, seed: int = 0) -> Sequences:
         taken = slice(user * 20 + max(0, end - LENGTH - 1), user * 20 + end)
         count = taken.stop - taken.start
         items[row, -count:], rewards[row, -count:] = DATA.items[taken], DATA.rewards[taken]
-    return Sequences(items, rewards, (ends == 20).float(), users)
+    return Sequences(items, rewards, (ends == 20).float())
 
 
 def learner_of(settings: RankingConfig, seed: int = 0) -> Ranking:
@@ -237,6 +238,9 @@ def test_looking_teaches_nothing() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
     found = diagnose(learner, probe)
     assert {"value_policy_q95", "action_effective_rank"} <= found.keys()
+    for name in ("value_logged", "value_policy", "value_target"):
+        assert found[name] == pytest.approx(float(first[name]), rel=1e-4)
+        assert found[f"{name}_q05"] < found[f"{name}_q50"] < found[f"{name}_q95"]
     assert torch.equal(before, learner.policy.scores(known))
 
 
@@ -381,12 +385,67 @@ def test_targets_hold_the_kernel_only_once() -> None:
 
 @pytest.mark.parametrize("dim", [4, 128])
 def test_smoothing_noise_is_as_long_however_wide_actions_are(dim: int) -> None:
-    learner = learner_of(config())
-    actions = torch.nn.functional.normalize(torch.randn((500, dim), generator=torch.Generator().manual_seed(5)), dim=1)
-    cosines = (learner.smoothed(actions, 0.1) * actions).sum(1)
+    generator = torch.Generator().manual_seed(5)
+    actions = normalize(torch.randn((500, dim), generator=generator), dim=1)
+    cosines = (smoothed(actions, 0.1, 0.5, generator) * actions).sum(1)
     assert 0.985 < cosines.mean() < 0.999
-    clipped = (learner.smoothed(actions, 2.0) * actions).sum(1)  # ‖ε‖ ≤ c = 0.5 of an action's length
+    clipped = (smoothed(actions, 2.0, 0.5, generator) * actions).sum(1)  # ‖ε‖ ≤ c = 0.5 of an action's length
     assert clipped.min() >= math.cos(math.asin(0.5)) - 1e-5
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_targets_equal_ones_written_out_in_float64(state: str) -> None:
+    learner = learner_of(config(policy={"state": state}, discount=0.7))
+    generator = torch.Generator().manual_seed(4)
+    target = learner.target_policy.double()
+    with torch.no_grad():
+        for parameter in target.parameters():  # the targets' own weights count, not the learner's
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    batch = pieces(8, seed=3)._replace(terminal=torch.tensor([0.0, 1.0] * 4))
+    batch = batch._replace(rewards=batch.rewards.double(), terminal=batch.terminal.double())
+    expected, without_end = [], []
+    with torch.no_grad():
+        for items, rewards, end in zip(*batch, strict=True):
+            for place in range(LENGTH):
+                if items[place] < 0:
+                    continue
+                after = slice(0, place + 2)
+                if state == "attention":  # whose places are counted from the piece's newest event
+                    after = slice(0, LENGTH + 1)
+                following = target.states(items[None, after], rewards[None, after])[:, place + 1]
+                first, second = target.critics(following, target.actions(following))
+                value = min(float(first), float(second))
+                done = float(end) if place == LENGTH - 1 else 0.0
+                expected.append(float(rewards[place + 1]) + 0.7 * (1 - done) * value)
+                without_end.append(float(rewards[place + 1]) + 0.7 * value)
+    found = learner.targets(batch, 0.0)
+    assert found.tolist() == pytest.approx(expected, rel=1e-9)
+    assert without_end != pytest.approx(expected, rel=1e-3)
+    assert not torch.equal(found, learner.targets(batch, 0.5))
+
+
+def test_all_targets_move_and_only_when_due() -> None:
+    learner = learner_of(config(policy_delay=2, target_rate=0.25))
+
+    def targets() -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in learner.target_policy.named_parameters()}
+
+    begin = targets()
+    train(learner, 1)
+    assert all(torch.equal(value, begin[name]) for name, value in targets().items())
+    train(learner, 1, first=1)
+    moved = targets()
+    for name, value in learner.policy.named_parameters():
+        torch.testing.assert_close(moved[name], 0.75 * begin[name] + 0.25 * value.detach())
+        assert not torch.equal(moved[name], begin[name]), name
+
+
+def test_items_without_vectors_of_their_own_have_no_gradient_to_report() -> None:
+    learner = learner_of(config(policy={"own_vectors": False}))
+    metrics = train(learner, 2)
+    assert "item_gradient_norm" not in metrics
+    assert {"actor_gradient_norm", "mixture_gradient_norm", "critic_gradient_norm"} <= metrics.keys()
+    assert not learner.policy.free.any()
 
 
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:
