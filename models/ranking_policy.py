@@ -246,10 +246,11 @@ class RankingPolicy(nn.Module):
 def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
     """Set, by what `judge` finds best, the shares of all terms there are, then the critic's; returns what was chosen.
 
-    22 scorings, 6 without fitted terms and critic; the earlier of equals wins.
+    21 scorings, 5 without fitted terms and critic; the earlier of equals wins.
     """
     grid = ({"fitted": FITTED_SHARES} if policy.params.has_fitted_terms else {}) | LEARNT_SHARES
-    rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values())]]
+    # Without any term all scores are equal, and the order of items in the catalogue would be what is judged.
+    rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values()) if any(values)]]
     if policy.params.critic_candidates > 0:
         rounds.append([{"critic_mix": mix} for mix in CRITIC_SHARES])
     for tried in rounds:

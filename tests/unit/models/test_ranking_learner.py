@@ -364,8 +364,9 @@ def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[Rankin
         return -shares.popularity
 
     assert tune_shares(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
-    assert len(set(asked)) == len(asked) == 6
+    assert len(set(asked)) == len(asked) == 5
     assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
+    assert all(actor + popularity > 0 for _, actor, popularity, _ in asked)  # nothing at all ranks by items' places
     save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
     kept = load_file(tmp_path / "policy.safetensors")
     assert kept["fitted.kernel"].numel() == kept["fitted.items"].numel() == 0
