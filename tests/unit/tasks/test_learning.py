@@ -1,6 +1,7 @@
 """What surrounds the training loop: batches, what shares are tuned by, when checkpoints go."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from rankings_support import small_dataset
 import tasks.train
 from models.learners.td3 import TD3Config
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
-from storage.artifacts import ArtifactRef
+from models.trainer import TrainerConfig
+from storage.artifacts import ArtifactRef, Recipe
+from tasks.caching import artifact_store
 from tasks.learning import make_learning
-from tasks.train import TrainParams, checkpoints_of, train_learners, tuned
+from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners, tuned
 
 
 def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: Path) -> None:
@@ -40,21 +43,42 @@ def test_shares_are_tuned_by_what_the_policy_was_selected_by(selected_by: str, p
     assert found["validation_ndcg@10"] == 1 - abs(popularity - 0.5)
 
 
-def test_checkpoints_outlive_a_kill_before_the_policy_is_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
+    """A dataset in a work directory of its own."""
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    with artifact_store().create(recipe("dataset")) as draft:
+        small_dataset(draft.path / "transitions.h5")
+        (draft.path / "items.parquet").write_bytes(b"")
+    return draft.committed
+
+
+def recipe(kind: str) -> Recipe:
+    return Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
+
+
+def test_checkpoints_go_only_when_the_policy_is_committed(
+    dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
-    params, digest = TrainParams(learners=("td3",)), "ab" * 32
-    dataset = ArtifactRef(kind="dataset", digest="cd" * 32, uri="", sha256="", size_bytes=1, rows=1, schema_version=1)
-    checkpoints_of(digest).save(7, {"step": 7})
+    trainer = TrainerConfig(steps=4, batch_size=8, validate_every=2, checkpoint_every=1)
+    params = TrainParams(learners=("td3",), td3=TD3Config(hidden_dim=8), trainer=trainer, validation_steps=10)
+    wanted = recipe("policy")
+    train, die = train_learner.__wrapped__, True  # type: ignore[attr-defined]
 
-    def killed(*_: Any) -> ArtifactRef:
-        raise KeyboardInterrupt
+    def train_and_commit(*arguments: Any) -> ArtifactRef:
+        with artifact_store().create(wanted, [dataset]) as draft:
+            train(draft, *arguments)
+            if die:
+                raise KeyboardInterrupt
+        return draft.committed
 
-    monkeypatch.setattr(tasks.train, "train_learner", killed)
+    monkeypatch.setattr(tasks.train, "Progress", lambda *_: SimpleNamespace(show=lambda *_: None))  # asks a server
+    monkeypatch.setattr(tasks.train, "train_learner", train_and_commit)
     with pytest.raises(KeyboardInterrupt):
         train_learners(dataset, params, "cpu")
-    assert checkpoints_of(digest).load_latest() == (7, {"step": 7})
-    monkeypatch.setattr(tasks.train, "train_learner", lambda *_: dataset.model_copy(update={"digest": digest}))
+    found = checkpoints_of(wanted.digest).load_latest()
+    assert found is not None
+    assert found[0] == 3
+    die = False
     train_learners(dataset, params, "cpu")
-    assert checkpoints_of(digest).load_latest() is None
+    assert checkpoints_of(wanted.digest).load_latest() is None
