@@ -102,7 +102,7 @@ def trained(data: TransitionDataset, config: RankingConfig, judge: Judge, seed: 
     def validate() -> dict[str, float]:
         return judge.metrics(learning.policy)
 
-    run = Trainer(learning.learner, sampler, learning.gather, validate, trainer)
+    run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer)
     run.run(lambda *_: None, lambda *_: None)
     learning.learner.policy.load_state_dict(run.best_policy)
     print(f"  {config.name}: update {run.best_step} of {run.step}", file=sys.stderr, flush=True)

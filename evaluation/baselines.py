@@ -49,7 +49,7 @@ GRIDS: Mapping[str, Grid] = {
     "recent popularity": {},  # nothing to choose by: validation users' steps are of all times
     "content similarity": RECENCY,
     "collaborative similarity": {"factors": (128, 64, 256, 512)} | RECENCY,
-    "markov": {"window": (10, 5, 20), "shrink": (100.0, 30.0, 300.0)} | RECENCY,
+    "markov": {"window": (10, 5, 20), "fade": (0.8, 0.6, 1.0), "shrink": (100.0, 30.0, 300.0)} | RECENCY,
     "item-knn": {"neighbours": (100, 20, 1000), "shrink": (0.0, 10.0)} | RECENCY,
     "als": {"factors": (64, 128), "regularisation": (10.0, 3.0), "confidence": (10.0, 3.0)} | RECENCY,
     "ease": {"regularisation": (200.0, 100.0, 50.0, 500.0)} | RECENCY,

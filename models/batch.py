@@ -27,13 +27,12 @@ class Sequences(NamedTuple):
     """B pieces of histories; every event but the first is an action taken in the state before it.
 
     items (B, L + 1) int64, -1 where there is no event (left); rewards (B, L + 1) float32; terminal (B,), 1 where the last
-    event ends its history; users (B,) int64, their rows.
+    event ends its history.
     """
 
     items: Tensor
     rewards: Tensor
     terminal: Tensor
-    users: Tensor
 
     @property
     def taken(self) -> Tensor:

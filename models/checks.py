@@ -2,7 +2,7 @@
 
 import torch
 
-from models.batch import Batch
+from models.batch import Batch, Sequences
 from models.errors import LearnerError
 from models.space import Space
 
@@ -19,21 +19,26 @@ class BatchCheck:
     policy that came of it is ever handed out.
     """
 
-    def __init__(self, space: Space, device: torch.device, every: int | None = None) -> None:
+    def __init__(
+        self, space: Space, device: torch.device, every: int | None = None, kind: type[Batch] | type[Sequences] = Batch
+    ) -> None:
         self.lowest, self.highest = space.lowest_reward - TOLERANCE, space.highest_reward + TOLERANCE
         self.every = every or (1 if device.type == "cpu" else LATE)
         self.unread = 0
-        self.bad = torch.zeros(len(Batch._fields) + 1, dtype=torch.bool, device=device)
+        self.members = Batch._fields if kind is Batch else ("rewards", "terminal")  # items are whole numbers
+        self.bad = torch.zeros(len(self.members) + 1, dtype=torch.bool, device=device)
 
-    def __call__(self, batch: Batch) -> None:
+    def __call__(self, batch: Batch | Sequences) -> None:
         """Look at a batch; one sum per tensor carries NaN and infinity along.
 
         Raises:
             LearnerError: this batch, or one since the last look, holds what it must not; names it.
         """
-        least, greatest = torch.aminmax(batch.reward)
+        least, greatest = torch.aminmax(batch.reward if isinstance(batch, Batch) else batch.rewards)
         beyond = ((least < self.lowest) | (greatest > self.highest)).unsqueeze(0)
-        self.bad |= torch.cat((~torch.isfinite(torch.stack([part.sum() for part in batch])), beyond))
+        self.bad |= torch.cat(
+            (~torch.isfinite(torch.stack([getattr(batch, name).sum() for name in self.members])), beyond)
+        )
         self.unread += 1
         if self.unread >= self.every:
             self.settle()
@@ -53,7 +58,7 @@ class BatchCheck:
             self.unread = 0
             return
         if any(members):
-            names = ", ".join(name for name, bad in zip(Batch._fields, members, strict=True) if bad)
+            names = ", ".join(name for name, bad in zip(self.members, members, strict=True) if bad)
             raise LearnerError(f"batch: expected finite numbers; found NaN or infinity in {names}. Check the dataset.")
         raise LearnerError(
             f"batch: expected rewards from {self.lowest + TOLERANCE:g} to {self.highest - TOLERANCE:g}; found one beyond. "

@@ -4,8 +4,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from models.baselines.training import TrainingData
+from models.baselines.training import TrainingData, most_frequent
 from models.errors import LearnerError
+from models.rows import rows_of_items
 
 
 class KernelConfig(BaseModel):
@@ -32,8 +33,7 @@ def kernel_items(data: TrainingData, config: KernelConfig) -> Tensor:
     Raises:
         LearnerError: there are none.
     """
-    ordered = torch.argsort(data.counts, descending=True, stable=True)[: config.max_items]
-    kept = ordered[data.counts[ordered] >= config.min_count].sort().values
+    kept = most_frequent(data.counts, config.max_items, config.min_count)
     if len(kept) == 0:
         raise LearnerError(
             f"kernels: expected items with {config.min_count} training events or more; found none. Give more ratings."
@@ -50,9 +50,7 @@ def transition_kernel(data: TrainingData, items: Tensor, config: KernelConfig) -
     counted as if it went on. M³ operations to solve.
     """
     size, fade = len(items), config.fade
-    column = torch.full((data.catalogue,), -1, device=items.device)
-    column[items] = torch.arange(size, device=items.device)
-    event = column[data.items]
+    event = rows_of_items(items, data.catalogue)[data.items]
     gram = torch.diag(torch.bincount(event[event >= 0], minlength=size).float())
     gram *= (1 - fade ** (2 * config.window)) / (1 - fade**2)
     after = torch.zeros((size, size), device=items.device)

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from models.errors import LearnerError
 from models.histories import Histories
 from models.networks import Critics
+from models.rows import rows_of_items
 from models.states import StateName, make_state
 
 FORMAT = "marquee-ranking-policy/1"
@@ -33,7 +34,7 @@ class RankingPolicyConfig(BaseModel):
     width: int = Field(128, ge=4, le=4096, description="H, width of a state.")
     length: int = Field(50, ge=2, le=1000, description="L, latest events of a history that are looked at.")
     frame: int = Field(10, ge=1, le=1000, description="F, events in the state `frame`.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Of events and states, while training.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Of the coordinates of events and states, while training.")
     transitions: float = Field(1.0, ge=0, le=100, description="Weight of the transition kernel; 0: left out.")
     transitions_fade: float = Field(0.78, gt=0, lt=1, description="Worth of an event over that of the next later one.")
     content: float = Field(4.0, ge=0, le=100, description="Weight of the likeness of embeddings; 0: left out.")
@@ -53,14 +54,18 @@ class RankingPolicyConfig(BaseModel):
     critic_mix: float = Field(
         0.0, ge=0, le=100, description="Weight of the critic's standardised value among the best candidates; 0: none."
     )
-    critic_candidates: int = Field(50, ge=2, le=1000, description="How many best items the critic has a say on.")
+    critic_candidates: int = Field(
+        50, ge=0, le=1000, description="How many best items the critic has a say on; 0: none, and no share is tuned."
+    )
+
+    @property
+    def has_fitted_terms(self) -> bool:
+        """Whether there is anything to give a share to."""
+        return self.transitions > 0 or self.content > 0
 
 
-SHARES: dict[str, tuple[float, ...]] = {
-    "fitted": (0.0, 0.25, 1.0),
-    "actor": (1.0, 0.0),
-    "popularity": (1.0, 0.5, 0.0),
-}
+FITTED_SHARES = (0.0, 0.25, 1.0)
+LEARNT_SHARES: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
 CRITIC_SHARES = (0.0, 0.03, 0.1, 0.2)
 
 
@@ -97,13 +102,11 @@ class RankingPolicy(nn.Module):
         super().__init__()
         self.params = config
         count, dim = catalogue.embedding.shape
-        row = torch.full((count,), -1, device=catalogue.items.device)
-        row[catalogue.items] = torch.arange(len(catalogue.items), device=row.device)
         for name, tensor in (
             ("unit", normalize(catalogue.embedding, dim=1)),
             ("kernel", catalogue.kernel),
             ("items", catalogue.items),
-            ("row", row),  # (I,) each item's row in the kernel, or -1
+            ("row", rows_of_items(catalogue.items, count)),  # (I,) each item's row in the kernel, or -1
             ("log_count", torch.log1p(catalogue.counts.float())),
         ):
             self.register_buffer(name, tensor, persistent=False)
@@ -123,10 +126,10 @@ class RankingPolicy(nn.Module):
 
     def states(self, items: Tensor, rewards: Tensor) -> Tensor:
         """The state after each event, (B, L, H); no event, zeros."""
-        there = (items >= 0).unsqueeze(-1)
-        vectors = self.vectors()[items.clamp_min(0)] * there
-        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5)
-        return states
+        there = items >= 0
+        vectors = self.vectors()[items.clamp_min(0)] * there.unsqueeze(-1)
+        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5, there)
+        return states * there.unsqueeze(-1)
 
     def actions(self, states: Tensor) -> Tensor:
         """π(s): (…, H) → (…, D), of length 1."""
@@ -162,8 +165,8 @@ class RankingPolicy(nn.Module):
         scores = self.learnt_scores(self.actions(state), everything, self.params.actor, self.params.popularity)
         if self.params.fitted > 0:
             scores += self.params.fitted * self.fitted_scores(items)
-        if self.params.critic_mix > 0:
-            scores = self.mix_in_values(state, scores)
+        if self.params.critic_mix > 0 and self.params.critic_candidates > 0:
+            scores = self.mix_in_values(state, scores, histories.items)
         self.train(was_training)
         return scores
 
@@ -172,16 +175,27 @@ class RankingPolicy(nn.Module):
         lesser: Tensor = self.critics(states, actions).amin(0)
         return lesser
 
-    def mix_in_values(self, state: Tensor, scores: Tensor) -> Tensor:
-        """Add the critic's standardised value to the best candidates' scores (after Dulac-Arnold et al. 2015, §4)."""
-        best = scores.topk(min(self.params.critic_candidates, scores.shape[1]), dim=1)
+    def mix_in_values(self, state: Tensor, scores: Tensor, seen: Tensor) -> Tensor:
+        """Add the critic's standardised value to the best candidates' scores (after Dulac-Arnold et al. 2015, §4).
+
+        Candidates are not among what a user has `seen`, (B, L) with -1 where nothing is: that keeps its scores, and takes
+        no place from what can be recommended.
+        """
+        size = scores.shape[1]
+        known = torch.zeros((len(scores), size + 1), dtype=torch.bool, device=scores.device)
+        known.scatter_(1, seen.where(seen >= 0, size), True)
+        best = scores.masked_fill(known[:, :-1], -torch.inf).topk(min(self.params.critic_candidates, size), dim=1)
+        fresh = best.values > -torch.inf  # fewer than wanted where nearly all is seen
         state = state.repeat_interleave(best.indices.shape[1], 0)
         value = self.values(state, self.unit[best.indices].flatten(0, 1)).view_as(best.values)
-        value = (value - value.mean(1, keepdim=True)) / value.std(1, keepdim=True).clamp_min(1e-6)
+        number = fresh.sum(1, keepdim=True)
+        value = (value - (value * fresh).sum(1, keepdim=True) / number.clamp_min(1)) * fresh
+        value /= (value.square().sum(1, keepdim=True) / (number - 1).clamp_min(1)).sqrt().clamp_min(1e-6)
         # Added above the lowest candidate, so that nothing from below comes between.
-        lowest = best.values[:, -1:]
         mixed = best.values + self.params.critic_mix * value
-        return scores.scatter(1, best.indices, lowest + (mixed - mixed.amin(1, keepdim=True)))
+        lowest, least = (part.where(fresh, torch.inf).amin(1, keepdim=True) for part in (best.values, mixed))
+        mixed = (lowest + (mixed - least)).where(fresh, scores.gather(1, best.indices))
+        return scores.scatter(1, best.indices, mixed)
 
     @torch.no_grad()
     def act(self, histories: Histories) -> Tensor:
@@ -230,15 +244,19 @@ class RankingPolicy(nn.Module):
 
 
 def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
-    """Set, by what `judge` finds best, the shares of all terms, then the critic's; returns what was chosen.
+    """Set, by what `judge` finds best, the shares of all terms there are, then the critic's; returns what was chosen.
 
-    22 scorings; the earlier of equals wins.
+    21 scorings, 5 without fitted terms and critic; the earlier of equals wins.
     """
-    shares = [dict(zip(SHARES, values, strict=True)) for values in product(*SHARES.values())]
-    for tried in (shares, [{"critic_mix": mix} for mix in CRITIC_SHARES]):
+    grid = ({"fitted": FITTED_SHARES} if policy.params.has_fitted_terms else {}) | LEARNT_SHARES
+    # Without any term all scores are equal, and the order of items in the catalogue would be what is judged.
+    rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values()) if any(values)]]
+    if policy.params.critic_candidates > 0:
+        rounds.append([{"critic_mix": mix} for mix in CRITIC_SHARES])
+    for tried in rounds:
         start, found = policy.params, []
         for chosen in tried:
             policy.params = start.model_copy(update=chosen)
             found.append(judge(policy))
         policy.params = start.model_copy(update=tried[found.index(max(found))])
-    return {name: getattr(policy.params, name) for name in (*SHARES, "critic_mix")}
+    return {name: getattr(policy.params, name) for tried in rounds for name in tried[0]}

@@ -1,4 +1,8 @@
-"""State encoders: what a ranking policy makes of a history, at every event of it."""
+"""State encoders: what a ranking policy makes of a history, at every event of it.
+
+Histories are filled on the left: vectors (B, L, D) and rewards (B, L) are zero where `there`, (B, L) bool, says that no event
+is. Nothing of that reaches the states of events, (B, L, H), which are the same however much was filled up.
+"""
 
 from typing import Literal
 
@@ -7,12 +11,13 @@ from torch import Tensor, nn
 
 StateName = Literal["frame", "gru", "attention"]
 LONGEST = 1000  # events that have a place of their own
+HEADS = 2
 
 
 class FrameState(nn.Module):
     """The article's flat observation at every event, `[e_1 … e_F | r_1 … r_F]`, then one hidden layer.
 
-    Shapes: vectors (B, L, D), rewards (B, L) → states (B, L, H). Events before a history's first are zeros.
+    Events before a history's first are zeros.
     """
 
     def __init__(self, dim: int, width: int, frame: int) -> None:
@@ -20,7 +25,7 @@ class FrameState(nn.Module):
         self.frame = frame
         self.layer = nn.Linear(frame * dim + frame, width)
 
-    def forward(self, vectors: Tensor, rewards: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, rewards: Tensor, there: Tensor) -> Tensor:
         """States (B, L, H)."""
         events = torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)
         padded = nn.functional.pad(events, (0, 0, self.frame - 1, 0))
@@ -31,41 +36,50 @@ class FrameState(nn.Module):
 
 
 class GruState(nn.Module):
-    """A gated recurrent unit over a history's events (Cho et al. 2014; for recommendation, Hidasi et al. 2016).
-
-    Shapes: vectors (B, L, D), rewards (B, L) → states (B, L, H).
-    """
+    """A gated recurrent unit over a history's events (Cho et al. 2014; for recommendation, Hidasi et al. 2016)."""
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.gru = nn.GRU(dim + 1, width, batch_first=True)
 
-    def forward(self, vectors: Tensor, rewards: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, rewards: Tensor, there: Tensor) -> Tensor:
         """States (B, L, H)."""
-        states: Tensor = self.gru(torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1))[0]
-        return states
+        # Events first and what is filled up after them, for the unit's biases would move it through empty places.
+        events = torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)
+        place = torch.arange(there.shape[1], device=there.device)
+        empty = (~there).sum(1, keepdim=True)
+        states: Tensor = self.gru(rows_at(events, (place + empty) % there.shape[1]))[0]
+        return rows_at(states, (place - empty) % there.shape[1])
 
 
 class AttentionState(nn.Module):
     """Causal self-attention over a history's events, two blocks (Kang & McAuley 2018, SASRec).
 
-    Shapes: vectors (B, L, D), rewards (B, L) → states (B, L, H). Places are counted from the newest event back.
+    Places are counted from the newest event back.
     """
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.enter = nn.Linear(dim + 1, width)
         self.place = nn.Parameter(torch.randn(LONGEST, width) * 0.02)
-        block = nn.TransformerEncoderLayer(width, 2, width, dropout=0.2, batch_first=True, norm_first=True)
-        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=0.2, batch_first=True, norm_first=True)
+        self.blocks = nn.TransformerEncoder(block, 2, norm=nn.LayerNorm(width), enable_nested_tensor=False)
 
-    def forward(self, vectors: Tensor, rewards: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, rewards: Tensor, there: Tensor) -> Tensor:
         """States (B, L, H)."""
         length = vectors.shape[1]
         events = self.enter(torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)) + self.place[:length].flip(0)
-        mask = nn.Transformer.generate_square_subsequent_mask(length, device=vectors.device)
-        states: Tensor = self.blocks(events, mask=mask, is_causal=True)
+        place = torch.arange(length, device=there.device)
+        later, own = place > place.unsqueeze(1), place == place.unsqueeze(1)
+        # An empty place sees itself: with nothing to attend to it would be NaN, and spoil all others in the next block.
+        masked = (later | ~there.unsqueeze(1)) & ~own
+        states: Tensor = self.blocks(events, mask=masked.repeat_interleave(HEADS, 0))
         return states
+
+
+def rows_at(values: Tensor, places: Tensor) -> Tensor:
+    """Each history's vectors, (B, L, D), in the order of `places`, (B, L)."""
+    return values.gather(1, places.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
 def make_state(name: StateName, dim: int, width: int, frame: int) -> nn.Module:

@@ -186,6 +186,7 @@ class Trainer:
 
     def _look(self) -> bool:
         """Validate; whether the learner is better than ever. Goes on to the next stage when the criterion has turned."""
+        self._need_finite({"policy": self.learner.policy.state_dict()})  # no ranking metric would show it
         metrics = self.validate()
         self._record("validation", metrics)
         if self.metric not in metrics:
@@ -231,10 +232,13 @@ class Trainer:
     def _finite_state(self) -> dict[str, Any]:
         """`state_dict()`, unless a weight is spoilt: a bad state must not take a good checkpoint's place."""
         state = self.state_dict()
-        for name, part in state["learner"].items():
+        self._need_finite(state["learner"])
+        return state
+
+    def _need_finite(self, parts: dict[str, Any]) -> None:
+        for name, part in parts.items():
             if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors_of(part)):
                 raise self._divergence(f"all numbers of {name}", math.nan, math.inf)
-        return state
 
     def state_dict(self) -> dict[str, Any]:
         """All of the run, as tensors and plain values."""

@@ -170,21 +170,19 @@ class TransitionDataset:
         there = back <= number.unsqueeze(1)
         return self.item[events].long().where(there, -1), self.rewards_of(events).where(there, 0.0)
 
-    def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """Pieces of histories that end with the action of each transition.
 
         Returns:
             items (B, length + 1) int64 and rewards (B, length + 1) float32, filled on the left as by `histories`;
-            terminal (B,) float32, 1 where the action ends its history; user rows (B,) int64.
+            terminal (B,) float32, 1 where the action ends its history.
         """
         items, rewards = self.histories(starts, length)
-        users = self.users_of(starts)
-        ends = starts.to(self.item.device) + self.frame
+        starts = starts.to(self.item.device)
         return (
             torch.cat((items, self.target_items(starts).unsqueeze(1)), dim=1),
             torch.cat((rewards, self.target_rewards(starts).unsqueeze(1)), dim=1),
-            (ends + 1 == self.offset[users + 1]).float(),
-            users,
+            (starts + self.frame + 1 == self.offset[self.users_of(starts) + 1]).float(),
         )
 
     def target_items(self, starts: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ class Learning:
     Attributes:
         learner: that is trained.
         batch_size: starts in one update.
-        gather: makes a batch of starts.
+        gather: makes a batch of starts, of any number.
+        gather_in_turn: the same of `batch_size` starts, in arrays that may be overwritten two batches later.
         policy: the learner's policy, as it is now.
         returns: least and greatest discounted return.
     """
@@ -50,6 +51,7 @@ class Learning:
     learner: ActorLearner | Ranking
     batch_size: int
     gather: Callable[[Tensor], Any]
+    gather_in_turn: Callable[[Tensor], Any]
     policy: Publishable
     returns: tuple[float, float]
 
@@ -75,12 +77,15 @@ def make_learning(
         def sequences(starts: Tensor) -> Sequences:
             return Sequences(*data.sequences(starts, config.policy.length))
 
-        return Learning(ranking, config.sequences, sequences, ranking.policy, returns)
+        return Learning(ranking, config.sequences, sequences, sequences, ranking.policy, returns)
     learner = make_learner(config, space, device, seed)
     buffers = data.ring(batch_size)
 
     def transitions(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts, next(buffers) if len(starts) == batch_size else None))
+        return Batch(*data.gather(starts))
+
+    def transitions_in_turn(starts: Tensor) -> Batch:
+        return Batch(*data.gather(starts, next(buffers)))
 
     policy = Policy(learner.policy, data.embedding, similarity)
-    return Learning(learner, batch_size, transitions, policy, returns)
+    return Learning(learner, batch_size, transitions, transitions_in_turn, policy, returns)

@@ -78,7 +78,7 @@ class TrainParams(BaseModel):
         TrainerConfig(steps=1500, log_every=50, validate_every=150, checkpoint_every=600, patience=4),
         description="Of learners from sequences (ranking, gru4rec, sasrec): one update of theirs is 16 × 50 transitions.",
     )
-    seed: int = Field(0, ge=0, description="Of the networks, the batches and the noise.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the networks, the batches and the noise.")
     similarity: Similarity = Field("cosine", description="How a policy's action ranks items.")
     validation_steps: int = Field(
         2000, ge=10, description="At most so many next-item steps per look at validation users."
@@ -118,19 +118,23 @@ def train_learner(
         return validation_metrics(data, learning.policy, cases) | losses | diagnose(learning.learner, held_out)
 
     made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
-    run = Trainer(learning.learner, sampler, learning.gather, validate, trainer, learning.returns, made_with)
-    checkpoints = Checkpoints(home() / "checkpoints" / draft.digest)
+    run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer, learning.returns, made_with)
+    checkpoints = checkpoints_of(draft.digest)
     resume(run, checkpoints, config.name)
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     learning.learner.policy.load_state_dict(run.best_policy)
     facts = facts_of(run)
     if isinstance(learning.policy, RankingPolicy):
-        facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases)[CRITERION])
+        facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
     write_policy(draft, learning.policy, run.rows)
     copy_file(dataset, "items.parquet", draft.path)
     draft.rows = len(run.rows)
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
-    checkpoints.clear()
+
+
+def checkpoints_of(digest: str) -> Checkpoints:
+    """Of the training that makes the policy of that digest."""
+    return Checkpoints(home() / "checkpoints" / digest)
 
 
 def chosen_device(device: Device) -> str:
@@ -207,10 +211,16 @@ def facts_of(run: Trainer) -> dict[str, Any]:
     }
 
 
-def tuned(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, Any]:
-    """Tune a ranking policy's shares on validation users; what a manifest says of them."""
-    shares = tune_shares(policy, judge)
-    return {"shares": shares, "validation_ndcg@10": round(judge(policy), 6)}
+def tuned(
+    policy: RankingPolicy, metrics: Callable[[RankingPolicy], dict[str, float]], selected_by: str
+) -> dict[str, Any]:
+    """Tune a ranking policy's shares on validation users; what a manifest says of them.
+
+    By what the checkpoint was selected by, where that is a ranking metric: no share changes a loss.
+    """
+    criterion = selected_by if selected_by in metrics(policy) else CRITERION
+    shares = tune_shares(policy, lambda tried: metrics(tried)[criterion])
+    return {"shares": shares, "validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
 
 
 def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None:
@@ -228,8 +238,9 @@ def brief(metrics: dict[str, float]) -> str:
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
     """The policies of all wanted learners, by the learner's name."""
-    return {
-        name: train_learner(
+    policies: dict[str, ArtifactRef] = {}
+    for name in params.learners:
+        policies[name] = train_learner(
             dataset,
             getattr(params, name),
             params.trainer if name in LADDER else params.sequence_trainer,
@@ -239,5 +250,6 @@ def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) ->
             device,
             params.on_divergence,
         )
-        for name in params.learners
-    }
+        # Only now: until the policy is committed a kill must find its training where it was.
+        checkpoints_of(policies[name].digest).clear()
+    return policies

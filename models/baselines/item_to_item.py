@@ -8,6 +8,7 @@ from torch.nn.functional import embedding_bag
 
 from models.baselines.recency import Recency
 from models.histories import Histories
+from models.rows import rows_of_items
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class ItemToItem:
     def scores(self, histories: Histories) -> Tensor:
         """Scores (B, I); M additions per event that counts."""
         items, worth = self.recency.worth(histories, self.catalogue)
-        row = torch.full((self.catalogue,), -1, device=items.device)
-        row[self.items] = torch.arange(len(self.items), device=items.device)
-        rows = row[items.clamp_min(0)]
+        rows = rows_of_items(self.items, self.catalogue)[items.clamp_min(0)]
         counts = (worth > 0) & (rows >= 0)
         offsets = torch.cat((counts.new_zeros(1, dtype=torch.int64), counts.sum(1).cumsum(0)[:-1]))
         sums = embedding_bag(rows[counts], self.weights, offsets, mode="sum", per_sample_weights=worth[counts])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from models.errors import LearnerError
+from models.rows import rows_of_items
 
 USER_BLOCK = 2048  # users whose rows are dense at a time
 
@@ -48,15 +49,12 @@ class TrainingData:
     @cached_property
     def frequent(self) -> Tensor:
         """The `max_items` most frequent items that have events at all, ascending: (M,) int64."""
-        ordered = torch.argsort(self.counts, descending=True, stable=True)[: self.max_items]
-        return ordered[self.counts[ordered] > 0].sort().values
+        return most_frequent(self.counts, self.max_items, 1)
 
     @cached_property
     def column(self) -> Tensor:
         """Each item's place in `frequent`, -1 for those left out: (I,) int64."""
-        column = torch.full((self.catalogue,), -1, device=self.items.device)
-        column[self.frequent] = torch.arange(len(self.frequent), device=column.device)
-        return column
+        return rows_of_items(self.frequent, self.catalogue)
 
     @cached_property
     def together(self) -> Tensor:
@@ -79,3 +77,9 @@ class TrainingData:
             had = torch.sparse_coo_tensor(block, ones, shape, check_invariants=True).coalesce()
             total += torch.sparse.mm(had.t(), had.to_dense())
         return total
+
+
+def most_frequent(counts: Tensor, most: int, least: int) -> Tensor:
+    """The `most` items with the highest counts, (I,), that have `least` or more, ascending: (M,) int64."""
+    ordered = torch.argsort(counts, descending=True, stable=True)[:most]
+    return ordered[counts[ordered] >= least].sort().values

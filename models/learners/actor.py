@@ -132,7 +132,7 @@ class ActorLearner:
                 part.load_state_dict(state[name])
             self.generator.set_state(state["generator"].cpu())
             self.steps = state["steps"]
-            self.actor_metrics = state["actor_metrics"]
+            self.actor_metrics = {name: value.to(self.device) for name, value in state["actor_metrics"].items()}
         except (KeyError, RuntimeError, ValueError) as error:
             raise LearnerError(
                 f"state: expected that of {type(self).__name__} with these sizes; found: {error}. Train anew, or with the "

@@ -9,18 +9,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
+from models.checks import BatchCheck
 from models.errors import LearnerError
 from models.kernels import kernel_items, transition_kernel
+from models.learners.negatives import Negatives
 from models.learners.ranking_config import RankingConfig
+from models.learners.smoothing import smoothed
 from models.networks import move_towards
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
 from models.ranking_policy import Catalogue, RankingPolicy
-
-POPULARITY_OF_NEGATIVES = 0.5
+from models.space import Space
 
 
 class Ranking:
@@ -29,56 +31,45 @@ class Ranking:
     def __init__(self, config: RankingConfig, data: TrainingData, device: torch.device | str, seed: int) -> None:
         self.config = config
         self.device = torch.device(device)
-        items = kernel_items(data, config.kernel)
-        catalogue = Catalogue(data.embedding, data.counts, items, transition_kernel(data, items, config.kernel))
+        fitted = config.policy.transitions > 0
+        items = kernel_items(data, config.kernel) if fitted else data.items[:0]
+        kernel = transition_kernel(data, items, config.kernel) if fitted else data.embedding.new_zeros((0, 0))
+        catalogue = Catalogue(data.embedding, data.counts, items, kernel)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
-        self.target_policy = deepcopy(self.policy).requires_grad_(False).eval()
+        shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to, and M² large
+        self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
-        self.draws = data.counts.double() ** POPULARITY_OF_NEGATIVES
-        self.share = (data.counts / data.counts.sum()).float().to(device)
+        self.check = BatchCheck(Space.of(data.embedding, config.policy.frame), self.device, kind=Sequences)
+        self.negatives = Negatives(data.counts.to(device), config.negatives)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = config.optimiser
         self._make_optimisers()
         self.steps, self.seed = 0, seed << 32
 
     def _make_optimisers(self) -> None:
-        mixture: list[nn.Parameter] = []
-        own: list[nn.Parameter] = []
-        actor: list[nn.Parameter] = []
+        groups: dict[str, list[nn.Parameter]] = {"mixture": [], "actor": [], "item": [], "critic": []}
+        of_group = {"popularity": "mixture", "action_scale": "mixture", "free": "item", "critics": "critic"}
         for name, parameter in self.policy.named_parameters():
-            if not name.startswith("critics."):
-                group = mixture if name in ("popularity", "action_scale") else actor
-                (own if name == "free" else group).append(parameter)
-        config, decayed = self.optimiser, self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
-        self.optimisers: dict[str, Optimiser] = {
-            "mixture_optimiser": make_optimiser(config, mixture, self.config.mixture_rate),
-            "actor_optimiser": make_optimiser(config, actor, self.config.learning_rate),
-            "item_optimiser": make_optimiser(decayed, own, self.config.learning_rate),
-            "critic_optimiser": make_optimiser(
-                config, self.policy.critics.parameters(), self.config.critic_learning_rate
-            ),
+            groups[of_group.get(name.partition(".")[0], "actor")].append(parameter)
+        rates = {"mixture": self.config.mixture_rate, "critic": self.config.critic_learning_rate}
+        decayed = {"item": self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})}
+        self.optimisers = {
+            f"{name}_optimiser": make_optimiser(
+                decayed.get(name, self.optimiser), group, rates.get(name, self.config.learning_rate)
+            )
+            for name, group in groups.items()
+            if name != "item" or self.config.policy.own_vectors  # else they have no gradient
         }
-
-    def candidates(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Items to choose among, the targets included, and log of how likely each was to be one: (C,), (C,)."""
-        count = len(self.draws)
-        if count <= self.config.negatives:
-            return torch.arange(count, device=self.device), torch.zeros(count, device=self.device)
-        drawn = torch.multinomial(
-            self.draws.to(self.device), self.config.negatives, replacement=True, generator=self.generator
-        )
-        chosen = torch.cat((drawn, targets)).unique()
-        often = self.draws[chosen] / self.draws.sum() * self.config.negatives + self.share[chosen] * len(targets)
-        return chosen, torch.log(-torch.expm1(-often)).float()
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
         items, there = batch.items[:, 1:], batch.taken
         actions = self.policy.actions(states[:, :-1])
-        rated = there & (self.share[items.clamp_min(0)] > 0)  # held-out users also had items that training never saw
-        candidates, log_chance = self.candidates(items[rated])
+        known = self.policy.log_count > 0  # held-out users also had items that training never saw
+        rated = there & known[items.clamp_min(0)]
+        candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
         target = torch.searchsorted(candidates, items[rated])
         logits = self.policy.learnt_scores(actions[rated], candidates) - log_chance
         own = torch.arange(len(target), device=self.device)
@@ -91,20 +82,22 @@ class Ranking:
         total = ranking + value if self.config.value_weight > 0 else ranking
         return total, {"ranking_loss": ranking, "value_policy": q.mean()}
 
-    def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Σ_i mean (Q_i(s, a) - y)² with y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε), Fujimoto et al. 2018, eq. 10, 14."""
-        there = batch.taken
-        reward = batch.rewards[:, 1:][there]
+    def targets(self, batch: Sequences, noise: float) -> Tensor:
+        """The target y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε) of N actions taken, (N,), Fujimoto et al. 2018, eq. 10."""
+        there, policy = batch.taken, self.target_policy
         terminal = torch.zeros_like(batch.rewards[:, 1:])
         terminal[:, -1] = batch.terminal
         with torch.no_grad():
-            target = self.target_policy
-            s_next = target.states(batch.items, batch.rewards)[:, 1:][there]
-            a_next = target.actions(s_next)
-            a_next = normalize(
-                a_next + noise * torch.randn(a_next.shape, generator=self.generator, device=self.device), dim=-1
-            )
-            y = reward + self.config.discount * (1 - terminal[there]) * target.values(s_next, a_next)
+            s_next = policy.states(batch.items, batch.rewards)[:, 1:][there]
+            a_next = policy.actions(s_next)
+            if noise > 0:
+                a_next = smoothed(a_next, noise, self.config.noise_clip, self.generator)
+            future = self.config.discount * (1 - terminal[there]) * policy.values(s_next, a_next)
+        return batch.rewards[:, 1:][there] + future
+
+    def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Σ_i mean (Q_i(s, a) - y)²."""
+        there, y = batch.taken, self.targets(batch, noise)
         action = self.policy.unit[batch.items[:, 1:][there]]
         q = self.policy.critics(states[:, :-1][there].detach(), action)
         return (q - y).square().mean(1).sum(), {"value_logged": q.mean(), "value_target": y.mean()}
@@ -113,15 +106,12 @@ class Ranking:
         """One step of the actor, its items and the critics; every `policy_delay`-th of the targets.
 
         Raises:
-            LearnerError: a reward is not finite.
+            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
         """
-        if not bool(torch.isfinite(batch.rewards.sum())):
-            raise LearnerError("batch: expected finite rewards; found NaN or infinity. Check the dataset.")
+        self.check(batch)
         self.policy.train()
         with torch.random.fork_rng():
-            torch.manual_seed(
-                self.seed + self.steps
-            )  # dropout's draws follow from the step, so that a resumed run's do
+            torch.manual_seed(self.seed + self.steps)  # dropout's draws follow from the step, so a resumed run's do too
             states = self.policy.states(batch.items, batch.rewards)
             critic_loss, values = self.critic_loss(batch, states, self.config.target_noise)
             self.policy.critics.requires_grad_(False)
@@ -139,7 +129,12 @@ class Ranking:
         return {name: value.detach() for name, value in metrics.items()}
 
     def losses(self, batch: Sequences) -> dict[str, Tensor]:
-        """The losses and values of a batch, nothing learnt."""
+        """The losses and values of a batch, nothing learnt.
+
+        Raises:
+            LearnerError: a batch learnt from before was bad.
+        """
+        self.check.settle()
         self.policy.eval()
         before = self.generator.get_state()
         with torch.no_grad():
@@ -150,17 +145,15 @@ class Ranking:
         return {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values
 
     def compare(self, batch: Sequences) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """In each state, the policy's action and the logged one, (N, D), and the lesser critic's values of both, (N,)."""
+        """In each state, the policy's action and the logged one, (N, D), and values, (N,), that are those of the losses."""
         self.policy.eval()
         with torch.no_grad():
             there = batch.taken
             s = self.policy.states(batch.items, batch.rewards)[:, :-1][there]
             actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
-            return (
-                actions,
-                logged,
-                {"logged": self.policy.values(s, logged), "policy": self.policy.values(s, actions)},
-            )
+            of_logged, of_policy = (self.policy.critics(s, chosen) for chosen in (logged, actions))
+        values = {"logged": of_logged.mean(0), "policy": of_policy[0], "target": self.targets(batch, 0.0)}
+        return actions, logged, values
 
     def restart(self, optimiser: OptimiserName) -> None:
         """Go on with fresh optimisers of another kind, at the same learning rates.
@@ -176,7 +169,12 @@ class Ranking:
         return {"policy": self.policy, "target_policy": self.target_policy, **self.optimisers}
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again."""
+        """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again.
+
+        Raises:
+            LearnerError: a batch learnt from before was bad.
+        """
+        self.check.settle()
         return {name: part.state_dict() for name, part in self.parts().items()} | {
             "optimiser": self.optimiser.name,
             "generator": self.generator.get_state(),
@@ -198,3 +196,4 @@ class Ranking:
             self.steps, self.seed = state["steps"], state["seed"]
         except (KeyError, RuntimeError, ValueError) as error:
             raise LearnerError(f"state: expected that of a ranking learner of these sizes; found: {error}.") from error
+        self.check.forget()

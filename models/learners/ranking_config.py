@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.kernels import KernelConfig
 from models.optimisers import OptimiserConfig
 from models.ranking_policy import RankingPolicyConfig
+from models.states import StateName
 
 
 class RankingConfig(BaseModel):
@@ -41,27 +42,38 @@ class RankingConfig(BaseModel):
     target_rate: float = Field(0.005, gt=0, le=1, description="τ of all targets [Fujimoto et al. 2018, table 3].")
     policy_delay: int = Field(2, ge=1, le=100, description="Steps for each step of the targets [2018, §5.2].")
     target_noise: float = Field(
-        0.1, ge=0, le=2, description="σ of the smoothing noise on actions of length 1 [2018, §5.3]."
+        0.1, ge=0, le=2, description="σ of the smoothing noise, in units of D^-½: its length beside an action's [§5.3]."
     )
+    noise_clip: float = Field(0.5, ge=0, le=5, description="c, the noise's bound, in the same units [§5.3].")
     optimiser: OptimiserConfig = Field(
         OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
     )
+
+
+class LearntTermConfig(RankingPolicyConfig):
+    """A ranking policy of the learnt term alone: no fitted terms, free item vectors, no critic's say."""
+
+    transitions: float = Field(0.0, ge=0, le=0, description="None.")
+    content: float = Field(0.0, ge=0, le=0, description="None.")
+    embeddings: bool = Field(False, description="Whether items' vectors begin as their embeddings, or at random.")
+    critic_candidates: int = Field(0, ge=0, le=0, description="None.")
+
+
+class AttentionTermConfig(LearntTermConfig):
+    """The same on self-attention."""
+
+    state: StateName = Field("attention", description="State encoder: frame, gru or attention.")
 
 
 class Gru4RecConfig(RankingConfig):
     """GRU4Rec (Hidasi et al. 2016) by the same trainer: no fitted terms, no content, no critic's say."""
 
     name: Literal["gru4rec"] = "gru4rec"  # type: ignore[assignment]
-    policy: RankingPolicyConfig = Field(
-        RankingPolicyConfig(transitions=0.0, content=0.0, embeddings=False), description="State and width."
-    )
+    policy: LearntTermConfig = Field(LearntTermConfig(), description="State and width.")
 
 
 class SasRecConfig(RankingConfig):
     """SASRec (Kang & McAuley 2018) by the same trainer: no fitted terms, no content, no critic's say."""
 
     name: Literal["sasrec"] = "sasrec"  # type: ignore[assignment]
-    policy: RankingPolicyConfig = Field(
-        RankingPolicyConfig(state="attention", transitions=0.0, content=0.0, embeddings=False),
-        description="State and width.",
-    )
+    policy: AttentionTermConfig = Field(AttentionTermConfig(), description="State and width.")

@@ -19,6 +19,16 @@ def test_every_profile_is_valid_and_complete(name: ProfileName) -> None:
     assert Profile.model_validate(profile.model_dump(mode="json")) == profile
 
 
+@pytest.mark.parametrize("name", get_args(ProfileName))
+def test_the_articles_second_stage_is_within_every_profiles_reach(name: ProfileName) -> None:
+    """Where validation turns half-way, or before."""
+    trainer = resolve(name, "x", changes=["train.preset=article"]).train.trainer
+    looks = trainer.steps // trainer.validate_every
+    assert trainer.patience is not None
+    assert len(trainer.stages) == 2
+    assert looks // 2 + trainer.patience < looks
+
+
 def test_profiles_exist_once() -> None:
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(get_args(ProfileName))
     deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
@@ -17,7 +17,8 @@ from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
 from models.learners.ranking import Ranking
-from models.learners.ranking_config import RankingConfig
+from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.smoothing import smoothed
 from models.ranking_policy import RankingPolicy, tune_shares
 
 ITEMS, DIM, LENGTH = 40, 6, 8
@@ -55,7 +56,7 @@ def pieces(rows: int, seed: int = 0) -> Sequences:
         taken = slice(user * 20 + max(0, end - LENGTH - 1), user * 20 + end)
         count = taken.stop - taken.start
         items[row, -count:], rewards[row, -count:] = DATA.items[taken], DATA.rewards[taken]
-    return Sequences(items, rewards, (ends == 20).float(), users)
+    return Sequences(items, rewards, (ends == 20).float())
 
 
 def learner_of(settings: RankingConfig, seed: int = 0) -> Ranking:
@@ -100,6 +101,25 @@ def test_a_state_does_not_see_what_comes_after_it(state: str) -> None:
     assert not torch.equal(policy.states(later, batch.rewards)[:, -1], states[:, -1])
 
 
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+@pytest.mark.parametrize("training", [False, True])
+def test_filling_up_changes_no_state(state: str, training: bool) -> None:
+    policy = learner_of(config(policy={"state": state, "dropout": 0.0})).policy.train(training)
+    if state == "attention" and training:
+        policy.state_encoder.requires_grad_(False).eval()  # its own dropout
+    batch = pieces(6, seed=7)
+    batch.items[0, :-3], batch.rewards[0, :-3] = -1, 0
+    batch.items[1], batch.rewards[1] = -1, 0
+    states = policy.states(batch.items, batch.rewards)
+    more = torch.full((6, 5), -1)
+    longer = policy.states(torch.cat((more, batch.items), 1), torch.cat((more * 0.0, batch.rewards), 1))
+    torch.testing.assert_close(longer[:, 5:], states, rtol=1e-4, atol=1e-6)
+    alone = policy.states(batch.items[:1, -3:], batch.rewards[:1, -3:])
+    torch.testing.assert_close(alone, states[:1, -3:], rtol=1e-4, atol=1e-6)
+    assert not states[1].any()
+    assert torch.isfinite(states).all()
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
 @pytest.mark.parametrize("embeddings", [True, False])
@@ -123,7 +143,6 @@ def test_the_fitted_term_alone_knows_which_item_follows() -> None:
 def test_the_sampled_loss_agrees_with_the_whole_softmax() -> None:
     """Drawn negatives stand for the catalogue: with many draws the loss comes near the exact one."""
     exact, sampled = learner_of(config(negatives=ITEMS)), learner_of(config(negatives=39))
-    sampled.config = config(negatives=39)
     batch = pieces(32, seed=5)
     states = exact.policy.eval().states(batch.items, batch.rewards)
     with torch.no_grad():
@@ -219,37 +238,111 @@ def test_looking_teaches_nothing() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
     found = diagnose(learner, probe)
     assert {"value_policy_q95", "action_effective_rank"} <= found.keys()
+    for name in ("value_logged", "value_policy", "value_target"):
+        assert found[name] == pytest.approx(float(first[name]), rel=1e-4)
+        assert found[f"{name}_q05"] < found[f"{name}_q50"] < found[f"{name}_q95"]
     assert torch.equal(before, learner.policy.scores(known))
 
 
 @pytest.mark.parametrize("reward", [-4.0, 5.0])
-def test_survives_rewards_at_the_bounds_and_refuses_what_is_no_number(reward: float) -> None:
+def test_survives_rewards_at_the_bounds(reward: float) -> None:
     learner = learner_of(config(value_weight=1.0, reward_weight=1.0))
     for step in range(40):
         batch = pieces(8, seed=step)
         metrics = learner.update(batch._replace(rewards=torch.full_like(batch.rewards, reward)))
     assert all(torch.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "expected"),
+    [
+        ("rewards", torch.nan, "NaN or infinity in rewards"),
+        ("terminal", torch.inf, "NaN or infinity in terminal"),
+        ("rewards", -4.01, "rewards from -4 to 5; found one beyond"),
+        ("rewards", 5.01, "rewards from -4 to 5; found one beyond"),
+        ("rewards", 1e30, "rewards from -4 to 5; found one beyond"),
+    ],
+)
+def test_refuses_what_is_no_number_or_no_reward_before_it_reaches_the_weights(
+    member: str, value: float, expected: str
+) -> None:
+    learner = learner_of(config())
+    before = learner.policy.head.weight.clone()
     spoilt = pieces(8)
-    spoilt.rewards[2, -1] = torch.nan
-    with pytest.raises(LearnerError, match="rewards"):
+    getattr(spoilt, member)[-1:] = value
+    with pytest.raises(LearnerError, match=expected):
         learner.update(spoilt)
+    assert torch.equal(before, learner.policy.head.weight)
+    learner.update(pieces(8))  # a refused batch leaves a learner that can go on
 
 
-def test_the_critic_only_reorders_the_best() -> None:
+@pytest.mark.parametrize("spoil", ["losses", "state_dict"])
+def test_a_check_that_is_read_late_lets_nothing_out(spoil: str) -> None:
+    """As on a GPU."""
+    learner = learner_of(config())
+    good = learner.state_dict()
+    learner.check.every = 3
+    bad = pieces(8)
+    bad.rewards[0, -1] = 9.0
+    learner.update(bad)
+    for _ in range(2):
+        with pytest.raises(LearnerError, match="found one beyond"):
+            learner.state_dict() if spoil == "state_dict" else learner.losses(pieces(8))
+    learner.load_state_dict(good)
+    train(learner, 3)
+    learner.state_dict()
+
+
+@pytest.mark.parametrize("seed", [3, 2**32 - 1])
+def test_equal_seeds_learn_alike_and_others_not(seed: int) -> None:
+    first, second, other = (learner_of(config(), one) for one in (seed, seed, 2))
+    for learner in (first, second, other):
+        train(learner, 3)
+    buffer = io.BytesIO()
+    torch.save(first.state_dict(), buffer)
+    buffer.seek(0)
+    second.load_state_dict(torch.load(buffer, weights_only=True))
+    for learner in (first, second):
+        train(learner, 2, first=3)
+    for name, value in first.policy.state_dict().items():
+        assert torch.equal(value, second.policy.state_dict()[name]), name
+    assert not torch.equal(first.policy.head.weight, other.policy.head.weight)
+
+
+@pytest.mark.parametrize("shown", [LENGTH, LENGTH + 12])
+def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None:
     plain = learner_of(config())
     train(plain, 10)
     changed = plain.policy.config()
     changed["policy"] |= {"critic_mix": 5.0, "critic_candidates": 7}
     mixed = RankingPolicy.from_tensors(changed, plain.policy.tensors(), DATA.embedding)
     probe = pieces(12, seed=4)
-    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    earlier = torch.arange(shown - LENGTH).expand(12, -1)  # beyond what the state sees, and seen nevertheless
+    items = torch.cat((earlier.where(probe.items[:, :1] >= 0, -1), probe.items[:, :-1]), 1)
+    known = Histories(items, torch.cat((torch.ones(earlier.shape), probe.rewards[:, :-1]), 1))
     unmixed = RankingPolicy.from_tensors(plain.policy.config(), plain.policy.tensors(), DATA.embedding)
     first, second = unmixed.scores(known), mixed.scores(known)
-    top, again = first.topk(7).indices, second.topk(7).indices
+    seen = torch.zeros(12, ITEMS + 1, dtype=torch.bool).scatter(1, items.where(items >= 0, ITEMS), True)[:, :-1]
+    top, again = (scores.masked_fill(seen, -torch.inf).topk(7).indices for scores in (first, second))
     assert torch.equal(top.sort().values, again.sort().values)
     assert not torch.equal(top, again)
     rest = torch.ones_like(first, dtype=torch.bool).scatter(1, top, False)
+    assert rest[seen].all()
     assert torch.equal(first[rest], second[rest])
+
+
+def test_the_critic_reorders_what_little_is_unseen() -> None:
+    learner = learner_of(config(policy={"critic_mix": 5.0}))
+    known = Histories(torch.stack((torch.arange(ITEMS - 3), torch.arange(ITEMS - 3))), torch.ones(2, ITEMS - 3))
+    whole = Histories(torch.arange(ITEMS).unsqueeze(0), torch.ones(1, ITEMS))
+    scores = {mix: [] for mix in (0.0, 5.0)}  # type: dict[float, list[torch.Tensor]]
+    for mix, found in scores.items():
+        learner.policy.params = learner.policy.params.model_copy(update={"critic_mix": mix})
+        found += [learner.policy.scores(known), learner.policy.scores(whole)]
+    assert torch.equal(scores[0.0][0][:, :-3], scores[5.0][0][:, :-3])
+    assert torch.isfinite(scores[5.0][0]).all()
+    assert not torch.equal(scores[0.0][0], scores[5.0][0])
+    assert torch.equal(scores[0.0][1], scores[5.0][1])
 
 
 def test_shares_are_set_to_what_is_judged_best() -> None:
@@ -257,6 +350,103 @@ def test_shares_are_set_to_what_is_judged_best() -> None:
     chosen = tune_shares(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_mix)
     assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.2}
     assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.2)
+
+
+@pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
+def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[RankingConfig], tmp_path: Path) -> None:
+    learner = learner_of(settings.model_validate({"policy": SMALL}))
+    train(learner, 3)
+    asked: list[tuple[float, float, float, float]] = []
+
+    def judge(tried: RankingPolicy) -> float:
+        shares = tried.params
+        asked.append((shares.fitted, shares.actor, shares.popularity, shares.critic_mix))
+        return -shares.popularity
+
+    assert tune_shares(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
+    assert len(set(asked)) == len(asked) == 5
+    assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
+    assert all(actor + popularity > 0 for _, actor, popularity, _ in asked)  # nothing at all ranks by items' places
+    save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
+    kept = load_file(tmp_path / "policy.safetensors")
+    assert kept["fitted.kernel"].numel() == kept["fitted.items"].numel() == 0
+    again = RankingPolicy.from_tensors(learner.policy.config(), kept, DATA.embedding)
+    probe = pieces(5)
+    known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
+    torch.testing.assert_close(again.scores(known), learner.policy.scores(known))
+
+
+def test_targets_hold_the_kernel_only_once() -> None:
+    learner = learner_of(config())
+    assert learner.target_policy.kernel is learner.policy.kernel
+    for mine, theirs in zip(learner.policy.parameters(), learner.target_policy.parameters(), strict=True):
+        assert mine.data_ptr() != theirs.data_ptr()
+        assert not theirs.requires_grad
+
+
+@pytest.mark.parametrize("dim", [4, 128])
+def test_smoothing_noise_is_as_long_however_wide_actions_are(dim: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    actions = normalize(torch.randn((500, dim), generator=generator), dim=1)
+    cosines = (smoothed(actions, 0.1, 0.5, generator) * actions).sum(1)
+    assert 0.985 < cosines.mean() < 0.999
+    clipped = (smoothed(actions, 2.0, 0.5, generator) * actions).sum(1)  # ‖ε‖ ≤ c = 0.5 of an action's length
+    assert clipped.min() >= math.cos(math.asin(0.5)) - 1e-5
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_targets_equal_ones_written_out_in_float64(state: str) -> None:
+    learner = learner_of(config(policy={"state": state}, discount=0.7))
+    generator = torch.Generator().manual_seed(4)
+    target = learner.target_policy.double()
+    with torch.no_grad():
+        for parameter in target.parameters():  # the targets' own weights count, not the learner's
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    batch = pieces(8, seed=3)._replace(terminal=torch.tensor([0.0, 1.0] * 4))
+    batch = batch._replace(rewards=batch.rewards.double(), terminal=batch.terminal.double())
+    expected, without_end = [], []
+    with torch.no_grad():
+        for items, rewards, end in zip(*batch, strict=True):
+            for place in range(LENGTH):
+                if items[place] < 0:
+                    continue
+                after = slice(0, place + 2)
+                if state == "attention":  # whose places are counted from the piece's newest event
+                    after = slice(0, LENGTH + 1)
+                following = target.states(items[None, after], rewards[None, after])[:, place + 1]
+                first, second = target.critics(following, target.actions(following))
+                value = min(float(first), float(second))
+                done = float(end) if place == LENGTH - 1 else 0.0
+                expected.append(float(rewards[place + 1]) + 0.7 * (1 - done) * value)
+                without_end.append(float(rewards[place + 1]) + 0.7 * value)
+    found = learner.targets(batch, 0.0)
+    assert found.tolist() == pytest.approx(expected, rel=1e-9)
+    assert without_end != pytest.approx(expected, rel=1e-3)
+    assert not torch.equal(found, learner.targets(batch, 0.5))
+
+
+def test_all_targets_move_and_only_when_due() -> None:
+    learner = learner_of(config(policy_delay=2, target_rate=0.25))
+
+    def targets() -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in learner.target_policy.named_parameters()}
+
+    begin = targets()
+    train(learner, 1)
+    assert all(torch.equal(value, begin[name]) for name, value in targets().items())
+    train(learner, 1, first=1)
+    moved = targets()
+    for name, value in learner.policy.named_parameters():
+        torch.testing.assert_close(moved[name], 0.75 * begin[name] + 0.25 * value.detach())
+        assert not torch.equal(moved[name], begin[name]), name
+
+
+def test_items_without_vectors_of_their_own_have_no_gradient_to_report() -> None:
+    learner = learner_of(config(policy={"own_vectors": False}))
+    metrics = train(learner, 2)
+    assert "item_gradient_norm" not in metrics
+    assert {"actor_gradient_norm", "mixture_gradient_norm", "critic_gradient_norm"} <= metrics.keys()
+    assert not learner.policy.free.any()
 
 
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:

@@ -199,6 +199,29 @@ def test_spoilt_weights_never_become_a_checkpoint() -> None:
     assert max(saved) < 14
 
 
+def test_spoilt_weights_between_logs_are_divergence_too() -> None:
+    """A look would rank by NaN, which the ranking refuses without a word of what is kept."""
+    saved, keep = keeping()
+    run = trainer(CONFIG.model_copy(update={"log_every": 20, "validate_every": 15, "checkpoint_every": 30}))
+    update = run.learner.update
+
+    def spoil(batch: Batch) -> dict[str, Tensor]:
+        metrics = update(batch)
+        if run.step == 13:
+            next(run.learner.policy.parameters()).data[0, 0] = torch.nan
+        return metrics
+
+    def refuse() -> dict[str, float]:
+        raise LearnerError("scores: expected a number for every item; found NaN.")
+
+    run.learner.update = spoil  # type: ignore[method-assign]
+    validate, run.validate = run.validate, lambda: validate() if run.step < 13 else refuse()
+    with pytest.raises(DivergenceError, match=r"update 15: expected all numbers of policy.*of update 0, is kept"):
+        run.run(ignore, keep)
+    assert run.best_policy
+    assert not saved
+
+
 @pytest.mark.parametrize(
     ("other", "made_with", "expected"),
     [

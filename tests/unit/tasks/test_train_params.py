@@ -56,6 +56,8 @@ def test_a_filled_preset_reads_back_as_it_is() -> None:
         {"td3": {"target_bounds": [3, 1]}},
         {"td3": {"target_bounds": "reward"}},
         {"ddpg": {"imitation": 2.5}},
+        {"seed": 2**32},
+        {"gru4rec": {"policy": {"transitions": 1}}},
     ],
 )
 def test_bad_values_are_refused_with_or_without_a_preset(values: dict[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""What surrounds the training loop: batches, what shares are tuned by, when checkpoints go."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from rankings_support import small_dataset
+
+import tasks.train
+from models.learners.td3 import TD3Config
+from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.trainer import TrainerConfig
+from storage.artifacts import ArtifactRef, Recipe
+from tasks.caching import artifact_store
+from tasks.learning import make_learning
+from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners, tuned
+
+
+def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    starts = data.starts("all")
+    learning = make_learning(TD3Config(hidden_dim=8), data, 16, "cosine", "cpu", 0)
+    held_out = learning.gather(starts[:16])
+    before = [part.clone() for part in held_out]
+    for place in range(16, 80, 16):
+        learning.gather_in_turn(starts[place : place + 16])
+    assert all(torch.equal(now, then) for now, then in zip(held_out, before, strict=True))
+
+
+@pytest.mark.parametrize(("selected_by", "popularity"), [("ndcg@10_liked", 0.0), ("ndcg@10", 0.5), ("actor_loss", 0.5)])
+def test_shares_are_tuned_by_what_the_policy_was_selected_by(selected_by: str, popularity: float) -> None:
+    catalogue = Catalogue(torch.eye(4), torch.ones(4), torch.arange(4), torch.eye(4))
+    policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue)
+
+    def metrics(tried: RankingPolicy) -> dict[str, float]:
+        share = tried.params.popularity
+        return {"ndcg@10": 1 - abs(share - 0.5), "ndcg@10_liked": 1 - share}
+
+    found = tuned(policy, metrics, selected_by)
+    assert found["shares"]["popularity"] == policy.params.popularity == popularity
+    assert found["validation_ndcg@10"] == 1 - abs(popularity - 0.5)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
+    """A dataset in a work directory of its own."""
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    with artifact_store().create(recipe("dataset")) as draft:
+        small_dataset(draft.path / "transitions.h5")
+        (draft.path / "items.parquet").write_bytes(b"")
+    return draft.committed
+
+
+def recipe(kind: str) -> Recipe:
+    return Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
+
+
+def test_checkpoints_go_only_when_the_policy_is_committed(
+    dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = TrainerConfig(steps=4, batch_size=8, validate_every=2, checkpoint_every=1)
+    params = TrainParams(learners=("td3",), td3=TD3Config(hidden_dim=8), trainer=trainer, validation_steps=10)
+    wanted = recipe("policy")
+    train, die = train_learner.__wrapped__, True  # type: ignore[attr-defined]
+
+    def train_and_commit(*arguments: Any) -> ArtifactRef:
+        with artifact_store().create(wanted, [dataset]) as draft:
+            train(draft, *arguments)
+            if die:
+                raise KeyboardInterrupt
+        return draft.committed
+
+    monkeypatch.setattr(tasks.train, "Progress", lambda *_: SimpleNamespace(show=lambda *_: None))  # asks a server
+    monkeypatch.setattr(tasks.train, "train_learner", train_and_commit)
+    with pytest.raises(KeyboardInterrupt):
+        train_learners(dataset, params, "cpu")
+    found = checkpoints_of(wanted.digest).load_latest()
+    assert found is not None
+    assert found[0] == 3
+    die = False
+    train_learners(dataset, params, "cpu")
+    assert checkpoints_of(wanted.digest).load_latest() is None
