@@ -36,7 +36,7 @@ from tasks.learning import Publishable
 from tasks.policies import load_on
 from tasks.progress import Progress
 
-STEPS = 11  # of a judgement: six sets of cases, five sections
+STEPS = 10  # of a judgement: six sets of cases, four sections
 
 
 @artifact_task("baselines")

@@ -13,6 +13,7 @@ from evaluation import figures
 from evaluation.beyond_accuracy import ItemFacts, catalogue_metrics, lists_per_user
 from evaluation.cases import Protocol
 from evaluation.metrics import KS, PerUser, accuracy_per_user, means, mult_vae_per_user
+from evaluation.names import SPLITS
 from evaluation.page import Chart
 from evaluation.ranking import Ranked
 from evaluation.sections.section import Section
@@ -346,11 +347,6 @@ LABELS = {
     "coverage": "Coverage", "gini": "Gini", "novelty": "Novelty", "ild": "Diversity",
 }  # fmt: skip
 VERDICTS = {"better": "#4f9a6b", "worse": "#d65f5f", "no difference shown": "#a3a9b0"}
-SPLITS: Mapping[Split, str] = {
-    "test": "test users, never trained on",
-    "time": "training users, after the time cut",
-    "validation": "validation users, who chose the checkpoint",
-}
 LIANG, STECK = "Liang et al. 2018, table 2, ML-20M", "Steck 2019, table 1, ML-20M"
 PUBLISHED = [
     MethodResult(

@@ -164,7 +164,9 @@ def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) ->
             assert chosen.sum() == one.cases
     protocols = {(one.split, one.protocol) for one in report.methods.results}
     assert {("test", "next-item"), ("time", "next-item"), ("validation", "next-item"), ("test", "fold-in")} <= protocols
-    assert {view.split for view in report.popularity.views} == {"test", "time"}
+    views = [(view.split, view.protocol) for view in report.popularity.views]
+    assert views == [("test", "next-item"), ("time", "next-item"), ("time", "fold-in")]
+    assert report.popularity.views[2].cold_sought > 0
     assert [policy.policy for policy in report.actions.policies] == ["td3", "other"]  # type: ignore[union-attr]
 
 
