@@ -1,6 +1,6 @@
 """The report's charts, as Vega-Lite specifications."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -90,7 +90,7 @@ def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale
 
 
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
-    """Metrics of every method with 95 % intervals, a panel per metric; policies in their colours, baselines grey.
+    """Metrics of every method with 95 % intervals, where they have one, a panel per metric; policies in their colours, baselines grey.
 
     Args:
         methods: columns method, baseline, metric, value, low, high (of one split).
@@ -111,6 +111,12 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
     )  # fmt: skip
     return finished(chart.resolve_scale(x="independent"))
+
+
+def ends(intervals: Mapping[str, tuple[float, float]], name: str) -> dict[str, Any]:
+    """An interval as columns low and high of a chart's row, None where there is none."""
+    low, high = intervals.get(name, (None, None))
+    return {"low": low, "high": high}
 
 
 def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
@@ -177,7 +183,7 @@ def shares(blocks: pd.DataFrame) -> Spec:
 
 
 def histogram(values: NDArray[np.float64], unit: str, bins: int = 40) -> Spec:
-    """How often values fall into equal bins."""
+    """How often values (N,), one or more, fall into equal bins."""
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-3 * max(abs(high), 1e-9):  # all alike: one bar, not the noise of rounding
         low, high, bins = low - 0.5, high + 0.5, 1

@@ -322,7 +322,8 @@ def _shown(view: PopularityView) -> figures.Spec:
 def _head(view: PopularityView) -> figures.Spec:
     own = {group.name: group.head for group in view.users}
     rows = [
-        {"method": one.name, "users": group, "recommended": share, "rated": own[group]} | _ends(one, f"head {group}")
+        {"method": one.name, "users": group, "recommended": share, "rated": own[group]}
+        | figures.ends(one.intervals, f"head {group}")
         for one in view.methods
         for group, share in one.head.items()
     ]
@@ -344,7 +345,7 @@ def _head(view: PopularityView) -> figures.Spec:
 def _served(view: PopularityView) -> figures.Spec:
     order = [group.name for group in view.users]
     rows = [
-        {"method": one.name, "users": group, "ndcg": value} | _ends(one, f"ndcg {group}")
+        {"method": one.name, "users": group, "ndcg": value} | figures.ends(one.intervals, f"ndcg {group}")
         for one in view.methods
         for group, value in one.ndcg.items()
         if value is not None
@@ -372,7 +373,7 @@ def _cold(view: PopularityView) -> figures.Spec:
     titles = {f"cold_recall recall@{k}": f"Recall@{k}" for k in COLD_KS} | {"cold_rank": "mean place"}
     rows = [
         {"method": one.name, "baseline": one.kind == "baseline", "metric": titles[column], "value": value}
-        | _ends(one, column)
+        | figures.ends(one.intervals, column)
         for one in view.methods
         for column, value in (
             *((f"cold_recall {name}", value) for name, value in one.cold_recall.items()),
@@ -380,11 +381,6 @@ def _cold(view: PopularityView) -> figures.Spec:
         )
     ]
     return figures.bars(pd.DataFrame(rows), list(titles.values()))
-
-
-def _ends(method: MethodPopularity, column: str) -> dict[str, str | float | None]:
-    low, high = method.intervals.get(column, (None, None))
-    return {"low": low, "high": high}
 
 
 def _scale(view: PopularityView) -> alt.Scale:
