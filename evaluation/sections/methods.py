@@ -43,8 +43,12 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 4], [6, 2, 
 class Cost(Section):
     """What a method took on the machine that judged it."""
 
-    fit_seconds: float | None = Field(None, description="Wall time of one fit or training.")
-    peak_mib: float | None = Field(None, description="Peak memory of the process that fitted it, MiB.")
+    work: Literal["training, with validation", "one fit"] | None = Field(
+        None,
+        description="What time and memory were taken for: a policy's whole training task, or a tuned baseline's fit.",
+    )
+    fit_seconds: float | None = Field(None, description="Wall time of that work.")
+    peak_mib: float | None = Field(None, description="Most memory it added to what its process held before, MiB.")
     recommendations_per_second: float | None = Field(None, description="Lists ranked over the full catalogue.")
 
 

@@ -273,17 +273,17 @@ def charts(section: PopularitySection) -> list[Chart]:
     for view in section.views:
         where = asked(view.split, view.protocol)
         note = f"Shares of head, middle, tail and cold items among the first {view.k}, beside what users rated before and next."
-        found.append((f"popularity-shown-{view.id}", f"What is shown: {where}", note, _shown(view)))
+        found.append((f"popularity-shown-{view.id}", f"What is shown ({where})", note, _shown(view)))
         note = "Ticks: what share of their own histories head items were; dots: of their recommendations, with the 95 % interval."
-        found.append((f"popularity-head-{view.id}", f"Head items, by kind of user: {where}", note, _head(view)))
+        found.append((f"popularity-head-{view.id}", f"Head items, by kind of user ({where})", note, _head(view)))
         note = "Whom the methods serve: each third of the users by itself; intervals on hovering. Baselines grey."
-        found.append((f"popularity-ndcg-{view.id}", f"NDCG@{view.k}, by kind of user: {where}", note, _served(view)))
+        found.append((f"popularity-ndcg-{view.id}", f"NDCG@{view.k}, by kind of user ({where})", note, _served(view)))
         if view.cold_sought:
             note = (
                 f"Means over the {view.cold_users} users who seek an item without training events, with 95 % intervals. "
                 "Mean place: 0 first, 1 last, 0.5 by chance."
             )
-            found.append((f"popularity-cold-{view.id}", f"Items nobody had rated: {where}", note, _cold(view)))
+            found.append((f"popularity-cold-{view.id}", f"Items nobody had rated ({where})", note, _cold(view)))
     return found
 
 
