@@ -148,7 +148,7 @@ def judge_and_measure(
         popularity=PopularitySection(views=tuple(views)),
         examples=shown_examples(data, subject, shown, methods, params),
         training=measure_training(
-            subject.curves, {name: found.facts.get("warnings", []) for name, found in subject.policies.items()}
+            subject.curves, {name: found.facts.get("warnings") for name, found in subject.policies.items()}
         ),
         cards=cards.CardsSection(
             dataset=cards.dataset_card(data, subject.dataset),

@@ -191,6 +191,7 @@ def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_
     training = page.split("<h2>Training</h2>")[1].split("<h2")[0]
     assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
     assert "No early warning" not in training
+    assert "td3: too little was logged (200 looks at validation users)" in training
 
 
 def test_key_figures_for_the_flow_run_page(report: Report) -> None:
