@@ -99,7 +99,9 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     scale = method_scale(
         *(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True))
     )
-    base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
+    base = alt.Chart(with_ends(methods[methods["metric"].isin(metrics)])).encode(
+        y=alt.Y("method:N", title=None, sort=None)
+    )
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
         color=alt.Color("method:N", scale=scale, legend=None),
@@ -117,6 +119,14 @@ def ends(intervals: Mapping[str, tuple[float, float]], name: str) -> dict[str, A
     """An interval as columns low and high of a chart's row, None where there is none."""
     low, high = intervals.get(name, (None, None))
     return {"low": low, "high": high}
+
+
+def with_ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with columns value, low, high, of which those without an interval get whiskers of no length.
+
+    A panel without a single end would have no extent, of which the browser's console complains.
+    """
+    return rows.assign(**{end: rows[end].astype(float).fillna(rows["value"]) for end in ("low", "high")})
 
 
 def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:

@@ -250,15 +250,19 @@ def metric_points(section: DistancesSection) -> figures.Spec:
         for way in WAYS
     ]
     data = pd.DataFrame(rows)
+    data["interval"] = [
+        f"{low:.4g} – {high:.4g}" if pd.notna(low) else "none"
+        for low, high in zip(data["low"], data["high"], strict=True)
+    ]
     policies = pd.Series([method.method for method in section.methods if not method.baseline])
-    base = alt.Chart(data).encode(
+    base = alt.Chart(figures.with_ends(data)).encode(
         y=alt.Y("way:N", sort=list(WAYS), title=None, axis=alt.Axis(grid=True)),
         yOffset=alt.YOffset("policy:N", sort=list(dict.fromkeys(data["policy"]))),
         color=alt.Color("policy:N", scale=figures.coloured(policies, data["policy"]), title="policy"),
     )
     point = base.mark_point(filled=True, size=40, opacity=0.85).encode(
         x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=4)),
-        tooltip=["policy:N", "way:N", *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("value", "low", "high"))],
+        tooltip=["policy:N", "way:N", alt.Tooltip("value:Q", format=".4g"), "interval:N"],
     )
     whisker = base.mark_rule(strokeWidth=1.2).encode(x="low:Q", x2="high:Q")
     chart = (
