@@ -143,7 +143,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
 
 
 def choose(starts: Tensor, most: int, seed: int) -> Tensor:
-    """At most `most` of the starts, drawn without replacement, in their order."""
+    """At most `most` of the starts (T,), drawn without replacement, in their order: (min(T, most),)."""
     if len(starts) <= most:
         return starts
     rows = np.sort(np.random.default_rng(seed).choice(len(starts), most, replace=False))

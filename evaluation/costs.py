@@ -5,18 +5,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from evaluation.sections.methods import Cost
-
 R = TypeVar("R")
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def measured(work: Callable[[], R]) -> tuple[R, Cost]:
-    """Do a piece of work; its result, how long it took, and the most memory the process held meanwhile."""
-    known = reset_peak()
-    began = time.perf_counter()
+class Memory:
+    """The most memory this process holds from now on, beyond what it holds now.
+
+    One at a time: each new one lets the kernel count anew.
+    """
+
+    def __init__(self) -> None:
+        self.held = peak_mib() if reset_peak() else None
+
+    def peak(self) -> float | None:
+        """So far, MiB; None where the kernel does not say."""
+        found = peak_mib()
+        return None if self.held is None or found is None else found - self.held
+
+
+def measured(work: Callable[[], R]) -> tuple[R, float, float | None]:
+    """Do a piece of work; its result, how many seconds it took, and the most memory it added meanwhile, MiB."""
+    memory, began = Memory(), time.perf_counter()
     result = work()
-    return result, Cost(fit_seconds=time.perf_counter() - began, peak_mib=peak_mib() if known else None)
+    return result, time.perf_counter() - began, memory.peak()
 
 
 def reset_peak() -> bool:

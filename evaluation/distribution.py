@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from scipy.stats import kurtosis, skew, wasserstein_distance
 
+from evaluation.distances import Distance, distances_between
 from evaluation.sections.section import Section
 
-KINDS = ("cosine", "euclidean")
+KINDS: tuple[Distance, ...] = ("cosine", "euclidean")
 Sample = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 POINTS = 80  # of a density's curve
@@ -27,15 +28,15 @@ class Moments(Section):
     kurtosis: float | None
 
 
-def pairwise(kind: str, x: NDArray[np.float32], y: NDArray[np.float32]) -> Matrix:
-    """Distances (N, M) between the rows of x (N, D) and y (M, D); kind is of KINDS, cosine is 1 - cos, NaN where a row is zero."""
-    return np.asarray(cdist(x, y, metric=kind))
+def pairwise(kind: Distance, x: NDArray[np.float32], y: NDArray[np.float32]) -> Matrix:
+    """Distances (N, M) between the rows of x (N, D) and y (M, D); kind is of KINDS, cosine is 1 - cos, 1 where a row is zero."""
+    return np.asarray(distances_between(kind, torch.from_numpy(x), torch.from_numpy(y)))
 
 
-def pair_distances(kind: str, x: NDArray[np.float32], y: NDArray[np.float32] | None = None) -> Sample:
+def pair_distances(kind: Distance, x: NDArray[np.float32], y: NDArray[np.float32] | None = None) -> Sample:
     """All distances between rows of x (N, D) and y (M, D), or, without y, of every two rows of x, each pair once: (P,).
 
-    Pairs without a distance are left out.
+    Pairs without a distance, of rows that hold NaN, are left out.
     """
     distances = pairwise(kind, x, x)[np.triu_indices(len(x), 1)] if y is None else pairwise(kind, x, y).ravel()
     return distances[np.isfinite(distances)]

@@ -25,10 +25,8 @@ def jaccard(a: Lists, b: Lists) -> NDArray[np.float64]:
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 1.0))
 
 
-def mean_distance(lists: Lists) -> float | None:
-    """The mean Jaccard distance, 1 - |A ∩ B| / |A ∪ B|, of every two of the lists (T, k); None for fewer than two."""
-    if len(lists) < 2:
-        return None
+def list_distances(lists: Lists) -> NDArray[np.float64]:
+    """The Jaccard distances, 1 - |A ∩ B| / |A ∪ B|, of every two of the lists (T, k): (T, T)."""
     there = lists >= 0
     begins = np.append(0, there.sum(axis=1).cumsum())
     listed = lists[there]
@@ -36,8 +34,12 @@ def mean_distance(lists: Lists) -> float | None:
     shared = (member @ member.T).toarray()
     size = np.diff(begins)
     union = size[:, None] + size - shared
-    alike = np.where(union > 0, shared / np.maximum(union, 1), 1.0)
-    return float(1 - alike[np.triu_indices(len(lists), 1)].mean())
+    return np.asarray(1 - np.where(union > 0, shared / np.maximum(union, 1), 1.0))
+
+
+def mean_of_pairs(distances: NDArray[np.float64]) -> float | None:
+    """The mean of distances (T, T) over every two of the T; None for fewer than two."""
+    return float(distances[np.triu_indices(len(distances), 1)].mean()) if len(distances) > 1 else None
 
 
 def mean_distinct(lists: Lists, users: int, draws: int, seed: int) -> float | None:
@@ -65,16 +67,16 @@ class LeaveOut:
     age: int
 
     def scores(self, histories: Histories) -> Tensor:
-        """Of histories with more than `age` events."""
+        """Scores (B, I) of histories (B, L) with more than `age` events each."""
         place = histories.items.shape[1] - 1 - self.age
         kept = (torch.cat((values[:, :place], values[:, place + 1 :]), dim=1) for values in histories)
         return self.scorer.scores(Histories(*kept))
 
 
-def sample_distance(
+def sample_distances(
     dataset: TransitionDataset, scorer: Scorer, cases: Cases, ages: Sequence[int], k: int
-) -> float | None:
-    """The mean Jaccard distance of the top k of every two samples of a state, over the cases (T,); None without any.
+) -> NDArray[np.float64]:
+    """The mean Jaccard distance of the top k of every two samples of a case's state, for the S cases that have any: (S,).
 
     A sample leaves out one event, of each age in turn; what is known of the user stays masked, also the event left out.
     Cases that know no more than F events are left out, since nothing could move up.
@@ -82,12 +84,12 @@ def sample_distance(
     known = cases.known[:, 1] - cases.known[:, 0]
     asked = cases_at(cases, np.flatnonzero((known > dataset.frame).cpu().numpy()))
     if not len(asked) or len(ages) < 2:
-        return None
+        return np.empty(0)
     lists = [rank_cases(dataset, LeaveOut(scorer, age), asked, k).best for age in ages]
-    return float(np.mean([1 - jaccard(a, b).mean() for a, b in combinations(lists, 2)]))
+    return np.asarray(np.mean([1 - jaccard(a, b) for a, b in combinations(lists, 2)], axis=0))
 
 
 def cases_at(cases: Cases, rows: NDArray[np.int64]) -> Cases:
-    """Some of the cases, by row."""
+    """Some of the cases, those at `rows` (S,)."""
     places = torch.from_numpy(rows).to(cases.users.device)
     return replace(cases, users=cases.users[places], known=cases.known[places], sought=cases.sought[places])

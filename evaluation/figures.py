@@ -1,6 +1,6 @@
 """The report's charts, as Vega-Lite specifications."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -90,7 +90,7 @@ def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale
 
 
 def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
-    """Metrics of every method with 95 % intervals, a panel per metric; policies in their colours, baselines grey.
+    """Metrics of every method with 95 % intervals, where they have one, a panel per metric; policies in their colours, baselines grey.
 
     Args:
         methods: columns method, baseline, metric, value, low, high (of one split).
@@ -99,7 +99,9 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
     scale = method_scale(
         *(list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True))
     )
-    base = alt.Chart(methods[methods["metric"].isin(metrics)]).encode(y=alt.Y("method:N", title=None, sort=None))
+    base = alt.Chart(with_ends(methods[methods["metric"].isin(metrics)])).encode(
+        y=alt.Y("method:N", title=None, sort=None)
+    )
     mark = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
         color=alt.Color("method:N", scale=scale, legend=None),
@@ -111,6 +113,20 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3
     )  # fmt: skip
     return finished(chart.resolve_scale(x="independent"))
+
+
+def ends(intervals: Mapping[str, tuple[float, float]], name: str) -> dict[str, Any]:
+    """An interval as columns low and high of a chart's row, None where there is none."""
+    low, high = intervals.get(name, (None, None))
+    return {"low": low, "high": high}
+
+
+def with_ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with columns value, low, high, of which those without an interval get whiskers of no length.
+
+    A panel without a single end would have no extent, of which the browser's console complains.
+    """
+    return rows.assign(**{end: rows[end].astype(float).fillna(rows["value"]) for end in ("low", "high")})
 
 
 def projection(points: pd.DataFrame, groups: Sequence[str]) -> Spec:
@@ -177,7 +193,7 @@ def shares(blocks: pd.DataFrame) -> Spec:
 
 
 def histogram(values: NDArray[np.float64], unit: str, bins: int = 40) -> Spec:
-    """How often values fall into equal bins."""
+    """How often values (N,), one or more, fall into equal bins."""
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-3 * max(abs(high), 1e-9):  # all alike: one bar, not the noise of rounding
         low, high, bins = low - 0.5, high + 0.5, 1

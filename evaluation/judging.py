@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from evaluation.criterion import CRITERION
 from evaluation.distances import Acting
 from evaluation.off_policy import OffPolicyParams
 from evaluation.projection import Way
-from evaluation.ranking import Ranked, rank_cases, rankings_table
+from evaluation.ranking import rank_cases, rankings_table
 from evaluation.report import Report
 from evaluation.sections import cards
 from evaluation.sections.actions import measure_actions
@@ -27,7 +27,14 @@ from evaluation.sections.embedding_map import MOST_POINTS, EmbeddingMapSection, 
 from evaluation.sections.examples import ExamplesSection, measure_examples
 from evaluation.sections.methods import Cost, Judged, Kind, MethodsSection, judge_method, measure_methods
 from evaluation.sections.off_policy import measure_off_policy
-from evaluation.sections.popularity import PopularitySection, measure_popularity
+from evaluation.sections.popularity import (
+    MethodPopularity,
+    PopularitySection,
+    PopularityView,
+    measure_popularity,
+    method_popularity,
+    readers_of,
+)
 from evaluation.sections.training import measure_training
 from evaluation.sections.verdict import choose_challenger, measure_verdict, results_of
 from models.histories import Scorer
@@ -35,10 +42,10 @@ from storage.artifacts import Manifest
 from storage.transitions import TransitionDataset
 
 Optional = Literal["embedding_map", "off_policy", "actions", "distances"]
-Ranking = Mapping[tuple[str, str], tuple[Cases, dict[str, Ranked]]]  # by split and protocol
 UNKNOWN = Cost()
 OPEN_LISTS = 3  # policies whose examples are not folded
-VIEWED = (("test", "next-item"), ("time", "next-item"))  # whose rankings several sections look at
+SHOWN = ("test", "next-item")  # whose lists are shown in examples and on the map
+VIEWED = (SHOWN, ("time", "next-item"), ("time", "fold-in"))  # of popularity bias; the last have the most cold items
 
 
 class EvaluateParams(BaseModel):
@@ -127,23 +134,21 @@ def judge_and_measure(
         show: called with the name of each piece of work that is done.
     """
     facts = ItemFacts.of(data)
-    judged, rankings = judge(data, facts, contestants, params, keep, show)
+    judged, views, shown = judge(data, facts, contestants, params, keep, show)
     methods = measure_methods(judged, choose_challenger(judged), params.seed)
     kinds = {one.name: one.kind for one in contestants}
     baselines = [one.name for one in contestants if one.kind == "baseline"]
     scorers = {one.name: one.scorer for one in contestants}
     acting = {one.name: one.acting for one in contestants if one.acting is not None and one.kind != "baseline"}
-    views = [measure_popularity(data, facts, cases, ranked, kinds, params.k) for cases, ranked in rankings.values()]
-    show("popularity")
     report = Report(
         title=subject.title,
         generated=subject.dataset.generated,
         verdict=measure_verdict(methods, [*subject.cautions, *warned(subject, methods.challenger)]),
         methods=methods,
         popularity=PopularitySection(views=tuple(views)),
-        examples=shown_examples(data, subject, rankings, methods, params),
+        examples=shown_examples(data, subject, shown, methods, params),
         training=measure_training(
-            subject.curves, {name: found.facts.get("warnings", []) for name, found in subject.policies.items()}
+            subject.curves, {name: found.facts.get("warnings") for name, found in subject.policies.items()}
         ),
         cards=cards.CardsSection(
             dataset=cards.dataset_card(data, subject.dataset),
@@ -153,7 +158,7 @@ def judge_and_measure(
         ),
     )
     more: dict[Optional, Callable[[], Any]] = {
-        "embedding_map": lambda: shown_map(data, facts, subject, rankings, methods.challenger, params),
+        "embedding_map": lambda: shown_map(data, facts, subject, shown, methods.challenger, params),
         "off_policy": lambda: measure_off_policy(
             data,
             scorers,
@@ -170,6 +175,14 @@ def judge_and_measure(
             found[name] = measure()
             show(name)
     return report.model_copy(update=found)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is shown of test users: their cases, T of them, and by method the first k of each list, (T, k); -1 is no item."""
+
+    cases: Cases
+    best: dict[str, NDArray[np.int64]]
 
 
 def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
@@ -193,12 +206,20 @@ def judge(
     params: EvaluateParams,
     keep: Callable[[pa.Table], None],
     show: Callable[[str], None],
-) -> tuple[list[Judged], Ranking]:
-    """Every method's metrics on every set of cases, and the rankings that other sections look at."""
+) -> tuple[list[Judged], list[PopularityView], Shown | None]:
+    """Every method's metrics on every set of cases, its popularity bias in those that are viewed, and lists to show.
+
+    No rankings are kept: of all that is sought after the time cut they would be millions for every method.
+    """
     judged: list[Judged] = []
-    kept: dict[tuple[str, str], tuple[Cases, dict[str, Ranked]]] = {}
+    views: list[PopularityView] = []
+    shown: Shown | None = None
     for cases in all_cases(data, params):
         where = (cases.split, cases.protocol)
+        readers = readers_of(data, facts, cases) if where in VIEWED else None
+        biases: list[MethodPopularity] = []
+        if where == SHOWN:
+            shown = Shown(cases, {})
         for one in contestants:
             began = time.perf_counter()
             # Where order is drawn at random nothing is more recent than anything else.
@@ -219,21 +240,25 @@ def judge(
                     seed=params.seed,
                 )
             )
-            if where in VIEWED:
-                kept.setdefault(where, (cases, {}))[1][one.name] = replace(
-                    ranked, best=ranked.best[:, : params.k].copy()
+            if readers is not None:
+                seen = method_popularity(
+                    facts, readers, ranked, name=one.name, kind=one.kind, k=params.k, seed=params.seed
                 )
+                biases.append(seen)
+            if shown is not None and where == SHOWN:
+                shown.best[one.name] = ranked.best[:, : params.k].copy()
+        if readers is not None:
+            views.append(measure_popularity(data, facts, cases, readers, biases, params.k))
         show(f"{cases.split} {cases.protocol}")
-    return judged, kept
+    return judged, views, shown
 
 
 def shown_examples(
-    data: TransitionDataset, subject: Subject, rankings: Ranking, methods: MethodsSection, params: EvaluateParams
+    data: TransitionDataset, subject: Subject, shown: Shown | None, methods: MethodsSection, params: EvaluateParams
 ) -> ExamplesSection:
     """Examples of test users; the champion, the best policies and the two best baselines open, the others folded."""
-    if ("test", "next-item") not in rankings:
+    if shown is None:
         return measure_examples(data, subject.titles, np.empty((0, 2), np.int64), {}, (), 0, params.k, params.seed)
-    cases, ranked = rankings["test", "next-item"]
     results = sorted(results_of(methods, "test"), key=lambda one: -(one.metrics.get(CRITERION) or 0.0))
     champion = [one.name for one in results if one.kind == "champion"]
     first = [*champion, *(one.name for one in results if one.kind == "policy")][:OPEN_LISTS]
@@ -241,8 +266,8 @@ def shown_examples(
     return measure_examples(
         data,
         subject.titles,
-        cases.known.cpu().numpy(),
-        {name: found.best for name, found in ranked.items()},
+        shown.cases.known.cpu().numpy(),
+        shown.best,
         (*first, *best),
         params.examples,
         params.k,
@@ -254,16 +279,16 @@ def shown_map(
     data: TransitionDataset,
     facts: ItemFacts,
     subject: Subject,
-    rankings: Ranking,
+    shown: Shown | None,
     challenger: str | None,
     params: EvaluateParams,
 ) -> EmbeddingMapSection | None:
     """The map, with the challenger's lists for test users; None where there is nobody to recommend to."""
-    if challenger is None or ("test", "next-item") not in rankings:
+    if challenger is None or shown is None:
         return None
     return measure_embedding_map(
         challenger,
-        rankings["test", "next-item"][1][challenger].best,
+        shown.best[challenger],
         data.embedding.cpu().numpy(),
         facts.events,
         subject.titles,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ranking import Ranked
+from evaluation.statistics import bootstrap_intervals
 
 KS = (1, 5, 10, 20, 50, 100)
 
@@ -70,6 +71,12 @@ def means(per_user: PerUser) -> dict[str, float]:
     sums = np.where(there, per_user.values, 0.0).sum(axis=0)
     found = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
     return dict(zip(per_user.names, found.tolist(), strict=True))
+
+
+def intervals(per_user: PerUser, seed: int) -> dict[str, tuple[float, float]]:
+    """The 95 % bootstrap interval over users of each metric's mean, of those that somebody has."""
+    found = zip(per_user.names, bootstrap_intervals(per_user.values, seed).tolist(), strict=True)
+    return {name: (low, high) for name, (low, high) in found if np.isfinite(low)}
 
 
 def mean_by_user(users: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]) -> PerUser:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.figures import Spec
+from evaluation.names import asked
 
 TEMPLATES = Path(__file__).parent / "templates"
 Chart = tuple[str, str, str, Spec]  # id, title, note, specification
@@ -48,7 +49,7 @@ def bundle() -> Markup:
 
 
 def environment() -> Environment:
-    """Jinja with escaping and the filters that write numbers for people."""
+    """Jinja with escaping, the filters that write numbers for people, and what splits and protocols are called."""
     found = Environment(
         loader=PackageLoader("evaluation"),
         autoescape=True,
@@ -57,6 +58,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= FILTERS
+    found.globals["asked"] = asked
     return found
 
 

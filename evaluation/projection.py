@@ -43,7 +43,7 @@ def framed(position: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def most_rated(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Items with the most events, the first of equals first."""
+    """The `count` items with the most events (I,), most first, the first of equals first: (min(I, count),)."""
     return np.argsort(-events, kind="stable")[:count]
 
 

@@ -28,9 +28,7 @@ def bootstrap_means(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
     rng = np.random.default_rng(seed)
     means = np.full((draws, values.shape[1]), np.nan)
     for block in _blocks(means, users):
-        drawn = rng.integers(users, size=(len(block), users), dtype=np.int32)  # six times as fast as int64
-        drawn = drawn + users * np.arange(len(block))[:, None]
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
+        times = _times_drawn(len(block), users, rng)
         counted = np.full(block.shape, float(users))
         counted[:, partial] = times @ present
         np.divide(times @ filled, counted, out=block, where=counted > 0)
@@ -47,6 +45,32 @@ def bootstrap_intervals(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
     intervals = np.nanquantile(means, LEVELS, axis=0).T
     intervals[empty] = np.nan
     return np.asarray(intervals)
+
+
+def bootstrap_pairs(values: Matrix, seed: int, draws: int = 1000) -> tuple[float, float]:
+    """The 95 % percentile interval of the mean over pairs of users, who are drawn as in `bootstrap_means`.
+
+    A user who was drawn twice makes no pair with itself. NaN with fewer than three users.
+
+    Args:
+        values: (U, U), symmetric, of every two users; the diagonal does not count.
+        seed: of the draws.
+        draws: how many samples.
+    """
+    users = len(values)
+    if users < 3:
+        return math.nan, math.nan
+    between = values - np.diag(np.diag(values))
+    rng = np.random.default_rng(seed)
+    means = np.empty((draws, 1))
+    for block in _blocks(means, users):
+        times = _times_drawn(len(block), users, rng)
+        pairs = float(users) ** 2 - np.square(times).sum(axis=1)
+        total = ((times @ between) * times).sum(axis=1)
+        np.divide(total, pairs, out=block[:, 0], where=pairs > 0)
+        block[pairs == 0] = np.nan  # one user alone was drawn
+    low, high = np.nanquantile(means, LEVELS)
+    return float(low), float(high)
 
 
 def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matrix:
@@ -79,6 +103,13 @@ def holm(p: Matrix) -> Matrix:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return adjusted
+
+
+def _times_drawn(draws: int, users: int, rng: np.random.Generator) -> Matrix:
+    """How often each user is in each sample: (draws, users)."""
+    drawn = rng.integers(users, size=(draws, users), dtype=np.int32)  # six times as fast as int64
+    drawn = drawn + users * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
 
 
 def _blocks(rows: Matrix, users: int) -> list[Matrix]:

@@ -36,6 +36,21 @@ def early_warnings(rows: Sequence[Row], limits: Limits) -> list[EarlyWarning]:
     return [warning for warning in found if warning is not None]
 
 
+def checks_made(rows: Sequence[Row]) -> list[str]:
+    """The kinds of warning that a metrics table holds enough for: those that could have been given."""
+
+    def looks(metric: str) -> int:
+        return len(series(rows, "validation", metric))
+
+    enough = {
+        "values-explode": looks("value_policy") > 0,
+        "policy-overfits": looks("actor_loss") > LOOKS and len(series(rows, "train", "actor_loss")) > 0,
+        "actor-saturates": looks("action_saturation") > 0,
+        "actions-collapse": looks("action_cosine_among") > 2,  # the first does not count, see there
+    }
+    return [kind for kind, there in enough.items() if there]
+
+
 def series(rows: Sequence[Row], split: str, metric: str) -> list[tuple[int, float]]:
     """(step, value) of a metric, in order."""
     return [(step, value) for step, where, name, value in rows if where == split and name == metric]

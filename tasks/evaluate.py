@@ -36,7 +36,7 @@ from tasks.learning import Publishable
 from tasks.policies import load_on
 from tasks.progress import Progress
 
-STEPS = 11  # of a judgement: six sets of cases, five sections
+STEPS = 10  # of a judgement: six sets of cases, four sections
 
 
 @artifact_task("baselines")
@@ -158,14 +158,16 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     scorer = load_on(store.open(ref), data)
     acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
     actual: Kind = "baseline" if manifest.facts["learner"] in SEQUENTIAL and kind == "policy" else kind
-    return Contestant(name, actual, scorer, acting, Cost(fit_seconds=manifest.seconds))
+    cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=manifest.facts.get("peak_mib"))
+    return Contestant(name, actual, scorer, acting, cost)
 
 
 def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[Contestant]:
     """The baselines, fit with what was chosen for each, and what that cost."""
     found = []
     for name, config in chosen.items():
-        scorers, cost = measured(partial(fit_baselines, data, {name: config}, max_items))
+        scorers, seconds, peak = measured(partial(fit_baselines, data, {name: config}, max_items))
+        cost = Cost(work="one fit", fit_seconds=seconds, peak_mib=peak)
         found.append(Contestant(name, "baseline", scorers[name], cost=cost))
     return found
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 
 from evaluation.cases import choose, validation_cases
+from evaluation.costs import Memory
 from evaluation.criterion import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
@@ -108,6 +109,7 @@ def train_learner(
     """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
+    memory = Memory()
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
     sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
     cases = validation_cases(data, validation_steps, seed)
@@ -128,6 +130,7 @@ def train_learner(
         facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
     write_policy(draft, learning.policy, run.rows)
     copy_file(dataset, "items.parquet", draft.path)
+    facts["peak_mib"] = memory.peak()
     draft.rows = len(run.rows)
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from evaluation import figures
 from evaluation.cases import choose
-from evaluation.distances import Acting
+from evaluation.distances import Acting, Distance
 from evaluation.distribution import (
     ALIKE,
     KINDS,
@@ -100,6 +100,21 @@ class ActionsSection(Section):
     grids: dict[str, tuple[float, ...]]
     policies: tuple[PolicyActions, ...]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of distances, in the order of the page."""
+        return KINDS
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Pairs of sets, in the order of the page."""
+        return PAIRS
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Sets of actions, in the order of the page."""
+        return SETS
+
 
 def measure_actions(
     dataset: TransitionDataset, policies: Mapping[str, Acting], sample: int = 500, seed: int = 0
@@ -177,13 +192,18 @@ def random_directions(actions: Tensor, seed: int) -> Tensor:
 
 
 def spread(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """At most so many of the rows, evenly: neighbours are often of one user."""
+    """At most `most` of the rows (N, D), evenly, (min(N, most), D): neighbours are often of one user."""
     places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
     return np.asarray(rows[places])
 
 
-def distances_of_pairs(kind: str, actions: Actions) -> dict[str, Sample]:
-    """Distances of every pair of sets in PAIRS."""
+def distances_of_pairs(kind: Distance, actions: Actions) -> dict[str, Sample]:
+    """Distances (P,) of every pair of sets in PAIRS, by the pair, which have a row or more.
+
+    Args:
+        kind: of KINDS.
+        actions: by set rows (N, D).
+    """
     some = {name: spread(rows, PAIR_ROWS) for name, rows in actions.items()}
     found = {}
     for pair in PAIRS:
@@ -192,7 +212,7 @@ def distances_of_pairs(kind: str, actions: Actions) -> dict[str, Sample]:
     return found
 
 
-def described(kind: str, pairs: dict[str, Sample], actions: Actions, grid: Sample) -> Distances:
+def described(kind: Distance, pairs: dict[str, Sample], actions: Actions, grid: Sample) -> Distances:
     """Distances of one policy and kind in short."""
     rows = np.concatenate([spread(actions[name], MATRIX_ROWS) for name in IN_MATRICES])
     return Distances(
@@ -208,7 +228,12 @@ def described(kind: str, pairs: dict[str, Sample], actions: Actions, grid: Sampl
 
 
 def compared(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
-    """Errors of one policy's sets in short, and against one another."""
+    """Errors of one policy's sets in short, and against one another.
+
+    Args:
+        errors: by set its rows' errors (N,).
+        grid: (G,) log10 of the errors at which densities are given.
+    """
     others = {name: [other for other in errors if other != name] for name in errors}
     return {
         name: Errors(
@@ -222,7 +247,10 @@ def compared(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
 
 
 def rebuilt(autoencoder: Autoencoder, actions: Tensor) -> tuple[float | None, float | None]:
-    """The shares of the actions' variance and of their negative coordinates that an autoencoder rebuilds."""
+    """The shares of the variance of actions (N, D) and of their negative coordinates that an autoencoder rebuilds.
+
+    None: the actions are all alike; none of their coordinates is negative.
+    """
     variance = float(actions.double().var(0, correction=0).mean())
     negative = actions < 0
     with torch.no_grad():

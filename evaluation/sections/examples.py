@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.cases import LIKED_REWARD
 from evaluation.page import Chart
 from evaluation.sections.section import Section
 from storage.transitions import TransitionDataset
 
-LIKED_REWARD = 3.0  # 4 stars
 MOST_LIKED, MOST_LAST = 8, 6
 LATER = 50  # events after the next one that count as chosen later
 

@@ -13,6 +13,7 @@ from evaluation import figures
 from evaluation.beyond_accuracy import ItemFacts, catalogue_metrics, lists_per_user
 from evaluation.cases import Protocol
 from evaluation.metrics import KS, PerUser, accuracy_per_user, means, mult_vae_per_user
+from evaluation.names import SPLITS
 from evaluation.page import Chart
 from evaluation.ranking import Ranked
 from evaluation.sections.section import Section
@@ -42,8 +43,12 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 4], [6, 2, 
 class Cost(Section):
     """What a method took on the machine that judged it."""
 
-    fit_seconds: float | None = Field(None, description="Wall time of one fit or training.")
-    peak_mib: float | None = Field(None, description="Peak memory of the process that fitted it, MiB.")
+    work: Literal["training, with validation", "one fit"] | None = Field(
+        None,
+        description="What time and memory were taken for: a policy's whole training task, or a tuned baseline's fit.",
+    )
+    fit_seconds: float | None = Field(None, description="Wall time of that work.")
+    peak_mib: float | None = Field(None, description="Most memory it added to what its process held before, MiB.")
     recommendations_per_second: float | None = Field(None, description="Lists ranked over the full catalogue.")
 
 
@@ -347,11 +352,6 @@ LABELS = {
     "coverage": "Coverage", "gini": "Gini", "novelty": "Novelty", "ild": "Diversity",
 }  # fmt: skip
 VERDICTS = {"better": "#4f9a6b", "worse": "#d65f5f", "no difference shown": "#a3a9b0"}
-SPLITS: Mapping[Split, str] = {
-    "test": "test users, never trained on",
-    "time": "training users, after the time cut",
-    "validation": "validation users, who chose the checkpoint",
-}
 LIANG, STECK = "Liang et al. 2018, table 2, ML-20M", "Steck 2019, table 1, ML-20M"
 PUBLISHED = [
     MethodResult(

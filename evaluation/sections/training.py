@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from evaluation import figures
 from evaluation.page import Chart
 from evaluation.sections.section import Section
+from models.early_warnings import checks_made
 
 LOSSES = ("critic_loss", "actor_loss")
 RANKING = ("ndcg@10", "recall@10")
@@ -20,6 +22,12 @@ SPREAD = ("kl_to_logged", "action_effective_rank")
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 DRAWN = frozenset((*LOSSES, *RANKING, *GRADIENTS, *SHARES, *SPREAD)) | {
     f"{name}_{level}" for name in (*VALUES, *DISTANCES) for level in QUANTILES
+}
+CHECKS = {
+    "values-explode": "values against possible returns",
+    "policy-overfits": "overfitting",
+    "actor-saturates": "saturated actions",
+    "actions-collapse": "actions that are all alike",
 }
 MOST_POINTS = 60  # of one curve: more than a panel has pixels to tell apart
 
@@ -43,21 +51,41 @@ class EarlyWarning(Section):
     message: str
 
 
+class Watched(Section):
+    """What early warnings of a learner could have been given."""
+
+    learner: str
+    looks: int = Field(description="How often validation users were looked at while it trained.")
+    checks: tuple[str, ...] | None = Field(
+        description="Kinds of warning that enough was logged for; None where its making tells of no warnings at all."
+    )
+
+    @property
+    def says(self) -> str:
+        """What was checked, in words."""
+        if self.checks is None:
+            return "nothing was recorded of early warnings"
+        looks = f"{self.looks} look{'' if self.looks == 1 else 's'} at validation users"
+        checked = ", ".join(CHECKS[kind] for kind in self.checks) or "too little was logged"
+        return f"{checked} ({looks})"
+
+
 class TrainingSection(Section):
     """Curves, thinned to what a chart can show, and early warnings."""
 
     curves: tuple[Curve, ...]
     warnings: tuple[EarlyWarning, ...]
+    watched: tuple[Watched, ...] = Field((), description="By learner: what warnings could have been of.")
 
 
 def measure_training(
-    curves: Mapping[str, pd.DataFrame], warnings: Mapping[str, Sequence[Mapping[str, Any]]]
+    curves: Mapping[str, pd.DataFrame], warnings: Mapping[str, Sequence[Mapping[str, Any]] | None]
 ) -> TrainingSection:
     """What is drawn and said of every learner's training.
 
     Args:
         curves: by learner a table with columns step, split, metric, value.
-        warnings: by learner what was warned of: kind, step, message.
+        warnings: by learner what was warned of: kind, step, message; None where nothing is known of it.
     """
     kept = []
     for learner, table in curves.items():
@@ -72,9 +100,22 @@ def measure_training(
     said = [
         EarlyWarning(learner=learner, kind=one["kind"], step=one["step"], message=one["message"])
         for learner, found in warnings.items()
-        for one in found
+        for one in found or ()
     ]
-    return TrainingSection(curves=tuple(kept), warnings=tuple(said))
+    return TrainingSection(
+        curves=tuple(kept),
+        warnings=tuple(said),
+        watched=tuple(watched(learner, curves.get(learner), found) for learner, found in warnings.items()),
+    )
+
+
+def watched(learner: str, table: pd.DataFrame | None, warnings: Sequence[Mapping[str, Any]] | None) -> Watched:
+    """What could be warned of, by a learner's table with columns step, split, metric, value."""
+    if table is None or warnings is None:
+        return Watched(learner=learner, looks=0, checks=None)
+    looked = table[table["split"] == "validation"]
+    rows = list(table[["step", "split", "metric", "value"]].itertuples(index=False, name=None))
+    return Watched(learner=learner, looks=int(looked["step"].nunique()), checks=tuple(checks_made(rows)))
 
 
 def thinned(length: int) -> list[int]:

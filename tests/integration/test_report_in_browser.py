@@ -66,6 +66,11 @@ def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[
         for one in report["methods"]["results"]:
             if (one["split"], one["protocol"]) == ("test", "next-item"):
                 assert f"{one['metrics']['ndcg@10']:.4f}" in table
+        costs = page.locator("#methods-lists-test-next-item").inner_text()
+        assert "training, with validation" in costs
+        assert "one fit" in costs
+        for one in report["methods"]["results"]:
+            assert one["kind"] == "published" or one["cost"]["peak_mib"] is not None  # of policies by their manifest
         assert page.locator(".headline").inner_text() == report["verdict"]["headline"]
         assert "This data is generated." in page.inner_text("body")
         titles = {entry["title"] for one in report["examples"]["examples"] for entry in one["lists"][0]["entries"]}
@@ -98,10 +103,18 @@ def test_report_is_readable_in_the_dark_on_a_phone_and_on_paper(
     with quiet_page(path, chromium, viewport={"width": 390, "height": 800}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     with quiet_page(path, chromium, color_scheme="dark") as page:
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
         page.emulate_media(media="print")
         assert brightness(page.evaluate("getComputedStyle(document.body).color")) < 80
         assert not page.locator(".contents").is_visible()
+        tables = "[...document.querySelectorAll('details:not(.screen) table')].map((one) => one.checkVisibility())"
+        assert not any(page.evaluate(tables))
+        page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {tables}; }})")
         page.pdf(path=tmp_path / "report.pdf")
+        printed = page.evaluate("window.printed")
+        assert len(printed) > 10
+        assert all(printed), "what is folded on the screen is missing on paper"
+        assert not any(page.evaluate(tables)), "it is folded again afterwards"
     assert (tmp_path / "report.pdf").stat().st_size > 50_000
 
 

@@ -3,15 +3,16 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 from scipy.stats import expon, gaussian_kde, norm
 
-from evaluation.distribution import common_grid, density, kl_divergence, moments, pair_distances, wasserstein
+from evaluation.distances import Distance
+from evaluation.distribution import KINDS, common_grid, density, kl_divergence, moments, pair_distances, wasserstein
 
 RNG = np.random.default_rng(0)
 EVENLY = (np.arange(200_000) + 0.5) / 200_000
 EMPTY = np.empty(0)
 
 
-@pytest.mark.parametrize("kind", ["cosine", "euclidean"])
-def test_each_pair_counts_once_inside_a_set_and_all_count_between_two(kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_pair_counts_once_inside_a_set_and_all_count_between_two(kind: Distance) -> None:
     x, y = (RNG.normal(size=(rows, 5)).astype(np.float32) for rows in (7, 4))
     np.testing.assert_allclose(pair_distances(kind, x), pdist(x, kind), rtol=1e-6)
     np.testing.assert_allclose(pair_distances(kind, x, y), cdist(x, y, kind).ravel(), rtol=1e-6)
@@ -20,7 +21,9 @@ def test_each_pair_counts_once_inside_a_set_and_all_count_between_two(kind: str)
 
 def test_cosine_is_a_distance_and_no_inner_product() -> None:
     x = np.array([[1.0, 0], [5, 0], [0, 1], [-1, 0], [0, 0]], dtype=np.float32)
-    np.testing.assert_allclose(pair_distances("cosine", x), [0, 1, 2, 1, 2, 1], atol=1e-12)
+    np.testing.assert_allclose(pair_distances("cosine", x), [0, 1, 2, 1, 1, 2, 1, 1, 1, 1], atol=1e-12)
+    x[0] = np.nan
+    assert len(pair_distances("cosine", x)) == 6
 
 
 @pytest.mark.parametrize(

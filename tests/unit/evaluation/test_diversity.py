@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evaluation.cases import next_item_cases
-from evaluation.diversity import LeaveOut, jaccard, mean_distance, mean_distinct, sample_distance
+from evaluation.diversity import LeaveOut, jaccard, list_distances, mean_distinct, mean_of_pairs, sample_distances
 from models.histories import Histories
 from storage.transitions import TransitionDataset
 
@@ -48,12 +48,12 @@ def test_jaccard_is_that_of_sets(found: np.ndarray) -> None:
     expected = [alike(a, b) for a, b in zip(sets, sets[1:] + sets[:1], strict=True)]
     np.testing.assert_allclose(jaccard(found, np.roll(found, -1, axis=0)), expected)
     pairs = [1 - alike(a, b) for a, b in combinations(sets, 2)]
-    assert mean_distance(found) == pytest.approx(np.mean(pairs))
+    assert mean_of_pairs(list_distances(found)) == pytest.approx(np.mean(pairs))
 
 
 def test_one_user_has_nobody_to_differ_from() -> None:
-    assert mean_distance(np.arange(5).reshape(1, 5)) is None
-    assert mean_distance(np.empty((0, 5), dtype=np.int64)) is None
+    assert mean_of_pairs(list_distances(np.arange(5).reshape(1, 5))) is None
+    assert mean_of_pairs(list_distances(np.empty((0, 5), dtype=np.int64))) is None
 
 
 def test_distinct_items_of_drawn_users() -> None:
@@ -77,16 +77,17 @@ def test_leaving_out_moves_older_events_up() -> None:
 
 def test_only_who_listens_differs_between_samples(data: TransitionDataset) -> None:
     cases = next_item_cases(data, "test", per_user=1)
-    assert sample_distance(data, Echo(data.items, listens=False), cases, (0, 1, 2), k=5) == 0
-    listens = sample_distance(data, Echo(data.items, listens=True), cases, (0, 1, 2), k=5)
-    assert listens is not None
-    assert 0 < listens < 1
-    assert sample_distance(data, Echo(data.items, listens=True), cases, (1, 2), k=5) == 0  # the latest is in both
+    known = cases.known[:, 1] - cases.known[:, 0]
+    assert not sample_distances(data, Echo(data.items, listens=False), cases, (0, 1, 2), k=5).any()
+    listens = sample_distances(data, Echo(data.items, listens=True), cases, (0, 1, 2), k=5)
+    assert len(listens) == int((known > data.frame).sum())
+    assert 0 < listens.mean() < 1
+    assert not sample_distances(data, Echo(data.items, listens=True), cases, (1, 2), k=5).any()  # the latest is in both
 
 
 def test_cases_of_a_bare_frame_have_no_samples(data: TransitionDataset) -> None:
     cases = next_item_cases(data, "test", per_user=100)
     known = cases.known[:, 1] - cases.known[:, 0]
     echo = Echo(data.items, listens=True)
-    sample_distance(data, echo, cases, (0, 2), k=5)
+    sample_distances(data, echo, cases, (0, 2), k=5)
     assert sum(len(heard.items) for heard in echo.heard) == 2 * int((known > data.frame).sum()) < 2 * len(cases)

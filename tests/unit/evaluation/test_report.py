@@ -164,7 +164,9 @@ def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) ->
             assert chosen.sum() == one.cases
     protocols = {(one.split, one.protocol) for one in report.methods.results}
     assert {("test", "next-item"), ("time", "next-item"), ("validation", "next-item"), ("test", "fold-in")} <= protocols
-    assert {view.split for view in report.popularity.views} == {"test", "time"}
+    views = [(view.split, view.protocol) for view in report.popularity.views]
+    assert views == [("test", "next-item"), ("time", "next-item"), ("time", "fold-in")]
+    assert report.popularity.views[2].cold_sought > 0
     assert [policy.policy for policy in report.actions.policies] == ["td3", "other"]  # type: ignore[union-attr]
 
 
@@ -189,6 +191,7 @@ def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_
     training = page.split("<h2>Training</h2>")[1].split("<h2")[0]
     assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
     assert "No early warning" not in training
+    assert "td3: too little was logged (200 looks at validation users)" in training
 
 
 def test_key_figures_for_the_flow_run_page(report: Report) -> None:

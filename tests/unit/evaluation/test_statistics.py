@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import bootstrap, permutation_test
 
 from evaluation import statistics
-from evaluation.statistics import bootstrap_intervals, bootstrap_means, holm, sign_flip_test
+from evaluation.statistics import bootstrap_intervals, bootstrap_means, bootstrap_pairs, holm, sign_flip_test
 
 RNG = np.random.default_rng(5)
 
@@ -40,6 +40,21 @@ def test_draws_do_not_depend_on_how_many_fit_into_memory(monkeypatch: pytest.Mon
     monkeypatch.setattr(statistics, "AT_ONCE", 37 * 7)
     np.testing.assert_allclose(bootstrap_means(values, 0, draws=50), means)
     np.testing.assert_allclose(sign_flip_test(values, 0, draws=50), p)
+
+
+def test_an_interval_of_pairs_covers_the_mean_of_all_pairs_as_often_as_it_says() -> None:
+    truth, covered, widths = 2 / np.sqrt(np.pi), 0, []  # of |x - y|, both standard normal
+    for seed in range(200):
+        people = np.random.default_rng(seed).normal(size=60)
+        low, high = bootstrap_pairs(np.abs(people[:, None] - people), seed, draws=300)
+        covered, widths = covered + (low <= truth <= high), [*widths, high - low]
+    assert 0.88 < covered / 200 < 0.99
+    assert 0.3 < np.mean(widths) < 0.55  # 2 × 1.96 × 0.11, the standard error of Gini's mean difference
+
+
+def test_no_pairs_no_interval() -> None:
+    assert np.isnan(bootstrap_pairs(np.ones((2, 2)), 0)).all()
+    assert bootstrap_pairs(np.ones((3, 3)), 0) == (1, 1)
 
 
 def test_no_users_no_interval() -> None:

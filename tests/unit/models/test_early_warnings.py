@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from models.early_warnings import EarlyWarning, Limits, Row, early_warnings
+from models.early_warnings import EarlyWarning, Limits, Row, checks_made, early_warnings
 
 LIMITS = Limits(-400.0, 500.0, "ndcg@10", 1.0)
 HEALTHY: dict[str, Sequence[float]] = {
@@ -76,3 +76,12 @@ def test_collapse_is_told_when_it_lasts() -> None:
 
 def test_learners_without_critic_or_actions_are_watched_as_far_as_they_report() -> None:
     assert early_warnings([(10, "validation", "ndcg@10", 0.1)], LIMITS) == []
+
+
+def test_a_check_is_made_where_enough_was_logged_for_its_warning() -> None:
+    every = ["values-explode", "policy-overfits", "actor-saturates", "actions-collapse"]
+    assert checks_made(rows()) == every
+    assert checks_made([row for row in rows() if row[0] <= 250 * 4]) == [every[0], *every[2:]]
+    assert checks_made([row for row in rows() if row[0] <= 250 * 2]) == ["values-explode", "actor-saturates"]
+    assert checks_made([row for row in rows() if row[2] != "value_policy"]) == every[1:]
+    assert checks_made([(10, "validation", "ndcg@10", 0.1)]) == checks_made([]) == []

@@ -67,6 +67,26 @@ def test_every_policy_is_ranked_by_every_distance_and_every_method_is_there(sect
     ]
 
 
+def test_means_over_users_have_intervals_and_what_is_of_all_lists_has_none(section: DistancesSection) -> None:
+    for policy in section.policies:
+        for way in section.ways:
+            assert set(policy.intervals[way]) == {"ndcg@10", "recall@10"}
+            for name, (low, high) in policy.intervals[way].items():
+                assert low < high
+                assert low <= policy.metrics[way][name] <= high
+    latest = section.methods[0]
+    for name in ("between_users", "between_samples"):
+        low, high = latest.intervals[name]
+        assert low < getattr(latest, name) < high
+    points, _, bars = (spec for *_, spec in charts(section))
+    (rows,) = bars["datasets"].values()
+    assert rows[0]["low"] < rows[0]["value"] < rows[0]["high"]
+    (rows,) = points["datasets"].values()
+    for row in rows:  # a panel without a single end makes the browser complain
+        assert (row["interval"] == "none") is (row["metric"] != "NDCG@10")
+        assert (row["low"] == row["value"] == row["high"]) or row["interval"] != "none"
+
+
 def test_who_tells_everybody_the_same_differs_least(section: DistancesSection) -> None:
     latest, always, popularity = section.methods
     assert latest.between_users > always.between_users
@@ -108,6 +128,8 @@ def test_charts_are_drawn_and_the_part_of_the_page_shows_them(section: Distances
     for name, *_ in found:
         assert f'id="chart-{name}"' in page
     assert f"{section.policies[0].metrics['manhattan']['ndcg@10']:.4f}" in page
+    assert f"{section.policies[0].intervals['manhattan']['ndcg@10'][1]:.4f}" in page
+    assert f"of {20 * section.distinct_users} places" in page
 
 
 def test_a_single_user_has_nobody_to_differ_from(data: TransitionDataset) -> None:
@@ -122,6 +144,6 @@ def test_a_single_user_has_nobody_to_differ_from(data: TransitionDataset) -> Non
 def test_without_held_out_users_the_section_says_so(data: TransitionDataset) -> None:
     data.head.user_split[:] = 0
     policy = {"latest": Latest(data.embedding)}
-    section = measure_distances(data, policy, dict(policy))
+    section = measure_distances(data, policy, dict(policy), most=40)
     assert (section.cases, section.policies, section.methods, charts(section)) == (0, (), (), [])
     assert "nothing to rank" in rendered("distances", section, [])

@@ -1,6 +1,7 @@
 """Popularity bias of methods whose bias is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,17 @@ from rankings_support import partial, small_dataset
 from torch import Tensor
 
 from evaluation.beyond_accuracy import GROUPS, ItemFacts
-from evaluation.cases import Cases, fold_in_cases, mult_vae_cases
+from evaluation.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
 from evaluation.page import without_nan
 from evaluation.ranking import Ranked, rank_cases
-from evaluation.sections.popularity import PopularitySection, PopularityView, charts, measure_popularity, readers_of
+from evaluation.sections.popularity import (
+    PopularitySection,
+    PopularityView,
+    charts,
+    measure_popularity,
+    method_popularity,
+    readers_of,
+)
 from models.histories import Histories
 from storage.transitions import TransitionDataset
 
@@ -39,8 +47,13 @@ def answers(data: TransitionDataset, cases: Cases) -> dict[str, Ranked]:
 
 
 def view_of(data: TransitionDataset, cases: Cases) -> PopularityView:
-    kinds = {"popular": "baseline", "rare": "policy"}
-    return measure_popularity(data, ItemFacts.of(data), cases, answers(data, cases), kinds)  # type: ignore[arg-type]
+    items = ItemFacts.of(data)
+    readers = readers_of(data, items, cases)
+    methods = [
+        method_popularity(items, readers, ranked, name=name, kind="baseline" if name == "popular" else "policy")
+        for name, ranked in answers(data, cases).items()
+    ]
+    return measure_popularity(data, items, cases, readers, methods)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +85,47 @@ def test_a_method_that_shows_the_popular_is_told_from_one_that_does_not(view: Po
     assert popular.cold_rank > 0.9
 
 
+def test_every_user_counts_once_however_much_they_seek(data: TransitionDataset) -> None:
+    cases = next_item_cases(data, "test", per_user=20)  # of unequal numbers of cases
+    items, view = ItemFacts.of(data), view_of(data, cases)
+    popular, ranked = view.methods[0], answers(data, cases)["popular"]
+    for place, group in enumerate(view.items):
+        hits: dict[int, list[bool]] = {}
+        for user, item, rank in zip(ranked.users.tolist(), ranked.items, ranked.ranks, strict=True):  # one sought each
+            if items.group[item] == place:
+                hits.setdefault(user, []).append(bool(rank < 10))
+        assert group.users == len(hits)
+        assert popular.found[group.name] == pytest.approx(np.mean([np.mean(found) for found in hits.values()]))
+        pooled = np.mean([hit for found in hits.values() for hit in found])
+        assert group.name != "middle" or popular.found["middle"] != pytest.approx(pooled, rel=1e-3)
+
+
+def test_every_mean_lies_in_its_interval(view: PopularityView) -> None:
+    for method in view.methods:
+        of = {"found": method.found, "cold_recall": method.cold_recall, "lift": method.lift, "ndcg": method.ndcg}
+        named = {f"{field} {key}": value for field, values in of.items() for key, value in values.items()}
+        for name, value in (named | {"cold_rank": method.cold_rank}).items():
+            low, high = method.intervals[name]
+            assert value is not None
+            assert low - 1e-9 <= value <= high + 1e-9
+        low, high = method.intervals["found middle"]
+        assert high > low or method.found["middle"] in (0, 1)
+
+
+def test_a_history_without_training_events_has_no_lift(data: TransitionDataset) -> None:
+    cases = fold_in_cases(data, "test")
+    items = ItemFacts.of(data)
+    readers = readers_of(data, items, cases)
+    first = int(np.argmin(readers.popularity))
+    ranked = answers(data, cases)["popular"]
+    known = readers.popularity.copy()
+    known[first] = 0
+    found = method_popularity(items, replace(readers, popularity=known), ranked, name="popular", kind="baseline")
+    own = items.events[ranked.best[:, :10]].mean(axis=1) / readers.popularity - 1
+    others = (readers.group == 0) & (np.arange(len(own)) != first)
+    assert found.lift["niche"] == pytest.approx(own[others].mean())
+
+
 def test_users_are_thirds_by_the_popularity_of_their_histories(data: TransitionDataset, view: PopularityView) -> None:
     sizes = [group.users for group in view.users]
     assert max(sizes) - min(sizes) <= 1
@@ -96,6 +150,7 @@ def test_cold_cases_are_counted(data: TransitionDataset, view: PopularityView) -
     events, _ = cases.sought_events()
     cold = torch.from_numpy(ItemFacts.of(data).events)[data.item[events]] == 0
     assert view.cold_sought == int(cold.sum()) > 0
+    assert view.cold_users == view.items[3].users == view.cold_cases  # one case a user
     assert 0 < view.cold_cases <= view.cases == len(cases)
 
 
@@ -106,5 +161,7 @@ def test_drawn_from_its_json(view: PopularityView) -> None:
     )
     page = partial("popularity", again, charts(again))
     assert "Items nobody had rated in training" in page
-    for name in ("shown", "head", "ndcg"):
+    low, high = again.views[0].methods[1].intervals["cold_recall recall@10"]
+    assert f"{low:.4f} – {high:.4f}" in page
+    for name in ("shown", "head", "ndcg", "cold"):
         assert f'id="chart-popularity-{name}-test-fold-in"' in page
