@@ -8,8 +8,9 @@ import pandas as pd
 
 from evaluation.cases import Protocol
 from evaluation.figures import COLOURS, finished
+from evaluation.names import SPLITS
 from evaluation.page import Chart, number
-from evaluation.sections.methods import ALPHA, COMPARED, SPLITS, Judged, MethodResult, MethodsSection, label
+from evaluation.sections.methods import ALPHA, COMPARED, Judged, MethodResult, MethodsSection, label
 from evaluation.sections.section import Section
 
 Outcome = Literal["better", "worse", "undecided"]
