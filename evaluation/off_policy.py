@@ -74,7 +74,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPolicy:
     """A method's estimates, the share of its choices within the log's reach, and its true value where that is known."""
 
     estimates: Estimates
@@ -90,7 +90,7 @@ class OffPolicyResult:
     steps: int
     logged: Value
     fit: Fit
-    judged: dict[str, Judged]
+    judged: dict[str, JudgedPolicy]
 
 
 def judge_off_policy(
@@ -139,7 +139,7 @@ def judge_off_policy(
             horizon=params.horizon,
         )
         true = None if truth is None else float(logged.by_user(taken.true).mean())
-        judged[name] = Judged(found, float(logged.by_user(taken.support).mean()), true)
+        judged[name] = JudgedPolicy(found, float(logged.by_user(taken.support).mean()), true)
         show(name)
     perplexities = np.exp(-logged.by_user(walk.log_likelihood).mean(0))
     return OffPolicyResult(

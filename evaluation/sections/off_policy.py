@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.figures import BASELINE_COLOUR, coloured, finished
-from evaluation.off_policy import Judged, OffPolicyParams, judge_off_policy
+from evaluation.off_policy import JudgedPolicy, OffPolicyParams, judge_off_policy
 from evaluation.page import Chart
 from evaluation.sections.section import Section
 from models.histories import Scorer
@@ -149,7 +149,7 @@ def warning(estimates: Estimates, support: float, params: OffPolicyParams, scale
 
 
 def _policy_value(
-    name: str, baseline: bool, judged: Judged, params: OffPolicyParams, scale: RatingScale
+    name: str, baseline: bool, judged: JudgedPolicy, params: OffPolicyParams, scale: RatingScale
 ) -> PolicyValue:
     estimates = judged.estimates
     true = judged.true_value
