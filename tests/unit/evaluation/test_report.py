@@ -232,3 +232,37 @@ def test_curves_are_thinned_to_what_a_chart_shows(report: Report) -> None:
     assert len(curve.steps) == 60
     assert (curve.steps[0], curve.steps[-1]) == (0, 1990)
     assert np.allclose(np.array(curve.values, dtype=float), np.array(curve.steps) / 10)
+
+
+def recomputed(row: dict[str, object], k: int) -> dict[str, float]:
+    """Metrics of one row of rankings.parquet by their definitions, from its hundred best items alone."""
+    sought = set(row["target_movie_ids"])  # type: ignore[call-overload]
+    found = [place for place, movie in enumerate(row["top_movie_ids"][:k]) if movie in sought]  # type: ignore[index]
+    ideal = sum(1 / np.log2(2 + place) for place in range(min(k, len(sought))))
+    return {
+        f"ndcg@{k}": sum(1 / np.log2(2 + place) for place in found) / ideal,
+        f"recall@{k}": len(found) / (min(k, len(sought)) if row["protocol"] == "mult-vae" else len(sought)),
+        f"hit@{k}": float(bool(found)),
+        f"mrr@{k}": 1 / (1 + found[0]) if found else 0.0,
+    }
+
+
+def test_anyone_can_compute_the_metrics_again_from_the_rankings(both: tuple[Report, list[pa.Table]]) -> None:
+    rankings = pa.concat_tables([table.unify_dictionaries() for table in both[1]]).to_pandas()
+    judged = [one for one in both[0].methods.results if one.kind != "published"]
+    assert {(one.split, one.protocol) for one in judged} >= {
+        ("test", "next-item"),
+        ("test", "fold-in"),
+        ("test", "mult-vae"),
+    }
+    for one in judged:
+        rows = rankings[
+            (rankings.method == one.name) & (rankings.split == one.split) & (rankings.protocol == one.protocol)
+        ]
+        assert len(rows) == one.cases
+        for k in (10, 50, 100):
+            again = pd.DataFrame([recomputed(row, k) for row in rows.to_dict("records")])
+            means = again.groupby(rows.user_id.to_numpy()).mean().mean()
+            for metric, value in means.items():
+                if metric in one.metrics:
+                    assert one.metrics[metric] == pytest.approx(value, abs=1e-6), (one.name, one.protocol, metric)
