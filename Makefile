@@ -23,6 +23,7 @@ test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	MYPYPATH=benchmarks:tests $(VENV)/bin/mypy benchmarks/*.py docs/*.py
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest
 

@@ -106,7 +106,8 @@ def print_steps(policies: list[PolicyValue]) -> None:
 def main() -> None:
     """Measure and print; exit code 1 where an estimate without a warning is too far off."""
     torch.set_num_threads(1)
-    large, policies = [], []
+    large: list[tuple[Generated, OffPolicySection]] = []
+    policies: list[PolicyValue] = []
     with tempfile.TemporaryDirectory() as folder:
         for users, seeds in SAMPLES.items():
             for seed in seeds:

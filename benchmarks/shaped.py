@@ -25,7 +25,7 @@ def write_dataset(path: Path, events: int, seed: int = 0) -> None:
         for part in np.array_split(np.arange(users), max(1, events // 500_000)):
             length = lengths[part]
             size = int(length.sum())
-            first = np.repeat(rng.integers(8e8, 14e8, len(part)) - np.cumsum(length) + length, length)
+            first = np.repeat(rng.integers(800_000_000, 1_400_000_000, len(part)) - np.cumsum(length) + length, length)
             yield Histories(
                 user_id=part + 1,
                 length=length,

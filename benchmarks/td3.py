@@ -45,17 +45,13 @@ def batches(size: int, count: int = 8) -> list[Batch]:
 def ways(precisions: Sequence[Precision]) -> dict[str, Callable[[Batch], object]]:
     """The updates that are compared, the baselines before what is held against them."""
     space = Space(OBSERVATION, DIM, 1.0)
-    return {
-        f"{name}, policy delay {delay}": learner.update  # type: ignore[attr-defined]
-        for delay in (2, 10)
-        for name, learner in {
-            "RecNN": RecNN(OBSERVATION, DIM, 256, delay),
-            **{
-                precision: make_learner(TD3Config(policy_delay=delay, precision=precision), space, "cpu", seed=0)
-                for precision in precisions
-            },
-        }.items()
-    }
+    found: dict[str, Callable[[Batch], object]] = {}
+    for delay in (2, 10):
+        found[f"RecNN, policy delay {delay}"] = RecNN(OBSERVATION, DIM, 256, delay).update
+        for precision in precisions:
+            learner = make_learner(TD3Config(policy_delay=delay, precision=precision), space, "cpu", seed=0)
+            found[f"{precision}, policy delay {delay}"] = learner.update
+    return found
 
 
 def main() -> None:
@@ -76,10 +72,10 @@ def main() -> None:
     print(f"TD3 update, batch {size}, {torch.get_num_threads()} threads, {conditions()}, medians of {rounds} rounds")
     print(f"{'way':28} {'updates/s':>9} {'ms':>7} {'range':>13} {'ratio':>7} {'CPU ms':>7} {'ratio':>7}")
     base = (0.0, 0.0)
-    for name, spent in taken.items():
-        wall, cpu = (statistics.median(column) * 1e3 for column in zip(*spent, strict=True))
+    for name, times in taken.items():
+        wall, cpu = (statistics.median(column) * 1e3 for column in zip(*times, strict=True))
         base = (wall, cpu) if name.startswith("RecNN") else base
-        walls = [one[0] * 1e3 for one in spent]
+        walls = [one[0] * 1e3 for one in times]
         spread = f"{min(walls):.1f}-{max(walls):.1f}"
         print(
             f"{name:28} {1e3 / wall:9.1f} {wall:7.2f} {spread:>13} {base[0] / wall:6.2f}× {cpu:7.2f} {base[1] / cpu:6.2f}×"

@@ -35,7 +35,7 @@ def ways(data: TransitionDataset, batches: int) -> dict[str, tuple[Iterator[Batc
     """Where batches come from and what is done with each."""
 
     def recnn() -> Callable[[Batch], object]:
-        return RecNN(OBSERVATION, DIM, 256, DELAY).update  # type: ignore[return-value]
+        return RecNN(OBSERVATION, DIM, 256, DELAY).update
 
     def ours() -> Iterator[Batch]:
         sampler, ring = UniformSampler(data.starts("all"), BATCH, seed=0), data.ring(BATCH)

@@ -9,6 +9,7 @@ FOLDER is a release written by shape.py. Prints a line of counts. Each way impor
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 FRAME, DIM, TIME_QUANTILE = 10, 128, 0.9
 
@@ -105,7 +106,7 @@ def events_way(folder: Path, out: Path) -> str:
     return f"{ratings.facts['events']} events of {ratings.facts['users']} users"
 
 
-def _movie_ids(folder: Path):  # noqa: ANN202
+def _movie_ids(folder: Path) -> Any:
     import numpy as np
 
     with (folder / "movies.csv").open(encoding="utf-8") as lines:
@@ -113,7 +114,7 @@ def _movie_ids(folder: Path):  # noqa: ANN202
         return np.sort([int(line.split(",", 1)[0]) for line in lines])
 
 
-def _dataset(folder: Path, out: Path):  # noqa: ANN202
+def _dataset(folder: Path, out: Path) -> Any:
     """The counts of the dataset written, with movie_ids and the blocks of histories."""
     import numpy as np
 

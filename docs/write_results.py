@@ -86,7 +86,7 @@ class Results:
         lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for name in names:
             runs = self.of(name, split, protocol)
-            seeds = [one.metrics[metrics[0]] for one in runs]
+            seeds = [one.metrics[metrics[0]] or 0.0 for one in runs]
             first = shown(self.value(name, metrics[0], split, protocol))
             if bounds := [one.intervals[metrics[0]] for one in runs if metrics[0] in one.intervals]:
                 first += f" ± {shown(float(np.mean([high - low for low, high in bounds])) / 2)}"
