@@ -1,4 +1,4 @@
-"""Run benchmarks and keep what they print, for docs/write_results.py: `make bench`.
+"""Run benchmarks and keep what they print, and what the machine was, for docs/write_results.py: `make bench`.
 
     python benchmarks/run.py [--transitions TRANSITIONS.h5] [--keep FOLDER, default .marquee/benchmarks] [name …]
 
@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from shaped import conditions
 
 HERE = Path(__file__).parent
 REAL = "--profile ml-latest-small --data ml-latest-small --metadata tmdb-movies,tmdb-5000"
@@ -54,27 +56,25 @@ def arguments(command: str, shaped: Path | None, transitions: Path | None) -> li
     return found
 
 
-def run(name: str, words: list[str], kept: Path) -> None:
-    """Run one benchmark, show what it prints, and keep it when it ended well.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    lines = [f"$ {'MARQUEE_REAL_DATA=FOLDER ' if name in NEEDS_REAL_DATA else ''}python benchmarks/{COMMANDS[name]}\n"]
-    print(lines[0], end="", flush=True)
+def run(name: str, words: list[str], kept: Path) -> int:
+    """Run one benchmark, show and keep what it prints; its exit code."""
+    before = "MARQUEE_REAL_DATA=FOLDER " if name in NEEDS_REAL_DATA else ""
+    lines = [f"$ {before}python benchmarks/{COMMANDS[name]}\n", f"{conditions()}\n"]
+    print(*lines, sep="", end="", flush=True)
     folder = os.environ["MARQUEE_REAL_DATA"] if name == "retrain" else None
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             lines.append(line)
     if process.returncode:
-        raise SystemExit(f"{name}: ended with {process.returncode}; what was kept of it before stays.")
+        lines.append(f"exit code {process.returncode}\n")
     kept.mkdir(parents=True, exist_ok=True)
     (kept / f"{name}.txt").write_text("".join(lines))
+    return process.returncode
 
 
 def main() -> None:
-    """Run what is wanted."""
+    """Run what is wanted; exit code 1 where one failed, or was named and cannot be run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(COMMANDS))
     parser.add_argument("--transitions", type=Path)
@@ -82,19 +82,24 @@ def main() -> None:
     given: Any = parser.parse_args()
     if unknown := set(given.names) - set(COMMANDS):
         parser.error(f"expected names of {', '.join(COMMANDS)}; found {', '.join(sorted(unknown))}.")
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         shaped = Path(folder) / "ml-20m"
         for name in given.names or COMMANDS:
             words = arguments(COMMANDS[name], shaped, given.transitions)
             if words is None or (name in NEEDS_REAL_DATA and "MARQUEE_REAL_DATA" not in os.environ):
                 print(f"{name}: not run; see --help for what it needs.\n")
+                failed += given.names and [name]
                 continue
             if "ML20M" in COMMANDS[name] and not shaped.exists():
                 subprocess.run(
                     [sys.executable, str(HERE / "shape.py"), str(shaped)], check=True, stdout=subprocess.DEVNULL
                 )
-            run(name, words, given.keep)
+            if run(name, words, given.keep):
+                failed.append(name)
             print()
+    if failed:
+        raise SystemExit(f"failed, or could not be run: {', '.join(failed)}.")
 
 
 if __name__ == "__main__":

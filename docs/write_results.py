@@ -33,11 +33,16 @@ class Results:
             raise ValueError(
                 f"expected reports of one dataset; found {', '.join(sorted(datasets))}. Name those of one."
             )
-        seeds = [seed for report in reports for seed in {model.seed for model in report.cards.models}]
-        if len(set(seeds)) < len(reports) or len(seeds) != len(reports):
-            raise ValueError(f"expected one report per training seed; found seeds {seeds}. Name one report of each.")
-        self.reports, self.measured_in = reports, measured
-        self.first = reports[0]
+        seeds = {
+            seed: report
+            for report in reports
+            for seed in {one.seed or 0 for one in report.cards.models if one.kind == "policy"}
+        }
+        if len(seeds) != len(reports) or len(set(map(id, seeds.values()))) != len(reports):
+            raise ValueError(f"expected one report per training seed; found {len(reports)} of seeds {sorted(seeds)}.")
+        self.seeds = sorted(seeds)
+        self.reports, self.measured_in = [seeds[seed] for seed in self.seeds], measured
+        self.first = self.reports[0]
 
     def of(self, name: str, split: str, protocol: str) -> list[MethodResult]:
         """One method's results, a report after another."""
@@ -71,11 +76,11 @@ class Results:
         """How many times the other's mean."""
         return f"{self.value(name, metric, split, protocol) / self.value(other, metric, split, protocol):.2f}"
 
-    def comparison(self, name: str, other: str, metric: str = "ndcg@10") -> Comparison:
-        """The first report's paired test of two methods on test users' next items."""
-        wanted = (name, other, "test", "next-item", metric)
-        found = self.first.methods.comparisons
-        return next(one for one in found if (one.challenger, one.other, one.split, one.protocol, one.metric) == wanted)
+    def comparison(self, name: str, other: str, metric: str = "ndcg@10") -> Comparison | None:
+        """The first report's paired test of two methods on test users' next items; None where its challenger is another."""
+        tested = [one for one in self.first.methods.comparisons if (one.split, one.protocol) == ("test", "next-item")]
+        found = {(one.challenger, one.other, one.metric): one for one in tested}
+        return found.get((name, other, metric))
 
     def table(self, split: str, protocol: str, metrics: Sequence[str], *kinds: str) -> str:
         """Markdown: means over seeds, the first metric with half its 95 % interval (that too) and its deviation over seeds."""
@@ -102,7 +107,7 @@ class Results:
 
     def shares(self, name: str) -> list[dict[str, float]]:
         """What tuning gave each term of a policy, a report after another."""
-        return [model.shares for report in self.reports for model in report.cards.models if model.learner == name]
+        return [model.shares for report in self.reports for model in report.cards.models if model.name == name]
 
     def cases(self, split: str, protocol: str) -> str:
         """How many were asked."""
@@ -118,7 +123,9 @@ class Results:
         """The same as it stands in the file."""
         path = self.measured_in / f"{name}.txt"
         if not path.exists():
-            raise SystemExit(f"{path}: expected the output of a benchmark; found none. Run `make bench NAMES={name}`.")
+            raise SystemExit(
+                f"{path}: expected the output of a benchmark; found none. Run `python benchmarks/run.py {name}`; --help says what it needs."
+            )
         return path.read_text().strip()
 
     def found(self, name: str, pattern: str) -> str:
@@ -141,7 +148,7 @@ def render(results: Results) -> str:
     environment = Environment(  # noqa: S701 - Markdown
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=len(results.reports))
+    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=results.seeds)
     return page.rstrip() + "\n"
 
 

@@ -46,7 +46,7 @@ BASELINES: Mapping[str, Baseline] = {
 RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7, 0.5)}
 GRIDS: Mapping[str, Grid] = {
     "popularity": {},
-    "recent popularity": {},  # nothing to choose by: validation users' steps are of all times
+    "recent popularity": {},  # nothing to choose by: validation users' steps lie before the time cut
     "content similarity": RECENCY,
     "collaborative similarity": {"factors": (128, 64, 256, 512)} | RECENCY,
     "markov": {"window": (10, 5, 20), "fade": (0.8, 0.6, 1.0), "shrink": (100.0, 30.0, 300.0)} | RECENCY,

@@ -57,6 +57,9 @@ def next_item_cases(
 ) -> Cases:
     """Each user's last `per_user` transitions of a split: all that came before is known, the action is sought.
 
+    Of validation users those before the time cut: later steps choose nothing, or the split by time would be judged by what was
+    chosen on its own time.
+
     Args:
         dataset: of the histories.
         split: `test`, `validation` and `train` are of different users; `time` is training users after the time cut.
@@ -64,7 +67,7 @@ def next_item_cases(
         most: at most so many cases, drawn at random; None: all.
         seed: of the draw.
     """
-    starts = dataset.last_starts(split, per_user)
+    starts = dataset.last_starts(split, per_user, before_cut=split == "validation")
     return next_item_cases_at(dataset, split, starts if most is None else choose(starts, most, seed))
 
 
@@ -78,18 +81,16 @@ def next_item_cases_at(dataset: TransitionDataset, split: Split, starts: Tensor)
 def validation_cases(dataset: TransitionDataset, most: int, seed: int) -> Cases:
     """The cases that choose hyper-parameters and checkpoints: of each validation user's last 20 steps before the time cut.
 
-    Later steps choose nothing, or the split by time would be judged by what was chosen on its own time.
-
     Raises:
         DatasetError: there are none.
     """
-    starts = dataset.last_starts("validation", VALIDATION_LAST, before_cut=True)
-    if len(starts) == 0:
+    cases = next_item_cases(dataset, "validation", VALIDATION_LAST, most, seed)
+    if len(cases) == 0:
         raise DatasetError(
             "validation: expected users with more than F events before the time cut to choose by; found none. "
             "Raise export.splits.validation or give more ratings."
         )
-    return next_item_cases_at(dataset, "validation", choose(starts, most, seed))
+    return cases
 
 
 def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) -> Cases:

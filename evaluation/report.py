@@ -32,14 +32,14 @@ from evaluation.sections.section import Section
 from evaluation.sections.training import TrainingSection
 from evaluation.sections.verdict import VerdictSection
 
-FORMAT: Literal["marquee-report/2"] = "marquee-report/2"
+FORMAT: Literal["marquee-report/3"] = "marquee-report/3"
 TEMPLATE, FOLDER = "report.html.j2", "sections"
 
 
 class Report(Section):
     """All that one evaluation found: what the page shows, and all that its charts draw."""
 
-    format: Literal["marquee-report/2"] = Field(FORMAT, description="Of this file; raised when readers must change.")
+    format: Literal["marquee-report/3"] = Field(FORMAT, description="Of this file; raised when readers must change.")
     title: str = Field(description="Of the page.")
     generated: bool = Field(
         description="Whether the ratings were drawn from known preferences rather than given by people."

@@ -41,4 +41,6 @@ def evaluate_policy(
     found = policies_named(named, place) if policies else policies_on(chosen, [])
     is_named = len(named) < len(policies or ())
     champion = find_champion(place, must_be=is_named) if with_champion or is_named else None
+    if is_named and champion:  # by whatever other name it was given
+        found = {name: ref for name, ref in found.items() if ref.digest != champion.digest}
     return evaluate(chosen, found, evaluation or preset.evaluate, champion)

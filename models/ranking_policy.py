@@ -15,7 +15,7 @@ from models.networks import Critics
 from models.rows import rows_of_items
 from models.states import StateName, make_state
 
-FORMAT = "marquee-ranking-policy/1"
+FORMAT = "marquee-ranking-policy/2"
 
 
 def root(sums: Tensor) -> Tensor:

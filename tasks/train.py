@@ -113,7 +113,8 @@ def train_learner(
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
     sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
     cases = validation_cases(data, validation_steps, seed)
-    held_out = learning.gather(choose(data.starts("validation"), 4 * learning.batch_size, seed))
+    timely = data.last_starts("validation", len(data.item), before_cut=True)
+    held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))
 
     def validate() -> dict[str, float]:
         losses = {name: float(value) for name, value in learning.learner.losses(held_out).items()}

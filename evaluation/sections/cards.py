@@ -189,7 +189,7 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
     words = {
         "train": "learnt from, up to the time cut",
         "validation": "choose checkpoints and hyper-parameters",
-        "test": "judged on, in every report of this dataset; never fitted or tuned on",
+        "test": "judged on, in every report of this dataset; no method was fitted, tuned or chosen on them",
     }
     found = []
     for code, name in enumerate(SPLIT_NAMES):

@@ -143,7 +143,7 @@ def measure_popularity(
     methods: Sequence[MethodPopularity],
     k: int = 10,
 ) -> PopularityView:
-    """How popular what methods recommend is, beside what users had rated and what they rated next.
+    """How popular what methods recommend is, beside what users had rated and what they rated afterwards.
 
     Args:
         dataset: of the cases.
@@ -291,7 +291,7 @@ def _shown(view: PopularityView) -> figures.Spec:
     named = [(one.name, one.shown) for one in view.methods]
     named = [
         ("training events", {group.name: group.training for group in view.items}),
-        ("rated next", {group.name: group.sought for group in view.items}),
+        ("rated afterwards", {group.name: group.sought for group in view.items}),
         *named,
     ]
     rows = [

@@ -232,7 +232,7 @@ def lost_elsewhere(methods: MethodsSection) -> list[str]:
         values = {one.name: one.metrics.get(table.first) or 0.0 for one in table.rows}
         most = max(lost, key=lambda one: values[one.other])
         found.append(
-            f"By another question, {QUESTIONS[table.protocol]} ({SPLITS[table.split]}), {most.challenger} is worse than "
+            f"Asked otherwise, for {QUESTIONS[table.protocol]} ({SPLITS[table.split]}), {most.challenger} is worse than "
             f"{len(lost)} of {len(tested)} methods, {'that is' if len(lost) == 1 else 'first of all'} {most.other}: "
             f"{label(table.first)} {values[most.challenger]:.4f} against {values[most.other]:.4f}."
         )

@@ -204,7 +204,9 @@ def test_any_policies_are_compared_side_by_side(
     assert len({one["users"] for one in results}) == 1
     assert "runner-up" in [one["role"] for one in report["verdict"]["opponents"]]
     assert len(ArtifactStore(home / "artifacts").manifests("baselines")) == 1, "baselines were tuned again"
-    with_champion = marquee("compare", "policy@champion", digest, "--from", values["PUBLISHED"], *changes(), home=home)
+    with_champion = marquee(
+        "compare", "policy@champion", "policy@latest", digest, "--from", values["PUBLISHED"], *changes(), home=home
+    )
     report = json.loads(Path(values_of(with_champion.stdout)["REPORT"]).with_name("report.json").read_text())
     assert report["verdict"]["opponents"][0]["role"] == "champion"
     for spec, error in (

@@ -77,9 +77,8 @@ def test_without_validation_users_nothing_can_be_chosen(data: TransitionDataset)
 def test_no_step_after_the_time_cut_chooses_anything(data: TransitionDataset) -> None:
     cases = validation_cases(data, 2000, 0)
     times = data.timestamps()[cases.sought[:, 0].numpy()]
-    every = next_item_cases(data, "validation", 20)
-    late = data.timestamps()[every.sought[:, 0].numpy()] > data.head.time_cut
-    assert late.any()
+    every = data.last_starts("validation", 20) + data.frame
+    assert (data.timestamps()[every.numpy()] > data.head.time_cut).any()
     assert (times <= data.head.time_cut).all()
     assert (data.user_split[cases.users.numpy()] == 1).all()
     assert len(cases) > 0
