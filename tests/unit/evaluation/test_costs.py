@@ -23,3 +23,10 @@ def test_what_was_held_before_does_not_count() -> None:
         del more
         assert (memory.peak() or 0) > 200
     assert len(held)
+
+
+def test_memory_that_earlier_work_freed_counts_again() -> None:
+    measured(lambda: [np.ones(1000) for _ in range(30_000)])  # small pieces, which the C library keeps
+    _, _, again = measured(lambda: [np.ones(1000) for _ in range(30_000)])
+    if again is not None:
+        assert again > 100
