@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluation.report import Report, read_report
 from evaluation.sections.methods import Comparison, MethodResult, label
+from evaluation.sections.popularity import PopularityView
 
 HERE = Path(__file__).parent
 
@@ -98,6 +99,24 @@ class Results:
             deviation = shown(float(np.std(seeds, ddof=1))) if len(set(seeds)) > 1 else ""
             others = [shown(self.value(name, metric, split, protocol)) for metric in metrics[1:]]
             lines.append(f"| {' | '.join([name, runs[0].kind, first, deviation, *others])} |")
+        return "\n".join(lines)
+
+    def cold_view(self, split: str, protocol: str) -> PopularityView:
+        """The first report's view of items that nobody had rated in training, among others."""
+        return next(one for one in self.first.popularity.views if (one.split, one.protocol) == (split, protocol))
+
+    def cold(self, split: str, protocol: str) -> str:
+        """Markdown: how the first report's methods find such items, the best first, with 95 % intervals."""
+        lines = ["| method | Recall@100 | mean place, 0 first, 1 last |", "|---" * 3 + "|"]
+        for one in sorted(self.cold_view(split, protocol).methods, key=lambda one: one.cold_rank or 0.0):
+            cells = [
+                f"{shown(value)} ({shown(low)} to {shown(high)})"
+                for value, (low, high) in (
+                    (one.cold_recall.get("recall@100"), one.intervals["cold_recall recall@100"]),
+                    (one.cold_rank, one.intervals["cold_rank"]),
+                )
+            ]
+            lines.append(f"| {' | '.join([one.name, *cells])} |")
         return "\n".join(lines)
 
     def overlap(self, name: str, other: str, metric: str = "ndcg@10") -> bool:

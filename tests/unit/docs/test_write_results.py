@@ -44,7 +44,18 @@ def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "")
         SimpleNamespace(name=name, kind="policy", seed=seed, shares={"fitted": 0.25}) for name in ("ranking", "td3")
     ]
     models.append(SimpleNamespace(name="champion", kind="champion", seed=99, shares={}))
+    cold = [
+        SimpleNamespace(
+            name=name, cold_rank=rank, cold_recall={"recall@100": 0.25},
+            intervals={"cold_rank": (rank - 0.1, rank + 0.1), "cold_recall recall@100": (0.0, 0.5)},
+        )
+        for name, rank in (("markov", 0.9), ("ranking", 0.2))
+    ]  # fmt: skip
+    view = SimpleNamespace(
+        split="test", protocol="next-item", cold_users=3, cold_sought=4, cases=20, methods=cold,
+    )  # fmt: skip
     return SimpleNamespace(
+        popularity=SimpleNamespace(views=[view]),
         methods=SimpleNamespace(results=[*results, *PUBLISHED], comparisons=[compared]),
         cards=SimpleNamespace(dataset=SimpleNamespace(digest=dataset), models=models),
     )
@@ -89,6 +100,9 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
     (tmp_path / "texts.txt").write_text("2 cores; precision auto means int8 here\n")
     page = write_results.render(write_results.Results([report(4), report(3)], tmp_path))
     assert "for seed in 3 4; do" in page
+    assert "as 3 test users' next choices (4 of 20 cases, seed 3)" in page
+    cold = "| ranking | .2500 (.0000 to .5000) | .2000 (.1000 to .3000) |\n| markov | .2500 (.0000 to .5000) | .9000 (.8000 to 1.000) |"
+    assert cold in page
     assert "+0.1000 (seed 3; 95 % interval" in page
     assert says in page
     assert "`precision: auto` is int8 on this processor" in page
