@@ -55,7 +55,7 @@ def marquee(prefect_env: dict[str, str], tmp_path: Path) -> Marquee:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=850,
         )
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done
@@ -71,7 +71,7 @@ def small_run(
     home = tmp_path_factory.mktemp("small")
     command = [sys.executable, "-m", "flows.cli", "retrain", *changes()]
     env = prefect_env | {"MARQUEE_HOME": str(home)}
-    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=850)
     assert done.returncode == 0, done.stdout + done.stderr
     return home, values_of(done.stdout), done.stdout + done.stderr
 

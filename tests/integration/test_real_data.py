@@ -19,6 +19,7 @@ def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
     overrides = {
         "features.text.max_tokens": "16",
         "train.trainer": "{steps: 200, validate_every: 100, log_every: 100}",
+        "train.sequence_trainer": "{steps: 100, validate_every: 100, log_every: 100}",
         "train.validation_steps": "500",
         "evaluate.max_steps": "500",
     }
