@@ -182,18 +182,23 @@ def test_divergence_names_its_bound_and_keeps_the_best() -> None:
     assert run.best("ndcg@10") == 0.2
 
 
-def test_spoilt_weights_never_become_a_checkpoint() -> None:
-    saved, keep = keeping()
-    run = trainer()
+def spoil_weights(run: Trainer, step: int) -> None:
+    """Let one of the policy's weights become NaN in an update."""
     update = run.learner.update
 
     def spoil(batch: Batch) -> dict[str, Tensor]:
         metrics = update(batch)
-        if run.step == 13:
+        if run.step == step:
             next(run.learner.policy.parameters()).data[0, 0] = torch.nan
         return metrics
 
     run.learner.update = spoil  # type: ignore[method-assign]
+
+
+def test_spoilt_weights_never_become_a_checkpoint() -> None:
+    saved, keep = keeping()
+    run = trainer()
+    spoil_weights(run, 13)
     with pytest.raises(DivergenceError, match="update 14: expected all numbers of policy to stay finite; found nan"):
         run.run(ignore, keep)
     assert max(saved) < 14
@@ -203,18 +208,11 @@ def test_spoilt_weights_between_logs_are_divergence_too() -> None:
     """A look would rank by NaN, which the ranking refuses without a word of what is kept."""
     saved, keep = keeping()
     run = trainer(CONFIG.model_copy(update={"log_every": 20, "validate_every": 15, "checkpoint_every": 30}))
-    update = run.learner.update
-
-    def spoil(batch: Batch) -> dict[str, Tensor]:
-        metrics = update(batch)
-        if run.step == 13:
-            next(run.learner.policy.parameters()).data[0, 0] = torch.nan
-        return metrics
 
     def refuse() -> dict[str, float]:
         raise LearnerError("scores: expected a number for every item; found NaN.")
 
-    run.learner.update = spoil  # type: ignore[method-assign]
+    spoil_weights(run, 13)
     validate, run.validate = run.validate, lambda: validate() if run.step < 13 else refuse()
     with pytest.raises(DivergenceError, match=r"update 15: expected all numbers of policy.*of update 0, is kept"):
         run.run(ignore, keep)
