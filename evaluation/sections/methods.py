@@ -12,7 +12,7 @@ from pydantic import Field
 from evaluation import figures
 from evaluation.beyond_accuracy import ItemFacts, catalogue_metrics, lists_per_user
 from evaluation.cases import Protocol
-from evaluation.metrics import KS, PerUser, accuracy_per_user, means, mult_vae_per_user
+from evaluation.metrics import KS, PerUser, accuracy_per_user, intervals, means, mult_vae_per_user
 from evaluation.names import SPLITS
 from evaluation.page import Chart
 from evaluation.ranking import Ranked
@@ -168,7 +168,6 @@ def judge_method(
     """
     accuracy = mult_vae_per_user(ranked) if protocol == "mult-vae" else accuracy_per_user(ranked)
     values = accuracy.beside(lists_per_user(ranked, items))
-    intervals = zip(values.names, bootstrap_intervals(values.values, seed).tolist(), strict=True)
     result = MethodResult(
         name=name,
         split=split,
@@ -178,7 +177,7 @@ def judge_method(
             metric: finite(value)
             for metric, value in (means(values) | catalogue_metrics(ranked.best, len(items.events))).items()
         },
-        intervals={metric: (low, high) for metric, (low, high) in intervals if np.isfinite(low)},
+        intervals=intervals(values, seed),
         users=len(values.users),
         cases=len(ranked.users),
         cost=cost or Cost(),
@@ -205,7 +204,7 @@ def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0)
     columns = np.concatenate([mine.values - other.per_user.values for other in others], axis=1)
     there = ~np.isnan(columns)
     differences = (np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1)).reshape(shape)
-    intervals = bootstrap_intervals(columns, seed).reshape(*shape, 2)
+    ends = bootstrap_intervals(columns, seed).reshape(*shape, 2)
     p = sign_flip_test(columns, seed).reshape(shape)
     adjusted = np.apply_along_axis(holm, 0, p)
     return [
@@ -216,8 +215,8 @@ def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0)
             protocol=protocol,
             metric=metric,
             difference=float(differences[row, column]),
-            low=float(intervals[row, column, 0]),
-            high=float(intervals[row, column, 1]),
+            low=float(ends[row, column, 0]),
+            high=float(ends[row, column, 1]),
             p=float(p[row, column]),
             p_adjusted=float(adjusted[row, column]),
         )
