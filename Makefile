@@ -25,7 +25,7 @@ test: setup
 	$(VENV)/bin/mypy
 	MYPYPATH=benchmarks:tests $(VENV)/bin/mypy benchmarks/*.py docs/*.py
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 bench: setup
 	$(VENV)/bin/python benchmarks/run.py $(NAMES)

@@ -24,7 +24,9 @@ from evaluation.criterion import CRITERION, validation_metrics
 from evaluation.metrics import accuracy_per_user, means
 from evaluation.ranking import rank_cases
 from evaluation.statistics import bootstrap_intervals
+from flows.parameters import load_profile
 from models.histories import Scorer
+from models.learners import LearnerConfig
 from models.learners.ranking_config import RankingConfig
 from models.ranking_policy import RankingPolicy, tune_shares
 from models.sampling import UniformSampler
@@ -50,6 +52,7 @@ PARTS: dict[str, dict[str, float]] = {
     "without content": {"content": 0.0},
     "re-ranked by the critic alone": {"critic_mix": 100.0},
 }
+HEAD = "| method | NDCG@10 | sd over seeds | NDCG@10 liked | coverage@10 | later rating | s |\n|---|---|---|---|---|---|---|"
 ALONE = {"fitted": 0.0}
 # what is trained otherwise: name → learner's config, and what then stays fixed, if anything
 VARIANTS: dict[str, tuple[RankingConfig, dict[str, float]]] = {
@@ -93,9 +96,12 @@ class Judge:
         return copied
 
 
-def trained(data: TransitionDataset, config: RankingConfig, judge: Judge, seed: int) -> Scorer:
-    """The policy that is best on validation users, its shares not tuned."""
-    trainer = TrainParams().sequence_trainer
+def trained(
+    data: TransitionDataset, config: LearnerConfig, judge: Judge, seed: int, params: TrainParams | None = None
+) -> Scorer:
+    """The policy that is best on validation users, its shares not tuned; trained as the shipped profile trains, or by `params`."""
+    params = params or load_profile("ml-latest-small").train
+    trainer = params.sequence_trainer if isinstance(config, RankingConfig) else params.trainer
     learning = make_learning(config, data, trainer.batch_size, "cosine", "cpu", seed)
     sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
 
@@ -104,7 +110,7 @@ def trained(data: TransitionDataset, config: RankingConfig, judge: Judge, seed: 
 
     run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer)
     run.run(lambda *_: None, lambda *_: None)
-    learning.learner.policy.load_state_dict(run.best_policy)
+    learning.learner.acting.load_state_dict(run.best_policy)
     print(f"  {config.name}: update {run.best_step} of {run.step}", file=sys.stderr, flush=True)
     return learning.policy
 
@@ -176,8 +182,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = TransitionDataset.open(Path(sys.argv[1]))
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    print("| method | NDCG@10 | sd over seeds | NDCG@10 liked | coverage@10 | later rating | s |")
-    print("|---|---|---|---|---|---|---|")
+    print(HEAD)
     for line in lines(data, seeds, sys.argv[3:]):
         print(line, flush=True)
 

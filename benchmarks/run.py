@@ -34,7 +34,8 @@ COMMANDS: Mapping[str, str] = {
     "epoch": "epoch.py",
     "off_policy": "off_policy.py",
     "retrain": f"whole_way.py retrain {REAL}",
-    "sequential": "sequential.py TRANSITIONS.h5",
+    "search": "search.py TRANSITIONS.h5",
+    "ladder": "ladder.py TRANSITIONS.h5",
     "ablation": "ablation.py TRANSITIONS.h5",
 }
 NEEDS_REAL_DATA = ("retrain", "texts")

@@ -68,7 +68,7 @@ class Critics(nn.Module):
         precision: Precision = "float32",
     ) -> None:
         super().__init__()
-        self.precision = precision
+        self.count, self.precision = count, precision
         width = observation_dim + action_dim
         first, hidden = 1 / math.sqrt(width), 1 / math.sqrt(hidden_dim)  # as torch.nn.Linear
         last = hidden if last_bound is None else last_bound
@@ -94,16 +94,21 @@ class Critics(nn.Module):
         W [s | a] = W_s s + W_a a: nothing is copied together, and where only the action learns, no gradient of the long
         observation is made.
         """
+        return self.of_several(observation, action.unsqueeze(1), count).squeeze(-1)
+
+    def of_several(self, observation: Tensor, actions: Tensor, count: int | None = None) -> Tensor:
+        """The same of C actions in each state: (B, S), (B, C, D) → (n, B, C). W_s s is made once a state."""
         weights, biases = list(self.weights), list(self.biases)
         if count is not None:
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
         with products_in(self.precision, observation.device):
             values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
-            values = torch.baddbmm(values, action.expand(stacked), weights[1])
+            values = values.repeat_interleave(actions.shape[1], 1) if actions.shape[1] > 1 else values
+            values = torch.baddbmm(values, actions.flatten(0, 1).expand(stacked), weights[1])
             for weight, bias in zip(weights[2:], biases[1:], strict=True):
                 values = torch.baddbmm(bias, values.relu_(), weight)
-        return values.squeeze(-1).to(biases[-1].dtype)
+        return values.squeeze(-1).to(biases[-1].dtype).view(-1, *actions.shape[:2])
 
 
 def move_towards(target: nn.Module, source: nn.Module, rate: float) -> None:

@@ -3,47 +3,82 @@
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.errors import LearnerError
 from models.histories import Histories, flat_observation
 from models.nearest import NearestItems, Similarity
-from models.networks import Actor
+from models.networks import Actor, Critics
+from models.wolpertinger import re_ranked
+
+FORMAT = "marquee-policy/2"
 
 
 class Policy:
-    """An actor, the items it chooses from, and the measure by which its action ranks them."""
+    """An actor, the items it chooses from, the measure by which its action ranks them, and critics that may re-order the nearest.
 
-    def __init__(self, actor: Actor, embedding: Tensor, similarity: Similarity) -> None:
+    With `candidates` > 0 those items nearest to the action that a user has not seen are ordered by the lesser of the
+    critics' values, Q(s, e_i): Wolpertinger (Dulac-Arnold et al. 2015, §4), whose answer is the first of them.
+    """
+
+    def __init__(
+        self,
+        actor: Actor,
+        embedding: Tensor,
+        similarity: Similarity,
+        critics: Critics | None = None,
+        candidates: int = 0,
+    ) -> None:
         self.actor = actor
         self.embedding = embedding  # (I, D)
         self.nearest = NearestItems(embedding, similarity)
         self.frame = actor.observation_dim // (embedding.shape[1] + 1)
+        self.critics = critics if candidates > 0 else None
+        self.candidates = candidates
+
+    def observations(self, histories: Histories) -> Tensor:
+        """The states s, each history's latest F events: (B, S)."""
+        return flat_observation(histories, self.embedding, self.frame)
 
     def act(self, histories: Histories) -> Tensor:
-        """π(s) of each history's latest F events: (B, D)."""
+        """π(s): (B, D)."""
         with torch.no_grad():
-            action: Tensor = self.actor(flat_observation(histories, self.embedding, self.frame))
+            action: Tensor = self.actor(self.observations(histories))
             return action
 
+    @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
-        """How well each item fits each history's action: (B, I), higher is better."""
-        return self.nearest.scores(self.act(histories))
+        """How well each item fits each history's action: (B, I), higher is better; the critics re-order the best."""
+        observation = self.observations(histories)
+        scores = self.nearest.scores(self.actor(observation))
+        if (critics := self.critics) is None:
+            return scores
+
+        def values(chosen: Tensor) -> Tensor:
+            return critics.of_several(observation, self.embedding[chosen]).amin(0)
+
+        return re_ranked(scores, histories.items, self.candidates, values)
 
     def config(self) -> dict[str, Any]:
         """What besides the tensors makes this policy, as JSON."""
         return {
-            "format": "marquee-policy/1",
+            "format": FORMAT,
             "observation_dim": self.actor.observation_dim,
             "action_dim": self.actor.action_dim,
             "hidden_dim": self.actor.hidden_dim,
             "max_action": self.actor.max_action,
             "similarity": self.nearest.measure,
+            "critics": 0 if self.critics is None else self.critics.count,
+            "critic_candidates": self.candidates,
         }
 
+    def parts(self) -> nn.ModuleDict:
+        """The actor, and the critics where they have a say."""
+        return nn.ModuleDict({"actor": self.actor} | ({} if self.critics is None else {"critics": self.critics}))
+
     def tensors(self) -> dict[str, Tensor]:
-        """The actor's weights by name, on the CPU."""
-        return {name: value.detach().cpu().contiguous() for name, value in self.actor.state_dict().items()}
+        """The weights by name, on the CPU."""
+        return {name: value.detach().cpu().contiguous() for name, value in self.parts().state_dict().items()}
 
     @classmethod
     def from_tensors(cls, config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Self:
@@ -52,11 +87,14 @@ class Policy:
         Raises:
             LearnerError: they are of another format or do not fit one another.
         """
-        if config.get("format") != "marquee-policy/1":
-            raise LearnerError(f"policy: expected format marquee-policy/1; found {config.get('format')!r}.")
+        if config.get("format") != FORMAT:
+            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it anew.")
         try:
-            actor = Actor(config["observation_dim"], config["action_dim"], config["hidden_dim"], config["max_action"])
-            actor.load_state_dict(tensors)
+            sizes = config["observation_dim"], config["action_dim"], config["hidden_dim"]
+            actor = Actor(*sizes, config["max_action"])
+            critics = Critics(config["critics"], *sizes) if config["critics"] else None
+            policy = cls(actor, embedding, config["similarity"], critics, config["critic_candidates"])
+            policy.parts().load_state_dict(tensors)
         except (KeyError, RuntimeError) as error:
             raise LearnerError(f"policy: expected weights that fit its config; found: {error}.") from error
-        return cls(actor, embedding, config["similarity"])
+        return policy

@@ -14,6 +14,7 @@ from models.histories import Histories
 from models.networks import Critics
 from models.rows import rows_of_items
 from models.states import StateName, make_state
+from models.wolpertinger import re_ranked
 
 FORMAT = "marquee-ranking-policy/2"
 
@@ -166,7 +167,11 @@ class RankingPolicy(nn.Module):
         if self.params.fitted > 0:
             scores += self.params.fitted * self.fitted_scores(items)
         if self.params.critic_mix > 0 and self.params.critic_candidates > 0:
-            scores = self.mix_in_values(state, scores, histories.items)
+
+            def values(chosen: Tensor) -> Tensor:
+                return self.critics.of_several(state, self.unit[chosen]).amin(0)
+
+            scores = re_ranked(scores, histories.items, self.params.critic_candidates, values, self.params.critic_mix)
         self.train(was_training)
         return scores
 
@@ -174,28 +179,6 @@ class RankingPolicy(nn.Module):
         """min(Q1, Q2)(s, a): (N, H), (N, D) → (N,)."""
         lesser: Tensor = self.critics(states, actions).amin(0)
         return lesser
-
-    def mix_in_values(self, state: Tensor, scores: Tensor, seen: Tensor) -> Tensor:
-        """Add the critic's standardised value to the best candidates' scores (after Dulac-Arnold et al. 2015, §4).
-
-        Candidates are not among what a user has `seen`, (B, L) with -1 where nothing is: that keeps its scores, and takes
-        no place from what can be recommended.
-        """
-        size = scores.shape[1]
-        known = torch.zeros((len(scores), size + 1), dtype=torch.bool, device=scores.device)
-        known.scatter_(1, seen.where(seen >= 0, size), True)
-        best = scores.masked_fill(known[:, :-1], -torch.inf).topk(min(self.params.critic_candidates, size), dim=1)
-        fresh = best.values > -torch.inf  # fewer than wanted where nearly all is seen
-        state = state.repeat_interleave(best.indices.shape[1], 0)
-        value = self.values(state, self.unit[best.indices].flatten(0, 1)).view_as(best.values)
-        number = fresh.sum(1, keepdim=True)
-        value = (value - (value * fresh).sum(1, keepdim=True) / number.clamp_min(1)) * fresh
-        value /= (value.square().sum(1, keepdim=True) / (number - 1).clamp_min(1)).sqrt().clamp_min(1e-6)
-        # Added above the lowest candidate, so that nothing from below comes between.
-        mixed = best.values + self.params.critic_mix * value
-        lowest, least = (part.where(fresh, torch.inf).amin(1, keepdim=True) for part in (best.values, mixed))
-        mixed = (lowest + (mixed - least)).where(fresh, scores.gather(1, best.indices))
-        return scores.scatter(1, best.indices, mixed)
 
     @torch.no_grad()
     def act(self, histories: Histories) -> Tensor:

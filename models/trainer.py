@@ -97,7 +97,7 @@ class Trainer:
         self.config = config
         self.metric, self.sign = CRITERIA[config.select_by]
         self.limits = Limits(*returns, self.metric, self.sign)
-        self.made_with = {"format": FORMAT, **(made_with or {}), "policy": sizes(learner.policy.state_dict())}
+        self.made_with = {"format": FORMAT, **(made_with or {}), "policy": sizes(learner.acting.state_dict())}
         self.step = 0
         self.rows: list[Row] = []
         self.warnings: list[EarlyWarning] = []
@@ -186,7 +186,7 @@ class Trainer:
 
     def _look(self) -> bool:
         """Validate; whether the learner is better than ever. Goes on to the next stage when the criterion has turned."""
-        self._need_finite({"policy": self.learner.policy.state_dict()})  # no ranking metric would show it
+        self._need_finite({"policy": self.learner.acting.state_dict()})  # no ranking metric would show it
         metrics = self.validate()
         self._record("validation", metrics)
         if self.metric not in metrics:
@@ -195,7 +195,7 @@ class Trainer:
         score = self.sign * metrics[self.metric]
         if better := score > self.best_score:
             self.best_score, self.best_step, self.looks_since_best = score, self.step, 0
-            self.best_policy = cloned(self.learner.policy.state_dict())
+            self.best_policy = cloned(self.learner.acting.state_dict())
             if self.stage + 1 < len(self.config.stages):
                 self.best_learner = cloned(self.learner.state_dict())
         else:
@@ -274,7 +274,7 @@ class Trainer:
                 )
         self.learner.load_state_dict(state["learner"])
         self.sampler.load_state_dict(state["sampler"])
-        device = next(iter(self.learner.policy.state_dict().values())).device
+        device = next(iter(self.learner.acting.state_dict().values())).device
         self.step = state["step"]
         self.rows = [(step, split, metric, value) for step, split, metric, value in state["rows"]]
         self.warnings = [EarlyWarning(*warning) for warning in state["warnings"]]

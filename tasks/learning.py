@@ -11,6 +11,7 @@ from models.batch import Batch, Sequences
 from models.histories import Histories, Scorer
 from models.learners import LearnerConfig, make_learner
 from models.learners.actor import ActorLearner
+from models.learners.actor_critic import ActorCritic
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import RankingConfig
 from models.nearest import Similarity
@@ -87,5 +88,6 @@ def make_learning(
     def transitions_in_turn(starts: Tensor) -> Batch:
         return Batch(*data.gather(starts, next(buffers)))
 
-    policy = Policy(learner.policy, data.embedding, similarity)
+    critics = learner.critics if isinstance(learner, ActorCritic) else None
+    policy = Policy(learner.policy, data.embedding, similarity, critics, getattr(config, "critic_candidates", 0))
     return Learning(learner, batch_size, transitions, transitions_in_turn, policy, returns)

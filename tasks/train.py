@@ -125,7 +125,7 @@ def train_learner(
     checkpoints = checkpoints_of(draft.digest)
     resume(run, checkpoints, config.name)
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
-    learning.learner.policy.load_state_dict(run.best_policy)
+    learning.learner.acting.load_state_dict(run.best_policy)
     facts = facts_of(run)
     if isinstance(learning.policy, RankingPolicy):
         facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)

@@ -22,7 +22,6 @@ def prefect_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "OMP_NUM_THREADS": "2",
     }
     env.pop("MARQUEE_HOME", None)
     log = (home / "server.log").open("w")

@@ -54,8 +54,8 @@ class Learner(Protocol):
     """
 
     @property
-    def policy(self) -> nn.Module:
-        """The acting part, which is judged, kept and published."""
+    def acting(self) -> nn.Module:
+        """The part that acts: it is judged, kept and published."""
         ...
 
     def update(self, batch: Any) -> dict[str, Tensor]:

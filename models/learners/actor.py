@@ -42,6 +42,11 @@ class ActorLearner:
     def _optimiser_of(self, module: nn.Module, learning_rate: float) -> Optimiser:
         return make_optimiser(self.optimiser, module.parameters(), learning_rate)
 
+    @property
+    def acting(self) -> nn.Module:
+        """What is judged, kept and published."""
+        return self.policy
+
     def act(self, observation: Tensor) -> Tensor:
         """π(s), (B, D), without noise or gradient."""
         with torch.no_grad():

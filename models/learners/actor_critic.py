@@ -33,6 +33,13 @@ class ActorCritic(ActorLearner):
         self.critic_optimiser = self._optimiser_of(self.critics, config.critic_learning_rate)
         self.target_bounds = target_bounds(config, space)
 
+    @property
+    def acting(self) -> nn.Module:
+        """The actor; with the critics where they have a say in the ranking."""
+        if self.config.critic_candidates == 0:
+            return self.policy
+        return nn.ModuleDict({"actor": self.policy, "critics": self.critics})
+
     def target(self, batch: Batch) -> Tensor:
         """y, (B,), what Q(s, a) should be; called without gradient."""
         raise NotImplementedError

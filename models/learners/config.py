@@ -57,6 +57,12 @@ class ActorCriticConfig(ActorConfig):
         le=100,
         description="Critic steps for each actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step].",
     )
+    critic_candidates: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="The critics order the so many items nearest to the action [Dulac-Arnold et al. 2015, §4]; 0: none.",
+    )
 
 
 class TemporalDifferenceConfig(ActorCriticConfig):

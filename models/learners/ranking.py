@@ -38,6 +38,7 @@ class Ranking:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
+        self.acting = self.policy
         shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to, and M² large
         self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())

@@ -30,7 +30,7 @@ def worker(prefect_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, st
     yield env
     process.terminate()
     try:
-        process.wait(60)
+        process.wait(10)
     except subprocess.TimeoutExpired:  # it may wait long for a server that answers slowly; the test is over
         process.kill()
         process.wait(10)

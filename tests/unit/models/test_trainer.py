@@ -89,6 +89,26 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(config: TrainerConfig
         assert_same_policy(resumed.learner.policy.state_dict(), whole.learner.policy.state_dict())
 
 
+def test_critics_that_have_a_say_are_kept_as_they_were_when_best() -> None:
+    learner = learner_of(critic_candidates=5)
+    run = trainer(scores=[0.1, 0.3, 0.2], learner=learner)
+    at: dict[int, dict[str, Tensor]] = {}
+    update = learner.update
+
+    def watch(batch: Batch) -> dict[str, Tensor]:
+        metrics = update(batch)
+        at[learner.steps] = {name: value.clone() for name, value in learner.critics.state_dict().items()}
+        return metrics
+
+    learner.update = watch  # type: ignore[method-assign]
+    run.run(ignore, ignore)
+    kept = {name.removeprefix("critics."): value for name, value in run.best_policy.items() if "critics." in name}
+    assert run.best_step == 20
+    assert_same_policy(kept, at[20])
+    assert not torch.equal(at[20]["weights.0"], at[30]["weights.0"])
+    assert not any("critics" in name for name in trainer().learner.acting.state_dict())
+
+
 def test_rows_are_means_of_their_window_and_the_best_look_is_kept() -> None:
     told: list[Row] = []
     run = trainer()
