@@ -88,6 +88,8 @@ def make_learning(
     def transitions_in_turn(starts: Tensor) -> Batch:
         return Batch(*data.gather(starts, next(buffers)))
 
-    critics = learner.critics if isinstance(learner, ActorCritic) else None
-    policy = Policy(learner.policy, data.embedding, similarity, critics, getattr(config, "critic_candidates", 0))
+    policy = Policy(learner.policy, data.embedding, similarity)
+    if isinstance(learner, ActorCritic):
+        candidates = learner.config.critic_candidates
+        policy = Policy(learner.policy, data.embedding, similarity, learner.critics, candidates)
     return Learning(learner, batch_size, transitions, transitions_in_turn, policy, returns)
