@@ -1,5 +1,6 @@
 """What training one learner needs besides the loop: the learner, its batches, what judges it, the policy that comes out."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,9 +16,12 @@ from models.learners.actor_critic import ActorCritic
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import RankingConfig
 from models.nearest import Similarity
+from models.networks import bfloat16_is_fast
 from models.policy import Policy
 from models.space import Space
 from storage.transitions import TransitionDataset
+
+logger = logging.getLogger("marquee.train")
 
 
 class Publishable(Scorer, Protocol):
@@ -79,6 +83,10 @@ def make_learning(
             return Sequences(*data.sequences(starts, config.policy.length))
 
         return Learning(ranking, config.sequences, sequences, sequences, ranking.policy, returns)
+    if config.precision == "bfloat16" and not bfloat16_is_fast(device):
+        logger.warning(
+            "%s: bfloat16 multiplies slower than float32 here (no AMX, no such GPU); the rest is equal.", config.name
+        )
     learner = make_learner(config, space, device, seed)
     buffers = data.ring(batch_size)
 

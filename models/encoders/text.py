@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from models.encoders.errors import EncoderError
 from models.encoders.int8 import Int8Linear, int8_is_fast
+from models.networks import bfloat16_is_fast
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -36,16 +37,14 @@ def item_text(
 def resolve_precision(asked: Literal["auto"] | Precision) -> Precision:
     """What `auto` means on this machine: the fastest that stays within a cosine of 0.999 to float32, on average.
 
-    That is bfloat16 on a GPU and on a CPU with tiles for it (AMX), int8 on a CPU with AVX512-VNNI where the helper for it
-    is built, else float32: a CPU with AVX-512's bfloat16 instructions alone was measured to be slower by them.
+    That is bfloat16 where it is fast, int8 on a CPU with AVX512-VNNI where the helper for it is built, else float32.
     """
     if asked != "auto":
         return asked
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if torch.cpu.get_capabilities().get("amx_bf16"):
+    on_gpu = torch.cuda.is_available()
+    if bfloat16_is_fast("cuda" if on_gpu else "cpu"):
         return "bfloat16"
-    return "int8" if int8_is_fast() else "float32"
+    return "int8" if int8_is_fast() and not on_gpu else "float32"
 
 
 def encoder_folder(name: str) -> Path | None:

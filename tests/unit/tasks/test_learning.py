@@ -9,7 +9,9 @@ import torch
 from rankings_support import small_dataset
 
 import tasks.train
+from models.histories import Histories
 from models.learners.td3 import TD3Config
+from models.networks import Precision, bfloat16_is_fast
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
 from models.trainer import TrainerConfig
 from storage.artifacts import ArtifactRef, Recipe
@@ -27,6 +29,26 @@ def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: 
     for place in range(16, 80, 16):
         learning.gather_in_turn(starts[place : place + 16])
     assert all(torch.equal(now, then) for now, then in zip(held_out, before, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_slow_products_are_told(precision: Precision, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    make_learning(TD3Config(hidden_dim=8, precision=precision), data, 16, "cosine", "cpu", 0)
+    assert ("slower than float32" in caplog.text) == (precision == "bfloat16" and not bfloat16_is_fast("cpu"))
+
+
+def test_critics_that_are_asked_order_the_nearest_items(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    known = Histories(data.item[: data.frame].long().unsqueeze(0), torch.ones(1, data.frame))
+    scores, best = [], []
+    for candidates in (0, 3):
+        learning = make_learning(TD3Config(hidden_dim=8, critic_candidates=candidates), data, 16, "cosine", "cpu", 0)
+        scores.append(learning.policy.scores(known))
+        best.append(learning.learner.acting.state_dict().keys())
+    assert (scores[0] != scores[1]).sum() <= 3
+    assert not torch.equal(*scores)
+    assert best[0] < {name.removeprefix("actor.") for name in best[1]}
 
 
 @pytest.mark.parametrize(("selected_by", "popularity"), [("ndcg@10_liked", 0.0), ("ndcg@10", 0.5), ("actor_loss", 0.5)])
