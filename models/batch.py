@@ -35,6 +35,11 @@ class Sequences(NamedTuple):
     terminal: Tensor
 
     @property
+    def before(self) -> tuple[Tensor, Tensor]:
+        """Items and rewards, (B, L) each, that states before actions are made of: without the last action, as when ranking."""
+        return self.items[:, :-1], self.rewards[:, :-1]
+
+    @property
     def taken(self) -> Tensor:
         """Where an action was taken in a state, (B, L) bool: place l is the event at l + 1, taken in the state after that at l."""
         return (self.items[:, :-1] >= 0) & (self.items[:, 1:] >= 0)

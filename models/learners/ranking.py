@@ -67,7 +67,7 @@ class Ranking:
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
         items, there = batch.items[:, 1:], batch.taken
-        actions = self.policy.actions(states[:, :-1])
+        actions = self.policy.actions(states)
         known = self.policy.log_count > 0  # held-out users also had items that training never saw
         rated = there & known[items.clamp_min(0)]
         candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
@@ -77,7 +77,7 @@ class Ranking:
         logits = logits.index_put((own, target), log_chance[target], accumulate=True)  # it was sure to be there
         weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][rated] / self.highest)
         ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum().clamp_min(1e-12)
-        s, a = states[:, :-1][there], actions[there]
+        s, a = states[there], actions[there]
         q = self.policy.critics(s.detach(), a)[0]
         value = -self.config.value_weight * q.mean() / q.detach().abs().mean().clamp_min(1e-6)
         total = ranking + value if self.config.value_weight > 0 else ranking
@@ -100,7 +100,7 @@ class Ranking:
         """Σ_i mean (Q_i(s, a) - y)²."""
         there, y = batch.taken, self.targets(batch, noise)
         action = self.policy.unit[batch.items[:, 1:][there]]
-        q = self.policy.critics(states[:, :-1][there].detach(), action)
+        q = self.policy.critics(states[there].detach(), action)
         return (q - y).square().mean(1).sum(), {"value_logged": q.mean(), "value_target": y.mean()}
 
     def update(self, batch: Sequences) -> dict[str, Tensor]:
@@ -113,7 +113,7 @@ class Ranking:
         self.policy.train()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed + self.steps)  # dropout's draws follow from the step, so a resumed run's do too
-            states = self.policy.states(batch.items, batch.rewards)
+            states = self.policy.states(*batch.before)
             critic_loss, values = self.critic_loss(batch, states, self.config.target_noise)
             self.policy.critics.requires_grad_(False)
             actor_loss, found = self.actor_loss(batch, states)
@@ -139,7 +139,7 @@ class Ranking:
         self.policy.eval()
         before = self.generator.get_state()
         with torch.no_grad():
-            states = self.policy.states(batch.items, batch.rewards)
+            states = self.policy.states(*batch.before)
             critic_loss, values = self.critic_loss(batch, states, 0.0)
             actor_loss, found = self.actor_loss(batch, states)
         self.generator.set_state(before)
@@ -150,7 +150,7 @@ class Ranking:
         self.policy.eval()
         with torch.no_grad():
             there = batch.taken
-            s = self.policy.states(batch.items, batch.rewards)[:, :-1][there]
+            s = self.policy.states(*batch.before)[there]
             actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
             of_logged, of_policy = (self.policy.critics(s, chosen) for chosen in (logged, actions))
         values = {"logged": of_logged.mean(0), "policy": of_policy[0], "target": self.targets(batch, 0.0)}

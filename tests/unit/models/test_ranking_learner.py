@@ -120,6 +120,23 @@ def test_filling_up_changes_no_state(state: str, training: bool) -> None:
     assert torch.isfinite(states).all()
 
 
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_the_last_action_is_learnt_in_the_state_that_ranking_is_in(state: str) -> None:
+    learner = learner_of(config(policy={"state": state}))
+    batch = pieces(6, seed=8)
+    given: list[torch.Tensor] = []
+    learner.policy.head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    learner.losses(batch)
+    learner.policy.scores(Histories(*batch.before))
+    of_learning, of_ranking = given
+    torch.testing.assert_close(of_learning[:, -1], of_ranking)
+    before = {name: value.clone() for name, value in learner.policy.state_encoder.named_parameters()}
+    train(learner, 1)
+    for name, value in learner.policy.state_encoder.named_parameters():
+        moved = (value != before[name])[0]  # of places, that of the newest event
+        assert moved.any(), name
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
 @pytest.mark.parametrize("embeddings", [True, False])
@@ -144,7 +161,7 @@ def test_the_sampled_loss_agrees_with_the_whole_softmax() -> None:
     """Drawn negatives stand for the catalogue: with many draws the loss comes near the exact one."""
     exact, sampled = learner_of(config(negatives=ITEMS)), learner_of(config(negatives=39))
     batch = pieces(32, seed=5)
-    states = exact.policy.eval().states(batch.items, batch.rewards)
+    states = exact.policy.eval().states(*batch.before)
     with torch.no_grad():
         whole, _ = exact.actor_loss(batch, states)
         sampled.policy.eval()
@@ -157,9 +174,9 @@ def test_the_loss_equals_one_written_out_in_float64() -> None:
     learner.policy.eval()
     batch = pieces(10, seed=2)
     with torch.no_grad():
-        states = learner.policy.states(batch.items, batch.rewards)
+        states = learner.policy.states(*batch.before)
         loss, _ = learner.actor_loss(batch, states)
-        actions = learner.policy.actions(states[:, :-1])
+        actions = learner.policy.actions(states)
         total, weight_sum, values = 0.0, 0.0, []
         for row in range(10):
             logits = learner.policy.learnt_scores(actions[row], torch.arange(ITEMS))
