@@ -1,6 +1,8 @@
 """The two networks of deterministic actor-critic methods."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -119,6 +121,16 @@ class Critics(nn.Module):
             for weight, bias in zip(weights[2:], biases[1:], strict=True):
                 values = torch.baddbmm(bias, values.relu_(), weight)
         return values.squeeze(-1).to(biases[-1].dtype).view(-1, *actions.shape[:2])
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """What is computed here gives the module's weights no gradient, only its inputs."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
 
 
 def move_towards(target: nn.Module, source: nn.Module, rate: float) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.batch import Batch
 from models.learners.actor import ActorLearner
 from models.learners.config import ActorCriticConfig, TemporalDifferenceConfig
-from models.networks import Critics, move_towards
+from models.networks import Critics, frozen, move_towards
 from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
@@ -81,9 +81,8 @@ class ActorCritic(ActorLearner):
         metrics = self.step_critics(batch)
         self.steps += 1
         if self.actor_is_due:
-            self.critics.requires_grad_(False)  # the actor's loss needs no gradient of the critics' weights
-            self.step_actor(batch)
-            self.critics.requires_grad_(True)
+            with frozen(self.critics):
+                self.step_actor(batch)
         return metrics | self.actor_metrics
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:

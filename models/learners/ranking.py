@@ -18,9 +18,10 @@ from models.errors import LearnerError
 from models.kernels import kernel_items, transition_kernel
 from models.learners.negatives import Negatives
 from models.learners.ranking_config import RankingConfig
+from models.learners.ranking_rates import optimisers_of
 from models.learners.smoothing import smoothed
-from models.networks import move_towards
-from models.optimisers import Optimiser, OptimiserName, make_optimiser
+from models.networks import frozen, move_towards
+from models.optimisers import Optimiser, OptimiserName
 from models.ranking_policy import Catalogue, RankingPolicy
 from models.space import Space
 
@@ -46,23 +47,8 @@ class Ranking:
         self.negatives = Negatives(data.counts.to(device), config.negatives)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = config.optimiser
-        self._make_optimisers()
+        self.optimisers = optimisers_of(self.policy, config, config.optimiser)
         self.steps, self.seed = 0, seed << 32
-
-    def _make_optimisers(self) -> None:
-        groups: dict[str, list[nn.Parameter]] = {"mixture": [], "actor": [], "item": [], "critic": []}
-        of_group = {"popularity": "mixture", "action_scale": "mixture", "free": "item", "critics": "critic"}
-        for name, parameter in self.policy.named_parameters():
-            groups[of_group.get(name.partition(".")[0], "actor")].append(parameter)
-        rates = {"mixture": self.config.mixture_rate, "critic": self.config.critic_learning_rate}
-        decayed = {"item": self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})}
-        self.optimisers = {
-            f"{name}_optimiser": make_optimiser(
-                decayed.get(name, self.optimiser), group, rates.get(name, self.config.learning_rate)
-            )
-            for name, group in groups.items()
-            if name != "item" or self.config.policy.own_vectors  # else they have no gradient
-        }
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, and -λ Q1(s, π(s)) / mean |Q1|."""
@@ -77,8 +63,10 @@ class Ranking:
         logits = logits.index_put((own, target), log_chance[target], accumulate=True)  # it was sure to be there
         weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][rated] / self.highest)
         ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum().clamp_min(1e-12)
-        s, a = states[there], actions[there]
-        q = self.policy.critics(s.detach(), a)[0]
+        if not self.config.has_critics:
+            return ranking, {"ranking_loss": ranking}
+        with frozen(self.policy.critics):
+            q = self.policy.critics(states[there].detach(), actions[there])[0]
         value = -self.config.value_weight * q.mean() / q.detach().abs().mean().clamp_min(1e-6)
         total = ranking + value if self.config.value_weight > 0 else ranking
         return total, {"ranking_loss": ranking, "value_policy": q.mean()}
@@ -103,6 +91,15 @@ class Ranking:
         q = self.policy.critics(states[there].detach(), action)
         return (q - y).square().mean(1).sum(), {"value_logged": q.mean(), "value_target": y.mean()}
 
+    def all_losses(self, batch: Sequences, noise: float) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The actor's loss and, where there are critics, theirs; with what else is worth knowing."""
+        states = self.policy.states(*batch.before)
+        actor_loss, found = self.actor_loss(batch, states)
+        if not self.config.has_critics:
+            return [actor_loss], {"actor_loss": actor_loss} | found
+        critic_loss, values = self.critic_loss(batch, states, noise)
+        return [actor_loss, critic_loss], {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values
+
     def update(self, batch: Sequences) -> dict[str, Tensor]:
         """One step of the actor, its items and the critics; every `policy_delay`-th of the targets.
 
@@ -113,21 +110,16 @@ class Ranking:
         self.policy.train()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed + self.steps)  # dropout's draws follow from the step, so a resumed run's do too
-            states = self.policy.states(*batch.before)
-            critic_loss, values = self.critic_loss(batch, states, self.config.target_noise)
-            self.policy.critics.requires_grad_(False)
-            actor_loss, found = self.actor_loss(batch, states)
+            losses, metrics = self.all_losses(batch, self.config.target_noise)
         for optimiser in self.optimisers.values():
             optimiser.zero_grad()
-        actor_loss.backward()
-        self.policy.critics.requires_grad_(True)
-        critic_loss.backward()
+        for loss in losses:
+            loss.backward()
         norms = {f"{name.split('_')[0]}_gradient_norm": part.step() for name, part in self.optimisers.items()}
         self.steps += 1
-        if self.steps % self.config.policy_delay == 0:
+        if self.config.has_critics and self.steps % self.config.policy_delay == 0:
             move_towards(self.target_policy, self.policy, self.config.target_rate)
-        metrics = {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values | norms
-        return {name: value.detach() for name, value in metrics.items()}
+        return {name: value.detach() for name, value in (metrics | norms).items()}
 
     def losses(self, batch: Sequences) -> dict[str, Tensor]:
         """The losses and values of a batch, nothing learnt.
@@ -139,19 +131,19 @@ class Ranking:
         self.policy.eval()
         before = self.generator.get_state()
         with torch.no_grad():
-            states = self.policy.states(*batch.before)
-            critic_loss, values = self.critic_loss(batch, states, 0.0)
-            actor_loss, found = self.actor_loss(batch, states)
+            _, metrics = self.all_losses(batch, 0.0)
         self.generator.set_state(before)
-        return {"actor_loss": actor_loss, "critic_loss": critic_loss} | found | values
+        return metrics
 
     def compare(self, batch: Sequences) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """In each state, the policy's action and the logged one, (N, D), and values, (N,), that are those of the losses."""
+        """In each state, the policy's action and the logged one, (N, D), and values, (N,), that are those of the losses, if any."""
         self.policy.eval()
         with torch.no_grad():
             there = batch.taken
             s = self.policy.states(*batch.before)[there]
             actions, logged = self.policy.actions(s), self.policy.unit[batch.items[:, 1:][there]]
+            if not self.config.has_critics:
+                return actions, logged, {}
             of_logged, of_policy = (self.policy.critics(s, chosen) for chosen in (logged, actions))
         values = {"logged": of_logged.mean(0), "policy": of_policy[0], "target": self.targets(batch, 0.0)}
         return actions, logged, values
@@ -163,7 +155,7 @@ class Ranking:
             LearnerError: there is no such optimiser.
         """
         self.optimiser = self.optimiser.of_kind(optimiser)
-        self._make_optimisers()
+        self.optimisers = optimisers_of(self.policy, self.config, self.optimiser)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
         """What has a state of its own, by name."""

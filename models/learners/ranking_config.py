@@ -49,6 +49,11 @@ class RankingConfig(BaseModel):
         OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
     )
 
+    @property
+    def has_critics(self) -> bool:
+        """Whether critics have a say anywhere, and so are learnt."""
+        return self.policy.critic_candidates > 0 or self.value_weight > 0
+
 
 class LearntTermConfig(RankingPolicyConfig):
     """A ranking policy of the learnt term alone: no fitted terms, free item vectors, no critic's say."""

@@ -372,7 +372,11 @@ def test_shares_are_set_to_what_is_judged_best() -> None:
 @pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
 def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[RankingConfig], tmp_path: Path) -> None:
     learner = learner_of(settings.model_validate({"policy": SMALL}))
+    critics = [value.clone() for value in learner.policy.critics.parameters()]
     train(learner, 3)
+    assert all(torch.equal(now, then) for now, then in zip(learner.policy.critics.parameters(), critics, strict=True))
+    assert not any("critic" in name or "value" in name for name in learner.losses(pieces(5)))
+    assert not any(name.startswith("value") for name in diagnose(learner, pieces(5)))
     asked: list[tuple[float, float, float, float]] = []
 
     def judge(tried: RankingPolicy) -> float:
