@@ -76,7 +76,7 @@ class TrainParams(BaseModel):
     td3_bc: TD3BCConfig = Field(TD3BCConfig(), description="TD3's with behaviour cloning.")
     trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm of the article's ladder.")
     sequence_trainer: TrainerConfig = Field(
-        TrainerConfig(steps=1500, log_every=50, validate_every=150, checkpoint_every=600, patience=4),
+        TrainerConfig(steps=6000, log_every=100, validate_every=300, checkpoint_every=600, patience=4),
         description="Of learners from sequences (ranking, gru4rec, sasrec): one update of theirs is 16 × 50 transitions.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Of the networks, the batches and the noise.")

@@ -81,4 +81,5 @@ class SasRecConfig(RankingConfig):
     """SASRec (Kang & McAuley 2018) by the same trainer: no fitted terms, no content, no critic's say."""
 
     name: Literal["sasrec"] = "sasrec"  # type: ignore[assignment]
+    learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Of the actor.")
     policy: AttentionTermConfig = Field(AttentionTermConfig(), description="State and width.")
