@@ -1,4 +1,4 @@
-"""Claim: all that is learnt is tuned on validation users, as the baselines that are fit are.
+"""Claim: the baselines that are trained, and what `ranking` wins by, are tuned on validation users, as what is fit is.
 
     python benchmarks/search.py TRANSITIONS.h5 [fitted | gru4rec | sasrec | td3 | td3_bc …]
 

@@ -16,16 +16,6 @@ def products_in(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def bfloat16_is_fast(device: str) -> bool:
-    """Whether it multiplies faster than float32: on a GPU that has it, on a CPU with tiles for it (AMX).
-
-    AVX-512's bfloat16 instructions alone were measured to be slower; without them it is imitated, slower by far.
-    """
-    if torch.device(device).type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
 class Actor(nn.Module):
     """π(s): two hidden ReLU layers, tanh scaled to ±max_action (Fujimoto et al. 2018, appendix C).
 
@@ -108,13 +98,18 @@ class Critics(nn.Module):
         """
         return self.of_several(observation, action.unsqueeze(1), count).squeeze(-1)
 
-    def of_several(self, observation: Tensor, actions: Tensor, count: int | None = None) -> Tensor:
-        """The same of C actions in each state: (B, S), (B, C, D) → (n, B, C). W_s s is made once a state."""
+    def of_several(
+        self, observation: Tensor, actions: Tensor, count: int | None = None, precision: Precision | None = None
+    ) -> Tensor:
+        """The same of C actions in each state: (B, S), (B, C, D) → (n, B, C). W_s s is made once a state.
+
+        To put actions in order takes a `precision` of float32: bfloat16 makes equals of values that lie near one another.
+        """
         weights, biases = list(self.weights), list(self.biases)
         if count is not None:
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
-        with products_in(self.precision, observation.device):
+        with products_in(precision or self.precision, observation.device):
             values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
             values = values.repeat_interleave(actions.shape[1], 1) if actions.shape[1] > 1 else values
             values = torch.baddbmm(values, actions.flatten(0, 1).expand(stacked), weights[1])

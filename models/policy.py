@@ -55,7 +55,7 @@ class Policy:
             return scores
 
         def values(chosen: Tensor) -> Tensor:
-            return critics.of_several(observation, self.embedding[chosen]).amin(0)
+            return critics.of_several(observation, self.embedding[chosen], precision="float32").amin(0)
 
         return re_ranked(scores, histories.items, self.candidates, values)
 

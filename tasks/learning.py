@@ -9,6 +9,7 @@ from torch import Tensor
 
 from evaluation.baselines import training_data
 from models.batch import Batch, Sequences
+from models.bfloat16 import bfloat16_is_fast
 from models.histories import Histories, Scorer
 from models.learners import LearnerConfig, make_learner
 from models.learners.actor import ActorLearner
@@ -16,7 +17,6 @@ from models.learners.actor_critic import ActorCritic
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import RankingConfig
 from models.nearest import Similarity
-from models.networks import bfloat16_is_fast
 from models.policy import Policy
 from models.space import Space
 from storage.transitions import TransitionDataset

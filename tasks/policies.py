@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.histories import Scorer
+from models.policy import FORMAT as LADDER
 from models.policy import Policy
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
@@ -26,14 +27,20 @@ from tasks.caching import artifact_store
 from tasks.learning import Publishable
 
 CHAMPION = "policy@champion"
+FORMATS: dict[str, type[Policy | RankingPolicy]] = {LADDER: Policy, RANKING: RankingPolicy}
 logger = logging.getLogger("marquee.policies")
 
 
 def load_policy(folder: Path, embedding: Tensor) -> Publishable:
     """The policy in an artifact's folder, on the items (I, D) it was trained with."""
     config = json.loads((folder / "config.json").read_text())
-    kind = RankingPolicy if config.get("format") == RANKING else Policy
+    kind = FORMATS.get(format_of(folder), Policy)  # which refuses what is none
     return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
+
+
+def format_of(folder: Path) -> str:
+    """The format of the policy in an artifact's folder."""
+    return str(json.loads((folder / "config.json").read_text()).get("format"))
 
 
 def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
@@ -124,4 +131,11 @@ def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
     if not must_be and read_alias(store, "policy", "champion") is None:
         logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
-    return pull(store, CHAMPION, artifact_store().root)
+    champion = pull(store, CHAMPION, artifact_store().root)
+    found = format_of(artifact_store().open(champion))
+    if not must_be and found not in FORMATS:
+        logger.warning(
+            "%s is of format %s, which is read no more: it is not judged beside the others.", CHAMPION, found
+        )
+        return None
+    return champion

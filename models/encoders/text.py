@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from models.bfloat16 import bfloat16_is_fast
 from models.encoders.errors import EncoderError
 from models.encoders.int8 import Int8Linear, int8_is_fast
-from models.networks import bfloat16_is_fast
 
 Precision = Literal["float32", "bfloat16", "int8"]
 

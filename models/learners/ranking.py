@@ -159,7 +159,8 @@ class Ranking:
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
         """What has a state of its own, by name."""
-        return {"policy": self.policy, "target_policy": self.target_policy, **self.optimisers}
+        targets = {"target_policy": self.target_policy} if self.config.has_critics else {}
+        return {"policy": self.policy, **targets, **self.optimisers}
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, targets, optimisers and their kind, the noise, the step count; the kernel is fit again.

@@ -14,6 +14,7 @@ from storage.artifacts import MEASURED, ArtifactStore
 
 TRAINER = "steps: 300, batch_size: 256, validate_every: 50, checkpoint_every: 10, log_every: 50"
 STEPS = {"train__trainer": f"{{{TRAINER}, patience: 2, stages: [radam, adam]}}"}
+THREADS = {"OMP_NUM_THREADS": "2"}  # sums of several threads come out alike, too
 # Kill as soon as this shows: a draft is a stage at work, a checkpoint a learner amid training.
 SIGNS = (
     "artifacts/*/.draft.*",
@@ -29,7 +30,7 @@ def kill_at(env: dict[str, str], home: Path, sign: str) -> None:
     known = set(home.glob(sign))
     command = [sys.executable, "-m", "flows.cli", "retrain", *changes(**STEPS)]
     process = subprocess.Popen(
-        command, env=env | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command, env=env | THREADS | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     while process.poll() is None and not set(home.glob(sign)) - known:
@@ -62,11 +63,11 @@ def test_killed_in_every_stage(prefect_env: dict[str, str], marquee: Marquee, tm
         made = whole
         for path in made:
             assert store.find(path.parent.parent.name, path.parent.name) is not None
-    last = marquee("retrain", *changes(**STEPS), home=home)
+    last = marquee("retrain", *changes(**STEPS), home=home, **THREADS)
     assert (
         made.items() <= {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}.items()
     )
     assert not list(home.rglob(".draft.*"))
     assert "PUBLISHED=" in last.stdout
-    marquee("retrain", *changes(**STEPS), home=tmp_path / "whole")
+    marquee("retrain", *changes(**STEPS), home=tmp_path / "whole", **THREADS)
     assert contents(home) == contents(tmp_path / "whole")

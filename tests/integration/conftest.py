@@ -46,14 +46,14 @@ def radosgw() -> Iterator[Endpoint]:
     folder = Path(f"/tmp/marquee-rgw-{secrets.token_hex(4)}")  # noqa: S108
     endpoint = Endpoint("", "marquee-" + secrets.token_hex(4), "secret-" + secrets.token_hex(12))
     script = str(Path(__file__).with_name("radosgw.sh"))
-    port = free_port()
+    ports = [free_port() for _ in range(3)]
     try:
         done = subprocess.run(
-            [script, str(folder), str(port), endpoint.access_key, endpoint.secret_key],
+            [script, str(folder), endpoint.access_key, endpoint.secret_key, *map(str, ports)],
             capture_output=True, text=True, check=False, timeout=180,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        yield endpoint._replace(url=f"http://127.0.0.1:{port}")
+        yield endpoint._replace(url=f"http://127.0.0.1:{ports[0]}")
     finally:
         pids = (folder / "pids").read_text().split() if (folder / "pids").exists() else []
         for pid in reversed(pids):

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Starts Ceph's RADOS gateway, a real S3 server, over one in-memory OSD on loopback.
-#   radosgw.sh DIR PORT ACCESS_KEY SECRET_KEY     uses PORT … PORT + 2; state, logs and DIR/pids under DIR
+#   radosgw.sh DIR ACCESS_KEY SECRET_KEY PORT MON_PORT MON_PORT_1     state, logs and DIR/pids under DIR
 # Prints the endpoint when it answers. Stop with: kill $(cat DIR/pids)
 set -euo pipefail
-dir=$(mkdir -p "$1" && cd "$1" && pwd); port=$2; access=$3; secret=$4
-fsid=$(uuidgen); mon_port=$((port + 1))
+dir=$(mkdir -p "$1" && cd "$1" && pwd); access=$2; secret=$3; port=$4; v2=127.0.0.1:$5; v1=127.0.0.1:$6
+fsid=$(uuidgen)
 cat >"$dir/ceph.conf" <<CONF
 [global]
 keyring = $dir/keyring
 fsid = $fsid
-mon host = [v2:127.0.0.1:$((mon_port + 1)),v1:127.0.0.1:$mon_port]
+mon host = [v2:$v2,v1:$v1]
 mon initial members = a
 auth cluster required = cephx
 auth service required = cephx
@@ -43,7 +43,7 @@ for name in client.admin mgr.x osd.0 client.rgw; do
 done
 conf=(-c "$dir/ceph.conf")
 daemon() { "$@" >"$dir/log/$1.out" 2>&1 & echo $! >>"$dir/pids"; }
-monmaptool --create --clobber --addv a "[v2:127.0.0.1:$((mon_port + 1)),v1:127.0.0.1:$mon_port]" --fsid "$fsid" "$dir/monmap" >/dev/null
+monmaptool --create --clobber --addv a "[v2:$v2,v1:$v1]" --fsid "$fsid" "$dir/monmap" >/dev/null
 ceph-mon "${conf[@]}" --mkfs -i a --monmap "$dir/monmap" --keyring "$dir/keyring"
 daemon ceph-mon "${conf[@]}" -i a -f
 for _ in $(seq 30); do timeout 5 ceph "${conf[@]}" -s >/dev/null 2>&1 && break; sleep 1; done

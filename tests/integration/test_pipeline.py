@@ -136,7 +136,7 @@ def test_changed_helper_invalidates_exactly_what_depends_on_it(
     home, code = tmp_path / "home", tmp_path / "code"
     shutil.copytree(first, home)
     for package in ("flows", "tasks", "models", "expectations", "evaluation", "storage"):
-        shutil.copytree(REPOSITORY / package, code / package)
+        shutil.copytree(REPOSITORY / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
     helper = code / "models" / "encoders" / "reduce.py"
     changed = helper.read_text().replace("LEAST_VARIANCE = 1e-5", "LEAST_VARIANCE = 1e-6")
     assert changed != helper.read_text()

@@ -45,6 +45,9 @@ def test_critics_order_the_unseen_items_nearest_to_the_action(tmp_path: Path) ->
         ]
         others = torch.tensor([item for item in range(30) if item not in nearest])
         assert torch.equal(before[row, others], after[row, others])
+    actor.precision = critics.precision = "bfloat16"  # type: ignore[assignment]
+    assert (asked.scores(probe) - plain.scores(probe)).count_nonzero(1).gt(2).all(), "near values were made equal"
+    actor.precision = critics.precision = "float32"  # type: ignore[assignment]
     save_file(asked.tensors(), tmp_path / "p.safetensors")
     again = Policy.from_tensors(asked.config(), load_file(tmp_path / "p.safetensors"), items)
     assert torch.equal(again.scores(probe), after)

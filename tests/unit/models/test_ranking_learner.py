@@ -369,6 +369,15 @@ def test_shares_are_set_to_what_is_judged_best() -> None:
     assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.2)
 
 
+def test_critics_without_a_say_in_the_ranking_learn_where_they_have_one_in_the_loss() -> None:
+    learner = learner_of(config(policy={"critic_candidates": 0}, value_weight=0.1, policy_delay=1))
+    parts = {"critics": learner.policy.critics, "targets": learner.target_policy.critics}
+    before = {name: [value.clone() for value in part.parameters()] for name, part in parts.items()}
+    train(learner, 2)
+    for name, part in parts.items():
+        assert not all(torch.equal(now, then) for now, then in zip(part.parameters(), before[name], strict=True)), name
+
+
 @pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
 def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[RankingConfig], tmp_path: Path) -> None:
     learner = learner_of(settings.model_validate({"policy": SMALL}))

@@ -75,13 +75,16 @@ def assert_same_policy(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize(("config", "scores"), [(CONFIG, ()), (STAGED, RISE_AND_FALL)], ids=["one-stage", "two-stages"])
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(config: TrainerConfig, scores: Sequence[float]) -> None:
+@pytest.mark.parametrize("candidates", [0, 5])
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(
+    config: TrainerConfig, scores: Sequence[float], candidates: int
+) -> None:
     saved, keep = keeping()
-    whole = trainer(config, scores)
+    whole = trainer(config, scores, learner=learner_of(critic_candidates=candidates))
     rows = whole.run(ignore, keep)
     assert len(saved) > 3
     for data in saved.values():
-        resumed = trainer(config, scores, learner=learner_of(seed=9))
+        resumed = trainer(config, scores, learner=learner_of(seed=9, critic_candidates=candidates))
         resumed.load_state_dict(loaded(data))
         assert resumed.run(ignore, ignore) == rows
         assert (resumed.best_step, resumed.stage_starts) == (whole.best_step, whole.stage_starts)

@@ -121,7 +121,7 @@ for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("judge", "EXAMPL
 
 def test_a_changed_suite_or_judge_changes_its_verdicts_alone(tmp_path: Path) -> None:
     for package in ("tasks", "models", "expectations", "evaluation", "storage"):
-        shutil.copytree(REPOSITORY / package, tmp_path / package)
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-c", CHANGE_A_SUITE]
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)

@@ -8,10 +8,11 @@ import pytest
 import torch
 from rankings_support import small_dataset
 
+import tasks.learning
 import tasks.train
 from models.histories import Histories
 from models.learners.td3 import TD3Config
-from models.networks import Precision, bfloat16_is_fast
+from models.networks import Precision
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
 from models.trainer import TrainerConfig
 from storage.artifacts import ArtifactRef, Recipe
@@ -32,10 +33,14 @@ def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: 
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_slow_products_are_told(precision: Precision, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_slow_products_are_told(
+    precision: Precision, fast: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.learning, "bfloat16_is_fast", lambda device: fast)
     data = small_dataset(tmp_path / "t.h5")
     make_learning(TD3Config(hidden_dim=8, precision=precision), data, 16, "cosine", "cpu", 0)
-    assert ("slower than float32" in caplog.text) == (precision == "bfloat16" and not bfloat16_is_fast("cpu"))
+    assert ("slower than float32" in caplog.text) == (precision == "bfloat16" and not fast)
 
 
 def test_critics_that_are_asked_order_the_nearest_items(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""Published policies that come back."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.errors import LearnerError
+from models.networks import Actor
+from models.policy import Policy
+from storage.artifacts import ArtifactRef, ArtifactStore, Recipe
+from storage.errors import UnknownAliasError
+from storage.object_store import open_store
+from storage.publishing import move_alias, publish
+from tasks.policies import find_champion, load_policy
+
+ITEMS = torch.eye(4)
+
+
+def champion(folder: Path, **changes: str) -> ArtifactRef:
+    """Publish a policy, its config changed, as champion."""
+    policy = Policy(Actor(2 * 4 + 2, 4, 8, 1.0), ITEMS, "cosine")
+    artifacts = ArtifactStore(folder / "elsewhere")
+    with artifacts.create(Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="")) as draft:
+        save_file(policy.tensors(), draft.path / "policy.safetensors")
+        (draft.path / "config.json").write_text(json.dumps(policy.config() | changes))
+    published = open_store(str(folder / "published"))
+    publish(published, artifacts, draft.committed)
+    move_alias(published, draft.committed, "champion", {})
+    return draft.committed
+
+
+def test_a_champion_of_an_earlier_format_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    place = str(tmp_path / "published")
+    assert find_champion.fn(place) is None
+    with pytest.raises(UnknownAliasError):
+        find_champion.fn(place, must_be=True)
+    champion(tmp_path, format="marquee-policy/1")
+    assert find_champion.fn(place) is None
+    assert "marquee-policy/1" in caplog.text
+    wanted = find_champion.fn(place, must_be=True)
+    assert wanted is not None
+    with pytest.raises(LearnerError, match="expected format"):
+        load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(wanted), ITEMS)
+
+
+def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    made = champion(tmp_path)
+    found = find_champion.fn(str(tmp_path / "published"))
+    assert found is not None
+    assert found.digest == made.digest
+    load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(found), ITEMS)
