@@ -74,7 +74,7 @@ class Judge:
     """Validation of one seed."""
 
     def __init__(self, data: TransitionDataset, seed: int) -> None:
-        self.data = data
+        self.data, self.seed = data, seed
         self.cases = validation_cases(data, 2000, seed)
 
     def metrics(self, policy: Any) -> dict[str, float]:
@@ -96,14 +96,12 @@ class Judge:
         return copied
 
 
-def trained(
-    data: TransitionDataset, config: LearnerConfig, judge: Judge, seed: int, params: TrainParams | None = None
-) -> Scorer:
+def trained(config: LearnerConfig, judge: Judge, params: TrainParams | None = None) -> Scorer:
     """The policy that is best on validation users, its shares not tuned; trained as the shipped profile trains, or by `params`."""
     params = params or load_profile("ml-latest-small").train
     trainer = params.sequence_trainer if isinstance(config, RankingConfig) else params.trainer
-    learning = make_learning(config, data, trainer.batch_size, "cosine", "cpu", seed)
-    sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
+    learning = make_learning(config, judge.data, trainer.batch_size, "cosine", "cpu", judge.seed)
+    sampler = UniformSampler(judge.data.starts("train"), learning.batch_size, judge.seed)
 
     def validate() -> dict[str, float]:
         return judge.metrics(learning.policy)
@@ -113,6 +111,15 @@ def trained(
     learning.learner.acting.load_state_dict(run.best_policy)
     print(f"  {config.name}: update {run.best_step} of {run.step}", file=sys.stderr, flush=True)
     return learning.policy
+
+
+def trained_by(
+    judges: list[Judge], config: LearnerConfig, params: TrainParams | None = None
+) -> tuple[list[Scorer], float]:
+    """One policy a seed, and the seconds that one took."""
+    began = time.perf_counter()
+    policies = [trained(config, judge, params) for judge in judges]
+    return policies, (time.perf_counter() - began) / len(judges)
 
 
 def tuned_by(judges: list[Judge], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
@@ -155,23 +162,29 @@ def judged(data: TransitionDataset, scorers: list[Scorer], seconds: float) -> st
     )
 
 
-def lines(data: TransitionDataset, seeds: int, wanted: list[str]) -> Iterator[str]:
+def lines(judges: list[Judge], wanted: list[str]) -> Iterator[str]:
     """One line per method, as it is done."""
-    judges = [Judge(data, seed) for seed in range(seeds)]
+    data = judges[0].data
     if not wanted or "default" in wanted:
-        began = time.perf_counter()
-        made = [trained(data, RankingConfig(), judge, seed) for seed, judge in enumerate(judges)]
-        spent = (time.perf_counter() - began) / seeds
+        made, spent = trained_by(judges, RankingConfig())
         for name, fixed in PARTS.items():
             yield f"| {name} {judged(data, tuned_by(judges, made, fixed), spent)}"
     policies: dict[str, list[Scorer]] = {}  # by config: two lines of one are trained once
     for name, (config, fixed) in VARIANTS.items():
         if not wanted or name in wanted:
-            began, key = time.perf_counter(), config.model_dump_json()
+            key = config.model_dump_json()
             if key not in policies:
-                policies = {key: [trained(data, config, judge, seed) for seed, judge in enumerate(judges)]}
-                spent = (time.perf_counter() - began) / seeds
+                made, spent = trained_by(judges, config)
+                policies = {key: made}
             yield f"| {name} {judged(data, tuned_by(judges, policies[key], fixed), spent)}"
+
+
+def judges_given(seeds: int) -> tuple[list[Judge], list[str]]:
+    """What the command line names: one judge a seed, `seeds` unless told, and the words after them."""
+    torch.set_num_threads(1)
+    data = TransitionDataset.open(Path(sys.argv[1]))
+    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else seeds
+    return [Judge(data, seed) for seed in range(seeds)], sys.argv[3:]
 
 
 def main() -> None:
@@ -179,11 +192,9 @@ def main() -> None:
     if len(sys.argv) < 2:
         print(__doc__)
         return
-    torch.set_num_threads(1)
-    data = TransitionDataset.open(Path(sys.argv[1]))
-    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    judges, wanted = judges_given(seeds=3)
     print(HEAD)
-    for line in lines(data, seeds, sys.argv[3:]):
+    for line in lines(judges, wanted):
         print(line, flush=True)
 
 

@@ -8,16 +8,12 @@ validation users, judged once on test users; columns as in ablation.py.
 """
 
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
-import torch
-from ablation import HEAD, Judge, judged, trained
+from ablation import HEAD, judged, judges_given, trained_by
 
 from flows.parameters import profile_values
 from models.learners import LADDER
-from storage.transitions import TransitionDataset
 from tasks.train import TrainParams
 
 WAYS: dict[str, dict[str, Any]] = {"article": {}, "default": {}, "default, critics' order": {"critic_candidates": 50}}
@@ -34,19 +30,15 @@ def main() -> None:
     if len(sys.argv) < 2:
         print(__doc__)
         return
-    torch.set_num_threads(1)
-    data = TransitionDataset.open(Path(sys.argv[1]))
-    seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    judges = [Judge(data, seed) for seed in range(seeds)]
+    judges, wanted = judges_given(seeds=1)
     print(HEAD)
-    for name in sys.argv[3:] or LADDER:
+    for name in wanted or LADDER:
         for way, changes in WAYS.items():
             if changes and name == "policy_learning":
                 continue  # it has no critics
-            given, began = params(way, name), time.perf_counter()
-            policies = [trained(data, getattr(given, name), judge, seed, given) for seed, judge in enumerate(judges)]
-            spent = (time.perf_counter() - began) / seeds
-            print(f"| {name}, {way} {judged(data, policies, spent)}", flush=True)
+            given = params(way, name)
+            policies, spent = trained_by(judges, getattr(given, name), given)
+            print(f"| {name}, {way} {judged(judges[0].data, policies, spent)}", flush=True)
 
 
 if __name__ == "__main__":

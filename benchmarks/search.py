@@ -88,7 +88,7 @@ def search(kind: str, judge: Judge) -> None:
             tried.add(candidate)
             began = time.perf_counter()
             fitted = kind == "fitted"
-            made = untrained(judge.data, candidate) if fitted else trained(judge.data, candidate, judge, 0)
+            made = untrained(judge.data, candidate) if fitted else trained(candidate, judge)
             found = judge.metrics(made)[CRITERION]
             print(f"{kind} {name}={value}: {CRITERION} {found:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
             if found > best:

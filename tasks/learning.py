@@ -96,8 +96,6 @@ def make_learning(
     def transitions_in_turn(starts: Tensor) -> Batch:
         return Batch(*data.gather(starts, next(buffers)))
 
-    policy = Policy(learner.policy, data.embedding, similarity)
-    if isinstance(learner, ActorCritic):
-        candidates = learner.config.critic_candidates
-        policy = Policy(learner.policy, data.embedding, similarity, learner.critics, candidates)
+    asked = (learner.critics, learner.config.critic_candidates) if isinstance(learner, ActorCritic) else (None, 0)
+    policy = Policy(learner.policy, data.embedding, similarity, *asked)
     return Learning(learner, batch_size, transitions, transitions_in_turn, policy, returns)

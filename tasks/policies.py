@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,20 +28,21 @@ from tasks.caching import artifact_store
 from tasks.learning import Publishable
 
 CHAMPION = "policy@champion"
-FORMATS: dict[str, type[Policy | RankingPolicy]] = {LADDER: Policy, RANKING: RankingPolicy}
+FORMATS: dict[str | None, type[Policy | RankingPolicy]] = {LADDER: Policy, RANKING: RankingPolicy}
 logger = logging.getLogger("marquee.policies")
 
 
 def load_policy(folder: Path, embedding: Tensor) -> Publishable:
     """The policy in an artifact's folder, on the items (I, D) it was trained with."""
-    config = json.loads((folder / "config.json").read_text())
-    kind = FORMATS.get(format_of(folder), Policy)  # which refuses what is none
+    config = config_of(folder)
+    kind = FORMATS.get(config.get("format"), Policy)  # which refuses what is none
     return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
-def format_of(folder: Path) -> str:
-    """The format of the policy in an artifact's folder."""
-    return str(json.loads((folder / "config.json").read_text()).get("format"))
+def config_of(folder: Path) -> dict[str, Any]:
+    """What besides the tensors makes the policy in an artifact's folder."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return config
 
 
 def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
@@ -132,7 +134,7 @@ def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
         logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
     champion = pull(store, CHAMPION, artifact_store().root)
-    found = format_of(artifact_store().open(champion))
+    found = config_of(artifact_store().open(champion)).get("format")
     if not must_be and found not in FORMATS:
         logger.warning(
             "%s is of format %s, which is read no more: it is not judged beside the others.", CHAMPION, found

@@ -281,11 +281,11 @@ def test_a_damaged_clock_starts_anew(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "rate").write_bytes(data)
     began = time.monotonic()
     asyncio.run(RateLimiter(tmp_path / "rate", 100).turn())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 0.5
 
 
 def test_the_clock_may_have_been_set_back(tmp_path: Path) -> None:
     (tmp_path / "rate").write_bytes(struct.pack("<dd", time.time() + 90_000, time.time() + 90_000))
     began = time.monotonic()
     asyncio.run(RateLimiter(tmp_path / "rate", 100).turn())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 0.5
