@@ -1,6 +1,6 @@
 """Claim: the baselines that are trained, and what `ranking` wins by, are tuned on validation users, as what is fit is.
 
-    python benchmarks/search.py TRANSITIONS.h5 [fitted | gru4rec | sasrec | td3 | td3_bc …]
+    python benchmarks/search.py TRANSITIONS.h5 [fitted | gru4rec | sasrec | reward_actor_critic | ddpg | td3 | td3_bc …]
 
 One hyper-parameter after another: all values of it, the best so far of the others; the best NDCG@10 on the
 validation users, whom checkpoints are chosen on too, stays. `fitted` are the terms of the ranking learner that need no
@@ -18,7 +18,9 @@ from ablation import Judge, trained
 from evaluation.criterion import CRITERION
 from models.histories import Scorer
 from models.learners import LearnerConfig
+from models.learners.ddpg import DDPGConfig
 from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.ranking_policy import RankingPolicy
@@ -29,15 +31,10 @@ Grid = dict[str, tuple[Any, ...]]
 SEQUENTIAL: Grid = {
     "learning_rate": (2e-3, 1e-3, 5e-4),
     "policy.dropout": (0.3, 0.5, 0.1),
-    "item_decay": (1e-3, 1e-2, 0.0),
-    "policy.width": (128, 64),
+    "item_decay": (1e-3, 1e-2),
 }
-LADDER: Grid = {
-    "actor_learning_rate": (3e-4, 1e-4, 1e-3),
-    "critic_learning_rate": (3e-4, 1e-4, 1e-3),
-    "discount": (0.99, 0.9, 0.5),
-    "target_noise": (0.2, 0.05),
-}
+RATES: Grid = {"actor_learning_rate": (1e-5, 3e-4, 3e-6), "critic_learning_rate": (1e-5, 1e-4, 3e-4)}
+LADDER: Grid = RATES | {"discount": (0.99, 0.9, 0.5)}
 FITTED: Grid = {
     "kernel.ridge": (100.0, 30.0, 300.0, 1000.0),
     "kernel.backward": (0.3, 0.0, 0.1, 1.0),
@@ -53,6 +50,8 @@ KINDS: dict[str, tuple[LearnerConfig, Grid]] = {
     "fitted": (RankingConfig(), FITTED),
     "gru4rec": (Gru4RecConfig(), SEQUENTIAL),
     "sasrec": (SasRecConfig(), SEQUENTIAL),
+    "reward_actor_critic": (RewardActorCriticConfig(), RATES),
+    "ddpg": (DDPGConfig(), LADDER),
     "td3": (TD3Config(), LADDER),
     "td3_bc": (TD3BCConfig(), {"alpha": (2.5, 0.1, 0.5, 10.0)} | LADDER),
 }

@@ -65,6 +65,13 @@ class ActorCriticConfig(ActorConfig):
     )
 
 
+class LowRatesConfig(ActorCriticConfig):
+    """Of learners whose actor follows a critic alone, which nobody corrects: at the papers' rates they rank at the level of chance."""
+
+    actor_learning_rate: float = Field(1e-5, gt=0, le=0.1, description="Of the actor [RecNN, policy_lr].")
+    critic_learning_rate: float = Field(1e-5, gt=0, le=0.1, description="Of the critics [RecNN, value_lr].")
+
+
 class TemporalDifferenceConfig(ActorCriticConfig):
     """Of learners whose critics bootstrap."""
 

@@ -7,15 +7,13 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import TemporalDifferenceConfig
+from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
 
 
-class DDPGConfig(TemporalDifferenceConfig):
+class DDPGConfig(LowRatesConfig, TemporalDifferenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ddpg"] = "ddpg"
-    actor_learning_rate: float = Field(1e-4, gt=0, le=0.1, description="Of the actor [Lillicrap et al. 2016, §7].")
-    critic_learning_rate: float = Field(1e-3, gt=0, le=0.1, description="Of the critic [Lillicrap et al. 2016, §7].")
     target_rate: float = Field(0.001, gt=0, le=1, description="τ of both targets, every step [2016, §7].")
 
 

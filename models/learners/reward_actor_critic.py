@@ -6,10 +6,10 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners.actor_critic import ActorCritic
-from models.learners.config import ActorCriticConfig
+from models.learners.config import LowRatesConfig
 
 
-class RewardActorCriticConfig(ActorCriticConfig):
+class RewardActorCriticConfig(LowRatesConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["reward_actor_critic"] = "reward_actor_critic"

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import TemporalDifferenceConfig
+from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
 
 
-class TD3Config(TemporalDifferenceConfig):
+class TD3Config(LowRatesConfig, TemporalDifferenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["td3"] = "td3"

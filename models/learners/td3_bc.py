@@ -14,6 +14,8 @@ class TD3BCConfig(TD3Config):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["td3_bc"] = "td3_bc"  # type: ignore[assignment]
+    actor_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the actor [Fujimoto & Gu 2021, table 2].")
+    critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
     alpha: float = Field(
         2.5, gt=0, le=1000, description="α, the weight of the critic against imitation [Fujimoto & Gu 2021, §5]."
     )
