@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from models.errors import LearnerError
 from models.histories import Histories
@@ -128,7 +128,8 @@ class RankingPolicy(nn.Module):
     def states(self, items: Tensor, rewards: Tensor) -> Tensor:
         """The state after each event, (B, L, H); no event, zeros."""
         there = items >= 0
-        vectors = self.vectors()[items.clamp_min(0)] * there.unsqueeze(-1)
+        # Not by brackets, whose gradient adds in an order that depends on threads.
+        vectors = embedding(items.clamp_min(0), self.vectors()) * there.unsqueeze(-1)
         states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5, there)
         return states * there.unsqueeze(-1)
 

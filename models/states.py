@@ -61,7 +61,7 @@ class AttentionState(nn.Module):
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.enter = nn.Linear(dim + 1, width)
-        self.place = nn.Parameter(torch.zeros(LONGEST, width))  # one farther than any learnt has none
+        self.place = nn.Parameter(torch.zeros(LONGEST + 1, width))  # one farther than any learnt has none
         block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=0.2, batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(block, 2, norm=nn.LayerNorm(width), enable_nested_tensor=False)
 

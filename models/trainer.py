@@ -146,12 +146,13 @@ class Trainer:
             last, before, better = self.step == self.config.steps, len(self.rows), False
             if self.step % self.config.log_every == 0 or last:
                 self._record("train", self._means())
+                self.window = {}
             if self.step % self.config.validate_every == 0 or last:
                 better = self._look()
             if len(self.rows) > before:
                 on_log(self.step, self.rows[before:])
             if (self.step % self.config.checkpoint_every == 0 or better) and not self.ended:
-                on_checkpoint(self.step, self._finite_state())
+                on_checkpoint(self.step, self._sound_state())
         return self.rows
 
     def _sum_up(self, metrics: dict[str, Tensor]) -> None:
@@ -167,16 +168,17 @@ class Trainer:
         if not self.window:
             return {}
         means = torch.stack([(total / count).double() for total, count in self.window.values()]).tolist()
-        found = dict(zip(self.window, means, strict=True))
-        self.window = {}
-        return found
+        return dict(zip(self.window, means, strict=True))
 
     def _record(self, split: str, metrics: dict[str, float]) -> None:
+        self._need_bounded(split, metrics)
+        self.rows += [(self.step, split, name, value) for name, value in sorted(metrics.items())]
+
+    def _need_bounded(self, split: str, metrics: dict[str, float]) -> None:
         for name, value in sorted(metrics.items()):
             bound = self.config.max_value if name in VALUES else math.inf
             if not math.isfinite(value) or abs(value) > bound:
                 raise self._divergence(f"{split} {name}", value, bound)
-        self.rows += [(self.step, split, name, value) for name, value in sorted(metrics.items())]
 
     def _divergence(self, metric: str, value: float, bound: float) -> DivergenceError:
         wanted = "finite" if math.isinf(bound) else f"below {bound:g} in magnitude"
@@ -229,8 +231,9 @@ class Trainer:
                 self.warnings.append(warning)
                 logger.warning("Update %d: %s: %s", warning.step, warning.kind, warning.message)
 
-    def _finite_state(self) -> dict[str, Any]:
-        """`state_dict()`, unless a weight is spoilt: a bad state must not take a good checkpoint's place."""
+    def _sound_state(self) -> dict[str, Any]:
+        """`state_dict()`, unless a value or weight is spoilt: a bad state must not take a good checkpoint's place."""
+        self._need_bounded("train", self._means())
         state = self.state_dict()
         self._need_finite(state["learner"])
         return state

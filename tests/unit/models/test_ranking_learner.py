@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from models.batch import Sequences
 from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
+from models.learners.negatives import Negatives
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
 from models.learners.smoothing import smoothed
 from models.ranking_policy import RankingPolicy, tune_shares
+from models.states import LONGEST, make_state
 
 ITEMS, DIM, LENGTH = 40, 6, 8
 SMALL = {"width": 12, "length": LENGTH, "frame": 4, "critic_width": 16}
@@ -179,7 +182,7 @@ def test_the_loss_equals_one_written_out_in_float64() -> None:
         actions = learner.policy.actions(states)
         total, weight_sum, values = 0.0, 0.0, []
         for row in range(10):
-            logits = learner.policy.learnt_scores(actions[row], torch.arange(ITEMS))
+            logits = learner.policy.learnt_scores(actions[row], torch.arange(ITEMS - 1))  # the last is cold
             for place in range(LENGTH):
                 if batch.items[row, place] < 0:
                     continue
@@ -204,6 +207,14 @@ def test_what_training_never_saw_does_not_spoil_the_losses(negatives: int) -> No
     assert all(torch.isfinite(value) for value in learner.losses(batch).values())
 
 
+@pytest.mark.parametrize("negatives", [15, ITEMS])
+def test_what_nobody_rated_is_never_a_negative(negatives: int) -> None:
+    counts = torch.arange(ITEMS).clamp_max(2)
+    chosen, _ = Negatives(counts, negatives).with_targets(torch.tensor([3, 5]), torch.Generator().manual_seed(0))
+    assert 0 not in chosen.tolist()
+    assert {3, 5} <= set(chosen.tolist())
+
+
 def test_items_nobody_rated_are_scored_by_their_content() -> None:
     learner = learner_of(config())
     train(learner, 30)
@@ -223,6 +234,32 @@ def test_critics_regress_the_discounted_return() -> None:
         batch = pieces(8, seed=step)
         learner.update(batch._replace(rewards=torch.ones_like(batch.rewards), terminal=torch.zeros(8)))
     assert float(learner.losses(pieces(8))["value_logged"]) == pytest.approx(2.0, abs=0.25)
+
+
+@pytest.mark.parametrize("state", ["frame", "gru", "attention"])
+def test_several_threads_learn_the_same_bits(state: str) -> None:
+    """Gradients of items that come again and again must not add up in an order that depends on threads."""
+    generator = torch.Generator().manual_seed(0)
+    items = torch.randint(ITEMS - 1, (64, 51), generator=generator)
+    batch = Sequences(items, torch.ones(items.shape), torch.zeros(64))
+    data = replace(world(), embedding=torch.randn((ITEMS, 128), generator=generator))
+    settings = config(policy={"state": state, "length": 50, "width": 64})
+    torch.set_num_threads(2)
+    try:
+        learners = [Ranking(settings, data, "cpu", 0) for _ in range(2)]
+        for learner in learners:
+            for _ in range(4):
+                learner.update(batch)
+    finally:
+        torch.set_num_threads(1)
+    first, second = (learner.policy.state_dict() for learner in learners)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_history_may_be_as_long_as_there_are_places() -> None:
+    state = make_state("attention", DIM, 12, 4)
+    vectors, rewards = torch.zeros(1, LONGEST + 1, DIM), torch.zeros(1, LONGEST + 1)
+    assert state(vectors, rewards, rewards == 0).shape == (1, LONGEST + 1, 12)
 
 
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])

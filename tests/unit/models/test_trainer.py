@@ -205,6 +205,20 @@ def test_divergence_names_its_bound_and_keeps_the_best() -> None:
     assert run.best("ndcg@10") == 0.2
 
 
+def test_values_beyond_their_bound_never_become_a_checkpoint() -> None:
+    saved, keep = keeping()
+    run = trainer(CONFIG.model_copy(update={"log_every": 50, "checkpoint_every": 7}))
+    update = run.learner.update
+
+    def run_away(batch: Batch) -> dict[str, Tensor]:
+        return update(batch) | ({"value_policy": torch.tensor(-1e6)} if run.step >= 24 else {})
+
+    run.learner.update = run_away  # type: ignore[method-assign]
+    with pytest.raises(DivergenceError, match=r"update 28: expected train value_policy.*10000"):
+        run.run(ignore, keep)
+    assert max(saved) <= 24
+
+
 def spoil_weights(run: Trainer, step: int) -> None:
     """Let one of the policy's weights become NaN in an update."""
     update = run.learner.update
