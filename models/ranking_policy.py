@@ -16,7 +16,7 @@ from models.rows import rows_of_items
 from models.states import StateName, make_state
 from models.wolpertinger import re_ranked
 
-FORMAT = "marquee-ranking-policy/2"
+FORMAT = "marquee-ranking-policy/3"
 
 
 def root(sums: Tensor) -> Tensor:
@@ -53,7 +53,10 @@ class RankingPolicyConfig(BaseModel):
     embeddings: bool = Field(True, description="Whether items' vectors begin as their embeddings, or at random.")
     critic_width: int = Field(256, ge=4, le=4096, description="Of the critics' hidden layers.")
     critic_mix: float = Field(
-        0.0, ge=0, le=100, description="Weight of the critic's standardised value among the best candidates; 0: none."
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of the critic's value beside the score among the best candidates, both standardised; 0: none.",
     )
     critic_candidates: int = Field(
         50, ge=0, le=1000, description="How many best items the critic has a say on; 0: none, and no share is tuned."
@@ -67,7 +70,7 @@ class RankingPolicyConfig(BaseModel):
 
 FITTED_SHARES = (0.0, 0.25, 1.0)
 LEARNT_SHARES: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
-CRITIC_SHARES = (0.0, 0.03, 0.1, 0.2)
+CRITIC_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Catalogue(NamedTuple):
@@ -230,7 +233,7 @@ class RankingPolicy(nn.Module):
 def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
     """Set, by what `judge` finds best, the shares of all terms there are, then the critic's; returns what was chosen.
 
-    21 scorings, 5 without fitted terms and critic; the earlier of equals wins.
+    23 scorings, 5 without fitted terms and critic; the earlier of equals wins.
     """
     grid = ({"fitted": FITTED_SHARES} if policy.params.has_fitted_terms else {}) | LEARNT_SHARES
     # Without any term all scores are equal, and the order of items in the catalogue would be what is judged.

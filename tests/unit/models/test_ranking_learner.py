@@ -402,8 +402,8 @@ def test_the_critic_reorders_what_little_is_unseen() -> None:
 def test_shares_are_set_to_what_is_judged_best() -> None:
     policy = learner_of(config()).policy
     chosen = tune_shares(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_mix)
-    assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.2}
-    assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.2)
+    assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.4}
+    assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.4)
 
 
 def test_critics_without_a_say_in_the_ranking_learn_where_they_have_one_in_the_loss() -> None:
