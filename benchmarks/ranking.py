@@ -4,8 +4,8 @@
 
 Vectors are normal, D = 128, cosine. The baseline, distances of all pairs by scipy's cdist and a numpy argsort, ranks a sample
 of users in turn with ours; its time for all users is that of the sample, scaled. Recall is against the float64 baseline.
-Then `rank_cases`, as an evaluation uses it, of a policy on a dataset of ML-20M's shape: one step of each user, seen items
-masked, the target's full rank and the ten best.
+Then `rank_cases`, which does that for evaluations, of a policy on a dataset of ML-20M's shape: one step of each user, states,
+actions, seen items masked, the target's full rank and the ten best; its ratio is against the same baseline.
 """
 
 import resource
@@ -23,8 +23,8 @@ from scipy.spatial.distance import cdist
 from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_dataset
 
 from evaluation.cases import next_item_cases
-from evaluation.ranking import rank_cases
-from models.nearest import NearestItems
+from evaluation.ranking import BATCH, rank_cases
+from models.nearest import NearestItems, top_items
 from models.networks import Actor
 from models.policy import Policy
 from storage.transitions import TransitionDataset
@@ -35,6 +35,12 @@ USERS, SAMPLE, K = 138_493, 500, 10
 def baseline(actions: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.int64]:
     """Distances of all pairs, sorted."""
     return np.argsort(cdist(actions, items, "cosine"), axis=1)[:, :K]
+
+
+def nearest_items(nearest: NearestItems, actions: torch.Tensor) -> torch.Tensor:
+    """The best items, a block of rows after another, as `rank_cases` goes."""
+    room = torch.empty(BATCH, len(nearest.vectors))
+    return torch.cat([top_items(nearest.scores(part, room[: len(part)]), K) for part in actions.split(BATCH)])
 
 
 def seconds(work: Callable[[], object], scale: float = 1.0) -> tuple[float, float]:
@@ -49,8 +55,8 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def vectors(users: int, rounds: int) -> None:
-    """Nearest items of vectors alone."""
+def vectors(users: int, rounds: int) -> float:
+    """Nearest items of vectors alone; returns the baseline's seconds."""
     generator = torch.Generator().manual_seed(0)
     items, actions = (torch.randn(rows, DIM, generator=generator) for rows in (MOVIES, users))
     sample = actions[:SAMPLE].numpy(), items.numpy()
@@ -58,10 +64,10 @@ def vectors(users: int, rounds: int) -> None:
     ways: dict[str, tuple[Callable[[], object], float]] = {
         "cdist + sort": (lambda: baseline(*sample), users / SAMPLE),
         "cdist + argpartition": (lambda: np.argpartition(cdist(*sample, "cosine"), K, axis=1), users / SAMPLE),
-        "nearest": (lambda: nearest.top(actions, K), 1.0),
+        "nearest": (lambda: nearest_items(nearest, actions), 1.0),
     }
     before = peak_mib()
-    found = nearest.top(actions, K)[:SAMPLE].numpy()
+    found = nearest_items(nearest, actions)[:SAMPLE].numpy()
     ours_mib = peak_mib() - before
     wanted = baseline(*sample)
     taken = {name: [] for name in ways}  # type: dict[str, list[tuple[float, float]]]
@@ -80,9 +86,10 @@ def vectors(users: int, rounds: int) -> None:
         spread = f"{min(walls):.2f}-{max(walls):.2f}"
         print(f"{name:22} {wall:9.2f} {spread:>17} {base_wall / wall:7.1f}× {cpu:9.2f} {base_cpu / cpu:7.1f}×")
     print(f"recall@{K} against the baseline {recall:.5f}; ours needed {ours_mib:,.0f} MiB beside its vectors")
+    return base_wall
 
 
-def steps(users: int, rounds: int) -> None:
+def steps(users: int, rounds: int, baseline_seconds: float) -> None:
     """An evaluation of one policy."""
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "t.h5", users * EVENTS_PER_USER)
@@ -93,7 +100,8 @@ def steps(users: int, rounds: int) -> None:
     taken = [seconds(lambda: rank_cases(data, policy, cases, K)) for _ in range(rounds)]
     wall, cpu = (statistics.median(column) for column in zip(*taken, strict=True))
     print(
-        f"rank_cases: {len(cases):,} cases of as many users, {len(data.item):,} events: {wall:.1f} s, CPU {cpu:.1f} s, "
+        f"rank_cases: {len(cases):,} cases of as many users, {len(data.item):,} events: {wall:.1f} s "
+        f"({baseline_seconds / wall:.1f}×), CPU {cpu:.1f} s, "
         f"{peak_mib() - before:,.0f} MiB beside the dataset"
     )
 
@@ -103,8 +111,7 @@ def main() -> None:
     users = int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else USERS
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     print(f"{torch.get_num_threads()} threads, {conditions()}, medians")
-    vectors(users, rounds)
-    steps(users, rounds)
+    steps(users, rounds, baseline_seconds=vectors(users, rounds))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from models.errors import LearnerError
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 GROUP = 32  # items that are looked at together; the best k groups hold the best k items
-QUERIES = 256  # rows of scores made at a time: few enough to stay near the processor
 
 
 class NearestItems:
@@ -32,18 +31,6 @@ class NearestItems:
         if self.offset is None:
             return torch.mm(actions, self.vectors.T, out=out)
         return torch.addmm(self.offset, actions, self.vectors.T, out=out)
-
-    def top(self, actions: Tensor, k: int) -> Tensor:
-        """The k nearest items (B, k) int64 of actions (B, D), nearest first; of equal scores the smaller index first.
-
-        Memory does not grow with B × I: scores are made and forgotten a block of rows at a time.
-
-        Raises:
-            LearnerError: an action or item holds NaN.
-        """
-        room = torch.empty(min(QUERIES, len(actions)), len(self.vectors), device=actions.device)
-        best = [top_items(self.scores(part, room[: len(part)]), k) for part in actions.split(QUERIES)]
-        return torch.cat(best)
 
 
 def top_items(scores: Tensor, k: int) -> Tensor:

@@ -44,7 +44,7 @@ def test_nearest_items_equal_a_float64_loop(measure: Similarity) -> None:
     items, actions = torch.randn(3000, 8, generator=generator), torch.randn(1500, 8, generator=generator)
     items[17] = items[2900]  # equal scores in every measure
     actions[0] = items[17]
-    found = NearestItems(items, measure).top(actions, 10)
+    found = top_items(NearestItems(items, measure).scores(actions), 10)
     for action, places in zip(actions.double()[:200], found, strict=False):
         if measure == "cosine":
             scores = torch.cosine_similarity(items.double(), action, dim=1)
