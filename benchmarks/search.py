@@ -1,6 +1,6 @@
 """Claim: the baselines that are trained, and what `ranking` wins by, are tuned on validation users, as what is fit is.
 
-    python benchmarks/search.py TRANSITIONS.h5 [fitted | gru4rec | sasrec | reward_actor_critic | ddpg | td3 | td3_bc …]
+    python benchmarks/search.py TRANSITIONS.h5 [fitted | ranking | gru4rec | sasrec | reward_actor_critic | ddpg | td3 | td3_bc …]
 
 One hyper-parameter after another: all values of it, the best so far of the others; the best NDCG@10 on the
 validation users, whom checkpoints are chosen on too, stays. `fitted` are the terms of the ranking learner that need no
@@ -29,7 +29,7 @@ from tasks.learning import make_learning
 
 Grid = dict[str, tuple[Any, ...]]
 SEQUENTIAL: Grid = {
-    "learning_rate": (2e-3, 1e-3, 5e-4),
+    "learning_rate": (5e-4, 1e-3, 2e-3),
     "policy.dropout": (0.3, 0.5, 0.1),
     "item_decay": (1e-3, 1e-2),
 }
@@ -48,6 +48,7 @@ FITTED: Grid = {
 }
 KINDS: dict[str, tuple[LearnerConfig, Grid]] = {
     "fitted": (RankingConfig(), FITTED),
+    "ranking": (RankingConfig(), {"learning_rate": (5e-4, 1e-3, 2e-3)}),
     "gru4rec": (Gru4RecConfig(), SEQUENTIAL),
     "sasrec": (SasRecConfig(), SEQUENTIAL),
     "reward_actor_critic": (RewardActorCriticConfig(), RATES),

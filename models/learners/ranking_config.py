@@ -25,7 +25,7 @@ class RankingConfig(BaseModel):
         le=100_000,
         description="Items drawn for a batch's softmax [Jean et al. 2015]; a catalogue no larger is used whole.",
     )
-    learning_rate: float = Field(2e-3, gt=0, le=0.1, description="Of the actor.")
+    learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Of the actor.")
     mixture_rate: float = Field(2e-2, gt=0, le=1, description="Of the two factors between the learnt terms.")
     critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
     item_decay: float = Field(1e-3, ge=0, le=1, description="Pulls the items' own vectors to 0, by AdamW.")
@@ -81,5 +81,4 @@ class SasRecConfig(RankingConfig):
     """SASRec (Kang & McAuley 2018) by the same trainer: no fitted terms, no content, no critic's say."""
 
     name: Literal["sasrec"] = "sasrec"  # type: ignore[assignment]
-    learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Of the actor.")
     policy: AttentionTermConfig = Field(AttentionTermConfig(), description="State and width.")
