@@ -10,7 +10,7 @@ validation users, judged once on test users; columns as in ablation.py.
 import sys
 from typing import Any
 
-from ablation import HEAD, judged, judges_given, trained_by
+from ablation import HEAD, judged, judges_given, row, trained_by
 
 from flows.parameters import profile_values
 from models.learners import LADDER
@@ -38,7 +38,7 @@ def main() -> None:
                 continue  # it has no critics
             given = params(way, name)
             policies, spent = trained_by(judges, getattr(given, name), given)
-            print(f"| {name}, {way} {judged(judges[0].data, policies, spent)}", flush=True)
+            print(f"| {name}, {way} {row(judged(judges[0].data, policies), spent)}", flush=True)
 
 
 if __name__ == "__main__":
