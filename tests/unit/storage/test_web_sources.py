@@ -234,8 +234,8 @@ def test_slots_are_spaced_and_pauses_hold(tmp_path: Path) -> None:
 
         return sorted(await asyncio.gather(*(turn(place) for place in range(count))))
 
-    times = asyncio.run(turns(20))
-    assert times[-1] - times[0] >= 19 / 50 - 0.02
+    began = time.time()  # the first may come late, and then less is between it and the last
+    assert asyncio.run(turns(20))[-1] - began >= 19 / 50
     RateLimiter(tmp_path / "rate", 50).pause(0.5)
     began = time.time()
     assert asyncio.run(turns(3))[0] - began > 0.45
