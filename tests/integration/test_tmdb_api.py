@@ -145,7 +145,7 @@ def test_a_trickling_body_ends_by_the_whole_deadline(tmp_path: Path) -> None:
         server.always = Step(200, body, wire="drip")
         began = time.monotonic()
         _, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK.model_copy(update={"attempts": 2}))
-    assert time.monotonic() - began < 19  # 2 attempts of 20 s each, were they not cut
+    assert time.monotonic() - began < 10
     assert facts["failures"] == {"timeout": 1}
 
 
@@ -214,12 +214,14 @@ def test_a_wrong_address_is_not_an_empty_catalogue(tmp_path: Path) -> None:
         crawled(server, tmp_path, by_tmdb(*range(1, 31)))
 
 
-def test_cached_answers_are_read_offline_and_asked_again_when_they_expire(tmp_path: Path) -> None:
+def test_cached_answers_are_quick_offline_and_asked_again_when_they_expire(tmp_path: Path) -> None:
     movies = range(1, 1001)
     with serving(catalogue(*movies)) as server:
         crawled(server, tmp_path, by_tmdb(*movies), rate=5000, limits=CrawlLimits(concurrency=16))
         assert len(server.log) == 1000
+        began = time.monotonic()
         table, facts = crawled(server, tmp_path, by_tmdb(*movies, *movies))
+        assert time.monotonic() - began < 5  # seconds for 1,000
         assert (table.num_rows, facts["cached"], facts["requests"], len(server.log)) == (1000, 1000, 0, 1000)
         offline, facts = crawled(server, tmp_path, by_tmdb(*movies, 9999), offline=True)
         assert offline.equals(table)
