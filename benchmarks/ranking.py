@@ -77,7 +77,7 @@ def vectors(users: int, rounds: int) -> float:
     recall = np.mean([len(set(ours) & set(theirs)) / K for ours, theirs in zip(found, wanted, strict=True)])
     print(f"{users:,} users × {MOVIES:,} items, D {DIM}, top {K}; the baselines on {SAMPLE} users, scaled")
     print(f"{'way':22} {'seconds':>9} {'range':>17} {'ratio':>8} {'CPU s':>9} {'ratio':>8}")
-    medians = {
+    medians: dict[str, list[float]] = {
         name: [statistics.median(column) for column in zip(*pairs, strict=True)] for name, pairs in taken.items()
     }
     base_wall, base_cpu = medians["cdist + sort"]
