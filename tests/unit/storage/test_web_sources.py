@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -173,7 +174,7 @@ def response(body: bytes = b"{}", days: float = 1) -> Response:
 @given(body=st.binary(max_size=300), key=st.text(max_size=60), absent=st.booleans())
 @settings(UNHURRIED, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 def test_the_cache_gives_back_what_it_got(tmp_path: Path, body: bytes, key: str, absent: bool) -> None:
-    cache = ResponseCache(tmp_path)
+    cache = ResponseCache(Path(tempfile.mkdtemp(dir=tmp_path)))  # no other example's keys
     kept = response(body)._replace(absent=absent)
     cache.put(key, kept)
     assert cache.get(key, datetime.now(UTC)) == kept
