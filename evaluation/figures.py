@@ -69,7 +69,7 @@ def bands(rows: pd.DataFrame, metrics: Sequence[str], unit: str) -> Spec:
     )
     chart = (
         (wide + middle + median)
-        .properties(width=300, height=180)
+        .properties(width=265, height=180)  # three beside a legend fill the page
         .facet(facet=alt.Facet("metric:N", sort=list(metrics), title=None), columns=3 if len(metrics) == 3 else 2)
         .resolve_scale(y="independent")
     )

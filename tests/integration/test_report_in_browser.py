@@ -60,8 +60,10 @@ def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[
     path = Path(small_run[1]["REPORT"])
     report = json.loads(path.with_name("report.json").read_text())
     assert path.stat().st_size < 6_000_000
-    with quiet_page(path, chromium) as page:
+    with quiet_page(path, chromium, viewport={"width": 1200, "height": 800}) as page:
         assert page.locator(".chart").count() >= 15
+        too_wide = "found => found.filter(one => one.scrollWidth > one.clientWidth).map(one => one.id)"
+        assert page.eval_on_selector_all(".chart", too_wide) == []
         table = page.locator("#methods-table-test-next-item").inner_text()
         for one in report["methods"]["results"]:
             if (one["split"], one["protocol"]) == ("test", "next-item"):
