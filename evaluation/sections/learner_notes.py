@@ -37,7 +37,7 @@ NOTES: dict[str, Note] = {
     ),
     "ranking": Note(
         "Scores every item by what follows what, likeness of content, a learnt action over a sequence state and popularity, "
-        "in shares tuned on validation users, with a small say of a TD3 critic.",
+        "in shares tuned on validation users; so is the say that a TD3 critic has.",
         "This project, docs/learners.md; Fujimoto et al. 2018, Cho et al. 2014, Jean et al. 2015",
     ),
     "gru4rec": Note(
