@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from evaluation.beyond_accuracy import coverage
 from evaluation.cases import Cases, next_item_cases, validation_cases
 from evaluation.criterion import CRITERION, validation_metrics
-from evaluation.metrics import PerUser, accuracy_per_user, means
+from evaluation.metrics import PerUser, accuracy_per_user
 from evaluation.ranking import rank_cases
 from evaluation.statistics import bootstrap_intervals
 from flows.parameters import load_profile
@@ -172,12 +172,10 @@ def half_interval(values: list[NDArray[np.float64]]) -> float:
 
 def row(found: Judged, seconds: float) -> str:
     """The line's numbers."""
-    parts = []
-    for name in ("ndcg@10", "ndcg@10_liked"):
-        values = [one.column(name) for one in found.per_user]
-        parts.append(f"{np.mean([np.nanmean(one) for one in values]):.4f} ± {half_interval(values):.4f}")
-    seeds = [means(one)["ndcg@10"] for one in found.per_user]
-    spread = np.std(seeds, ddof=1) if len(seeds) > 1 else 0.0
+    values = {name: [one.column(name) for one in found.per_user] for name in ("ndcg@10", "ndcg@10_liked")}
+    seeds = {name: [float(np.nanmean(one)) for one in columns] for name, columns in values.items()}
+    parts = [f"{np.mean(seeds[name]):.4f} ± {half_interval(values[name]):.4f}" for name in values]
+    spread = np.std(seeds["ndcg@10"], ddof=1) if len(seeds["ndcg@10"]) > 1 else 0.0
     return (
         f"| {parts[0]} | {spread:.4f} | {parts[1]} | {np.mean(found.covered):.3f} | {np.mean(found.ratings):.3f} "
         f"| {seconds:.0f} |"
