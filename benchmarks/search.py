@@ -48,7 +48,7 @@ FITTED: Grid = {
 }
 KINDS: dict[str, tuple[LearnerConfig, Grid]] = {
     "fitted": (RankingConfig(), FITTED),
-    "ranking": (RankingConfig(), {"learning_rate": (5e-4, 1e-3, 2e-3)}),
+    "ranking": (RankingConfig(), {"learning_rate": (5e-4, 1e-3, 2e-3), "item_decay": (1e-3, 0.1, 1.0)}),
     "gru4rec": (Gru4RecConfig(), SEQUENTIAL),
     "sasrec": (SasRecConfig(), SEQUENTIAL),
     "reward_actor_critic": (RewardActorCriticConfig(), RATES),
