@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.beyond_accuracy import coverage
-from evaluation.cases import Cases, next_item_cases, validation_cases
-from evaluation.criterion import CRITERION, validation_metrics
-from evaluation.metrics import PerUser, accuracy_per_user
-from evaluation.ranking import rank_cases
-from evaluation.statistics import bootstrap_intervals
+from evaluation.protocols.beyond_accuracy import coverage
+from evaluation.protocols.cases import Cases, next_item_cases, validation_cases
+from evaluation.protocols.criterion import CRITERION, validation_metrics
+from evaluation.protocols.metrics import PerUser, accuracy_per_user
+from evaluation.protocols.ranking import rank_cases
+from evaluation.protocols.statistics import bootstrap_intervals
 from flows.parameters import load_profile
 from models.histories import Scorer
 from models.learners import LearnerConfig
@@ -33,7 +33,7 @@ from models.learners.ranking_config import RankingConfig
 from models.ranking_policy import RankingPolicy, RankingPolicyConfig, tune_shares
 from models.sampling import UniformSampler
 from models.trainer import Trainer
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 from tasks.learning import make_learning
 from tasks.train import TrainParams
 

@@ -23,7 +23,7 @@ from models.learners import make_learner
 from models.learners.td3 import TD3Config
 from models.sampling import UniformSampler
 from models.space import Space
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 
 SIZES, BATCH = (1_000_000, 4_600_000, 9_300_000, 18_600_000), 4096
 GATHERS = 20  # for each update: gathering is so much the quicker

@@ -18,8 +18,8 @@ from shaped import DIM, FRAME, conditions, write_dataset
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from models.sampling import UniformSampler
-from storage import transitions_gather
-from storage.transitions import TransitionDataset
+from storage.dataset import gather as transitions_gather
+from storage.dataset.reader import TransitionDataset
 
 BATCH, BATCHES, ROUNDS = 4096, 150, 7
 Loader = Callable[[], Iterator[object]]

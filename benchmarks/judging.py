@@ -21,17 +21,17 @@ from typing import TypeVar
 import torch
 from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_dataset
 
-from evaluation.beyond_accuracy import ItemFacts
-from evaluation.cases import Cases, next_item_cases
-from evaluation.ranking import Ranked, rank_cases, rankings_table
-from evaluation.sections.methods import compare_methods, judge_method
-from evaluation.sections.popularity import PopularityView, measure_popularity, method_popularity, readers_of
+from evaluation.protocols.beyond_accuracy import ItemFacts
+from evaluation.protocols.cases import Cases, next_item_cases
+from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
+from evaluation.report.sections.methods import compare_methods, judge_method
+from evaluation.report.sections.popularity import PopularityView, measure_popularity, method_popularity, readers_of
 from models.baselines.item_to_item import ItemToItem
 from models.baselines.recency import Recency
 from models.histories import Scorer
 from models.networks import Actor
 from models.policy import Policy
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 from tasks.evaluate import Rankings
 
 Result = TypeVar("Result")

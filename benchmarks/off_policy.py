@@ -19,11 +19,11 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from unit.evaluation.off_policy_support import Generated, followed, generated, known_policies
+from unit.evaluation.off_policy.off_policy_support import Generated, followed, generated, known_policies
 
-from evaluation.off_policy import OffPolicyParams, judged_starts
-from evaluation.sections.off_policy import OffPolicySection, PolicyValue, measure_off_policy
-from storage.sources.sample import SampleParams
+from evaluation.off_policy.estimates import OffPolicyParams, judged_starts
+from evaluation.report.sections.off_policy import OffPolicySection, PolicyValue, measure_off_policy
+from storage.sources.sample.release import SampleParams
 
 PARAMS = OffPolicyParams(draws=200)
 SAMPLES = {600: range(7, 11), 240: range(11, 21), 120: range(11, 21), 60: range(11, 21)}  # users: seeds

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_dataset
 
-from evaluation.cases import next_item_cases
-from evaluation.ranking import BATCH, rank_cases
+from evaluation.protocols.cases import next_item_cases
+from evaluation.protocols.ranking import BATCH, rank_cases
 from models.nearest import NearestItems, top_items
 from models.networks import Actor
 from models.policy import Policy
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 
 USERS, SAMPLE, K = 138_493, 500, 10
 

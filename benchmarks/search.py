@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from ablation import Judge, trained
 
-from evaluation.criterion import CRITERION
+from evaluation.protocols.criterion import CRITERION
 from models.histories import Scorer
 from models.learners import LearnerConfig
 from models.learners.ddpg import DDPGConfig
@@ -24,7 +24,7 @@ from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.ranking_policy import RankingPolicy
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 from tasks.learning import make_learning
 
 Grid = dict[str, tuple[Any, ...]]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from storage.sources.sample import FACTORS, FIRST, NAMES, NOUN, SURNAMES
+from storage.sources.sample.release import FACTORS, FIRST, NAMES, NOUN, SURNAMES
 from storage.threads import in_order
 
 RATINGS, RATINGS_PER_USER, MOVIES, LARGEST_MOVIE_ID = 20_000_263, 144.414, 27_278, 131_262

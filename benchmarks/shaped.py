@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from storage.histories import Histories
-from storage.scale import RatingScale
-from storage.transitions_writer import write_transitions
+from storage.dataset.histories import Histories
+from storage.dataset.scale import RatingScale
+from storage.dataset.writer import write_transitions
 
 MOVIES, DIM, FRAME, EVENTS_PER_USER = 27_278, 128, 10, 144
 

@@ -19,12 +19,12 @@ import torch
 from shaped import DIM, FRAME, conditions, write_dataset
 
 from models.sampling import UniformSampler
-from storage.dense import export_dense
-from storage.dense_rows import BATCH_MEMBERS, DenseRows, Rows
-from storage.pieces import CompactPieces
-from storage.transition_stream import TransitionStream
-from storage.transitions import TransitionDataset
-from storage.transitions_gather import Gathered, ring_of
+from storage.dataset.dense import export_dense
+from storage.dataset.dense_rows import BATCH_MEMBERS, DenseRows, Rows
+from storage.dataset.gather import Gathered, ring_of
+from storage.dataset.pieces import CompactPieces
+from storage.dataset.reader import TransitionDataset
+from storage.dataset.stream import TransitionStream
 
 BATCH, ROUNDS = 4096, 5
 

@@ -27,8 +27,8 @@ from distributed import Client
 from numpy.typing import NDArray
 
 from models.encoders.text import Precision, TextEncoder, item_text, resolve_precision
-from storage.exchange import Exchange
-from storage.sources.sample import FACTORS
+from storage.artifacts.exchange import Exchange
+from storage.sources.sample.release import FACTORS
 from tasks.dask_cluster import dask_client
 from tasks.encode_texts import EncoderSpec, encode_texts, worker_encoder
 

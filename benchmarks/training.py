@@ -26,7 +26,7 @@ from models.learners import make_learner
 from models.learners.td3 import TD3Config
 from models.sampling import UniformSampler
 from models.space import Space
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 
 OBSERVATION, DELAY = FRAME * DIM + FRAME, 2
 

@@ -64,8 +64,8 @@ def gates_way(folder: Path, out: Path) -> str:
         import h5py
 
         from expectations.profiles import profile_events, profile_transitions
-        from storage.histories import events_table
-        from storage.scale import RatingScale
+        from storage.dataset.histories import events_table
+        from storage.dataset.scale import RatingScale
 
         scale = RatingScale()
         counts = _dataset(folder, out)
@@ -94,9 +94,9 @@ def gates_way(folder: Path, out: Path) -> str:
 
 def events_way(folder: Path, out: Path) -> str:
     """CSV → checked, sorted events in parquet, streaming: runs of 8M events, so that longer files are spilled."""
-    from storage.event_table import write_events
-    from storage.scale import RatingScale
-    from storage.sources.ratings import RatingsLayout, read_ratings
+    from storage.dataset.event_table import write_events
+    from storage.dataset.scale import RatingScale
+    from storage.sources.movielens.ratings import RatingsLayout, read_ratings
     from storage.sources.rows import BadRows
 
     movies, scale = _movie_ids(folder), RatingScale()
@@ -118,11 +118,11 @@ def _dataset(folder: Path, out: Path) -> Any:
     """The counts of the dataset written, with movie_ids and the blocks of histories."""
     import numpy as np
 
-    from storage.scale import RatingScale
-    from storage.sources.ratings import RatingsLayout, read_ratings
+    from storage.dataset.scale import RatingScale
+    from storage.dataset.splits import SplitParams, split_users, time_cut
+    from storage.dataset.writer import write_transitions
+    from storage.sources.movielens.ratings import RatingsLayout, read_ratings
     from storage.sources.rows import BadRows
-    from storage.splits import SplitParams, split_users, time_cut
-    from storage.transitions_writer import write_transitions
 
     movies, scale, params = _movie_ids(folder), RatingScale(), SplitParams()
     blocks = list(read_ratings(RatingsLayout(folder / "ratings.csv"), scale, movies, BadRows()).histories())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from storage.artifacts import ArtifactStore
+from storage.artifacts.store import ArtifactStore
 
 
 def run(arguments: list[str], home: Path) -> tuple[float, float, str]:

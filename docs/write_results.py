@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evaluation.report import Report, read_report
-from evaluation.sections.methods import Comparison, MethodResult, label
-from evaluation.sections.popularity import PopularityView
+from evaluation.report.report import Report, read_report
+from evaluation.report.sections.methods import Comparison, MethodResult, label
+from evaluation.report.sections.popularity import PopularityView
 
 HERE = Path(__file__).parent
 

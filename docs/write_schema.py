@@ -5,7 +5,7 @@ python docs/write_schema.py
 
 from pathlib import Path
 
-from evaluation.report import schema_text
+from evaluation.report.report import schema_text
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evaluation.cases import validation_cases
-from evaluation.criterion import CRITERION, validation_metrics
+from evaluation.protocols.cases import validation_cases
+from evaluation.protocols.criterion import CRITERION, validation_metrics
 from models.baselines.als import AlsConfig, fit_als
 from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
@@ -18,7 +18,7 @@ from models.baselines.recency import Recency
 from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
 from models.baselines.training import TrainingData
 from models.histories import Scorer
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 
 Grid = dict[str, tuple[int | float | None, ...]]
 Values = dict[str, int | float | None]

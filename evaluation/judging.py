@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.baselines import BaselineParams, with_whole_histories
-from evaluation.beyond_accuracy import ItemFacts
-from evaluation.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
-from evaluation.criterion import CRITERION
-from evaluation.distances import Acting
-from evaluation.off_policy import OffPolicyParams
-from evaluation.projection import Way
-from evaluation.ranking import rank_cases, rankings_table
-from evaluation.report import Report
-from evaluation.sections import cards
-from evaluation.sections.actions import measure_actions
-from evaluation.sections.distances import measure_distances
-from evaluation.sections.embedding_map import MOST_POINTS, EmbeddingMapSection, measure_embedding_map
-from evaluation.sections.examples import ExamplesSection, measure_examples
-from evaluation.sections.methods import Cost, Judged, Kind, MethodsSection, judge_method, measure_methods
-from evaluation.sections.off_policy import measure_off_policy
-from evaluation.sections.popularity import (
+from evaluation.off_policy.estimates import OffPolicyParams
+from evaluation.protocols.beyond_accuracy import ItemFacts
+from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
+from evaluation.protocols.criterion import CRITERION
+from evaluation.protocols.distances import Acting
+from evaluation.protocols.ranking import rank_cases, rankings_table
+from evaluation.report.projection import Way
+from evaluation.report.report import Report
+from evaluation.report.sections import cards
+from evaluation.report.sections.actions import measure_actions
+from evaluation.report.sections.distances import measure_distances
+from evaluation.report.sections.embedding_map import MOST_POINTS, EmbeddingMapSection, measure_embedding_map
+from evaluation.report.sections.examples import ExamplesSection, measure_examples
+from evaluation.report.sections.methods import Cost, Judged, Kind, MethodsSection, judge_method, measure_methods
+from evaluation.report.sections.off_policy import measure_off_policy
+from evaluation.report.sections.popularity import (
     MethodPopularity,
     PopularitySection,
     PopularityView,
@@ -35,11 +35,11 @@ from evaluation.sections.popularity import (
     method_popularity,
     readers_of,
 )
-from evaluation.sections.training import measure_training
-from evaluation.sections.verdict import choose_challenger, measure_verdict, results_of
+from evaluation.report.sections.training import measure_training
+from evaluation.report.sections.verdict import choose_challenger, measure_verdict, results_of
 from models.histories import Scorer
-from storage.artifacts import Manifest
-from storage.transitions import TransitionDataset
+from storage.artifacts.store import Manifest
+from storage.dataset.reader import TransitionDataset
 
 Optional = Literal["embedding_map", "off_policy", "actions", "distances"]
 UNKNOWN = Cost()

@@ -4,7 +4,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 import numpy as np
 
-from storage.scale import RatingScale
+from storage.dataset.scale import RatingScale
 from storage.tables import LATEST_SECOND
 
 IDENTIFY = ("user_id", "first_row")

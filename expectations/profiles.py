@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.event_table import of_whole_users, places_among
-from storage.scale import RatingScale
+from storage.dataset.event_table import of_whole_users, places_among
+from storage.dataset.format import SPLIT_NAMES
+from storage.dataset.scale import RatingScale
 from storage.threads import in_order
-from storage.transitions_format import SPLIT_NAMES
 
 PIECE_USERS = 1 << 12  # of a dataset, profiled by one thread at a time
 PIECE_ROWS = 1 << 18  # intermediate columns of this length stay in a core's cache

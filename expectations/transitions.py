@@ -3,7 +3,7 @@
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-from storage.scale import RatingScale
+from storage.dataset.scale import RatingScale
 
 IDENTIFY = ("user_id", "split")
 

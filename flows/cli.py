@@ -34,12 +34,12 @@ from flows.retrain import Retrained, retrain
 from flows.train_policy import train_policy
 from models.encoders.errors import EncoderError
 from models.errors import LearnerError
-from storage.artifacts import ArtifactRef
-from storage.dense import DenseDtype, export_dense
+from storage.artifacts.object_store import open_store
+from storage.artifacts.publishing import pull as pull_artifact
+from storage.artifacts.store import ArtifactRef
+from storage.dataset.dense import DenseDtype, export_dense
+from storage.dataset.format import Split
 from storage.errors import MarqueeError
-from storage.object_store import open_store
-from storage.publishing import pull as pull_artifact
-from storage.transitions_format import Split
 from tasks.caching import artifact_store
 from tasks.publish import PublishParams, best_policy
 from tasks.train import Device

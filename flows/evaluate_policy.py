@@ -4,7 +4,7 @@ from prefect import flow
 
 from evaluation.judging import EvaluateParams
 from flows.parameters import ProfileName, load_profile
-from storage.artifacts import ArtifactRef
+from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
 from tasks.gates import gate, judge_transitions, judging

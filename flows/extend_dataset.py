@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.parameters import ProfileName, load_profile
-from storage.artifacts import ArtifactRef
+from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.crawl import crawl_services
 from tasks.dask_cluster import ClusterParams

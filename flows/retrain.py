@@ -9,7 +9,7 @@ from flows.evaluate_policy import evaluate_policy
 from flows.parameters import ProfileName, load_profile
 from flows.publish_artifacts import publish_artifacts
 from flows.train_policy import train_policy
-from storage.artifacts import ArtifactRef
+from storage.artifacts.store import ArtifactRef
 from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams

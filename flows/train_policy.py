@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.parameters import ProfileName, load_profile
-from storage.artifacts import ArtifactRef
+from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.gates import gate, judge_transitions, judging
 from tasks.train import Device, TrainParams, train_learners

@@ -1,5 +1,5 @@
 // Parsing and sorting of ratings. Optional: storage works without it, slower and to the same bytes
-// (storage/sources/ratings_parsing.py and storage/histories.py hold the pure counterparts and the grammar in words).
+// (storage/sources/movielens/ratings_parsing.py and storage/dataset/histories.py hold the pure counterparts and the grammar in words).
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <math.h>

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from storage.artifacts import ArtifactRef
+from storage.artifacts.store import ArtifactRef
 from tasks.feature_report import main_genres
 from tasks.ingest import read_table
 

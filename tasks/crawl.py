@@ -16,15 +16,15 @@ from prefect.artifacts import create_table_artifact
 from prefect.blocks.system import Secret
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import MetadataCredentialsError
 from storage.sources.licences import LICENCES
-from storage.sources.omdb_api import KEY_VARIABLE, OmdbApi, omdb_credential
-from storage.sources.tmdb_api import TOKEN_VARIABLE, TmdbApi, tmdb_credential
 from storage.sources.web.crawl import CrawlLimits, CrawlProgress, MetadataApi, MovieIds, crawl
 from storage.sources.web.fetch import LOOPBACK, Credential, Fetcher
+from storage.sources.web.omdb_api import KEY_VARIABLE, OmdbApi, omdb_credential
 from storage.sources.web.rate_limit import RateLimiter
 from storage.sources.web.response_cache import ResponseCache
+from storage.sources.web.tmdb_api import TOKEN_VARIABLE, TmdbApi, tmdb_credential
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.progress import Progress
 

@@ -18,7 +18,7 @@ from distributed import Client, as_completed
 from numpy.typing import NDArray
 
 from models.encoders.text import Precision, TextEncoder, item_text
-from storage.exchange import Exchange, ExchangeError
+from storage.artifacts.exchange import Exchange, ExchangeError
 
 logger = logging.getLogger("marquee.texts")
 _LOADING = threading.Lock()

@@ -19,16 +19,16 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
 from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
-from evaluation.page import template_sha256
-from evaluation.report import FOLDER, TEMPLATE, methods_table, pictures, verdict_markdown, write_report
-from evaluation.sections.cards import Provenance, flat, input_of
-from evaluation.sections.methods import Cost, Kind
+from evaluation.report.page import template_sha256
+from evaluation.report.report import FOLDER, TEMPLATE, methods_table, pictures, verdict_markdown, write_report
+from evaluation.report.sections.cards import Provenance, flat, input_of
+from evaluation.report.sections.methods import Cost, Kind
 from models.learners import SEQUENTIAL
 from models.translated import Translated
-from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
-from storage.sources.sample import load_truth
-from storage.sources.sample_truth import true_rewards
-from storage.transitions import TransitionDataset
+from storage.artifacts.store import ArtifactRef, Draft, Manifest, package_versions
+from storage.dataset.reader import TransitionDataset
+from storage.sources.sample.release import load_truth
+from storage.sources.sample.truth import true_rewards
 from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint

@@ -5,12 +5,12 @@ import logging
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.artifacts import ArtifactRef, Draft
-from storage.event_table import read_histories
-from storage.scale import RatingScale
-from storage.splits import SplitParams
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.event_table import read_histories
+from storage.dataset.scale import RatingScale
+from storage.dataset.splits import SplitParams
+from storage.dataset.writer import write_transitions
 from storage.tables import embedding_matrix
-from storage.transitions_writer import write_transitions
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import copy_file, read_table
 

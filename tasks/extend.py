@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.event_table import read_histories
+from storage.dataset.format import Head, opened
+from storage.dataset.splits import SplitParams
+from storage.dataset.tail import extend_transitions
 from storage.errors import ArtifactError, DatasetError
-from storage.event_table import read_histories
-from storage.splits import SplitParams
 from storage.tables import embedding_matrix
-from storage.tail import extend_transitions
-from storage.transitions_format import Head, opened
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
 from tasks.features import FeatureParams, make_items

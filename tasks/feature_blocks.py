@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
-from storage.splits import training_events
+from storage.dataset.splits import training_events
 
 TERMS = (
     "genres", "metadata_genres", "countries", "languages", "original_language", "companies", "collection", "cast",

@@ -12,11 +12,11 @@ from prefect import task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.feature_report import FeatureReportInput, write_feature_report
-from evaluation.page import template_sha256
-from evaluation.projection import MOST_POINTS, Way
-from storage.artifacts import ArtifactRef, Draft
-from storage.event_table import Column, places_among
+from evaluation.report.features import FeatureReportInput, write_feature_report
+from evaluation.report.page import template_sha256
+from evaluation.report.projection import MOST_POINTS, Way
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.event_table import Column, places_among
 from storage.tables import embedding_matrix
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table

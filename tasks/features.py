@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.encoders.blocks import BLOCKS
 from models.encoders.reduce import Reduced, Reduction, reduce_blocks
 from models.encoders.tabular import Block
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import DatasetError
 from storage.sources.licences import LICENCES
 from storage.tables import embedding_matrix, items_table

@@ -19,10 +19,10 @@ FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storag
 # What places, names, reads back or moves bytes and numbers, but does not shape them.
 INFRASTRUCTURE = frozenset(
     {
-        "storage.artifacts", "storage.files", "storage.errors", "storage.checkpoints", "storage.compiled",
-        "storage.tensorboard", "storage.threads", "storage.exchange", "storage.chunks", "models.compiled", "models.errors",
-        "models.encoders.errors", "tasks.caching", "tasks.fingerprint", "tasks.progress", "tasks.dask_cluster",
-        "tasks.ingest", "tasks.sources",
+        "storage.artifacts.store", "storage.artifacts.exchange", "storage.files", "storage.errors", "storage.checkpoints",
+        "storage.compiled", "storage.tensorboard", "storage.threads", "storage.dataset.chunks", "models.compiled",
+        "models.errors", "models.encoders.errors", "tasks.caching", "tasks.fingerprint", "tasks.progress",
+        "tasks.dask_cluster", "tasks.ingest", "tasks.sources",
     }
 )  # fmt: skip
 

@@ -11,11 +11,11 @@ from prefect.artifacts import create_markdown_artifact
 from expectations.judge_process import JudgeProcess
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.verdict import Verdict
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.event_table import row_groups
+from storage.dataset.reader import TransitionDataset
+from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError
-from storage.event_table import row_groups
-from storage.scale import RatingScale
-from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, before_work
 from tasks.ingest import known_movies, read_table
 

@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from storage.artifacts import ArtifactRef, Draft
-from storage.event_table import Column, write_events
-from storage.histories import sorted_histories
-from storage.scale import RatingScale
-from storage.sources.generic_items import read_generic_items
-from storage.sources.generic_ratings import generic_events
-from storage.sources.imdb import read_imdb
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.event_table import Column, write_events
+from storage.dataset.histories import sorted_histories
+from storage.dataset.scale import RatingScale
+from storage.dataset.splits import SplitParams, split_users, time_cut
+from storage.sources.generic.items import read_generic_items
+from storage.sources.generic.ratings import generic_events
 from storage.sources.licences import LICENCES
-from storage.sources.mapped import read_metadata
-from storage.sources.metadata import join_metadata
-from storage.sources.movielens import read_movies
-from storage.sources.ratings import ColumnName, read_ratings
+from storage.sources.metadata.imdb import read_imdb
+from storage.sources.metadata.join import join_metadata
+from storage.sources.metadata.mapped import read_metadata
+from storage.sources.movielens.movies import read_movies
+from storage.sources.movielens.ratings import ColumnName, read_ratings
+from storage.sources.movielens.tags import read_genome, read_tags
 from storage.sources.rows import BadRows, OnBadRows
-from storage.sources.tags import read_genome, read_tags
-from storage.splits import SplitParams, split_users, time_cut
 from storage.tables import MOVIES_SCHEMA
 from tasks.caching import artifact_store, artifact_task
 from tasks.sources import Source

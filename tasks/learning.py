@@ -19,7 +19,7 @@ from models.learners.ranking_config import RankingConfig
 from models.nearest import Similarity
 from models.policy import Policy
 from models.space import Space
-from storage.transitions import TransitionDataset
+from storage.dataset.reader import TransitionDataset
 
 logger = logging.getLogger("marquee.train")
 

@@ -19,11 +19,11 @@ from models.policy import Policy
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
-from storage.artifacts import ArtifactRef
+from storage.artifacts.object_store import open_store
+from storage.artifacts.publishing import pull, read_alias
+from storage.artifacts.store import ArtifactRef
+from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError
-from storage.object_store import open_store
-from storage.publishing import pull, read_alias
-from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store
 from tasks.learning import Publishable
 

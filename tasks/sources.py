@@ -6,17 +6,17 @@ from pathlib import Path
 from prefect import task
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.scale import RatingScale
 from storage.files import sha256_file
-from storage.scale import RatingScale
-from storage.sources.generic import GenericParams
-from storage.sources.imdb import find_imdb
-from storage.sources.mapped import MetadataFile, find_metadata
-from storage.sources.opening import open_release
-from storage.sources.ratings import ColumnName
-from storage.sources.releases import Release, find_release
+from storage.sources.generic.declaration import GenericParams
+from storage.sources.metadata.imdb import find_imdb
+from storage.sources.metadata.mapped import MetadataFile, find_metadata
+from storage.sources.movielens.opening import open_release
+from storage.sources.movielens.ratings import ColumnName
+from storage.sources.movielens.releases import Release, find_release
 from storage.sources.rows import OnBadRows
-from storage.sources.sample import SampleParams, write_sample
+from storage.sources.sample.release import SampleParams, write_sample
 from tasks.caching import artifact_store, artifact_task, home, is_worth_retrying
 from tasks.crawl import OmdbApiParams, TmdbApiParams
 from tasks.progress import Progress

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.encoders.text import Precision, encoder_sha256, resolve_precision
-from storage.artifacts import ArtifactRef, Draft, Manifest, package_versions
+from storage.artifacts.exchange import Exchange, ExchangeError
+from storage.artifacts.store import ArtifactRef, Draft, Manifest, package_versions
 from storage.errors import ArtifactError
-from storage.exchange import Exchange, ExchangeError
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.dask_cluster import ClusterParams, dask_client
 from tasks.encode_texts import EncoderSpec, encode_texts, item_texts

@@ -12,9 +12,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 
-from evaluation.cases import choose, validation_cases
 from evaluation.costs import Memory
-from evaluation.criterion import CRITERION, validation_metrics
+from evaluation.protocols.cases import choose, validation_cases
+from evaluation.protocols.criterion import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
@@ -31,11 +31,11 @@ from models.nearest import Similarity
 from models.ranking_policy import RankingPolicy, tune_shares
 from models.sampling import UniformSampler
 from models.trainer import Trainer, TrainerConfig
-from storage.artifacts import ArtifactRef, Draft
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
+from storage.dataset.reader import TransitionDataset
 from storage.errors import CheckpointError, MarqueeError
 from storage.tensorboard import EventFile
-from storage.transitions import TransitionDataset
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
 from tasks.learning import Publishable, make_learning

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.page import Chart, render_partial
-from evaluation.ranking import Ranked
-from evaluation.sections.section import Section
-from storage.histories import Histories
-from storage.scale import RatingScale
-from storage.transitions import TransitionDataset
-from storage.transitions_writer import write_transitions
+from evaluation.protocols.ranking import Ranked
+from evaluation.report.page import Chart, render_partial
+from evaluation.report.sections.section import Section
+from storage.dataset.histories import Histories
+from storage.dataset.reader import TransitionDataset
+from storage.dataset.scale import RatingScale
+from storage.dataset.writer import write_transitions
 
 DEPTH = 100
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.dataset.histories import Histories
+from storage.dataset.scale import RatingScale
 from storage.errors import SourceError
-from storage.histories import Histories
-from storage.scale import RatingScale
-from storage.sources.ratings import RatingsLayout, read_ratings
+from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 from storage.sources.rows import BadRows
 
 HEADER = "userId,movieId,rating,timestamp\n"

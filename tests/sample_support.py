@@ -5,11 +5,11 @@ from typing import Any
 
 from ratings_support import concatenated
 
-from storage.histories import Histories
-from storage.scale import RatingScale
-from storage.sources.movielens import read_movies
-from storage.sources.ratings import RatingsLayout, read_ratings
-from storage.sources.releases import find_release
+from storage.dataset.histories import Histories
+from storage.dataset.scale import RatingScale
+from storage.sources.movielens.movies import read_movies
+from storage.sources.movielens.ratings import RatingsLayout, read_ratings
+from storage.sources.movielens.releases import find_release
 from storage.sources.rows import BadRows
 
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 from integration.replay_server import ReplayServer
 from pydantic import SecretStr
 
-from storage.sources.omdb_api import OmdbApi, omdb_credential
-from storage.sources.tmdb_api import TmdbApi, tmdb_credential
 from storage.sources.web.crawl import CrawlLimits, MovieIds, crawl
 from storage.sources.web.fetch import Fetcher, Patience
+from storage.sources.web.omdb_api import OmdbApi, omdb_credential
 from storage.sources.web.rate_limit import RateLimiter
 from storage.sources.web.response_cache import ResponseCache
+from storage.sources.web.tmdb_api import TmdbApi, tmdb_credential
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2Vu.Zm9yLXRlc3Rz"
 V3_KEY = "0123456789abcdef0123456789ABCDEF"

@@ -14,7 +14,7 @@ from integration.crawl_support import OMDB_KEY, TOKEN, catalogue, title
 from integration.replay_server import OMDB_ABSENT, Step, serving
 from tests_support import REPOSITORY
 
-from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.tables import SOURCE_SCHEMA
 
 FLOW = """
@@ -22,7 +22,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import flow
-from storage.artifacts import Draft
+from storage.artifacts.store import Draft
 from storage.errors import MarqueeError
 from storage.tables import IDENTITY_SCHEMA
 from tasks.caching import artifact_task

@@ -19,9 +19,9 @@ from prefect.testing.utilities import prefect_test_harness
 from tests_support import REPOSITORY, free_port
 
 from models.encoders.text import TextEncoder
-from storage.artifacts import ArtifactRef, Recipe
+from storage.artifacts.exchange import Exchange, ExchangeError
+from storage.artifacts.store import ArtifactRef, Recipe
 from storage.errors import ArtifactError
-from storage.exchange import Exchange, ExchangeError
 from tasks.caching import artifact_store
 from tasks.dask_cluster import ClusterParams, DaskUnreachableError, dask_client
 from tasks.encode_texts import EncoderSpec, encode_texts
@@ -135,7 +135,7 @@ def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange
 
 ENCODE = """
 import sys, json
-from storage.exchange import Exchange
+from storage.artifacts.exchange import Exchange
 from tasks.dask_cluster import dask_client
 from tasks.encode_texts import EncoderSpec, encode_texts
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests_support import REPOSITORY
 
-from storage.artifacts import ArtifactStore
+from storage.artifacts.store import ArtifactStore
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 

@@ -18,7 +18,7 @@ import pytest
 from storage.errors import DownloadError, StorageFullError
 from storage.sources import downloads
 from storage.sources.downloads import KNOWN_MD5, fetch_release
-from storage.sources.opening import open_release
+from storage.sources.movielens.opening import open_release
 
 
 def archive(seed: int) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from expectations.judge_process import JudgeError, JudgeProcess
-from storage.artifacts import Draft
+from storage.artifacts.store import Draft
 from tasks.caching import artifact_task, before_work
 
 

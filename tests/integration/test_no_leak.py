@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.artifacts import ArtifactRef, Recipe
+from storage.artifacts.store import ArtifactRef, Recipe
+from storage.dataset.splits import training_events
 from storage.errors import DatasetError
-from storage.splits import training_events
 from storage.tables import EVENTS_SCHEMA, MOVIES_SCHEMA, TAGS_SCHEMA, embedding_matrix
 from tasks.caching import artifact_store
 from tasks.features import BlockWeights, FeatureParams, make_items

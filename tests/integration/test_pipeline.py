@@ -16,9 +16,9 @@ import pytest
 from tests_support import REPOSITORY, Marquee, changes, values_of
 
 from evaluation.baselines import BASELINES
-from storage.artifacts import ArtifactStore
-from storage.sources.sample import load_truth, true_affinity
-from storage.transitions import TransitionDataset
+from storage.artifacts.store import ArtifactStore
+from storage.dataset.reader import TransitionDataset
+from storage.sources.sample.release import load_truth, true_affinity
 
 HEAVY = {
     "sample", "catalogue", "movies", "events", "tags", "splits", "texts", "items", "feature-report", "dataset", "policy",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests_support import Marquee, values_of
 
-from storage.artifacts import ArtifactStore
+from storage.artifacts.store import ArtifactStore
 
 
 @pytest.mark.real_data

@@ -8,7 +8,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from storage.artifacts import MANIFEST, ArtifactRef, ArtifactStore, Recipe
+from storage.artifacts.object_store import S3, open_store
+from storage.artifacts.publishing import move_alias, publish, pull, read_alias
+from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Recipe
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,
@@ -17,8 +19,6 @@ from storage.errors import (
     UnknownAliasError,
     UnsupportedObjectStoreError,
 )
-from storage.object_store import S3, open_store
-from storage.publishing import move_alias, publish, pull, read_alias
 
 
 def make(root: Path, seed: int = 0, text: str = "weights") -> tuple[ArtifactStore, ArtifactRef]:
@@ -83,9 +83,9 @@ def test_conditional_writes(s3: tuple[object, str]) -> None:
 MOVER = """
 import sys
 from pathlib import Path
-from storage.artifacts import ArtifactRef
-from storage.object_store import open_store
-from storage.publishing import move_alias, read_alias
+from storage.artifacts.store import ArtifactRef
+from storage.artifacts.object_store import open_store
+from storage.artifacts.publishing import move_alias, read_alias
 uri, *refs = sys.argv[1:]
 store = open_store(uri)
 for _ in range(3):

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.scale import RatingScale
-from storage.sources.generic import GenericItems, GenericParams
-from storage.sources.generic_items import read_generic_items
-from storage.sources.generic_ratings import generic_events
+from storage.dataset.scale import RatingScale
+from storage.sources.generic.declaration import GenericItems, GenericParams
+from storage.sources.generic.items import read_generic_items
+from storage.sources.generic.ratings import generic_events
 from storage.sources.rows import BadRows
 
 MEMBER = "resources/rdata/csv/lme4/InstEval.csv"

@@ -14,9 +14,9 @@ from integration.replay_server import serving
 from integration.test_second_domain import lectures
 from tests_support import Marquee, changes, values_of
 
-from storage.artifacts import ArtifactStore
-from storage.sources.sample import SampleParams, write_sample
-from storage.transitions import TransitionDataset
+from storage.artifacts.store import ArtifactStore
+from storage.dataset.reader import TransitionDataset
+from storage.sources.sample.release import SampleParams, write_sample
 
 SAMPLE = SampleParams(users=60, movies=120, events_per_user_mean=25)
 HEADER = "userId,movieId,rating,timestamp\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from unit.storage.transitions_support import written
+from unit.storage.dataset.transitions_support import written
 
-from storage.dense import export_dense
-from storage.transitions import TransitionDataset
+from storage.dataset.dense import export_dense
+from storage.dataset.reader import TransitionDataset
 
 D4RL_KEYS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import MetadataQuotaError, MetadataUnavailableError
-from storage.sources.json_fields import Movie
+from storage.sources.metadata.json_fields import Movie
 from storage.sources.web.fetch import Fetcher, GivenUpError, Query, Service, StopAskingError, json_object
 from storage.sources.web.response_cache import Response, ResponseCache
 from storage.tables import SOURCE_SCHEMA

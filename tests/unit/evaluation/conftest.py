@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.histories import Histories
-from storage.scale import RatingScale
-from storage.transitions import TransitionDataset
-from storage.transitions_writer import write_transitions
+from storage.dataset.histories import Histories
+from storage.dataset.reader import TransitionDataset
+from storage.dataset.scale import RatingScale
+from storage.dataset.writer import write_transitions
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from unit.storage.transitions_support import arguments, some_histories, written
+from unit.storage.dataset.transitions_support import arguments, some_histories, written
 
 from evaluation import baselines
 from evaluation.baselines import (
@@ -20,15 +20,15 @@ from evaluation.baselines import (
     tuning_table,
     with_whole_histories,
 )
-from evaluation.cases import validation_cases
-from evaluation.criterion import CRITERION, validation_metrics
+from evaluation.protocols.cases import validation_cases
+from evaluation.protocols.criterion import CRITERION, validation_metrics
 from models.baselines.markov import MarkovConfig
 from models.baselines.popularity import PopularityConfig
 from models.baselines.recency import Recency
 from models.histories import Histories
+from storage.dataset.reader import TransitionDataset
+from storage.dataset.writer import write_transitions
 from storage.errors import DatasetError
-from storage.transitions import TransitionDataset
-from storage.transitions_writer import write_transitions
 
 LENGTHS = [14, 9, 12, 15, 11, 8, 13, 9, 10, 16, 12, 12]
 SMALL = {

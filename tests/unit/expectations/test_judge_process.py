@@ -14,7 +14,7 @@ from expectations import events, items, movies, transitions
 from expectations.judge import judge
 from expectations.judge_process import JudgeError, JudgeProcess, arrow_stream
 from expectations.profiles import profile_events, profile_transitions
-from storage.scale import RatingScale
+from storage.dataset.scale import RatingScale
 
 SCALE = RatingScale(lowest=0.1, highest=0.7, step=0.1)
 FILES = ("validation.json", "data_docs/index.html")

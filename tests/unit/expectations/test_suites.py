@@ -16,8 +16,8 @@ from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
 from expectations.verdict import Verdict
+from storage.dataset.scale import RatingScale
 from storage.files import sha256_file
-from storage.scale import RatingScale
 
 USERS, EACH, ITEMS = 6, 12, 20
 

@@ -12,7 +12,7 @@ from models.checks import LATE, BatchCheck
 from models.learners import LADDER, LadderConfig, make_learner
 from models.sampling import UniformSampler
 from models.space import Space
-from storage.transitions_gather import Compact, gather_pure, new_batch
+from storage.dataset.gather import Compact, gather_pure, new_batch
 
 FRAME, DIM, ITEMS, EVENTS, ROWS = 3, 4, 20, 200, 16
 CONFIG: TypeAdapter[LadderConfig] = TypeAdapter(LadderConfig)

@@ -16,7 +16,7 @@ from tests_support import REPOSITORY
 
 from models.encoders.int8 import int8_is_fast
 from models.encoders.text import Precision, TextEncoder, encoder_folder, encoder_sha256, resolve_precision
-from storage.sources.sample import FACTORS
+from storage.sources.sample.release import FACTORS
 
 WORDS = " ".join(f"{one} {other}" for _, one, _, other in FACTORS).split()
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from flows.cli import resolve
 from storage.errors import DatasetError
-from storage.sources.generic import GenericParams
-from storage.sources.mapped import MetadataFile
+from storage.sources.generic.declaration import GenericParams
+from storage.sources.metadata.mapped import MetadataFile
 from tasks.extend import need_times
 from tasks.sources import Source, SourceParams, find_files
 

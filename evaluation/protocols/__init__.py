@@ -1,0 +1,1 @@
+"""How methods are compared: cases, rankings, metrics and statistics."""

@@ -1,0 +1,151 @@
+"""What methods are asked: which events of a user are known, and which are to be found among all other items."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.histories import Histories
+from storage.dataset.format import Split
+from storage.dataset.reader import TransitionDataset
+from storage.errors import DatasetError
+
+Protocol = Literal["next-item", "fold-in", "mult-vae"]
+LIKED_REWARD = 3.0  # 4 of 5 stars
+VALIDATION_LAST = 20  # steps of a validation user
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Questions to methods, each about one user.
+
+    Legend of shapes: T cases, E events
+        users   (T,) int64    user rows
+        known   (T, 2) int64  from and to which place in `events` a case's history goes, in time order
+        sought  (T, 2) int64  the same of the events that are to be found
+        events  (E,) int64    event rows of the dataset; None: all, in their order
+    """
+
+    protocol: Protocol
+    split: Split
+    users: Tensor
+    known: Tensor
+    sought: Tensor
+    events: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def histories(self, dataset: TransitionDataset, rows: Tensor) -> Histories:
+        """What is known in the cases `rows` (B,): all of it, filled on the left."""
+        return Histories(*dataset.events_between(self.known[rows, 0], self.known[rows, 1], order=self.events))
+
+    def sought_events(self) -> tuple[Tensor, Tensor]:
+        """Event rows (M,) int64 of all that is sought, case after case, and where each case's begin, (T + 1,) int64."""
+        first, end = self.sought.unbind(1)
+        offset = torch.cat((torch.zeros_like(first[:1]), (end - first).cumsum(0)))
+        place = torch.arange(int(offset[-1]), device=first.device) + (first - offset[:-1]).repeat_interleave(
+            end - first
+        )
+        return place if self.events is None else self.events[place], offset
+
+
+def next_item_cases(
+    dataset: TransitionDataset, split: Split, per_user: int, most: int | None = None, seed: int = 0
+) -> Cases:
+    """Each user's last `per_user` transitions of a split: all that came before is known, the action is sought.
+
+    Of validation users those before the time cut: later steps choose nothing, or the split by time would be judged by what was
+    chosen on its own time.
+
+    Args:
+        dataset: of the histories.
+        split: `test`, `validation` and `train` are of different users; `time` is training users after the time cut.
+        per_user: at most so many cases of a user.
+        most: at most so many cases, drawn at random; None: all.
+        seed: of the draw.
+    """
+    starts = dataset.last_starts(split, per_user, before_cut=split == "validation")
+    return next_item_cases_at(dataset, split, starts if most is None else choose(starts, most, seed))
+
+
+def next_item_cases_at(dataset: TransitionDataset, split: Split, starts: Tensor) -> Cases:
+    """The transitions at `starts` (T,), as cases."""
+    users, action = dataset.users_of(starts), starts + dataset.frame
+    known = torch.stack((dataset.offset[users], action), 1)
+    return Cases("next-item", split, users, known, torch.stack((action, action + 1), 1))
+
+
+def validation_cases(dataset: TransitionDataset, most: int, seed: int) -> Cases:
+    """The cases that choose hyper-parameters and checkpoints: of each validation user's last 20 steps before the time cut.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    cases = next_item_cases(dataset, "validation", VALIDATION_LAST, most, seed)
+    if len(cases) == 0:
+        raise DatasetError(
+            "validation: expected users with more than F events before the time cut to choose by; found none. "
+            "Raise export.splits.validation or give more ratings."
+        )
+    return cases
+
+
+def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) -> Cases:
+    """One case per user: the rest of a history, given its beginning.
+
+    Of `time` the events up to the time cut are known, else the first `share` of a history; those users are asked of whom F
+    events or more are known and one or more is sought.
+    """
+    first, end = dataset.offset[:-1], dataset.offset[1:]
+    _, number = dataset.head.runs(split, dataset.timely)
+    cut = torch.from_numpy(dataset.timely).to(first) if split == "time" else ((end - first) * share).long()
+    asked = torch.from_numpy(number > 0).to(first.device) & (cut >= dataset.frame) & (first + cut < end)
+    users = asked.nonzero().squeeze(1)
+    middle = (first + cut)[users]
+    return Cases("fold-in", split, users, torch.stack((first[users], middle), 1), torch.stack((middle, end[users]), 1))
+
+
+def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, share: float = 0.2) -> Cases:
+    """One case per user, after Liang et al. 2018, §4.1: of the liked items a random fifth is sought, the others are known.
+
+    Theirs are users of five liked items or more; ours must leave F known, since a policy's state needs them. What is known
+    stays in time order.
+    """
+    rng = np.random.default_rng(seed)
+    _, number = dataset.head.runs(split, dataset.timely)
+    offset = dataset.head.offset
+    liked = (dataset.reward_of_code[dataset.rating_code.int()] >= LIKED_REWARD).cpu().numpy()
+    users, events, known, sought, place = [], [], [], [], 0
+    for user in np.flatnonzero(number > 0).tolist():
+        rows = offset[user] + np.flatnonzero(liked[offset[user] : offset[user + 1]])
+        count = max(1, int(len(rows) * share))
+        if len(rows) - count < max(dataset.frame, 4):
+            continue
+        out = np.zeros(len(rows), dtype=bool)
+        out[rng.choice(len(rows), count, replace=False)] = True
+        middle, end = place + len(rows) - count, place + len(rows)
+        users.append(user)
+        events += [rows[~out], rows[out]]
+        known.append((place, middle))
+        sought.append((middle, end))
+        place = end
+    device = dataset.item.device
+    return Cases(
+        "mult-vae",
+        split,
+        torch.tensor(users, dtype=torch.int64, device=device),
+        torch.tensor(known, dtype=torch.int64, device=device).view(-1, 2),
+        torch.tensor(sought, dtype=torch.int64, device=device).view(-1, 2),
+        torch.from_numpy(np.concatenate(events) if events else np.empty(0, np.int64)).to(device),
+    )
+
+
+def choose(starts: Tensor, most: int, seed: int) -> Tensor:
+    """At most `most` of the starts (T,), drawn without replacement, in their order: (min(T, most),)."""
+    if len(starts) <= most:
+        return starts
+    rows = np.sort(np.random.default_rng(seed).choice(len(starts), most, replace=False))
+    return starts[torch.from_numpy(rows).to(starts.device)]

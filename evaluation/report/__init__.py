@@ -1,0 +1,1 @@
+"""The report: a page for people and the same content as JSON."""

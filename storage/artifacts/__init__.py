@@ -1,0 +1,1 @@
+"""Artifact folders: immutable, content-hashed, published to and pulled from object stores."""

@@ -1,0 +1,212 @@
+"""Publishing artifacts, moving aliases, pulling: files first, manifest last, nothing trusted unverified.
+
+Keys: `artifacts/<kind>/<digest>/<content>/<file>`, then `artifacts/<kind>/<digest>/manifest.json`, which makes the
+artifact visible; `aliases/<kind>/<name>.json` names one of them and is moved by compare-and-swap.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.artifacts.object_store import ObjectStore
+from storage.artifacts.store import MANIFEST, MEASURED, ArtifactRef, ArtifactStore, Manifest
+from storage.errors import (
+    AliasMovedError,
+    ArtifactConflictError,
+    ArtifactDamagedError,
+    ObjectStoreError,
+    UnknownAliasError,
+)
+from storage.files import fsync_path, sha256_file, writing_to
+
+logger = logging.getLogger("marquee.publishing")
+ALIAS_TRIES = 20
+
+
+class Alias(BaseModel):
+    """A movable name of one published artifact."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    name: str
+    digest: str
+    sha256: str
+    previous: str | None  # the digest it named before
+    moved_at: str
+    why: dict[str, Any]
+
+
+def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> bool:
+    """Upload an artifact; True if it was not there yet. Of a kind that holds measured times the one published first stands.
+
+    Raises:
+        ArtifactConflictError: the same digest is published with other content.
+        ObjectStoreError: the store refused, or keeps other sizes than were sent.
+    """
+    folder = artifacts.open(ref)
+    manifest = artifacts.manifest(ref)
+    published = _published_manifest(store, ref.kind, ref.digest)
+    if published is None:
+        for entry in manifest.files:
+            key = _file_key(manifest, entry.path)
+            if store.size(key) != entry.size_bytes:
+                store.put_file(key, folder / entry.path)
+            if (size := store.size(key)) != entry.size_bytes:
+                raise ObjectStoreError(
+                    f"{store.uri}/{key}: sent {entry.size_bytes} bytes; the store has {size}. Run again."
+                )
+        if store.put_if_absent(_manifest_key(ref.kind, ref.digest), (folder / MANIFEST).read_bytes()):
+            return True
+        published = _published_manifest(store, ref.kind, ref.digest)
+    if published is None or (published.sha256 != manifest.sha256 and ref.kind not in MEASURED):
+        raise ArtifactConflictError(
+            f"{store.uri}: {ref.kind}/{ref.digest} is published with other content than this machine made. "
+            "Published artifacts never change: pull that one, or find out why this machine differs."
+        )
+    return False
+
+
+def read_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias, str] | None:
+    """The alias and the etag to move it by, or None."""
+    found = store.get(_alias_key(kind, name))
+    if found is None:
+        return None
+    try:
+        return Alias.model_validate_json(found[0]), found[1]
+    except ValidationError as error:
+        raise ArtifactDamagedError(
+            f"{store.uri}/{_alias_key(kind, name)}: expected an alias; it does not parse."
+        ) from error
+
+
+def move_alias(
+    store: ObjectStore,
+    ref: ArtifactRef,
+    name: str,
+    why: dict[str, Any],
+    should_move: Callable[[Alias | None], bool] = lambda present: True,
+) -> Alias | None:
+    """Let an alias name a published artifact; None if `should_move`, shown the present alias, says no.
+
+    Raises:
+        UnknownAliasError: the artifact is not published.
+        AliasMovedError: others kept moving it meanwhile.
+    """
+    published = _published_manifest(store, ref.kind, ref.digest)
+    if published is None:
+        raise UnknownAliasError(
+            f"{store.uri}: {ref.kind}/{ref.digest} is not published; publish it before {name} names it."
+        )
+    for _ in range(ALIAS_TRIES):
+        found = read_alias(store, ref.kind, name)
+        present, etag = found or (None, None)
+        if present is not None and present.digest == ref.digest:
+            return present
+        if not should_move(present):
+            return None
+        alias = Alias(
+            kind=ref.kind,
+            name=name,
+            digest=ref.digest,
+            sha256=published.sha256,
+            previous=present.digest if present else None,
+            moved_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            why=why,
+        )
+        if store.compare_and_swap(_alias_key(ref.kind, name), alias.model_dump_json(indent=2).encode(), etag):
+            return alias
+    raise AliasMovedError(
+        f"{store.uri}: {ref.kind}@{name} was moved by others {ALIAS_TRIES} times meanwhile. Run again."
+    )
+
+
+def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
+    """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/`, verify every hash, resume what was begun.
+
+    Raises:
+        UnknownAliasError: no such alias or digest; names those there are.
+        ArtifactDamagedError: an object's bytes are not the manifest's, twice.
+    """
+    kind, _, name = spec.partition("@")
+    manifest = _resolve(store, kind, name or "latest")
+    target = ArtifactStore(to)
+    final = target.folder(kind, manifest.digest)
+    if (whole := target.find(kind, manifest.digest)) is not None and whole.sha256 == manifest.sha256:
+        return whole
+    partial = final.with_name(f".pull.{manifest.digest}.{manifest.sha256[:16]}")
+    with writing_to(to):
+        partial.mkdir(parents=True, exist_ok=True)
+        for entry in manifest.files:
+            path = partial / entry.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _fetch(store, _file_key(manifest, entry.path), path, entry.sha256)
+        (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+        for path in partial.rglob("*"):
+            fsync_path(path)
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        fsync_path(final.parent)
+    return target.ref(manifest)
+
+
+def _fetch(store: ObjectStore, key: str, path: Path, sha256: str) -> None:
+    """Bring one file to its full, verified length; a wrong one is fetched from its start once more."""
+    for _ in range(2):
+        store.download(key, path)
+        if sha256_file(path) == sha256:
+            return
+        logger.warning("%s: the bytes are not the manifest's; fetching it again from the start.", key)
+        path.unlink()
+    raise ArtifactDamagedError(
+        f"{store.uri}/{key}: expected sha256 {sha256}; the object's bytes are others, twice. Publish the artifact anew."
+    )
+
+
+def _resolve(store: ObjectStore, kind: str, name: str) -> Manifest:
+    alias = read_alias(store, kind, name)
+    if alias is not None:
+        manifest = _published_manifest(store, kind, alias[0].digest)
+        if manifest is None or manifest.sha256 != alias[0].sha256:
+            raise ArtifactDamagedError(
+                f"{store.uri}: {kind}@{name} names {alias[0].digest}, which is not there as it was."
+            )
+        return manifest
+    manifests = [key.split("/")[2] for key in store.keys(f"artifacts/{kind}/") if key.count("/") == 3]
+    matching = [digest for digest in manifests if digest.startswith(name)]
+    if len(matching) == 1 and (manifest := _published_manifest(store, kind, matching[0])) is not None:
+        return manifest
+    aliases = [Path(key).stem for key in store.keys(f"aliases/{kind}/")]
+    raise UnknownAliasError(
+        f"{store.uri}: expected {kind}@{name}; found {len(matching)} such. "
+        f"Aliases: {', '.join(aliases) or 'none'}. Digests: {', '.join(manifests[:20]) or 'none'}."
+    )
+
+
+def _published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest | None:
+    key = _manifest_key(kind, digest)
+    found = store.get(key)
+    if found is None:
+        return None
+    manifest = Manifest.parse(found[0], f"{store.uri}/{key}")
+    if (manifest.recipe.kind, manifest.digest) != (kind, digest):
+        raise ArtifactDamagedError(f"{store.uri}/{key}: the manifest is of {manifest.recipe.kind}/{manifest.digest}.")
+    return manifest
+
+
+def _manifest_key(kind: str, digest: str) -> str:
+    return f"artifacts/{kind}/{digest}/{MANIFEST}"
+
+
+def _file_key(manifest: Manifest, path: str) -> str:
+    return f"artifacts/{manifest.recipe.kind}/{manifest.digest}/{manifest.sha256[:16]}/{path}"
+
+
+def _alias_key(kind: str, name: str) -> str:
+    return f"aliases/{kind}/{name}.json"

@@ -1,0 +1,1 @@
+"""The transition dataset: its formats, its writer and its readers."""

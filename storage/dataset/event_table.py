@@ -1,0 +1,133 @@
+"""events.parquet: histories written and read, a row group at a time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from storage.dataset.histories import Histories, events_table
+from storage.dataset.scale import RatingScale
+from storage.errors import DatasetError
+from storage.tables import EVENTS_SCHEMA
+from storage.threads import in_order
+
+LARGEST_DIRECT_ID = 1 << 22  # up to here a table of places is quicker than a search
+
+
+def write_events(path: Path, histories: Iterable[Histories], movie_ids: NDArray[np.int64], scale: RatingScale) -> None:
+    """Write histories as an events table, a row group per block.
+
+    Differences of sorted columns are small, ratings few: encoded so, the table needs no compression to be small.
+
+    Args:
+        path: the table.
+        histories: users ascending.
+        movie_ids: (I,) by item index.
+        scale: of the codes.
+    """
+    columns = ("user_id", "movie_id", "timestamp")
+    with pq.ParquetWriter(
+        path,
+        EVENTS_SCHEMA,
+        compression="none",
+        use_dictionary=["rating"],
+        column_encoding=dict.fromkeys(columns, "DELTA_BINARY_PACKED"),
+        write_statistics=False,
+    ) as writer:
+        for block in histories:
+            writer.write_table(events_table(block, movie_ids, scale))
+
+
+def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale) -> Iterator[Histories]:
+    """The histories of an events table (EVENTS_SCHEMA, grouped by user, in time order), in blocks of whole users.
+
+    Args:
+        path: the table.
+        movie_ids: (I,) ascending; an event's item is the place of its movie.
+        scale: of the ratings.
+
+    Raises:
+        DatasetError: a movie is not among `movie_ids`, or a rating is not on the scale.
+    """
+    yield from in_order(lambda table: _histories(table, movie_ids, scale), of_whole_users(row_groups(path)))
+
+
+def row_groups(path: Path) -> Iterator[pa.Table]:
+    """The row groups of an events table, one at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an events table, a row group at a time, as often as it is gone through."""
+
+    path: Path
+    name: str
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        with pq.ParquetFile(self.path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=[self.name])[self.name].to_numpy()
+
+
+def places_among(movie_ids: NDArray[np.int64], movies: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The place of each of the movies, (N,), among ascending ids, (I,); -1 where it has none."""
+    if len(movie_ids) and movie_ids[0] >= 0 and movie_ids[-1] < LARGEST_DIRECT_ID:
+        beyond = int(movie_ids[-1]) + 1
+        place = np.full(beyond + 1, -1, dtype=np.int32)
+        place[movie_ids] = np.arange(len(movie_ids))
+        return np.take(place, np.where((movies < 0) | (movies > beyond), beyond, movies))
+    found = np.minimum(np.searchsorted(movie_ids, movies), max(0, len(movie_ids) - 1))
+    known = movie_ids[found] == movies if len(movie_ids) else np.zeros(len(movies), dtype=bool)
+    return np.where(known, found, -1).astype(np.int32)
+
+
+def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, cut only between users."""
+    held: list[pa.Table] = []
+    for table in tables:
+        user = table["user_id"].to_numpy()
+        changes = np.flatnonzero(user[1:] != user[:-1])
+        if held and len(user) and held[-1]["user_id"][-1].as_py() != user[0]:
+            yield pa.concat_tables(held)
+            held = []
+        if len(changes):
+            last = int(changes[-1]) + 1
+            yield pa.concat_tables([*held, table.slice(0, last)])
+            held, table = [], table.slice(last)  # noqa: PLW2901
+        if table.num_rows:
+            held.append(table)
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _histories(events: pa.Table, movie_ids: NDArray[np.int64], scale: RatingScale) -> Histories:
+    user, movie, rating, timestamp = (
+        events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")
+    )
+    item = places_among(movie_ids, movie)
+    unknown = item < 0
+    if unknown.any():
+        raise DatasetError(
+            f"events: expected movies of the items table; found {np.unique(movie[unknown])[:3].tolist()}. See the events gate."
+        )
+    code = (rating.astype(np.float64) - scale.rating_min) / scale.step
+    whole = np.rint(code)
+    off = ~((np.abs(code - whole) < 1e-3) & (whole >= 1) & (whole <= scale.codes))
+    if off.any():
+        raise DatasetError(f"events: expected ratings {scale}; found {rating[off][:3].tolist()}. See the events gate.")
+    first = np.flatnonzero(np.concatenate(([True], user[1:] != user[:-1])))
+    return Histories(
+        user_id=user[first],
+        length=np.diff(np.append(first, len(user))),
+        item=item,
+        code=whole.astype(np.uint8),
+        timestamp=timestamp,
+    )

@@ -1,0 +1,215 @@
+"""Reading the transition dataset: compact arrays live in memory, observations are gathered where they are used."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from storage.dataset.format import Head, Split, need_within, opened, slices, timely_events
+from storage.dataset.gather import DTYPES, Compact, Gathered, gather, new_batch, ring_of
+from storage.dataset.histories import rows_of
+
+
+class TransitionDataset:
+    """Transitions of all users, each named by its start: the index of its frame's first event.
+
+    Attributes:
+        path: the file it was read from.
+        head: all of the file but its events.
+        frame: F, events in one observation.
+        items: I, number of items.
+        dim: D, width of an item embedding.
+        scale: of the ratings.
+        user_ids: (U,) int64, outside ids.
+        user_split: (U,) uint8, codes of SPLIT_NAMES.
+        movie_ids: (I,) int64, outside ids.
+        embedding: (I, D) float32 tensor.
+        item: (N,) int32 tensor, one value per event.
+        rating_code: (N,) uint8 tensor, one value per event.
+        reward_of_code: (256,) float32 tensor.
+        offset: (U + 1,) int64 tensor, first event of each user.
+        timely: (U,) int64, events of each user at or before the time cut.
+    """
+
+    def __init__(self, path: Path, head: Head, file: h5py.File) -> None:
+        self.path, self.head = path, head
+        self.frame, self.scale = head.frame, head.scale
+        self.user_ids, self.user_split, self.movie_ids = head.user_ids, head.user_split, head.movie_ids
+        self.items, self.dim = head.embedding.shape
+        self.embedding = torch.from_numpy(head.embedding)
+        self.reward_of_code = torch.from_numpy(head.reward_of_code())
+        self.offset = torch.from_numpy(head.offset)
+        self.timely = timely_events(file, head)
+        item, code = np.empty(head.offset[-1], dtype=np.int32), np.empty(head.offset[-1], dtype=np.uint8)
+        for into, name, most in ((item, "events/item", self.items - 1), (code, "events/rating", self.scale.codes)):
+            for begin, values in slices(file[name]):
+                need_within(path, name, values, most)
+                into[begin : begin + len(values)] = values
+        self.item, self.rating_code = torch.from_numpy(item), torch.from_numpy(code)
+        self._compact: dict[torch.dtype, Compact] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read a whole dataset, compact layout, into memory: five bytes per event.
+
+        Raises:
+            DatasetError: the file is missing, damaged, of another format or layout, or contradicts itself.
+        """
+        with opened(path, "compact") as file:
+            return cls(path, Head.read(file), file)
+
+    @property
+    def observation_dim(self) -> int:
+        """S = F * D + F."""
+        return int(self.frame * self.dim + self.frame)
+
+    def __len__(self) -> int:
+        return int((self.offset.diff() - self.frame).clamp_min(0).sum())
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the compact arrays to a device; batches are then gathered there."""
+        for name in ("embedding", "item", "rating_code", "reward_of_code", "offset"):
+            setattr(self, name, getattr(self, name).to(device))
+        self._compact.clear()
+        return self
+
+    def timestamps(self) -> NDArray[np.int64]:
+        """(N,) unix seconds of all events, read from the file: no batch needs them."""
+        with opened(self.path, "compact") as file:
+            times: NDArray[np.int64] = file["events/timestamp"][...]
+        return times
+
+    def starts(self, split: Split) -> Tensor:
+        """The starts, (T,) int64, of a split's transitions; see `Head.runs`.
+
+        A history cut by time does not end there: its last training transition is not terminal.
+        """
+        return torch.from_numpy(rows_of(*self.head.runs(split, self.timely))).to(self.item.device)
+
+    def last_starts(self, split: Split, max_per_user: int, *, before_cut: bool = False) -> Tensor:
+        """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on.
+
+        Args:
+            split: of which users; `time` has no steps before the cut.
+            max_per_user: at most so many of a user.
+            before_cut: only actions at or before the time cut.
+        """
+        first, number = self.head.runs(split, self.timely)
+        if before_cut:
+            number = np.minimum(number, np.maximum(self.timely - self.frame, 0))
+        kept = np.minimum(number, max_per_user)
+        return torch.from_numpy(rows_of(first + number - kept, kept)).to(self.item.device)
+
+    def compact(self, dtype: torch.dtype = torch.float32) -> Compact:
+        """What batches of a dtype are gathered from; kept."""
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}.")
+        if dtype not in self._compact:
+            flags = torch.tensor([0, 1], dtype=dtype, device=self.item.device)
+            self._compact[dtype] = Compact(
+                self.item, self.rating_code, self.offset, self.embedding.to(dtype), self.reward_of_code.to(dtype), flags
+            )
+        return self._compact[dtype]
+
+    def gather(self, starts: Tensor, out: Gathered | None = None, dtype: torch.dtype = torch.float32) -> Gathered:
+        """The transitions at `starts` (B,), on the arrays' device.
+
+        Args:
+            starts: (B,) int64.
+            out: buffers to fill, of `new_batch` or `ring`; new ones unless given.
+            dtype: of new buffers; given ones say their own.
+        """
+        if out is None:
+            out = new_batch(len(starts), self.frame, self.dim, dtype, self.item.device)
+        return gather(self.compact(out.observation.dtype), self.frame, starts, out)
+
+    def ring(self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32) -> Iterator[Gathered | None]:
+        """Buffers for `gather`, used in turn: a batch is overwritten `depth` batches later. None on a GPU: it has its own."""
+        if self.item.device.type != "cpu":
+            while True:
+                yield None
+        yield from ring_of(depth, batch_size, self.frame, self.dim, dtype)
+
+    def rating(self, event: int) -> float:
+        """One event's rating, on its source's scale."""
+        return self.scale.rating_min + self.scale.step * int(self.rating_code[event])
+
+    def histories(self, starts: Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
+        """What each user had rated before each action: items (B, L) int64 and rewards (B, L) float32, newest last.
+
+        Args:
+            starts: (B,) int64.
+            most: at most so many latest events; None: as many as the longest has.
+        """
+        starts = starts.to(self.item.device)
+        return self.events_between(self.offset[self.users_of(starts)], starts + self.frame, most)
+
+    def events_between(
+        self, begin: Tensor, end: Tensor, most: int | None = None, order: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Runs of events: items (B, L) int64 and rewards (B, L) float32, the run's last event last.
+
+        Args:
+            begin: (B,) int64, first event of each run.
+            end: (B,) int64, the event after its last.
+            most: at most so many last events; None: as many as the longest run has. Shorter runs are filled on the left
+                with item -1 and reward 0.
+            order: (E,) int64, events of which `begin` and `end` are places; None: all events in their order.
+        """
+        number = end - begin
+        length = int(number.max()) if most is None else most
+        back = torch.arange(length, 0, -1, device=end.device)
+        events = (end.unsqueeze(1) - back).clamp_min(0)
+        if order is not None:
+            events = order[events]
+        there = back <= number.unsqueeze(1)
+        return self.item[events].long().where(there, -1), self.rewards_of(events).where(there, 0.0)
+
+    def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pieces of histories that end with the action of each transition.
+
+        Returns:
+            items (B, length + 1) int64 and rewards (B, length + 1) float32, filled on the left as by `histories`;
+            terminal (B,) float32, 1 where the action ends its history.
+        """
+        items, rewards = self.histories(starts, length)
+        starts = starts.to(self.item.device)
+        return (
+            torch.cat((items, self.target_items(starts).unsqueeze(1)), dim=1),
+            torch.cat((rewards, self.target_rewards(starts).unsqueeze(1)), dim=1),
+            (starts + self.frame + 1 == self.offset[self.users_of(starts) + 1]).float(),
+        )
+
+    def target_items(self, starts: Tensor) -> Tensor:
+        """The item index, (B,) int64, of each transition's action."""
+        return self.item[starts.to(self.item.device) + self.frame].long()
+
+    def target_rewards(self, starts: Tensor) -> Tensor:
+        """The reward, (B,) float32, of each transition."""
+        return self.rewards_of(starts.to(self.item.device) + self.frame)
+
+    def rewards_of(self, events: Tensor) -> Tensor:
+        """Rewards, float32, of events, int64 of any shape."""
+        rewards: Tensor = self.reward_of_code[self.rating_code[events].int()]
+        return rewards
+
+    def users_of(self, starts: Tensor) -> Tensor:
+        """The user row, (B,) int64, of each transition, or of any events."""
+        return torch.searchsorted(self.offset, starts.to(self.item.device), right=True) - 1
+
+    def training_events(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """User row, item index, reward and unix time, (n,) each, of all events that may be learnt from.
+
+        Users come one after another, each one's events in time order; all are int64 but the rewards, float32.
+        """
+        number = np.where(self.user_split == 0, self.timely, 0)
+        rows = rows_of(self.head.offset[:-1], number)
+        users = torch.from_numpy(np.repeat(np.arange(len(number)), number)).to(self.item.device)
+        times = torch.from_numpy(self.timestamps()[rows]).to(self.item.device)
+        events = torch.from_numpy(rows).to(self.item.device)
+        return users, self.item[events].long(), self.rewards_of(events), times

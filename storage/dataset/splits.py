@@ -1,0 +1,95 @@
+"""Who and when is held out: disjoint users by a keyed hash, and one global time cut."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class SplitParams(BaseModel):
+    """The held-out fractions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(13, ge=0, le=2**63 - 1, description="Key of the hash that assigns users to splits.")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Fraction of users that choose checkpoints.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Fraction of users that policies are judged on.")
+    time_quantile: float = Field(0.9, gt=0, le=1, description="Fraction of events before the global time cut.")
+
+    @model_validator(mode="after")
+    def _leaves_training_users(self) -> "SplitParams":
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation + test: expected less than 0.9 of the users, so that some are left to train.")
+        return self
+
+
+def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
+    """Codes of `storage.dataset.format.SPLIT_NAMES` per user, (U,) uint8; a user's split does not depend on who else is there.
+
+    With three users or more no split is left empty: the users with the smallest hashes fill it.
+    """
+    fraction = user_fractions(user_ids, params.seed)
+    # By rank rather than by threshold: of three users or more, one at least falls into each split.
+    users = len(user_ids)
+    tested = int((fraction < params.test).sum())
+    held_out = int((fraction < params.validation + params.test).sum())
+    if users >= 3:
+        tested = min(max(tested, 1), users - 2)
+        held_out = min(max(held_out, tested + 1), users - 1)
+    split = np.zeros(users, dtype=np.uint8)
+    order = np.argsort(fraction, kind="stable")
+    split[order[:held_out]] = 1
+    split[order[:tested]] = 2
+    return split
+
+
+def split_later_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
+    """Codes, (U,) uint8, of users who join a dataset: their hash alone decides.
+
+    It is the split that `split_users` gives them among all users, unless it had to fill an empty split there.
+    """
+    fraction = user_fractions(user_ids, params.seed)
+    split = (fraction < params.validation + params.test).astype(np.uint8)
+    split[fraction < params.test] = 2
+    return split
+
+
+def user_fractions(user_ids: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1), (U,), per user: a hash of the id, keyed by the seed."""
+    keyed = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"))
+    raw = np.ascontiguousarray(user_ids, dtype="<i8").tobytes()
+    digests = []
+    for place in range(0, len(raw), 8):
+        one = keyed.copy()
+        one.update(raw[place : place + 8])
+        digests.append(one.digest())
+    return np.asarray(np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64) / np.float64(2**64))
+
+
+def time_cut(timestamps: Iterable[NDArray[np.int64]], params: SplitParams) -> int:
+    """The timestamp (unix seconds) up to which `params.time_quantile` of all events lie: their lower quantile, exactly.
+
+    Counts by spans of 2^16 seconds find the span it lies in: nothing as long as all events is held, copied or sorted.
+
+    Args:
+        timestamps: all events' in parts of any size and order, 1970 to 2100; gone through twice, so no generator.
+        params: the quantile.
+    """
+    counts = np.zeros(1 << 16, dtype=np.int64)
+    for part in timestamps:
+        counts += np.bincount(part >> 16, minlength=len(counts))
+    upto = np.cumsum(counts)
+    if not upto[-1]:
+        return 0
+    rank = int((upto[-1] - 1) * params.time_quantile)
+    span = int(np.searchsorted(upto, rank, side="right"))
+    inside = np.concatenate([part[part >> 16 == span] for part in timestamps])
+    place = rank - int(upto[span] - counts[span])
+    return int(np.partition(inside, place)[place])
+
+
+def training_events(split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int) -> NDArray[np.bool_]:
+    """Which events, (N,) bool, may be learnt from: of training users, at or before the cut."""
+    return np.asarray((split == 0) & (timestamps <= cut))

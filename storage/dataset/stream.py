@@ -1,0 +1,135 @@
+"""Shuffled batches straight from a file, for datasets larger than memory: every transition once per epoch."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from storage.dataset.gather import Gathered, ring_of
+from storage.errors import DatasetError
+
+BUFFER_ROWS = 1 << 20
+
+
+class InMemory(Protocol):
+    """Some pieces of a source."""
+
+    @property
+    def rows(self) -> Tensor:
+        """(T,) int64, what names each transition among those in memory."""
+
+    def fill(self, rows: Tensor, out: Gathered) -> None:
+        """Copy some of `rows` into a batch."""
+
+
+class Source(Protocol):
+    """A file that is read in pieces; see `storage.dataset.pieces.CompactPieces` and `storage.dataset.dense_rows.DenseRows`."""
+
+    path: Path
+    frame: int
+    dim: int
+    dtype: torch.dtype
+    rows: NDArray[np.int64]  # (P,) transitions of each piece
+
+    def load(self, pieces: Sequence[int] | NDArray[np.int64]) -> InMemory:
+        """Read some pieces; they stay good until the load after the next one, which may use their memory."""
+
+
+class TransitionStream:
+    """Batches of one source in shuffled order, seeded and resumable.
+
+    Pieces are read in random order, `buffer_rows` transitions' worth at a time; within that buffer the order is random
+    too, and a thread reads the next buffer meanwhile. So neighbours in the file are apart in an epoch, memory is that of
+    two buffers, and the disk sees long reads only.
+    """
+
+    def __init__(
+        self, source: Source, batch_size: int, seed: int = 0, buffer_rows: int = BUFFER_ROWS, depth: int = 2
+    ) -> None:
+        """Make ready to read.
+
+        Args:
+            source: what to read.
+            batch_size: B; the last batch of an epoch may be smaller.
+            seed: of the order.
+            buffer_rows: transitions to mix at a time; at least one piece is.
+            depth: a batch's memory is used again `depth` batches later.
+        """
+        if not len(source.rows):
+            raise DatasetError(f"{source.path}: expected transitions of the split to stream; found none.")
+        self.source, self.batch_size, self.seed = source, batch_size, seed
+        self.buffer_rows = buffer_rows
+        self.epoch = 0
+        self.seen = 0  # transitions of this epoch that were handed out
+        self._ring = ring_of(depth, batch_size, source.frame, source.dim, source.dtype)
+
+    def __len__(self) -> int:
+        """Transitions of an epoch."""
+        return int(self.source.rows.sum())
+
+    def __iter__(self) -> Iterator[Gathered]:
+        """The batches, on the CPU, that are left of this epoch; the next call begins the next epoch.
+
+        Raises:
+            DatasetError: a checksum does not match.
+        """
+        out, filled = next(self._ring), 0
+        for buffer, rows in self._buffers():
+            done = 0
+            while done < len(rows):
+                count = min(self.batch_size - filled, len(rows) - done)
+                buffer.fill(rows[done : done + count], out.rows(filled, filled + count))
+                filled += count
+                done += count
+                if filled == self.batch_size:
+                    self.seen += filled
+                    yield out
+                    out, filled = next(self._ring), 0
+        self.epoch, self.seen = self.epoch + 1, 0
+        if filled:
+            yield out.rows(0, filled)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was handed out so far."""
+        return {"epoch": self.epoch, "seen": self.seen, "seed": self.seed, "buffer_rows": self.buffer_rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, with the next `iter`, from `state_dict()`."""
+        self.epoch, self.seen = state["epoch"], state["seen"]
+        self.seed, self.buffer_rows = state["seed"], state["buffer_rows"]
+
+    def _groups(self) -> list[NDArray[np.int64]]:
+        """The pieces of each buffer of this epoch."""
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.source.rows))
+        number = np.cumsum(self.source.rows[order]) - self.source.rows[order]
+        return np.split(order, np.flatnonzero(np.diff(number // self.buffer_rows)) + 1)
+
+    def _buffers(self) -> Iterator[tuple[InMemory, Tensor]]:
+        """This epoch's buffers and the shuffled rows of each that were not handed out yet."""
+        skip, waiting = self.seen, []
+        for place, group in enumerate(self._groups()):
+            count = int(self.source.rows[group].sum())
+            if skip < count:
+                waiting.append((place, group, skip))
+            skip = max(0, skip - count)
+        epoch = self.epoch
+        with ThreadPoolExecutor(1, thread_name_prefix="transition-stream") as thread:
+            coming = thread.submit(self._load, epoch, *waiting[0]) if waiting else None
+            for following in [*waiting[1:], None]:
+                if coming is None:
+                    return
+                ready = coming.result()
+                coming = thread.submit(self._load, epoch, *following) if following else None
+                yield ready
+                del ready
+
+    def _load(self, epoch: int, place: int, group: NDArray[np.int64], skip: int) -> tuple[InMemory, Tensor]:
+        buffer = self.source.load(group)
+        rows = buffer.rows.numpy()
+        np.random.default_rng((self.seed, epoch, place)).shuffle(rows)
+        return buffer, torch.from_numpy(rows[skip:])

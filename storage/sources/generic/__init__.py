@@ -1,0 +1,1 @@
+"""Ratings and items of any domain, from tables with declared columns."""

@@ -1,0 +1,120 @@
+"""The items of a generic source as a movies table."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.errors import MetadataError, SourceError
+from storage.sources.generic.declaration import GenericItems, GenericParams
+from storage.sources.generic.ids import check_collisions, stable_ids
+from storage.sources.generic.ratings import parsed_ratings
+from storage.sources.generic.values import id_text
+from storage.sources.metadata import fields
+from storage.sources.metadata.fields import LISTS, converter, list_of_texts
+from storage.sources.metadata.mapped import require_columns
+from storage.sources.records import open_records
+from storage.sources.rows import BadRows
+from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
+
+Row = dict[str, Any]
+
+
+def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
+    """The items as movies: of the items file, or, without one, those that are rated, called by their ids.
+
+    Args:
+        params: of the source.
+        bad: takes the rows of the items file that cannot be used, and second rows of an id.
+
+    Returns: a table in MOVIES_SCHEMA sorted by movie_id, and counts.
+
+    Raises:
+        SourceError: no items, a file that is not what its name says, or two ids with one number.
+    """
+    rows, facts = _rated_items(params) if params.items is None else _read_items(params.items, bad)
+    texts = [row["external_id"] for row in rows]
+    ids = stable_ids(texts)
+    source = params.ratings if params.items is None else params.items.path
+    if not len(ids):
+        raise SourceError(f"{source}: expected items; found none. Is this the right file?")
+    check_collisions(texts, ids, str(source))
+    order = np.argsort(ids, kind="stable")
+    columns: dict[str, Any] = {
+        field.name: pa.array(
+            [
+                rows[place].get(field.name) or ([] if field.name in LISTS or field.name == "genres" else None)
+                for place in order
+            ]
+            if pa.types.is_list(field.type)
+            else [rows[place].get(field.name) for place in order],
+            field.type,
+        )
+        for field in MOVIES_SCHEMA
+        if field.name not in ("movie_id", "has_metadata", "metadata_source")
+    }
+    columns["movie_id"] = ids[order]
+    columns["has_metadata"] = np.full(len(ids), params.items is not None)
+    columns["metadata_source"] = pa.array([None if params.items is None else source.name] * len(ids), pa.string())
+    movies = pa.table([columns[name] for name in MOVIES_SCHEMA.names], schema=MOVIES_SCHEMA)
+    coverage = {
+        name: int(pc.sum(pc.greater(pc.list_value_length(movies[name]), 0)).as_py())
+        if name in LISTS
+        else movies.num_rows - movies[name].null_count
+        for name in METADATA_SCHEMA.names
+    }
+    return movies, {
+        "movies": movies.num_rows,
+        "without_year": movies["year"].null_count,
+        "without_genres": int(pc.sum(pc.equal(pc.list_value_length(movies["genres"]), 0)).as_py()),
+        "coverage": coverage,
+        **facts,
+    }
+
+
+def _rated_items(params: GenericParams) -> tuple[list[Row], dict[str, Any]]:
+    """The items of the ratings in order of first appearance; bad ratings are told of when the events are read."""
+    seen: dict[str, None] = {}
+    for block in parsed_ratings(params, BadRows("quarantine")):
+        seen |= dict.fromkeys(block.item.unique().to_pylist())
+    return [{"external_id": text, "title": text} for text in seen], {"items": "of the ratings"}
+
+
+def _read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str, Any]]:
+    records = open_records(items.path, bad, items.csv)
+    named = (items.id, items.title, items.categories, items.year)
+    require_columns(
+        items.path,
+        records.columns,
+        [*(name for name in named if name is not None), *items.text, *items.columns.values()],
+    )
+    converters = {name: (column, converter(name, items.list_separator)) for name, column in items.columns.items()}
+    rows: dict[str, Row] = {}
+    seen = 0
+    for line, values in records.rows:
+        seen += 1
+        try:
+            row = _item(items, values)
+            for name, (column, convert) in converters.items():
+                row[name] = convert(values.get(column))
+            if row["external_id"] in rows:
+                raise ValueError(f"expected every item once; found {row['external_id'][:40]!r} again")
+        except ValueError as error:
+            bad.add(records.name, line, str(error), str(values), MetadataError)
+            continue
+        rows[row["external_id"]] = row
+    return list(rows.values()), {"items": items.path.name, "rows": seen}
+
+
+def _item(items: GenericItems, values: Row) -> Row:
+    identity = id_text(values.get(items.id), items.id)
+    parts = [part for column in items.text if (part := fields.text(values.get(column)))]
+    year = fields.number(values.get(items.year)) if items.year else None
+    return {
+        "external_id": identity,
+        "title": (fields.text(values.get(items.title)) if items.title else None) or identity,
+        "year": int(year) if year is not None and 1 <= year <= 2100 else None,
+        "genres": list_of_texts(values.get(items.categories), items.list_separator) if items.categories else [],
+        "overview": " ".join(parts)[: fields.MAX_TEXT_CHARS] or None,
+    }

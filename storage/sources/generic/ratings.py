@@ -1,0 +1,231 @@
+"""Ratings of any CSV or Parquet table, in file order: whole blocks at once, or row by row where a block has a bad row."""
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from storage.dataset.histories import EventBlock
+from storage.errors import RatingsSchemaError, SourceError
+from storage.sources.generic.declaration import GenericParams
+from storage.sources.generic.ids import stable_ids
+from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
+from storage.sources.records import BYTE_ORDER_MARK, MAX_LINE_BYTES, CsvRecord, csv_records, open_plain, read_header
+from storage.sources.rows import BadRows
+
+BLOCK_BYTES = 4 << 20
+BLOCK_ROWS = 1 << 17
+JUDGED_ROWS = 10_000
+
+
+def generic_events(
+    params: GenericParams, known_items: NDArray[np.int64], bad: BadRows, facts: dict[str, Any]
+) -> Iterator[EventBlock]:
+    """The events of known items in file order.
+
+    Args:
+        params: of the source.
+        known_items: (I,) ascending, the movie ids of the items.
+        bad: takes the rows that cannot be used.
+        facts: receives rows and dropped_unknown_movie; true of the whole once the last block has passed.
+
+    Raises:
+        SourceError, RatingsSchemaError: no table of ratings, or mostly bad rows.
+        RatingsValueError: a bad row, if `bad` rejects.
+    """
+    facts |= {"rows": 0, "dropped_unknown_movie": 0}
+    events = 0
+    for block in parsed_ratings(params, bad):
+        ids = stable_ids(block.item)
+        place = np.searchsorted(known_items, ids)
+        known = np.zeros(len(ids), dtype=bool)
+        inside = place < len(known_items)
+        known[inside] = known_items[place[inside]] == ids[inside]
+        facts["rows"] += block.rows
+        facts["dropped_unknown_movie"] += int((~known).sum())
+        events += int(known.sum())
+        if known.any():
+            yield EventBlock(
+                stable_ids(block.user)[known], place[known].astype(np.int32), block.code[known], block.timestamp[known]
+            )
+    if not events:
+        raise SourceError(
+            f"{params.ratings}: expected ratings of items in the items file; found none. Do their ids agree?"
+        )
+
+
+def parsed_ratings(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
+    """The rows in file order, checked, with ids as they are written.
+
+    Raises:
+        SourceError, RatingsSchemaError: no table of ratings, or mostly bad rows.
+        RatingsValueError: a bad row, if `bad` rejects.
+    """
+    read = _parquet_blocks if params.ratings.suffix.lower() == ".parquet" else _csv_blocks
+    rows = good = 0
+    for block in read(params, bad):
+        rows, good = rows + block.rows, good + len(block.code)
+        if rows >= JUDGED_ROWS:
+            _refuse_mostly_bad(params, rows, good, bad)
+        yield block
+    if not rows:
+        raise SourceError(f"{params.ratings}: expected ratings; found none. Give the whole file.")
+    _refuse_mostly_bad(params, rows, good, bad)
+
+
+def _refuse_mostly_bad(params: GenericParams, rows: int, good: int, bad: BadRows) -> None:
+    if 2 * good < rows:
+        last = bad.rows[-1]
+        raise SourceError(
+            f"{params.ratings}: expected ratings; found {rows - good} bad rows in {rows}, as line {last.line}: {last.reason}. "
+            "Is this the right file, and are its columns, scale and CSV format as declared?"
+        )
+
+
+def _csv_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
+    name, stream = open_plain(params.ratings, SourceError)
+    with stream:
+        start = stream.read(BLOCK_BYTES).removeprefix(BYTE_ORDER_MARK)
+        taken: list[bytes] = []
+        columns, _ = read_header(
+            params.ratings, csv_records(_noted(io.BytesIO(start), taken), params.csv), params.csv, RatingsSchemaError
+        )
+        places = _places(params, columns)
+        line, row = 1, 0
+        if params.csv.header:
+            line, start = 1 + len(taken), start[sum(map(len, taken)) :]
+        for block in _whole_records(stream, start, params):
+            parsed = _parse_block(block, params, len(columns), places, row)
+            if parsed is None:
+                records = csv_records(io.BytesIO(block), params.csv, line)
+                parsed = convert_rows(_csv_rows(records, len(columns), places), params, name, row, bad)
+            row += parsed.rows
+            line += block.count(b"\n")
+            yield parsed
+
+
+def _noted(lines: Iterable[bytes], taken: list[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _parquet_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
+    row = 0
+    try:
+        file = pq.ParquetFile(params.ratings)
+        _places(params, tuple(file.schema_arrow.names))
+        for batch in file.iter_batches(BLOCK_ROWS, columns=list(params.columns)):
+            cells = [batch.column(name) for name in params.columns]
+            parsed = convert_columns(cells, params, row)
+            if parsed is None:
+                values = zip(*(column.to_pylist() for column in cells), strict=True)
+                rows = (Row(row + place + 1, list(value), repr(value), None) for place, value in enumerate(values))
+                parsed = convert_rows(rows, params, params.ratings.name, row, bad)
+            row += parsed.rows
+            yield parsed
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise SourceError(
+            f"{params.ratings}: expected a whole Parquet file; found: {error}. Fetch it again."
+        ) from error
+
+
+def _places(params: GenericParams, columns: tuple[str, ...]) -> list[int]:
+    if any(columns.count(name) != 1 for name in params.columns):
+        raise RatingsSchemaError(
+            f"{params.ratings}: expected columns {', '.join(params.columns)}, each once; found {', '.join(columns)[:200]}. "
+            "Set user, item, rating, timestamp and csv in GenericParams as the file has them."
+        )
+    return [columns.index(name) for name in params.columns]
+
+
+def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iterator[bytes]:
+    """The file in blocks of about 4 MiB that end where a record does: behind a line end with an even number of quotes."""
+    quote = (params.csv.quote or "").encode()
+    while chunk := stream.read(BLOCK_BYTES):
+        rest += chunk
+        cut = _end_of_records(rest, quote)
+        if cut:
+            yield rest[:cut]
+            rest = rest[cut:]
+        elif len(rest) > BLOCK_BYTES + MAX_LINE_BYTES:
+            raise SourceError(
+                f"{params.ratings}: expected lines of at most {MAX_LINE_BYTES >> 20} MiB; found a longer one. "
+                "Is this the right file?"
+            )
+    if rest:
+        yield rest
+
+
+def _end_of_records(data: bytes, quote: bytes) -> int:
+    end = data.rfind(b"\n") + 1
+    if not quote:
+        return end
+    cut, quotes = end, data.count(quote, 0, end)
+    while cut and quotes % 2:
+        before = data.rfind(b"\n", 0, cut - 1) + 1
+        quotes -= data.count(quote, before, cut)
+        cut = before
+    return cut or end  # quotes that never close are a matter of the rows
+
+
+def _parse_block(block: bytes, params: GenericParams, width: int, places: list[int], row: int) -> ParsedRatings | None:
+    """All rows of a block at once; None where one of them needs a closer look."""
+    form = params.csv
+    if form.encoding.lower() not in ("utf-8", "utf8", "ascii"):
+        try:
+            block = block.decode(form.encoding).encode()
+        except ValueError:
+            return None
+    if block.count(b"\r") != block.count(b"\r\n") or (form.escape and form.escape.encode() in block):
+        return None
+    if form.quote and not _plainly_quoted(block, form.delimiter, form.quote):
+        return None
+    try:
+        table = pacsv.read_csv(
+            pa.BufferReader(block),
+            pacsv.ReadOptions(column_names=[str(place) for place in range(width)], block_size=len(block) + 1),
+            pacsv.ParseOptions(
+                delimiter=form.delimiter, quote_char=form.quote or False, newlines_in_values=form.quote is not None
+            ),
+            pacsv.ConvertOptions(
+                column_types={str(place): pa.string() for place in places},
+                include_columns=[str(place) for place in places],
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    return convert_columns([column.combine_chunks() for column in table.columns], params, row)
+
+
+def _plainly_quoted(block: bytes, delimiter: str, quote: str) -> bool:
+    """Whether quotes only enclose whole cells, and none stands beside another: then all readers agree on the cells."""
+    if quote.encode() not in block:
+        return True
+    data = np.frombuffer(b"\n" + block + b"\n", dtype=np.uint8)
+    places = np.flatnonzero(data == ord(quote))
+    if len(places) % 2:
+        return False
+    edge = np.zeros(256, dtype=bool)
+    edge[[ord(delimiter), ord("\r"), ord("\n")]] = True
+    inside = ~edge
+    inside[ord(quote)] = False
+    opening, closing = places[::2], places[1::2]
+    return bool(
+        (edge[data[opening - 1]] & inside[data[opening + 1]]).all()
+        and (inside[data[closing - 1]] & edge[data[closing + 1]]).all()
+    )
+
+
+def _csv_rows(records: Iterator[CsvRecord], width: int, places: list[int]) -> Iterator[Row]:
+    for record in records:
+        problem = record.problem
+        if problem is None and len(record.fields) != width:
+            problem = f"expected {width} fields; found {len(record.fields)}"
+        yield Row(record.line, [] if problem else [record.fields[place] for place in places], record.text, problem)

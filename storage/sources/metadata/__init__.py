@@ -1,0 +1,1 @@
+"""Metadata about movies from files: TMDB and Kaggle exports, IMDb's dumps, mapped tables."""

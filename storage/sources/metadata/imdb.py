@@ -1,0 +1,232 @@
+"""IMDb's TSV dumps, streamed: of millions of titles only the wanted ones are kept."""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from storage.errors import MetadataError
+from storage.sources.metadata import fields
+from storage.sources.metadata.fields import CAST_SIZE, Movie, source_table
+from storage.sources.records import line_blocks, open_plain
+from storage.sources.rows import BadRows
+
+HEADERS = {
+    "title.basics": (
+        "tconst", "titleType", "primaryTitle", "originalTitle", "isAdult", "startYear", "endYear", "runtimeMinutes",
+        "genres",
+    ),
+    "title.ratings": ("tconst", "averageRating", "numVotes"),
+    "title.crew": ("tconst", "directors", "writers"),
+    "title.principals": ("tconst", "ordering", "nconst", "category", "job", "characters"),
+    "name.basics": ("nconst", "primaryName", "birthYear", "deathYear", "primaryProfession", "knownForTitles"),
+}  # fmt: skip
+ON_STAGE = {"actor", "actress", "self"}
+NULL = r"\N"
+
+Row = dict[str, str | None]
+
+
+class Credit(NamedTuple):
+    """One line of title.principals."""
+
+    ordering: int
+    person: str  # nconst
+    category: str
+
+
+def find_imdb(paths: Sequence[Path]) -> dict[str, Path]:
+    """The dumps among files and folders, by what they are; a file is known by its header, in a folder by its name first.
+
+    Raises:
+        MetadataError: none, two of a kind, or a file that is none.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = [path / f"{name}{end}" for name in HEADERS for end in (".tsv.gz", ".tsv")]
+            candidates = {_kind(file): file for file in reversed(inside) if file.is_file()}
+        else:
+            candidates = {_kind(path): path}
+        if twice := sorted(set(candidates) & set(found)):
+            raise MetadataError(f"{path}: expected one file of each kind; found a second {twice[0]}. Give one of them.")
+        found |= candidates
+    if not found:
+        raise MetadataError(
+            f"{', '.join(map(str, paths))}: expected title.basics.tsv(.gz), title.ratings, title.crew, title.principals "
+            "or name.basics; found none. Fetch them from IMDb's dataset page."
+        )
+    return found
+
+
+def read_imdb(paths: Sequence[Path], wanted: AbstractSet[str], bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
+    """Read what the dumps say of the wanted titles.
+
+    Without name.basics, people stay unknown: their ids would match no other source's names. Where title.crew does not
+    tell the directors and writers, title.principals does.
+
+    Args:
+        paths: of files, plain or .gz, or folders of them; any subset of the five.
+        wanted: IMDb ids as tt0114709.
+        bad: takes the lines that cannot be used.
+
+    Returns: a table in SOURCE_SCHEMA, by ascending id, and counts.
+
+    Raises:
+        MetadataError: no or damaged files; a broken line, if `bad` rejects.
+    """
+    files = find_imdb(paths)
+    facts: dict[str, Any] = {"files": {kind: path.name for kind, path in sorted(files.items())}}
+    movies: dict[str, Movie] = {}
+
+    def read(kind: str, keys: AbstractSet[str], take: Callable[[Row], None]) -> None:
+        if kind in files:
+            facts[kind] = _read(files[kind], kind, keys, take, bad)
+
+    directors: dict[str, list[str]] = {}
+    writers: dict[str, list[str]] = {}
+    credits: dict[str, list[Credit]] = {}
+
+    def take_title(row: Row) -> None:
+        movie = _title(row)
+        movies.setdefault(_key(row), {"imdb_id": _key(row)}).update(movie)
+
+    def take_rating(row: Row) -> None:
+        movie = _rating(row)
+        movies.setdefault(_key(row), {"imdb_id": _key(row)}).update(movie)
+
+    def take_crew(row: Row) -> None:
+        directors[_key(row)] = _listed(row["directors"])
+        writers[_key(row)] = _listed(row["writers"])
+
+    def take_credit(row: Row) -> None:
+        credits.setdefault(_key(row), []).append(_credit(row))
+
+    read("title.basics", wanted, take_title)
+    read("title.ratings", wanted, take_rating)
+    read("title.crew", wanted, take_crew)
+    read("title.principals", wanted, take_credit)
+
+    people: dict[str, tuple[list[str], list[str], list[str]]] = {}  # cast, directors, writers of a title
+    for title in {**directors, **credits}:
+        listed = sorted(credits.get(title, ()))
+        people[title] = (
+            _distinct(listed, ON_STAGE)[:CAST_SIZE],
+            directors.get(title) or _distinct(listed, {"director"}),
+            writers.get(title) or _distinct(listed, {"writer"}),
+        )
+    names: dict[str, str] = {}
+
+    def take_name(row: Row) -> None:
+        if name := fields.text(row["primaryName"]):
+            names[row["nconst"] or ""] = name
+
+    needed = {person for lists in people.values() for persons in lists for person in persons}
+    read("name.basics", needed, take_name)
+    for title, lists in people.items():
+        movie = movies.setdefault(title, {"imdb_id": title})
+        for field, persons in zip(("cast", "directors", "writers"), lists, strict=True):
+            movie[field] = [names[person] for person in persons if person in names]
+    facts |= {"titles": len(movies), "people": len(needed), "people_without_name": len(needed - set(names))}
+    return source_table([movies[title] for title in sorted(movies)]), facts
+
+
+def _read(path: Path, kind: str, keys: AbstractSet[str], take: Callable[[Row], None], bad: BadRows) -> dict[str, int]:
+    """Give every line whose id is among `keys` to `take`; quotes are plain characters, so a line is a row."""
+    columns = HEADERS[kind]
+    tabs = len(columns) - 1
+    many = kind == "title.principals"  # the one file with several lines per id
+    name, stream = open_plain(path)
+    wanted = {key.encode() for key in keys}
+    counts = {"lines": 0, "kept": 0}
+    number = 0
+    with stream:
+        for lines in line_blocks(stream, path):
+            telling = [  # quick, because nearly all lines of a dump are of no interest
+                (place, line)
+                for place, line in enumerate(lines, number + 1)
+                if line.count(b"\t") != tabs or line[: line.find(b"\t")] in wanted
+            ]
+            number += len(lines)
+            for place, line in telling:
+                key = line[: line.find(b"\t")]
+                if key not in wanted and line.count(b"\t") == tabs:
+                    continue  # a second line of an id
+                try:
+                    take(_row(line, columns))
+                except ValueError as error:
+                    if line.strip():
+                        bad.add(name, place, str(error), _shown(line), MetadataError)
+                    continue
+                counts["kept"] += 1
+                if not many:
+                    wanted.discard(key)
+    counts["lines"] = number - 1
+    return counts
+
+
+def _row(line: bytes, columns: Sequence[str]) -> Row:
+    try:
+        cells = line.decode("utf-8").removesuffix("\r").split("\t")
+    except UnicodeDecodeError:
+        raise ValueError("expected utf-8 text; found other bytes") from None
+    if len(cells) != len(columns):
+        raise ValueError(f"expected {len(columns)} fields; found {len(cells)}")
+    return {column: None if cell == NULL else cell for column, cell in zip(columns, cells, strict=True)}
+
+
+def _kind(path: Path) -> str:
+    _, stream = open_plain(path)
+    with stream:
+        first = next(line_blocks(stream, path), [b""])[0].decode("utf-8", "replace")
+    header = tuple(first.removesuffix("\r").split("\t"))
+    for kind, columns in HEADERS.items():
+        if header == columns:
+            return kind
+    raise MetadataError(
+        f"{path}: expected the header of {', '.join(HEADERS)}; found {first[:100].strip()!r}. Fetch it from IMDb again."
+    )
+
+
+def _title(row: Row) -> Movie:
+    return {
+        "title_type": fields.text(row["titleType"]),
+        "original_title": fields.text(row["originalTitle"]) or fields.text(row["primaryTitle"]),
+        "adult": fields.flag(row["isAdult"]),
+        "metadata_genres": _listed(row["genres"]),
+        "runtime_minutes": fields.number(row["runtimeMinutes"], fields.LEAST["runtime_minutes"]),
+    }
+
+
+def _rating(row: Row) -> Movie:
+    rating = fields.number(row["averageRating"])
+    if rating is not None and not 1 <= rating <= 10:
+        raise ValueError(f"expected averageRating from 1 to 10; found {rating:g}")
+    return {"imdb_rating": rating, "imdb_votes": fields.number(row["numVotes"], 1)}
+
+
+def _credit(row: Row) -> Credit:
+    ordering, person = row["ordering"] or "", row["nconst"] or ""
+    if not (ordering.isascii() and ordering.isdigit() and len(ordering) < 10):
+        raise ValueError(f"expected ordering to be a whole number; found {ordering[:40]!r}")
+    if not person:
+        raise ValueError("expected nconst to name a person; found none")
+    return Credit(int(ordering), person, row["category"] or "")
+
+
+def _key(row: Row) -> str:
+    return row["tconst"] or ""
+
+
+def _listed(cell: str | None) -> list[str]:
+    return fields.list_of_texts(cell, ",")
+
+
+def _distinct(listed: Sequence[Credit], categories: AbstractSet[str]) -> list[str]:
+    return list(dict.fromkeys(credit.person for credit in listed if credit.category in categories))
+
+
+def _shown(line: bytes) -> str:
+    return line[:200].decode("utf-8", "replace")

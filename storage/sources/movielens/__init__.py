@@ -1,0 +1,1 @@
+"""MovieLens releases: movies, ratings, tags."""

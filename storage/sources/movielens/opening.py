@@ -1,0 +1,43 @@
+"""The way from what a user names (a folder, an archive, a release) to a release on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from storage.errors import SourceError
+from storage.sources.archives import unpack_release
+from storage.sources.downloads import BASE_URL, RELEASE_NAMES, fetch_release
+from storage.sources.movielens.releases import Release, find_release
+
+
+def open_release(
+    source: Path | str,
+    into: Path,
+    *,
+    base_url: str = BASE_URL,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Release:
+    """The release in a folder or a local archive, or of a known name, which is downloaded and checked.
+
+    What exists as a path is taken as one; a name counts where there is no such path.
+
+    Args:
+        source: a folder, a .zip file, or a name as in `RELEASE_NAMES`.
+        into: folder for downloads and unpacked archives; both are used again.
+        base_url: where named releases are fetched from.
+        progress: is called with bytes so far and in all during a download.
+
+    Raises:
+        SourceError: none of these, or not a release; ArchiveError and DownloadError are its kinds.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return find_release(path)
+    if path.is_file():
+        return find_release(unpack_release(path, into))
+    for name in RELEASE_NAMES:
+        if name == str(source):
+            archive = fetch_release(name, into, base_url=base_url, progress=progress)
+            return find_release(unpack_release(archive, into))
+    raise SourceError(
+        f"{source}: expected a folder or .zip with a MovieLens release, or one of {', '.join(RELEASE_NAMES)}; found none."
+    )

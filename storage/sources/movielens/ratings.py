@@ -1,0 +1,238 @@
+"""Ratings tables in text: read in blocks by several threads, every line checked, into sorted histories.
+
+Memory does not grow with the file; the grammar of a line stands in `ratings_parsing`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.dataset.histories import RUN_EVENTS, EventBlock, Histories, sorted_histories
+from storage.dataset.scale import RatingScale
+from storage.errors import RatingsSchemaError, SourceError
+from storage.files import kind_of
+from storage.sources.movielens.ratings_parsing import IGNORED, Grammar, ParsedBlock, Workspace, parse_block, reason_of
+from storage.sources.rows import BadRows
+from storage.threads import in_order
+
+ColumnName = Literal["userId", "movieId", "rating", "timestamp"]
+COLUMNS: tuple[ColumnName, ColumnName, ColumnName, ColumnName] = ("userId", "movieId", "rating", "timestamp")
+BLOCK_BYTES = 4 << 20
+HEAD_BYTES = 1 << 16  # of the file, to judge it by; its header lies within
+LONGEST_LINE_BYTES = 1 << 16
+JUDGED_ROWS = 1_000_000  # a file of mostly bad rows is given up after so many, not after all
+
+
+@dataclass(frozen=True)
+class RatingsLayout:
+    """Where a ratings table is and how it is written.
+
+    Attributes:
+        path: the file.
+        delimiter: between fields, one byte or a few.
+        header: whether the first line names the columns; without it there are exactly four, in the order of `columns`.
+        columns: names of user, item, rating and timestamp; userId, movieId, rating, timestamp unless given. The header
+            may have them in any order and others besides.
+    """
+
+    path: Path
+    delimiter: bytes = b","
+    header: bool = True
+    columns: tuple[str, str, str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.delimiter) <= 8 or set(self.delimiter) & set(b'0123456789.-"\r\n\x00'):
+            raise ValueError(f"delimiter: expected 1 to 8 bytes that no number holds; found {self.delimiter!r}.")
+
+    def renamed(self, names: Mapping[ColumnName, str]) -> Self:
+        """The same table with some of COLUMNS under other names."""
+        user, item, rating, timestamp = (names.get(name, name) for name in COLUMNS)
+        return replace(self, columns=(user, item, rating, timestamp)) if names else self
+
+
+class Ratings:
+    """One ratings table, to be read once."""
+
+    def __init__(
+        self, layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, run_events: int, scratch: Path | None
+    ) -> None:
+        self._layout, self._grammar, self._body, self._bad = layout, grammar, body, bad
+        self._run_events, self._scratch = run_events, scratch
+        self._begun = False
+        self.facts: dict[str, Any] = {"rows": 0, "events": 0, "dropped_unknown_movie": 0}
+
+    def histories(self) -> Iterator[Histories]:
+        """Whole histories, about a million events at a time; `facts` are those of the file once the last has passed.
+
+        Raises:
+            RatingsSchemaError, RatingsValueError: a bad line under `reject`, the first of the file, with its number.
+            SourceError: more than half of the rows are bad, there are none, or none is of a known movie.
+        """
+        if self._begun:
+            raise RuntimeError("ratings are read once: call read_ratings again")
+        self._begun = True
+        blocks = _checked(self._layout, self._grammar, self._body, self._bad, self.facts)
+        items = len(self._grammar.known_movies)
+        yield from sorted_histories(blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch)
+        self.facts |= self._bad.facts()
+
+
+def read_ratings(
+    layout: RatingsLayout,
+    scale: RatingScale,
+    known_movies: NDArray[np.int64],
+    bad: BadRows,
+    *,
+    run_events: int = RUN_EVENTS,
+    scratch: Path | None = None,
+) -> Ratings:
+    """Open a ratings table; its rows are read by `Ratings.histories`.
+
+    Dropped and counted: events of movies not in `known_movies`; repeated (user, movie, timestamp), the first stays.
+
+    Args:
+        layout: the file and how it is written.
+        scale: the ratings there can be.
+        known_movies: (I,) movie ids, ascending; the place of an id is its item index.
+        bad: what becomes of lines that cannot be used.
+        run_events: events held in memory at most; see `sorted_histories`.
+        scratch: folder for what does not fit.
+
+    Raises:
+        SourceError: no file, or an empty one, a web page, an archive or UTF-16 text.
+        RatingsSchemaError: the header lacks a column, or has it twice.
+    """
+    path = layout.path
+    if not path.is_file():
+        raise SourceError(f"{path}: expected a file; found none.")
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    _refuse_other_kinds(path, head)
+    start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    names: tuple[str, str, str, str] = layout.columns or COLUMNS
+    roles, body = bytes(range(4)), start
+    if layout.header:
+        line, end, _ = head[start:].partition(b"\n")
+        roles, body = _roles(layout, line, names), start + len(line) + len(end)
+    known = np.ascontiguousarray(known_movies, dtype=np.int64)
+    return Ratings(layout, Grammar(names, layout.delimiter, roles, scale, known), body, bad, run_events, scratch)
+
+
+def _refuse_other_kinds(path: Path, head: bytes) -> None:
+    kind = kind_of(head)
+    if kind == "empty":
+        raise SourceError(f"{path}: expected a CSV table; the file is empty. Fetch it again.")
+    if kind is not None:
+        raise SourceError(f"{path}: expected a CSV table; found {kind}. Unpack or fetch it again.")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head.split(b"\n")[0]:
+        raise SourceError(f"{path}: expected UTF-8 or ASCII text; found UTF-16 or binary data. Save it as UTF-8 CSV.")
+
+
+def _roles(layout: RatingsLayout, header: bytes, names: tuple[str, ...]) -> bytes:
+    """The role of each field, from the header."""
+    text = header.removesuffix(b"\r")
+    found = [name.decode("utf-8", "replace").strip().strip('"') for name in text.split(layout.delimiter)]
+    if any(found.count(name) != 1 for name in names):
+        raise RatingsSchemaError(
+            f"{layout.path}: expected columns {','.join(names)}, each once, divided by {layout.delimiter.decode('utf-8', 'replace')!r}; "
+            f"found {text.decode('utf-8', 'replace')[:200]}. Set `columns=` in SourceParams to map them."
+        )
+    return bytes(names.index(name) if name in names else IGNORED for name in found)
+
+
+def _checked(
+    layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, facts: dict[str, Any]
+) -> Iterator[EventBlock]:
+    """The events of all good lines in file order, to be copied at once; bad lines go to `bad`, counts to `facts`."""
+    line, name = 1 + layout.header, layout.path.name
+    bad_rows, first_bad = 0, ""
+    size = layout.path.stat().st_size
+    spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
+    spare: SimpleQueue[Workspace] = SimpleQueue()
+    with layout.path.open("rb", buffering=0) as stream:
+
+        def parse(span: _Span) -> tuple[ParsedBlock, Workspace]:
+            try:
+                space = spare.get_nowait()
+            except Empty:
+                space = Workspace(BLOCK_BYTES + LONGEST_LINE_BYTES + 2)
+            lines = _lines_starting_in(stream.fileno(), span, body, size, layout.path, space.text)
+            return parse_block(lines, grammar, space), space
+
+        with closing(in_order(parse, spans)) as blocks:  # its threads end before the file is closed
+            for block, space in blocks:
+                for row in block.bad:
+                    reason = reason_of(row.text, grammar)
+                    bad.add(name, line + row.line, reason.text, row.text.decode("utf-8", "replace"), reason.error)
+                    first_bad = first_bad or f"line {line + row.line}: {reason.text}"
+                line += block.lines
+                bad_rows += len(block.bad)
+                facts["rows"] += block.rows
+                facts["dropped_unknown_movie"] += block.unknown_movies
+                if facts["rows"] >= JUDGED_ROWS:
+                    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
+                yield block.events
+                spare.put(space)  # whoever took the events has copied them
+    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
+    if not facts["rows"]:
+        raise SourceError(f"{layout.path}: expected ratings; found only a header. Give a whole release.")
+    if facts["rows"] == bad_rows + facts["dropped_unknown_movie"]:
+        raise SourceError(
+            f"{layout.path}: expected ratings of movies in the movies table; found none. Are both of one release?"
+        )
+
+
+def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, first_bad: str) -> None:
+    if 2 * bad_rows > rows:
+        raise SourceError(
+            f"{path}: expected a ratings table; found {bad_rows} bad rows in {rows}, the first in {first_bad}. "
+            "Is this the right file, and its columns and delimiter as given?"
+        )
+
+
+class _Span(NamedTuple):
+    """A stretch of the file, in bytes."""
+
+    start: int
+    stop: int
+
+
+def _lines_starting_in(
+    descriptor: int, span: _Span, body: int, size: int, path: Path, buffer: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The whole lines that start in a span, (n,) bytes of `buffer`, LF at the end of each.
+
+    One byte before the span tells whether a line starts right at it; the last line runs past its end.
+    """
+    before = int(span.start > body)
+    wanted = min(span.stop + LONGEST_LINE_BYTES, size) - span.start + before
+    filled = 0
+    while filled < wanted:
+        count = os.preadv(descriptor, [buffer.data[filled:wanted]], span.start - before + filled)
+        if not count:
+            raise SourceError(f"{path}: expected {size} bytes; the file grew shorter while it was read. Read it again.")
+        filled += count
+    if span.start - before + wanted == size and buffer[wanted - 1] != ord("\n"):
+        buffer[wanted] = ord("\n")  # the file's last line may lack its end
+        wanted += 1
+    first = _after_newline(buffer, 0, wanted) if before else 0
+    last = _after_newline(buffer, span.stop - span.start + before - 1, wanted)
+    if first < 0 or last < 0:
+        raise SourceError(
+            f"{path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {span.start}. "
+            "Is this the right file?"
+        )
+    return buffer[first : max(first, last)]
+
+
+def _after_newline(buffer: NDArray[np.uint8], start: int, stop: int) -> int:
+    """The place behind the first LF from `start` on; -1 where there is none."""
+    place = bytes(buffer[start : min(start + LONGEST_LINE_BYTES + 1, stop)]).find(b"\n")
+    return place if place < 0 else start + place + 1

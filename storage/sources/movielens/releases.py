@@ -1,0 +1,118 @@
+"""Which MovieLens release lies in a folder: its layout and its files by role."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storage.errors import SourceError
+from storage.sources.movielens.ratings import RatingsLayout
+from storage.sources.rows import CSV, Dialect
+
+Kind = Literal["csv", "ml-10m", "ml-1m", "ml-100k"]
+Role = Literal["ratings", "movies", "genres", "links", "tags", "genome_scores", "genome_tags"]
+
+CSV_FILES: dict[Role, str] = {
+    "ratings": "ratings.csv",
+    "movies": "movies.csv",
+    "links": "links.csv",
+    "tags": "tags.csv",
+    "genome_scores": "genome-scores.csv",
+    "genome_tags": "genome-tags.csv",
+}
+DAT_FILES: dict[Role, str] = {"ratings": "ratings.dat", "movies": "movies.dat", "tags": "tags.dat"}
+FIRST_FILES: dict[Role, str] = {"ratings": "u.data", "movies": "u.item", "genres": "u.genre"}
+FILES: dict[Kind, dict[Role, str]] = {
+    "csv": CSV_FILES,
+    "ml-10m": DAT_FILES,
+    "ml-1m": DAT_FILES,
+    "ml-100k": FIRST_FILES,
+}
+NEEDED: tuple[Role, ...] = ("ratings", "movies", "genres")
+OLD = ("utf-8", "latin-1")  # the two oldest are in Latin-1, but many copies were converted
+
+
+@dataclass(frozen=True)
+class Release:
+    """The files of one unpacked release by role, None where it has none."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    files: dict[Role, Path | None]
+
+    @property
+    def ratings(self) -> RatingsLayout:
+        """The ratings table; whole stars (1M, 100K) are on the same scale of half stars."""
+        path = self.needed("ratings")
+        if self.kind == "csv":
+            return RatingsLayout(path)
+        return RatingsLayout(path, delimiter=b"\t" if self.kind == "ml-100k" else b"::", header=False)
+
+    def needed(self, role: Role) -> Path:
+        """The file of a role that every release of this kind has."""
+        path = self.files[role]
+        if path is None:
+            raise SourceError(f"{self.folder}: expected a file for {role}; found none.")
+        return path
+
+    def dialect(self, free: int | None = None) -> Dialect:
+        """How the movies and tags tables are written.
+
+        Args:
+            free: the column of free text, which alone may hold the delimiter where there are no quotes.
+        """
+        if self.kind == "csv":
+            return CSV
+        if self.kind == "ml-100k":
+            return Dialect("|", quoted=False, header=False, encodings=OLD, free=free)
+        encodings = OLD if self.kind == "ml-1m" else ("utf-8",)
+        return Dialect("::", quoted=False, header=False, encodings=encodings, free=free)
+
+
+def find_release(folder: Path) -> Release:
+    """Recognise the release in a folder, or in the one folder below that holds a release.
+
+    Raises:
+        SourceError: there is no release, only a part of one, or there are several.
+    """
+    if not folder.is_dir():
+        raise SourceError(
+            f"{folder}: expected a folder with a MovieLens release; found {'a file' if folder.exists() else 'none'}. "
+            "Unpack a release there and give its folder, or give the archive or a release's name."
+        )
+    if (kind := _kind_in(folder)) is not None:
+        return _release(folder, kind)
+    below = [(inner, kind) for inner in sorted(folder.iterdir()) if inner.is_dir() and (kind := _kind_in(inner))]
+    if len(below) == 1:
+        return _release(*below[0])
+    if below:
+        names = ", ".join(inner.name for inner, _ in below)
+        raise SourceError(f"{folder}: expected one release; found {names}. Give the folder of one of them.")
+    found = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    shown = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+    raise SourceError(
+        f"{folder}: expected ratings.csv and movies.csv, or ratings.dat and movies.dat, or u.data, u.item and u.genre; "
+        f"found {shown or 'nothing'}. Give the folder of an unpacked MovieLens release."
+    )
+
+
+def _kind_in(folder: Path) -> Kind | None:
+    if (folder / "ratings.csv").is_file():
+        return "csv"
+    if (folder / "ratings.dat").is_file():
+        # 1M has users.dat and no tags; 10M has tags and no users.
+        return "ml-10m" if (folder / "tags.dat").is_file() else "ml-1m"
+    return "ml-100k" if (folder / "u.data").is_file() else None
+
+
+def _release(folder: Path, kind: Kind) -> Release:
+    files: dict[Role, Path | None] = dict.fromkeys(CSV_FILES | FIRST_FILES)
+    for role, name in FILES[kind].items():
+        if (folder / name).is_file():
+            files[role] = folder / name
+        elif role in NEEDED:
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10])
+            raise SourceError(
+                f"{folder}: expected {name}; found {found}. Give the folder of a whole unpacked MovieLens release."
+            )
+    return Release(folder.resolve().name, kind, folder, files)

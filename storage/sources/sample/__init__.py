@@ -1,0 +1,1 @@
+"""Generated data in MovieLens' and TMDB's formats, with known preferences."""

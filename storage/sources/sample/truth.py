@@ -1,0 +1,42 @@
+"""The ratings that users of the generated sample would give on average, to judge estimates by."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.dataset.scale import RatingScale
+from storage.sources.sample.release import Truth, true_affinity
+
+# As `storage.sources.sample.release` draws them: stars = 3.4 + 0.75 affinity + a user's own 0.35 N(0, 1) + an event's 0.5 N(0, 1),
+# rounded to halves from 0.5 to 5. A test holds the two together.
+MIDDLE, SLOPE, SPREAD = 3.4, 0.75, math.hypot(0.35, 0.5)
+
+
+def true_ratings(truth: Truth) -> NDArray[np.float32]:
+    """The mean rating of every user for every movie, chosen or not: (U, M) float32 stars."""
+    affinity = true_affinity(truth)
+    grid = np.linspace(float(affinity.min()), float(affinity.max()), 2001)
+    mean = [_rounded_mean(MIDDLE + SLOPE * value) for value in grid.tolist()]
+    return np.interp(affinity, grid, mean).astype(np.float32)
+
+
+def true_rewards(
+    truth: Truth, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64], scale: RatingScale
+) -> NDArray[np.float32]:
+    """The same as rewards, for a dataset's users and items in its order: (U, I) float32.
+
+    Args:
+        truth: behind the sample that the dataset was made from.
+        user_ids: (U,) outside ids.
+        movie_ids: (I,) outside ids.
+        scale: of the dataset's ratings.
+    """
+    rows, columns = truth.user_ids.searchsorted(user_ids), truth.movie_ids.searchsorted(movie_ids)
+    return (scale.reward_scale * true_ratings(truth)[np.ix_(rows, columns)] + scale.reward_offset).astype(np.float32)
+
+
+def _rounded_mean(middle: float) -> float:
+    """E of a normal number around `middle`, rounded to halves and held within 0.5 … 5: 0.5 + Σ_k 0.5 P(at least 0.5 (k + 1))."""
+    steps = ((k + 0.5) / 2 for k in range(1, 10))
+    return 0.5 + sum(0.25 * math.erfc((step - middle) / (SPREAD * math.sqrt(2))) for step in steps)

@@ -1,0 +1,154 @@
+"""The methods section: judged on a real dataset, compared, drawn from its JSON alone."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from rankings_support import partial, small_dataset
+from torch import Tensor
+
+from evaluation.protocols.beyond_accuracy import ItemFacts
+from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
+from evaluation.protocols.ranking import rank_cases
+from evaluation.report.page import without_nan
+from evaluation.report.sections.methods import (
+    COLUMNS,
+    COMPARED,
+    LISTS,
+    Cost,
+    Judged,
+    MethodsSection,
+    charts,
+    compare_methods,
+    judge_method,
+    measure_methods,
+)
+from models.histories import Histories
+from storage.dataset.reader import TransitionDataset
+
+
+class ByNumber:
+    """Scores items by their index, the lowest best, with noise."""
+
+    def __init__(self, items: int, noise: float) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.values = -torch.arange(items).float() + noise * torch.randn(items, generator=generator)
+
+    def scores(self, histories: Histories) -> Tensor:
+        return self.values.expand(len(histories.items), -1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
+    return small_dataset(tmp_path_factory.mktemp("data") / "t.h5")
+
+
+def judged_on(data: TransitionDataset, cases: Cases) -> list[Judged]:
+    items = ItemFacts.of(data)
+    return [
+        judge_method(
+            items,
+            rank_cases(data, ByNumber(data.items, noise), cases),
+            name=name,
+            split=cases.split,
+            protocol=cases.protocol,
+            kind="baseline" if name == "blind" else "policy",
+            cost=Cost(fit_seconds=1.5),
+        )
+        for name, noise in (("keen", 0.0), ("dull", 30.0), ("blind", 1e4))
+    ]
+
+
+@pytest.fixture(scope="module")
+def section(data: TransitionDataset) -> MethodsSection:
+    kinds = [next_item_cases(data, "test", 5), fold_in_cases(data, "test"), mult_vae_cases(data, "test")]
+    return measure_methods([one for cases in kinds for one in judged_on(data, cases)], "keen")
+
+
+def test_results_have_every_metric_of_their_protocol(section: MethodsSection) -> None:
+    judged = [one for one in section.results if one.kind != "published"]
+    assert len(judged) == 9
+    for one in judged:
+        wanted = {*LISTS, *COLUMNS[one.protocol]} | set(COMPARED[one.protocol])
+        assert wanted <= set(one.metrics)
+        for name, (low, high) in one.intervals.items():
+            value = one.metrics[name]
+            assert value is not None
+            assert low <= value <= high
+        assert one.users
+        assert one.cases
+    next_item = judged[0].metrics
+    assert len(next_item) == 48 + 6 + 5 + 12
+    assert next_item["hit@10"] == next_item["recall@10"]
+    assert not {"coverage@10", "gini@10"} & set(judged[0].intervals)
+
+
+def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSection) -> None:
+    found = {(one.protocol, one.metric, one.other): one for one in section.comparisons}
+    assert {(protocol, metric) for protocol, metric, _ in found} == {
+        (protocol, metric) for protocol, metrics in COMPARED.items() for metric in metrics
+    }
+    one = found["fold-in", "ndcg@10", "blind"]
+    values = {each.name: each.metrics["ndcg@10"] for each in section.results if each.protocol == "fold-in"}
+    assert one.difference == pytest.approx(values["keen"] - values["blind"])
+    assert one.low <= one.difference <= one.high
+    assert one.says == "better"
+    assert one.p <= one.p_adjusted
+
+
+def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> None:
+    found = {
+        split: measure_methods(judged_on(data, next_item_cases(data, split, 3)), "keen").comparisons
+        for split in ("test", "validation")
+    }
+    assert found["test"]
+    assert not found["validation"]
+
+
+def test_a_method_is_no_better_than_itself(data: TransitionDataset) -> None:
+    keen = judged_on(data, fold_in_cases(data, "test"))[0]
+    for one in compare_methods(keen, [keen]):
+        assert (one.difference, one.p, one.says) == (0, 1, "no difference shown")
+
+
+def test_other_users_are_refused(data: TransitionDataset) -> None:
+    keen, others = (judged_on(data, fold_in_cases(data, split))[0] for split in ("test", "validation"))
+    with pytest.raises(ValueError, match="same users"):
+        compare_methods(keen, [others])
+
+
+def test_published_numbers_stand_only_in_the_mult_vae_table_and_never_are_best(section: MethodsSection) -> None:
+    for table in section.tables():
+        assert bool(table.published) == (table.protocol == "mult-vae")
+        assert all(row.source and not table.is_best(row, "ndcg@100") for row in table.published)
+        for rows in (table.rows, table.published):
+            values = [row.metrics[table.first] or 0 for row in rows]
+            assert values == sorted(values, reverse=True)
+
+
+def test_best_is_the_least_where_less_is_better(section: MethodsSection) -> None:
+    table = section.tables()[0]
+    ginis = [row.metrics["gini@10"] for row in table.rows]
+    assert [table.is_best(row, "gini@10") for row in table.rows] == [value == min(ginis) for value in ginis]
+    assert not any(table.is_best(row, "novelty@10") for row in table.rows)
+
+
+def test_drawn_from_its_json(section: MethodsSection) -> None:
+    dumped = json.dumps(without_nan(section.model_dump(mode="json")), allow_nan=False)
+    again = MethodsSection.model_validate_json(dumped)
+    page = partial("methods", again, charts(again))
+    assert page == partial("methods", again, charts(again))
+    assert "Mult-VAE (published)" in page
+    assert "Liang et al. 2018, table 2, ML-20M" in page
+    assert 'id="chart-methods-curves-test-next-item"' in page
+    assert 'id="chart-methods-differences-test-mult-vae"' in page
+    assert "NDCG@10 liked" in page
+    ids = [name for name, *_ in charts(again)]
+    assert len(ids) == len(set(ids)) == 5
+
+
+def test_intervals_do_not_depend_on_the_run(data: TransitionDataset) -> None:
+    one, other = (judged_on(data, next_item_cases(data, "test", 3))[0].result for _ in range(2))
+    assert one == other
+    assert np.isfinite(list(one.intervals.values())).all()

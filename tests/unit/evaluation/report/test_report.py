@@ -1,0 +1,268 @@
+"""The whole report of a small dataset: measured, written, read back, drawn from its JSON alone."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from rankings_support import small_dataset
+
+from evaluation.baselines import fit_baselines
+from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
+from evaluation.off_policy.estimates import OffPolicyParams
+from evaluation.report.figures import BASELINE_COLOUR, bars
+from evaluation.report.page import template_sha256, without_nan
+from evaluation.report.report import (
+    PARTS,
+    Report,
+    methods_table,
+    pictures,
+    read_report,
+    render,
+    schema_text,
+    verdict_markdown,
+    write_report,
+)
+from evaluation.report.sections.cards import Provenance
+from models.networks import Actor
+from models.policy import Policy
+from storage.artifacts.store import Manifest, Recipe
+from storage.dataset.reader import TransitionDataset
+
+DOCS = Path(__file__).parents[4] / "docs"
+CHOSEN = {"popularity": {}, "item-knn": {"neighbours": 20, "shrink": 0.0, "last": 10, "decay": 1.0}}
+PARAMS = EvaluateParams(
+    sample=50, distance_cases=20, map_projection="pca", examples=3,
+    off_policy=OffPolicyParams(users=20, draws=20, calibration_steps=100),
+)  # fmt: skip
+QUICK = PARAMS.model_copy(update={"leave_out": ("off_policy", "actions", "distances", "embedding_map")})
+WARNING = {"kind": "values-explode", "step": 200, "message": "the policy's value is <beyond> bounds."}
+
+
+def manifest(kind: str, generated: bool = False, **facts: object) -> Manifest:
+    recipe = Recipe(
+        kind=kind,
+        schema_version=1,
+        parameters={
+            "frame": facts.get("frame"),
+            "config": {"name": facts.get("learner"), "discount": 0.97},
+            "trainer": {"steps": 60},
+            "seed": 3,
+        },
+        inputs={} if kind == "dataset" else {"dataset": manifest("dataset", generated).digest},
+        code="c0de",
+    )
+    return Manifest(
+        digest=recipe.digest, recipe=recipe, files=(), sha256="5" * 64, rows=1, facts=facts, licences=("cite <them>",),
+        generated=generated, versions={}, created_at="", seconds=12.5,
+    )  # fmt: skip
+
+
+def subject(data: TransitionDataset, **changes: object) -> Subject:
+    facts = {"updates": 60, "selected_update": 40, "selected_by": "ndcg@10", "device": "cpu", "warnings": []}
+    rows = [(step, split, "critic_loss", step / 10) for step in range(0, 2000, 10) for split in ("train", "validation")]
+    curves = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
+    values = {
+        "title": "T",
+        "titles": [f"Film {place} </script><b> ({1950 + place})" for place in range(data.items)],
+        "groups": [("Drama", "Comedy", "")[place % 3] for place in range(data.items)],
+        "truth": None,
+        "dataset": manifest("dataset"),
+        "policies": {name: manifest("policy", learner="td3", **facts) for name in ("td3", "other")},
+        "curves": {"td3": curves, "other": curves},
+        "tuning": [
+            {"name": name, "config": config, "validation": {"ndcg@10": 0.07}, "tried": 8, "worst": 0.0123}
+            for name, config in CHOSEN.items()
+        ],
+        "provenance": Provenance(report="d1", code="c0de", inputs=(), parameters={"k": 10}, versions={"python": "3"}),
+    } | changes
+    return Subject(**values)  # type: ignore[arg-type]
+
+
+def measured(
+    data: TransitionDataset, params: EvaluateParams = PARAMS, **changes: object
+) -> tuple[Report, list[pa.Table]]:
+    contestants = []
+    for place, name in enumerate(("td3", "other")):
+        torch.manual_seed(place)
+        policy = Policy(Actor(data.observation_dim, data.dim, 8, 2.0), data.embedding, "cosine")
+        contestants.append(Contestant(name, "policy", policy, policy))
+    fitted = fit_baselines(data, CHOSEN, max_items=100)
+    contestants += [Contestant(name, "baseline", scorer) for name, scorer in fitted.items()]
+    tables: list[pa.Table] = []
+    return judge_and_measure(data, contestants, subject(data, **changes), params, tables.append), tables
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
+    return small_dataset(tmp_path_factory.mktemp("data") / "t.h5")
+
+
+@pytest.fixture(scope="module")
+def both(data: TransitionDataset) -> tuple[Report, list[pa.Table]]:
+    return measured(data)
+
+
+@pytest.fixture(scope="module")
+def report(both: tuple[Report, list[pa.Table]]) -> Report:
+    return both[0]
+
+
+def test_page_stands_alone_escapes_and_is_drawn_from_its_json(report: Report, tmp_path: Path) -> None:
+    written = write_report(tmp_path, report)
+    page = (tmp_path / "report.html").read_text()
+    own = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"src=|href=\"(?!#part-)", own)
+    assert "<script src" not in page
+    assert "&lt;/script&gt;&lt;b&gt;" in own
+    assert "cite &lt;them&gt;" in own
+    assert "last 10" in own
+    assert "0.0123" in own
+    assert "This data is generated" not in own
+    assert len(page) < 6_000_000
+    assert read_report(tmp_path / "report.json") == written
+    assert render(read_report(tmp_path / "report.json")) == page
+    for name, label, _ in PARTS:
+        assert f'<section id="part-{name}">' in own
+        assert f'<a href="#part-{name}">{label}</a>' in own
+    assert own.count("<table") == own.count('<div class="scroll" tabindex="0"><table')
+
+
+def test_json_is_of_the_published_schema(report: Report, tmp_path: Path) -> None:
+    write_report(tmp_path, report)
+    numbers = json.loads((tmp_path / "report.json").read_text())
+    assert (DOCS / "report.schema.json").read_text() == schema_text(), "run python docs/write_schema.py"
+    assert (tmp_path / "report.schema.json").read_text() == schema_text()
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(numbers, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(numbers | {"format": "marquee-report/1"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(numbers | {"verdict": {}}, schema)
+
+
+def test_equal_reports_give_equal_bytes(report: Report, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_report(tmp_path / name, report)
+    for file in ("report.html", "report.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) -> None:
+    report, tables = both
+    rows = pa.concat_tables([table.cast(tables[0].schema) for table in tables]).to_pandas()
+    for one in report.methods.results:
+        if one.kind != "published":
+            chosen = (rows["method"] == one.name) & (rows["split"] == one.split) & (rows["protocol"] == one.protocol)
+            assert chosen.sum() == one.cases
+    protocols = {(one.split, one.protocol) for one in report.methods.results}
+    assert {("test", "next-item"), ("time", "next-item"), ("validation", "next-item"), ("test", "fold-in")} <= protocols
+    views = [(view.split, view.protocol) for view in report.popularity.views]
+    assert views == [("test", "next-item"), ("time", "next-item"), ("time", "fold-in")]
+    assert report.popularity.views[2].cold_sought > 0
+    assert [policy.policy for policy in report.actions.policies] == ["td3", "other"]  # type: ignore[union-attr]
+
+
+def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> None:
+    report = write_report(tmp_path, measured(data, QUICK)[0])
+    assert (report.off_policy, report.actions, report.distances, report.embedding_map) == (None,) * 4
+    page = (tmp_path / "report.html").read_text()
+    assert "part-off_policy" not in page
+    assert "part-methods" in page
+
+
+def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_path: Path) -> None:
+    facts = {"learner": "td3", "warnings": [WARNING], "diverged": "values ran away"}
+    policies = {name: manifest("policy", **facts) for name in ("td3", "other")}
+    dataset = manifest("dataset", generated=True, frame=3)
+    report = write_report(tmp_path, measured(data, QUICK, policies=policies, dataset=dataset)[0])
+    said = " ".join(report.verdict.cautions)
+    for words in ("generated", "Only 20 test users", "ran away", "values-explode", "another dataset"):
+        assert words in said
+    page = (tmp_path / "report.html").read_text()
+    assert "This data is generated." in page
+    training = page.split("<h2>Training</h2>")[1].split("<h2")[0]
+    assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
+    assert "No early warning" not in training
+    assert "td3: too little was logged (200 looks at validation users)" in training
+
+
+def test_key_figures_for_the_flow_run_page(report: Report) -> None:
+    rows = methods_table(report)
+    assert {row["method"] for row in rows} == {"td3", "other", *CHOSEN}
+    assert [row["NDCG@10"] for row in rows] == sorted((row["NDCG@10"] for row in rows), reverse=True)
+    said = verdict_markdown(report)
+    assert said.startswith(report.verdict.headline)
+    assert "| popularity |" in said
+    assert set(pictures(report)) == {"verdict", "curves", "popularity"}
+
+
+def test_no_nan_in_json() -> None:
+    assert without_nan({"a": [float("nan"), 1.23456789], "b": float("inf")}) == {"a": [None, 1.23457], "b": None}
+
+
+def test_sections_templates_are_part_of_the_pages_digest() -> None:
+    assert template_sha256("report.html.j2", "sections") != template_sha256("report.html.j2")
+
+
+def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:
+    names = [f"policy {place}" for place in range(3)] + [f"baseline {place}" for place in range(12)]
+    rows = [
+        {"method": name, "baseline": name[0] == "b", "metric": "ndcg@10", "value": 0.1, "low": 0.0, "high": 0.2}
+        for name in names
+    ]
+    spec = bars(pd.DataFrame(rows), ["ndcg@10"])["spec"]
+    scale = spec["layer"][0]["encoding"]["color"]["scale"]
+    colours = dict(zip(scale["domain"], scale["range"], strict=True))
+    assert list(colours) == names
+    assert len(set(colours.values())) == 4
+    assert {colours[name] for name in names[3:]} == {BASELINE_COLOUR}
+    assert spec["height"] >= 15 * 20
+
+
+def test_curves_are_thinned_to_what_a_chart_shows(report: Report) -> None:
+    curve = report.training.curves[0]
+    assert len(curve.steps) == 60
+    assert (curve.steps[0], curve.steps[-1]) == (0, 1990)
+    assert np.allclose(np.array(curve.values, dtype=float), np.array(curve.steps) / 10)
+
+
+def recomputed(row: dict[str, object], k: int) -> dict[str, float]:
+    """Metrics of one row of rankings.parquet by their definitions, from its hundred best items alone."""
+    sought = set(row["target_movie_ids"])  # type: ignore[call-overload]
+    found = [place for place, movie in enumerate(row["top_movie_ids"][:k]) if movie in sought]  # type: ignore[index]
+    ideal = sum(1 / np.log2(2 + place) for place in range(min(k, len(sought))))
+    return {
+        f"ndcg@{k}": sum(1 / np.log2(2 + place) for place in found) / ideal,
+        f"recall@{k}": len(found) / (min(k, len(sought)) if row["protocol"] == "mult-vae" else len(sought)),
+        f"hit@{k}": float(bool(found)),
+        f"mrr@{k}": 1 / (1 + found[0]) if found else 0.0,
+    }
+
+
+def test_anyone_can_compute_the_metrics_again_from_the_rankings(both: tuple[Report, list[pa.Table]]) -> None:
+    rankings = pa.concat_tables([table.unify_dictionaries() for table in both[1]]).to_pandas()
+    judged = [one for one in both[0].methods.results if one.kind != "published"]
+    assert {(one.split, one.protocol) for one in judged} >= {
+        ("test", "next-item"),
+        ("test", "fold-in"),
+        ("test", "mult-vae"),
+    }
+    for one in judged:
+        rows = rankings[
+            (rankings.method == one.name) & (rankings.split == one.split) & (rankings.protocol == one.protocol)
+        ]
+        assert len(rows) == one.cases
+        for k in (10, 50, 100):
+            again = pd.DataFrame([recomputed(row, k) for row in rows.to_dict("records")])
+            means = again.groupby(rows.user_id.to_numpy()).mean().mean()
+            for metric, value in means.items():
+                if metric in one.metrics:
+                    assert one.metrics[metric] == pytest.approx(value, abs=1e-6), (one.name, one.protocol, metric)

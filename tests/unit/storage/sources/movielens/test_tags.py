@@ -1,0 +1,207 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.errors import RatingsSchemaError, SourceError
+from storage.sources.movielens.movies import read_movies
+from storage.sources.movielens.releases import Release, find_release
+from storage.sources.movielens.tags import _plain_tags, _strict_tags, read_genome, read_tags
+from storage.sources.rows import BadRows
+from storage.tables import TAGS_SCHEMA
+
+KNOWN = np.array([1, 2, 3])
+TAGS = "userId,movieId,tag,timestamp\n"
+SCORES = "movieId,tagId,relevance\n"
+
+
+def release(folder: Path, **files: str | bytes) -> Release:
+    (folder / "ratings.csv").write_text("x")
+    (folder / "movies.csv").write_text("x")
+    for name, text in files.items():
+        data = text.encode() if isinstance(text, str) else text
+        (folder / f"{name.replace('_', '-')}.csv").write_bytes(data)
+    return find_release(folder)
+
+
+def test_tags_are_normalised_and_what_is_dropped_is_counted(tmp_path: Path) -> None:
+    rows = '7,1,"  Time\tTRAVEL, twice ",50\n7,1,funny,60\n7,1,FUNNY ,55\n7,9,funny,60\n8,1,Straße,1\n8,2, ,1\n8,2,null,3\n'
+    table, facts = read_tags(release(tmp_path, tags=TAGS + rows), KNOWN, BadRows())
+    assert table.schema == TAGS_SCHEMA
+    assert table.to_pylist() == [
+        {"user_id": 7, "movie_id": 1, "tag": "time travel, twice", "timestamp": 50},
+        {"user_id": 7, "movie_id": 1, "tag": "funny", "timestamp": 55},
+        {"user_id": 8, "movie_id": 1, "tag": "strasse", "timestamp": 1},
+        {"user_id": 8, "movie_id": 2, "tag": "null", "timestamp": 3},
+    ]
+    assert facts == {
+        "rows": 7, "tags": 4, "dropped_unknown_movie": 1, "dropped_empty": 1, "dropped_repeated": 1,
+        "distinct": 4, "tagged_movies": 2, "users": 2,
+    }  # fmt: skip
+
+
+def test_absent_and_empty_tags(tmp_path: Path) -> None:
+    table, facts = read_tags(release(tmp_path), KNOWN, BadRows())
+    assert (table.schema, table.num_rows, facts["tags"]) == (TAGS_SCHEMA, 0, "absent")
+    table, facts = read_tags(release(tmp_path, tags=TAGS), KNOWN, BadRows())
+    assert (table.schema, table.num_rows, facts["tags"]) == (TAGS_SCHEMA, 0, 0)
+    assert read_tags(release(tmp_path, tags=TAGS + "1,1,a,1\n"), KNOWN[:0], BadRows())[1]["dropped_unknown_movie"] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"7,1,funny", "expected 4 fields; found 3"),
+        (b'7,1,"funny,60', "found one that is not closed"),
+        (b'7,1,so "funny",60', "found one within"),
+        (b"x,1,funny,60", "expected userId and movieId as whole numbers; found 'x', '1'"),
+        (b"7,1.0,funny,60", "expected userId and movieId as whole numbers; found '7', '1.0'"),
+        (b"7,1,funny,1537799250000", "expected timestamp to be unix seconds from 1970 to 2100; found '1537799250000'"),
+        (b"7,1,funny,", "expected timestamp"),
+        (b"7,1,caf\xe9,60", "expected UTF-8; found the byte 0xe9"),
+        (b"7,1,fun\x00ny,60", "found a NUL byte"),
+    ],
+)
+def test_a_bad_row_is_set_aside_with_its_line(tmp_path: Path, row: bytes, reason: str) -> None:
+    text = TAGS.encode() + b'1,1,"a\nb",1\n' + row + b"\n2,2,c,2\n"
+    bad = BadRows("quarantine")
+    table, facts = read_tags(release(tmp_path, tags=text), KNOWN, bad)
+    assert table["tag"].to_pylist() == ["a b", "c"]
+    assert (facts["rows"], [(found.file, found.line) for found in bad.rows]) == (2, [("tags.csv", 4)])
+    assert reason in bad.rows[0].reason
+    with pytest.raises(SourceError, match=r"tags.csv, line 4: expected"):
+        read_tags(release(tmp_path, tags=text), KNOWN, BadRows())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=30) | st.text('",\n\rx1', max_size=12).map(str.encode), st.integers(29, 75))
+def test_the_quick_reader_takes_only_what_the_strict_one_takes_whole(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int
+) -> None:
+    text = TAGS.encode() + b'1,1,"a, b",1\r\n2,2,"c ""d""",2\n3,3,e,3\n4,1,,4'
+    found = release(tmp_path_factory.mktemp("t"), tags=text[:place] + noise + text[place:])
+    path = found.needed("ratings").with_name("tags.csv")
+    quick, bad = _plain_tags(path), BadRows("quarantine")
+    strict = _strict_tags(found, path, bad)
+    if quick is not None:
+        assert not bad.rows
+        assert quick.tag.to_pylist() == strict.tag.to_pylist()
+        for name in ("user", "movie", "timestamp"):
+            assert getattr(quick, name).tolist() == getattr(strict, name).tolist()
+    assert bad.table().num_rows == len(bad.rows)
+
+
+def test_tags_of_ml_10m_may_hold_quotes_and_colons(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("1::122::5::838985046\n")
+    (tmp_path / "movies.dat").write_text("1::A::Drama\n")
+    (tmp_path / "tags.dat").write_text('15::1::"Excellent!"::1215184630\n16::1::a::b::9\n16::1::x\n', newline="")
+    bad = BadRows("quarantine")
+    table, _ = read_tags(find_release(tmp_path), KNOWN, bad)
+    assert table["tag"].to_pylist() == ['"excellent!"', "a::b"]
+    assert [(row.file, row.line) for row in bad.rows] == [("tags.dat", 3)]
+
+
+GENOME_TAGS = "tagId,tag\n1,007\n2,18th century\n5,  spaced   out\n"
+
+
+def test_the_genome_is_a_grid_by_movie_and_tag_id(tmp_path: Path) -> None:
+    scores = SCORES + "9,1,0.5\n9,2,1\n9,5,0.02400000000000002\n4,5,0\n4,2,0.25\n4,1,1e-3\n"
+    for text in (scores, scores.replace("\n", "\r\n"), scores.rstrip(), "﻿" + scores, scores.replace("4,5", "\n4,5")):
+        genome = read_genome(release(tmp_path, genome_scores=text, genome_tags=GENOME_TAGS), BadRows())
+        assert genome is not None
+        assert genome.movie_ids.tolist() == [4, 9]
+        assert genome.tags == ["007", "18th century", "spaced out"]
+        assert genome.relevance.dtype == np.float32
+        np.testing.assert_allclose(genome.relevance, [[0.001, 0.25, 0], [0.5, 1, 0.024]], rtol=1e-6)
+        assert genome.missing == 0
+
+
+def test_columns_of_the_genome_in_another_order_and_large_ids(tmp_path: Path) -> None:
+    text = "tagId,relevance,movieId\n" + "".join(f"{tag},0.{tag},{2**40}\n" for tag in (1, 2, 5))
+    genome = read_genome(release(tmp_path, genome_scores=text, genome_tags=GENOME_TAGS), BadRows())
+    assert genome is not None
+    assert genome.movie_ids.tolist() == [2**40]
+    np.testing.assert_allclose(genome.relevance, [[0.1, 0.2, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("4,2,1.01", "expected relevance from 0 to 1; found '1.01'"),
+        ("4,2,-0.1", "found '-0.1'"),
+        ("4,2,NaN", "found 'NaN'"),
+        ("4,2,", "found ''"),
+        ("4,3,0.5", "expected a tagId of genome-tags.csv; found 3"),
+        ("4,99,0.5", "expected a tagId of genome-tags.csv; found 99"),
+        ("x,2,0.5", "expected movieId and tagId as whole numbers"),
+        ("4,2", "expected 3 fields; found 2"),
+        ("9,2,0.5", "expected every pair of movieId and tagId once"),
+    ],
+)
+def test_a_bad_score_is_set_aside_and_leaves_a_hole(
+    tmp_path: Path, row: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.sources.movielens.tags.BLOCK_BYTES", 12)
+    text = f"{SCORES}9,1,0.5\n9,2,1\n9,5,0\n4,1,1\n{row}\n4,5,0.5\n"
+    bad = BadRows("quarantine")
+    genome = read_genome(release(tmp_path, genome_scores=text, genome_tags=GENOME_TAGS), bad)
+    assert genome is not None
+    assert genome.missing == 1
+    np.testing.assert_array_equal(genome.relevance, np.array([[1, np.nan, 0.5], [0.5, 1, 0]], dtype=np.float32))
+    assert [(found.file, found.line) for found in bad.rows] == [("genome-scores.csv", 6)]
+    assert reason in bad.rows[0].reason
+    with pytest.raises(SourceError, match=r"genome-scores.csv, line 6: expected"):
+        read_genome(release(tmp_path, genome_scores=text, genome_tags=GENOME_TAGS), BadRows())
+
+
+def test_genomes_that_are_none(tmp_path: Path) -> None:
+    assert read_genome(release(tmp_path), BadRows()) is None
+    with pytest.raises(SourceError, match=r"expected genome-tags.csv beside it"):
+        read_genome(release(tmp_path, genome_scores=SCORES), BadRows())
+    for scores, error, expected in (
+        (SCORES, SourceError, "found 0 of 0"),
+        (SCORES + "1,1,0.5\n", SourceError, "found 1 of 3"),
+        ("a,b,c\n", RatingsSchemaError, "expected columns movieId,tagId,relevance"),
+        ("", SourceError, "the file is empty"),
+    ):
+        with pytest.raises(error, match=expected):
+            read_genome(release(tmp_path, genome_scores=scores, genome_tags=GENOME_TAGS), BadRows())
+    bad = BadRows("quarantine")
+    genome = read_genome(
+        release(tmp_path, genome_scores=SCORES + "1,1,0.5\n", genome_tags="tagId,tag\n1,a\n1,b\nx,c\n9999999,d\n"), bad
+    )
+    assert genome is not None
+    assert (genome.tags, [row.line for row in bad.rows]) == (["a"], [3, 4, 5])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=30), st.integers(0, 60))
+def test_damage_gives_only_typed_errors(tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int) -> None:
+    text = (SCORES + "9,1,0.5\n9,2,1\n9,5,0\n4,1,1\n").encode()
+    folder = tmp_path_factory.mktemp("g")
+    bad = BadRows("quarantine")
+    damaged = text[:place] + noise + text[place:]
+    try:
+        genome = read_genome(release(folder, genome_scores=damaged, genome_tags=GENOME_TAGS), bad)
+        assert genome is not None
+        held = genome.relevance[~np.isnan(genome.relevance)]
+        assert ((held >= 0) & (held <= 1)).all()
+    except SourceError as error:
+        assert "expected" in str(error)
+    assert all(1 < row.line <= damaged.count(b"\n") + 1 for row in bad.rows)
+
+
+@pytest.mark.real_data
+def test_real_tags() -> None:
+    root = os.environ.get("MARQUEE_REAL_DATA")
+    if not root:
+        pytest.skip("MARQUEE_REAL_DATA names no folder")
+    found = find_release(Path(root) / "ml-latest-small")
+    movies, _ = read_movies(found, BadRows())
+    table, facts = read_tags(found, movies["movie_id"].to_numpy(), BadRows())
+    assert (facts["rows"], facts["tags"], facts["users"], facts["tagged_movies"]) == (3683, 3683, 58, 1572)
+    assert '"artsy"' in table["tag"].to_pylist()
+    assert read_genome(found, BadRows()) is None

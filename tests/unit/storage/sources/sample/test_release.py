@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import numpy as np
+from sample_support import read_events
+
+from storage.files import sha256_file
+from storage.sources.metadata.exports import read_export
+from storage.sources.metadata.join import join_metadata
+from storage.sources.movielens.movies import read_movies
+from storage.sources.movielens.releases import find_release
+from storage.sources.rows import BadRows
+from storage.sources.sample.release import SampleParams, load_truth, true_affinity, write_sample
+
+PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_file(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_equal_parameters_give_equal_bytes(tmp_path: Path) -> None:
+    write_sample(tmp_path / "a", PARAMS)
+    write_sample(tmp_path / "b", PARAMS)
+    write_sample(tmp_path / "c", PARAMS.model_copy(update={"seed": 8}))
+    assert hashes(tmp_path / "a") == hashes(tmp_path / "b") != hashes(tmp_path / "c")
+
+
+def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
+    facts = write_sample(tmp_path, PARAMS)
+    movies, _ = read_movies(find_release(tmp_path), BadRows())
+    events, counts = read_events(tmp_path)
+    joined, covered = join_metadata(movies, [("e", read_export(tmp_path / "metadata" / "tmdb_movies.csv")[0])])
+    assert len(events.item) == facts["ratings"] == counts["rows"]
+    assert 0.8 < covered["covered"] / joined.num_rows < 1
+    assert counts["rated_movies"] < movies.num_rows
+
+
+def test_ratings_follow_the_truth(tmp_path: Path) -> None:
+    write_sample(tmp_path, PARAMS)
+    truth = load_truth(tmp_path)
+    events, _ = read_events(tmp_path)
+    affinity = true_affinity(truth)
+    user = np.repeat(np.searchsorted(truth.user_ids, events.user_id), events.length)
+    assert np.corrcoef(affinity[user, events.item], events.code)[0, 1] > 0.5
