@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.crawl import crawl_services
 from tasks.dask_cluster import ClusterParams
@@ -16,7 +16,7 @@ from tasks.sources import SourceParams, open_source
 
 @flow(name="build-dataset", validate_parameters=True)
 def build_dataset(
-    profile: ProfileName = "sample",
+    profile: str = "sample",
     source: SourceParams | None = None,
     features: FeatureParams | None = None,
     export: ExportParams | None = None,
@@ -25,7 +25,7 @@ def build_dataset(
     """Ingest, embed, gate and export; returns the dataset.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         source: where ratings and metadata come from.
         features: what an item embedding is made of.
         export: how histories become transitions, and what is held out.

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from evaluation.judging import EvaluateParams
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
@@ -14,7 +14,7 @@ from tasks.publish import destination
 
 @flow(name="evaluate-policy", validate_parameters=True)
 def evaluate_policy(
-    profile: ProfileName = "sample",
+    profile: str = "sample",
     dataset: str = "latest",
     policies: list[str] | None = None,
     evaluation: EvaluateParams | None = None,
@@ -24,7 +24,7 @@ def evaluate_policy(
     """Judge policies beside one another, the champion and the baselines; returns the report.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         dataset: digest, its beginning, or `latest`.
         policies: digests, their beginnings, folders of pulled policies, or policy@<alias or digest> where `published` says;
             empty: the newest of every learner on this dataset. `policy@champion` is judged as the champion.

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.crawl import crawl_services
@@ -15,7 +15,7 @@ from tasks.sources import SourceParams, open_source
 
 @flow(name="extend-dataset", validate_parameters=True)
 def extend_dataset(
-    profile: ProfileName = "sample",
+    profile: str = "sample",
     dataset: str = "latest",
     source: SourceParams | None = None,
     cluster: ClusterParams | None = None,
@@ -25,7 +25,7 @@ def extend_dataset(
     Tags of the source are not read: all statistics stay those of the dataset's training users.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         dataset: digest, its beginning, or `latest`.
         source: the later ratings, and the movies that are new; what the dataset knows already may be in it or not.
         cluster: where Dask's work is done.

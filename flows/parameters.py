@@ -1,12 +1,13 @@
-"""Named parameter sets: each exists once, as flows/profiles/<name>.yaml, for every way to start a flow."""
+"""Profiles: YAML files with the parameters of every stage, for the command line and deployments alike."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.judging import EvaluateParams
+from storage.errors import MarqueeError
 from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
@@ -14,12 +15,15 @@ from tasks.publish import PublishParams
 from tasks.sources import SourceParams
 from tasks.train import TrainParams
 
-ProfileName = Literal["sample", "ml-latest-small", "ml-20m"]
 FOLDER = Path(__file__).parent / "profiles"
 
 
+class ProfileError(MarqueeError):
+    """A profile does not exist, or is not a YAML file of parameters."""
+
+
 class Profile(BaseModel):
-    """All parameters of a retraining, stage by stage; a profile's file holds only what differs from the defaults."""
+    """All parameters of a retraining, stage by stage; a file holds only those that differ from the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -33,12 +37,53 @@ class Profile(BaseModel):
     cluster: ClusterParams = ClusterParams()
 
 
-def profile_values(name: ProfileName) -> dict[str, Any]:
-    """What the named parameter set says; it leaves the rest to the defaults."""
-    values: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+def profile_names() -> list[str]:
+    """The names of the profiles that come with Marquee."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def profile_values(profile: str) -> dict[str, Any]:
+    """Read a profile's file as it is, without the defaults.
+
+    Args:
+        profile: a name in `flows/profiles/`, or the path of a YAML file.
+
+    Raises:
+        ProfileError: there is no such file, or it holds no mapping of names to values.
+    """
+    path = FOLDER / f"{profile}.yaml" if profile in profile_names() else Path(profile)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        raise ProfileError(
+            f"{profile}: expected a profile ({', '.join(profile_names())}) or the path of a YAML file; found {found}."
+        ) from error
+    if not isinstance(values, dict):
+        raise ProfileError(
+            f"{path}: expected stages with their parameters, e.g. features: {{dim: 64}}; found {type(values).__name__}."
+        )
     return values
 
 
-def load_profile(name: ProfileName) -> Profile:
-    """The named parameter set."""
-    return Profile.model_validate(profile_values(name))
+def load_profile(profile: str) -> Profile:
+    """Read a profile and check it; the defaults fill in what its file does not set.
+
+    Args:
+        profile: a name in `flows/profiles/`, or the path of a YAML file.
+
+    Raises:
+        ProfileError: see `profile_values`; or a parameter is unknown or out of its bounds.
+    """
+    try:
+        return Profile.model_validate(profile_values(profile))
+    except ValidationError as error:
+        raise ProfileError(
+            f"{profile}: expected the parameters that README.md describes; found {problems_of(error)}."
+        ) from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """The parameters that are wrong, and why; without their values, which may be secrets."""
+    problems = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)

@@ -2,20 +2,18 @@
 
 from prefect import flow
 
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from tasks.caching import artifact_store
 from tasks.policies import policies_on
 from tasks.publish import PublishParams, destination, move_aliases, publish_artifact
 
 
 @flow(name="publish-artifacts", validate_parameters=True)
-def publish_artifacts(
-    profile: ProfileName = "sample", report: str = "latest", publish: PublishParams | None = None
-) -> str:
+def publish_artifacts(profile: str = "sample", report: str = "latest", publish: PublishParams | None = None) -> str:
     """Publish a report with the dataset and the policies it judges, then move aliases; returns the URI.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         report: digest, its beginning, or `latest`.
         publish: where to, and when the champion changes.
     """

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from evaluation.judging import EvaluateParams
 from flows.build_dataset import build_dataset
 from flows.evaluate_policy import evaluate_policy
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from flows.publish_artifacts import publish_artifacts
 from flows.train_policy import train_policy
 from storage.artifacts.store import ArtifactRef
@@ -29,7 +29,7 @@ class Retrained(BaseModel):
 
 @flow(name="retrain", validate_parameters=True)
 def retrain(
-    profile: ProfileName = "sample",
+    profile: str = "sample",
     source: SourceParams | None = None,
     features: FeatureParams | None = None,
     export: ExportParams | None = None,
@@ -42,7 +42,7 @@ def retrain(
     """Build, train, evaluate, publish; what is unchanged since an earlier run is used again.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         source: where ratings and metadata come from.
         features: what an item embedding is made of.
         export: how histories become transitions, and what is held out.

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.parameters import ProfileName, load_profile
+from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.gates import gate, judge_transitions, judging
@@ -11,12 +11,12 @@ from tasks.train import Device, TrainParams, train_learners
 
 @flow(name="train-policy", validate_parameters=True)
 def train_policy(
-    profile: ProfileName = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
+    profile: str = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
 ) -> dict[str, ArtifactRef]:
     """Train every learner on a dataset of this work directory; returns the policies by learner.
 
     Args:
-        profile: the named parameter set that fills what is not given.
+        profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         dataset: digest, its beginning, or `latest`.
         train: learners, their hyper-parameters, length and seed.
         device: `auto` takes the GPU where there is one.

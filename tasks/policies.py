@@ -19,7 +19,7 @@ from models.policy import Policy
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
-from storage.artifacts.object_store import open_store
+from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import pull, read_alias
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.reader import TransitionDataset

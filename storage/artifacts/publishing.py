@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.artifacts.object_store import ObjectStore
+from storage.artifacts.object_stores import ObjectStore
 from storage.artifacts.store import MANIFEST, MEASURED, ArtifactRef, ArtifactStore, Manifest
 from storage.errors import (
     AliasMovedError,

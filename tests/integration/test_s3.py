@@ -8,7 +8,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from storage.artifacts.object_store import S3, open_store
+from storage.artifacts.object_stores import open_store
+from storage.artifacts.object_stores.s3 import S3
 from storage.artifacts.publishing import move_alias, publish, pull, read_alias
 from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Recipe
 from storage.errors import (
@@ -84,7 +85,7 @@ MOVER = """
 import sys
 from pathlib import Path
 from storage.artifacts.store import ArtifactRef
-from storage.artifacts.object_store import open_store
+from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import move_alias, read_alias
 uri, *refs = sys.argv[1:]
 store = open_store(uri)

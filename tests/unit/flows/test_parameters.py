@@ -1,26 +1,27 @@
+"""Profiles and the changes that the command line makes to them."""
+
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import typer
 import yaml
 from pydantic import ValidationError
 
-from flows.cli import resolve
-from flows.parameters import FOLDER, Profile, ProfileName, load_profile
+from flows.cli.running import resolve
+from flows.parameters import FOLDER, Profile, ProfileError, load_profile, profile_names
 
 REPOSITORY = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", get_args(ProfileName))
-def test_every_profile_is_valid_and_complete(name: ProfileName) -> None:
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_is_valid_and_complete(name: str) -> None:
     profile = load_profile(name)
     assert profile.description
     assert Profile.model_validate(profile.model_dump(mode="json")) == profile
 
 
-@pytest.mark.parametrize("name", get_args(ProfileName))
-def test_the_articles_second_stage_is_within_every_profiles_reach(name: ProfileName) -> None:
+@pytest.mark.parametrize("name", profile_names())
+def test_the_articles_second_stage_is_within_every_profiles_reach(name: str) -> None:
     """Where validation turns half-way, or before."""
     trainer = resolve(name, "x", changes=["train.preset=article"]).train.trainer
     looks = trainer.steps // trainer.validate_every
@@ -29,11 +30,44 @@ def test_the_articles_second_stage_is_within_every_profiles_reach(name: ProfileN
     assert looks // 2 + trainer.patience < looks
 
 
-def test_profiles_exist_once() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(get_args(ProfileName))
+def test_every_flow_is_deployed_with_every_profile() -> None:
     deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
-    assert len(deployments) == 6 * len(get_args(ProfileName))
+    flows = [path.stem for path in FOLDER.parent.glob("*.py") if "@flow" in path.read_text()]
+    assert len(flows) == 6
+    expected = {(f"flows.{name}.{name}", profile) for name in flows for profile in profile_names()}
+    assert {(entry["entrypoint"], entry["name"]) for entry in deployments} == expected
+    assert len(deployments) == len(expected)
     assert all(entry["parameters"] == {"profile": entry["name"]} for entry in deployments)
+
+
+def test_a_profile_may_be_any_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: Mine.\nfeatures: {dim: 48}\n")
+    assert load_profile(str(path)).features.dim == 48
+    assert resolve(str(path), changes=["train.trainer.steps=7"]).features.dim == 48
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            None,
+            r"expected a profile \(ml-20m, ml-latest-small, sample\) or the path of a YAML file; found no such file",
+        ),
+        ("features: {dim", "expected a profile .* found ParserError"),
+        ("- features", "expected stages with their parameters, .* found list"),
+        ("", "expected stages with their parameters, .* found NoneType"),
+        ("description: x\nfeatures: {dim: 0}", r"mine.yaml: .* features\.dim: Input should be greater than"),
+        ("description: x\nfeatures: {dimm: 64}", r"features\.dimm: Extra inputs"),
+        ("features: {dim: 64}", "description: Field required"),
+    ],
+)
+def test_a_bad_profile_is_refused_with_its_reason(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ProfileError, match=message):
+        load_profile(str(path))
 
 
 def test_command_line_changes_are_checked_parameters() -> None:

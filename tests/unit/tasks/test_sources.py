@@ -6,7 +6,7 @@ import pytest
 import typer
 from pydantic import ValidationError
 
-from flows.cli import resolve
+from flows.cli.running import resolve
 from storage.errors import DatasetError
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.mapped import MetadataFile

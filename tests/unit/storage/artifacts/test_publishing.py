@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts.object_store import LocalFolder, open_store
+from storage.artifacts.object_stores import open_store
+from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.publishing import Alias, move_alias, publish, pull, read_alias
 from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Recipe
 from storage.errors import (

@@ -1,16 +1,13 @@
-"""Where artifacts are published: a folder, or any S3-compatible object store with conditional writes."""
+"""An S3-compatible object store that supports conditional writes."""
 
-import fcntl
-import hashlib
 import mimetypes
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlparse
+from typing import Any
+from urllib.parse import urlparse
 
 import boto3
 from botocore.config import Config
@@ -24,7 +21,6 @@ from botocore.exceptions import (
 )
 
 from storage.errors import ObjectStoreCredentialsError, ObjectStoreError, UnsupportedObjectStoreError
-from storage.files import replacing, write_bytes_atomically, writing_to
 
 CHUNK_BYTES = 1 << 20
 BUSY_TRIES = 5
@@ -34,128 +30,19 @@ DENIED = {
 }  # fmt: skip
 
 
-class ObjectStore(Protocol):
-    """Keys and bytes, with the two conditional writes that immutability and aliases need."""
+def open_uri(uri: str) -> "S3":
+    """Open `s3://bucket/prefix`.
 
-    uri: str
-
-    def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key."""
-        ...
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store only if the key is free; False if it is taken."""
-        ...
-
-    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Replace only what still has `etag` (None: nothing there); False if someone was faster."""
-        ...
-
-    def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their etag, or None."""
-        ...
-
-    def size(self, key: str) -> int | None:
-        """Bytes under the key, or None."""
-        ...
-
-    def download(self, key: str, path: Path) -> None:
-        """Append to `path` what it lacks of the object, from its present length on."""
-        ...
-
-    def keys(self, prefix: str) -> list[str]:
-        """All keys that begin with `prefix`, sorted."""
-        ...
-
-
-def open_store(uri: str) -> ObjectStore:
-    """The store behind `s3://bucket/prefix`, a `file://` URI or a plain path.
-
-    S3's endpoint, region and credentials come from the environment or configuration as boto3 reads them
-    (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …) and are never kept.
+    The endpoint, the region and the credentials come from the environment or the configuration files that boto3 reads
+    (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …). They are never stored.
 
     Raises:
-        ObjectStoreError: another scheme, or no bucket.
+        ObjectStoreError: the URI has no bucket.
     """
     parsed = urlparse(uri)
-    if parsed.scheme == "s3":
-        if len(parsed.netloc) < 3:
-            raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
-        return S3(parsed.netloc, parsed.path.strip("/"))
-    if parsed.scheme == "file":
-        return LocalFolder(Path(unquote(parsed.path)))
-    if "://" in uri:
-        raise ObjectStoreError(
-            f"{uri}: expected s3://bucket/prefix, file:///folder or a path; found {parsed.scheme}://."
-        )
-    return LocalFolder(Path(uri))
-
-
-class LocalFolder:
-    """A folder as an object store; conditional writes under one lock file."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
-        self.uri = self.root.as_uri()
-
-    def _path(self, key: str) -> Path:
-        path = self.root / key
-        if ".." in Path(key).parts:
-            raise ObjectStoreError(f"{key}: expected a key below the store; found one that leaves it.")
-        return path
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with writing_to(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-
-    def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key, whole or not at all."""
-        with writing_to(self.root), replacing(self._path(key)) as temporary:
-            shutil.copyfile(path, temporary)
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store only if the key is free."""
-        return self.compare_and_swap(key, data, None)
-
-    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Replace only what still has `etag`."""
-        with self._lock():
-            present = self.get(key)
-            if (present[1] if present else None) != etag:
-                return False
-            write_bytes_atomically(self._path(key), data)
-            return True
-
-    def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their SHA-256, or None."""
-        try:
-            data = self._path(key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return data, hashlib.sha256(data).hexdigest()
-
-    def size(self, key: str) -> int | None:
-        """Bytes under the key, or None."""
-        path = self._path(key)
-        return path.stat().st_size if path.is_file() else None
-
-    def download(self, key: str, path: Path) -> None:
-        """Append to `path` what it lacks."""
-        source_path = self._path(key)
-        if not source_path.is_file():
-            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
-        with source_path.open("rb") as source, path.open("ab") as target:
-            source.seek(target.tell())
-            shutil.copyfileobj(source, target)
-
-    def keys(self, prefix: str) -> list[str]:
-        """All keys that begin with `prefix`."""
-        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return sorted(key for path in found if (key := path.relative_to(self.root).as_posix()).startswith(prefix))
+    if len(parsed.netloc) < 3:
+        raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
+    return S3(parsed.netloc, parsed.path.strip("/"))
 
 
 class S3:

@@ -1,0 +1,66 @@
+"""The command line `marquee`: one file per command, and one line for each below.
+
+A command runs the same flow, with the same parameters, as the deployment of that name, on Prefect's temporary server.
+Commands import what they run inside their functions, so that `--help` and `pull` do not wait for PyTorch and Prefect.
+"""
+
+import os
+from typing import Any
+
+# Prefect reads these when it is imported; a user's own settings win.
+for name, value in {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "marquee",
+    "DO_NOT_TRACK": "1",
+}.items():
+    os.environ.setdefault(name, value)
+
+import typer
+from typer.core import TyperGroup
+
+from flows.cli.build_dataset import build_dataset
+from flows.cli.compare import compare
+from flows.cli.evaluate_policy import evaluate_policy
+from flows.cli.export import export
+from flows.cli.extend_dataset import extend_dataset
+from flows.cli.publish import publish
+from flows.cli.pull import pull
+from flows.cli.retrain import retrain
+from flows.cli.train_policy import train_policy
+from models.encoders.errors import EncoderError
+from models.errors import LearnerError
+from storage.errors import MarqueeError
+
+
+class Commands(TyperGroup):
+    """The commands; an error that users are meant to read is printed without a traceback, and the exit code is 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the user named."""
+        try:
+            return super().invoke(ctx)
+        except (MarqueeError, LearnerError, EncoderError) as error:
+            typer.secho(f"\n{type(error).__name__}: {error}", fg="red", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="marquee",
+    help="Turn movie ratings into trained, evaluated and published recommendation policies.\n\n"
+    "Commands run Prefect flows. A step whose input, parameters and code have not changed is not run again. "
+    "Results are kept in the folder MARQUEE_HOME (default: .marquee/).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("build-dataset")(build_dataset)
+app.command("extend-dataset")(extend_dataset)
+app.command("export")(export)
+app.command("train-policy")(train_policy)
+app.command("evaluate-policy")(evaluate_policy)
+app.command("compare")(compare)
+app.command("publish")(publish)
+app.command("pull")(pull)
+app.command("retrain")(retrain)

@@ -1,0 +1,5 @@
+"""`python -m flows.cli` is the command `marquee`."""
+
+from flows.cli import app
+
+app()

@@ -1,0 +1,41 @@
+"""The options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+ProfileOption = Annotated[
+    str, typer.Option(help="A set of parameters: a name in flows/profiles/, or the path of a YAML file.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="A MovieLens release, instead of the profile's: a folder, a .zip file, or a release's name to download.",
+    ),
+]
+MetadataOption = Annotated[
+    str,
+    typer.Option(
+        "--metadata",
+        help="Files with movie metadata, or folders of them, separated by commas; the most trusted comes first.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Change one parameter, e.g. --set train.trainer.steps=500; may be repeated.", metavar="NAME=VALUE"
+    ),
+]
+DatasetOption = Annotated[str, typer.Option(help="The digest of a dataset, its first digits, or latest.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda; auto uses the GPU if there is one.")]
+PublishedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Where policies and the champion are published: s3://bucket/prefix or a folder; default: the profile's.",
+    ),
+]
+ToOption = Annotated[
+    str | None, typer.Option(help="Where to publish: s3://bucket/prefix or a folder; default: the profile's.")
+]

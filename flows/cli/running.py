@@ -1,0 +1,93 @@
+"""Running a flow from the command line: parameters from a profile and `--set`, and where to find the results."""
+
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import typer
+import yaml
+from prefect import Flow, State
+from prefect.settings import get_current_settings
+from pydantic import ValidationError
+
+from flows.parameters import Profile, load_profile, problems_of, profile_values
+from storage.artifacts.store import ArtifactRef
+from tasks.caching import artifact_store
+from tasks.publish import PublishParams
+
+R = TypeVar("R")
+
+
+def resolve(profile: str, data: str | None = None, metadata: str = "", changes: list[str] | None = None) -> Profile:
+    """Read a profile and apply the options of a command to it.
+
+    Args:
+        profile: name or path of the profile.
+        data: replaces the profile's release, and removes its metadata.
+        metadata: replaces the profile's metadata; comma-separated.
+        changes: `NAME=VALUE` with a dotted name and a YAML value, applied in order.
+
+    Raises:
+        ProfileError: see `flows.parameters.profile_values`.
+        typer.BadParameter: a change has no name, no value, or no such parameter.
+    """
+    known = load_profile(profile).model_dump(mode="json")
+    values = profile_values(profile)  # without the defaults: a learner's preset sets what nobody has set
+    source = values.setdefault("source", {})
+    if data is not None:
+        source |= {"release": data, "metadata": []}
+    if metadata:
+        source["metadata"] = [part.strip() for part in metadata.split(",") if part.strip()]
+    for change in changes or []:
+        name, equals, text = change.partition("=")
+        *parents, last = name.split(".")
+        place: Any = known
+        for parent in parents:
+            place = place.get(parent) if isinstance(place, dict) else None
+        if not equals or not isinstance(place, dict) or last not in place:
+            raise typer.BadParameter(
+                f"{change!r}: expected NAME=VALUE with a parameter of the profile, e.g. features.dim=64"
+            )
+        place[last] = yaml.safe_load(text)
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = place[last]
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        raise typer.BadParameter(problems_of(error)) from None
+
+
+def run(flow: Flow[..., R], **parameters: Any) -> R:
+    """Run a flow in this process, print how to see the run in Prefect's UI, and return the flow's result."""
+    state = cast("State[R]", flow(**parameters, return_state=True))
+    result = state.result()
+    typer.echo(ui_hint(str(state.state_details.flow_run_id)))
+    return result
+
+
+def ui_hint(flow_run_id: str) -> str:
+    """How to see a run in the Prefect UI."""
+    settings = get_current_settings()
+    if settings.api.url:
+        ui = settings.ui_url or settings.api.url.removesuffix("/api")
+        return f"This run in the Prefect UI: {ui}/runs/flow-run/{flow_run_id}"
+    return (
+        "To see this run in the Prefect UI: .venv/bin/prefect server start\n"
+        f"  then open http://127.0.0.1:4200/runs/flow-run/{flow_run_id}"
+    )
+
+
+def path_of(ref: ArtifactRef, name: str = "") -> Path:
+    """The path of an artifact's folder, or of a file in it."""
+    return artifact_store().folder(ref.kind, ref.digest) / name
+
+
+def headline_of(report: ArtifactRef) -> str:
+    """The sentence that sums up a report."""
+    return str(artifact_store().manifest(report).facts["headline"])
+
+
+def published_to(profile: Profile, to: str | None) -> PublishParams:
+    """The profile's parameters of publishing, with the destination of the command line if there is one."""
+    return profile.publish if to is None else profile.publish.model_copy(update={"to": to})

@@ -1,0 +1,20 @@
+"""`marquee train-policy`."""
+
+from flows.cli.options import DatasetOption, DeviceOption, ProfileOption, SetOption
+from flows.cli.output import one_of, print_values
+
+
+def train_policy(
+    profile: ProfileOption = "sample",
+    dataset: DatasetOption = "latest",
+    device: DeviceOption = "auto",
+    changes: SetOption = None,
+) -> None:
+    """Train a policy with each learner on a dataset; training that was interrupted is resumed."""
+    from flows.cli.running import path_of, resolve, run
+    from flows.train_policy import train_policy as flow
+    from tasks.train import Device
+
+    train = resolve(profile, changes=changes).train
+    policies = run(flow, profile=profile, dataset=dataset, train=train, device=one_of(Device, "--device", device))
+    print_values(**{f"POLICY_{name.upper()}": path_of(ref) for name, ref in policies.items()})

@@ -1,0 +1,65 @@
+"""Places that artifacts are published to: a folder, or an S3-compatible object store; one file and one line each."""
+
+import importlib
+from pathlib import Path
+from typing import Protocol, cast
+
+from storage.errors import ObjectStoreError
+
+# By the scheme of a URI: the module of this package whose `open_uri` opens it. A module is imported when it is needed.
+STORES = {
+    "": "folder",
+    "file": "folder",
+    "s3": "s3",
+}
+
+
+class ObjectStore(Protocol):
+    """Keys and bytes, with the two conditional writes that immutability and aliases need."""
+
+    uri: str
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes under a key."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store only if the key is free; False if it is taken."""
+        ...
+
+    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Replace only what still has `etag` (None: nothing there); False if someone was faster."""
+        ...
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes and their etag, or None."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key, or None."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Append to `path` what it lacks of the object, from its present length on."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`, sorted."""
+        ...
+
+
+def open_store(uri: str) -> ObjectStore:
+    """Open the store behind a URI or a path.
+
+    Args:
+        uri: `s3://bucket/prefix`, `file:///folder` or a path.
+
+    Raises:
+        ObjectStoreError: the scheme is unknown, or the URI is incomplete.
+    """
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    if scheme not in STORES:
+        known = ", ".join(f"{name}://" for name in STORES if name)
+        raise ObjectStoreError(f"{uri}: expected a path or one of {known}; found {scheme}://.")
+    module = importlib.import_module(f"{__name__}.{STORES[scheme]}")
+    return cast(ObjectStore, module.open_uri(uri))

@@ -1,0 +1,84 @@
+"""A folder as an object store."""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from storage.errors import ObjectStoreError
+from storage.files import replacing, write_bytes_atomically, writing_to
+
+
+def open_uri(uri: str) -> "LocalFolder":
+    """Open `file:///folder` or a path."""
+    return LocalFolder(Path(unquote(urlparse(uri).path) if "://" in uri else uri))
+
+
+class LocalFolder:
+    """A folder as an object store; conditional writes under one lock file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.uri = self.root.as_uri()
+
+    def _path(self, key: str) -> Path:
+        path = self.root / key
+        if ".." in Path(key).parts:
+            raise ObjectStoreError(f"{key}: expected a key below the store; found one that leaves it.")
+        return path
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with writing_to(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes under a key, whole or not at all."""
+        with writing_to(self.root), replacing(self._path(key)) as temporary:
+            shutil.copyfile(path, temporary)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Store only if the key is free."""
+        return self.compare_and_swap(key, data, None)
+
+    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Replace only what still has `etag`."""
+        with self._lock():
+            present = self.get(key)
+            if (present[1] if present else None) != etag:
+                return False
+            write_bytes_atomically(self._path(key), data)
+            return True
+
+    def get(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes and their SHA-256, or None."""
+        try:
+            data = self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return data, hashlib.sha256(data).hexdigest()
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key, or None."""
+        path = self._path(key)
+        return path.stat().st_size if path.is_file() else None
+
+    def download(self, key: str, path: Path) -> None:
+        """Append to `path` what it lacks."""
+        source_path = self._path(key)
+        if not source_path.is_file():
+            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
+        with source_path.open("rb") as source, path.open("ab") as target:
+            source.seek(target.tell())
+            shutil.copyfileobj(source, target)
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with `prefix`."""
+        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(key for path in found if (key := path.relative_to(self.root).as_posix()).startswith(prefix))
