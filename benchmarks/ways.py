@@ -96,8 +96,8 @@ def events_way(folder: Path, out: Path) -> str:
     """CSV → checked, sorted events in parquet, streaming: runs of 8M events, so that longer files are spilled."""
     from storage.dataset.event_table import write_events
     from storage.dataset.scale import RatingScale
+    from storage.sources.bad_rows import BadRows
     from storage.sources.movielens.ratings import RatingsLayout, read_ratings
-    from storage.sources.rows import BadRows
 
     movies, scale = _movie_ids(folder), RatingScale()
     layout = RatingsLayout(folder / "ratings.csv")
@@ -121,8 +121,8 @@ def _dataset(folder: Path, out: Path) -> Any:
     from storage.dataset.scale import RatingScale
     from storage.dataset.splits import SplitParams, split_users, time_cut
     from storage.dataset.writer import write_transitions
+    from storage.sources.bad_rows import BadRows
     from storage.sources.movielens.ratings import RatingsLayout, read_ratings
-    from storage.sources.rows import BadRows
 
     movies, scale, params = _movie_ids(folder), RatingScale(), SplitParams()
     blocks = list(read_ratings(RatingsLayout(folder / "ratings.csv"), scale, movies, BadRows()).histories())

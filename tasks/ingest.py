@@ -19,16 +19,17 @@ from storage.dataset.event_table import Column, write_events
 from storage.dataset.histories import sorted_histories
 from storage.dataset.scale import RatingScale
 from storage.dataset.splits import SplitParams, split_users, time_cut
+from storage.sources.bad_rows import BadRows, OnBadRows
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
 from storage.sources.licences import LICENCES
 from storage.sources.metadata.imdb import read_imdb
 from storage.sources.metadata.join import join_metadata
 from storage.sources.metadata.mapped import read_metadata
+from storage.sources.movielens.genome import read_genome
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import ColumnName, read_ratings
-from storage.sources.movielens.tags import read_genome, read_tags
-from storage.sources.rows import BadRows, OnBadRows
+from storage.sources.movielens.tags import read_tags
 from storage.tables import MOVIES_SCHEMA
 from tasks.caching import artifact_store, artifact_task
 from tasks.sources import Source

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.scale import RatingScale
 from storage.files import sha256_file
+from storage.sources.bad_rows import OnBadRows
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.imdb import find_imdb
 from storage.sources.metadata.mapped import MetadataFile, find_metadata
 from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.ratings import ColumnName
 from storage.sources.movielens.releases import Release, find_release
-from storage.sources.rows import OnBadRows
 from storage.sources.sample.release import SampleParams, write_sample
 from tasks.caching import artifact_store, artifact_task, home, is_worth_retrying
 from tasks.crawl import OmdbApiParams, TmdbApiParams

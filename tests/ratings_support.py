@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from storage.dataset.histories import Histories
 from storage.dataset.scale import RatingScale
 from storage.errors import SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.ratings import RatingsLayout, read_ratings
-from storage.sources.rows import BadRows
 
 HEADER = "userId,movieId,rating,timestamp\n"
 

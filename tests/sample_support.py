@@ -7,10 +7,10 @@ from ratings_support import concatenated
 
 from storage.dataset.histories import Histories
 from storage.dataset.scale import RatingScale
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 from storage.sources.movielens.releases import find_release
-from storage.sources.rows import BadRows
 
 
 def read_events(folder: Path) -> tuple[Histories, dict[str, Any]]:

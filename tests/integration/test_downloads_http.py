@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from storage.errors import DownloadError, StorageFullError
-from storage.sources import downloads
-from storage.sources.downloads import KNOWN_MD5, fetch_release
+from storage.sources.movielens import downloads
+from storage.sources.movielens.downloads import KNOWN_MD5, fetch_release
 from storage.sources.movielens.opening import open_release
 
 

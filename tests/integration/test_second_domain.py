@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from storage.dataset.scale import RatingScale
+from storage.sources.bad_rows import BadRows
 from storage.sources.generic.declaration import GenericItems, GenericParams
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
-from storage.sources.rows import BadRows
 
 MEMBER = "resources/rdata/csv/lme4/InstEval.csv"
 

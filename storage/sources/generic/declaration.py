@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from storage.dataset.scale import RatingScale
-from storage.sources.records import COMMA, CsvFormat
+from storage.sources.csv_records import COMMA, CsvFormat
 from storage.tables import METADATA_SCHEMA
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import MetadataError, SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.generic.declaration import GenericItems, GenericParams
 from storage.sources.generic.ids import check_collisions, stable_ids
 from storage.sources.generic.ratings import parsed_ratings
@@ -15,7 +16,6 @@ from storage.sources.metadata import fields
 from storage.sources.metadata.fields import LISTS, converter, list_of_texts
 from storage.sources.metadata.mapped import require_columns
 from storage.sources.records import open_records
-from storage.sources.rows import BadRows
 from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
 
 Row = dict[str, Any]

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock
 from storage.errors import RatingsSchemaError, SourceError
+from storage.sources.bad_rows import BadRows
+from storage.sources.csv_records import CsvRecord, csv_records, read_header
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_ids
 from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
-from storage.sources.records import BYTE_ORDER_MARK, MAX_LINE_BYTES, CsvRecord, csv_records, open_plain, read_header
-from storage.sources.rows import BadRows
+from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain
 
 BLOCK_BYTES = 4 << 20
 BLOCK_ROWS = 1 << 17

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from storage.errors import RatingsSchemaError, RatingsValueError
+from storage.sources.bad_rows import BadRows
 from storage.sources.generic.declaration import GenericParams
-from storage.sources.rows import BadRows
 from storage.tables import LATEST_SECOND
 
 NEAR = 1e-3  # of a step: what ratings may differ from the scale by being written in binary

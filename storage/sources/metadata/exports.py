@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata import fields
 from storage.sources.metadata.fields import CAST_SIZE, LEAST, Movie, list_of_texts, number, source_table, text
 from storage.sources.metadata.tmdb_details import parse_details
 from storage.sources.records import Records, open_records
-from storage.sources.rows import BadRows
 
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json.gz")
 CHUNK_ROWS = 20_000  # rows held as Python objects at a time

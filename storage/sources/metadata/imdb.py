@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata import fields
 from storage.sources.metadata.fields import CAST_SIZE, Movie, source_table
-from storage.sources.records import line_blocks, open_plain
-from storage.sources.rows import BadRows
+from storage.sources.packed_files import line_blocks, open_plain
 
 HEADERS = {
     "title.basics": (

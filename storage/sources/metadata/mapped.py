@@ -7,10 +7,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
+from storage.sources.csv_records import COMMA, CsvFormat
 from storage.sources.metadata.exports import find_exports, read_export, read_rows
 from storage.sources.metadata.fields import Movie, converter
-from storage.sources.records import COMMA, CsvFormat, open_records
-from storage.sources.rows import BadRows
+from storage.sources.records import open_records
 from storage.tables import SOURCE_SCHEMA
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from storage.errors import RatingsValueError, SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.releases import Release
-from storage.sources.rows import BadRows, Row, read_rows, whole_number
+from storage.sources.movielens.text_tables import Row, read_rows, whole_number
 from storage.tables import IDENTITY_SCHEMA
 
 TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)

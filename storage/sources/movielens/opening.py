@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage.errors import SourceError
-from storage.sources.archives import unpack_release
-from storage.sources.downloads import BASE_URL, RELEASE_NAMES, fetch_release
+from storage.sources.movielens.archives import unpack_release
+from storage.sources.movielens.downloads import BASE_URL, RELEASE_NAMES, fetch_release
 from storage.sources.movielens.releases import Release, find_release
 
 

@@ -18,8 +18,8 @@ from storage.dataset.histories import RUN_EVENTS, EventBlock, Histories, sorted_
 from storage.dataset.scale import RatingScale
 from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.ratings_parsing import IGNORED, Grammar, ParsedBlock, Workspace, parse_block, reason_of
-from storage.sources.rows import BadRows
 from storage.threads import in_order
 
 ColumnName = Literal["userId", "movieId", "rating", "timestamp"]

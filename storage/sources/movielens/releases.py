@@ -6,7 +6,7 @@ from typing import Literal
 
 from storage.errors import SourceError
 from storage.sources.movielens.ratings import RatingsLayout
-from storage.sources.rows import CSV, Dialect
+from storage.sources.movielens.text_tables import CSV, Dialect
 
 Kind = Literal["csv", "ml-10m", "ml-1m", "ml-100k"]
 Role = Literal["ratings", "movies", "genres", "links", "tags", "genome_scores", "genome_tags"]

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from storage.dataset.histories import EventBlock
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.generic import ratings as generic_ratings
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_id
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
-from storage.sources.rows import BadRows
 from storage.tables import MOVIES_SCHEMA
 
 ONE_TO_FIVE = {"lowest": 1, "highest": 5, "step": 1}

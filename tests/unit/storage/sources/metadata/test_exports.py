@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata.exports import find_exports, read_export
-from storage.sources.rows import BadRows
 from storage.tables import SOURCE_SCHEMA
 
 UDACITY = "id,imdb_id,popularity,budget,revenue,cast,director,tagline,keywords,overview,runtime,genres,production_companies,release_year\n"
@@ -248,7 +248,7 @@ def test_bombs_are_refused_before_they_go_off(tmp_path: Path, monkeypatch: pytes
         read_export(tmp_path / "e.zip")
     with pytest.raises(MetadataError, match="4 MiB in a line"):
         read_export(tmp_path / "line.csv")
-    monkeypatch.setattr("storage.sources.records.RATIO_COUNTS_FROM", 1 << 20)
+    monkeypatch.setattr("storage.sources.packed_files.RATIO_COUNTS_FROM", 1 << 20)
     with pytest.raises(MetadataError, match="no honest archive"):
         read_export(tmp_path / "e.csv.gz")
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata.imdb import HEADERS, find_imdb, read_imdb
 from storage.sources.metadata.join import join_metadata
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.releases import find_release
-from storage.sources.rows import BadRows
 from storage.tables import SOURCE_SCHEMA
 
 LINES = {

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata.fields import converter, source_table
 from storage.sources.metadata.join import join_metadata
 from storage.sources.metadata.mapped import MetadataFile, find_metadata, read_metadata
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.releases import find_release
-from storage.sources.rows import BadRows
 from storage.tables import IDENTITY_SCHEMA, METADATA_SCHEMA, MOVIES_SCHEMA, SOURCE_SCHEMA
 
 

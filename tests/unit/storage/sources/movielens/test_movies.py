@@ -8,9 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage.errors import RatingsSchemaError, SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.movies import parse_title, read_movies
 from storage.sources.movielens.releases import Release, find_release
-from storage.sources.rows import BadRows, read_rows
+from storage.sources.movielens.text_tables import read_rows
 from storage.tables import IDENTITY_SCHEMA
 
 

@@ -13,11 +13,11 @@ from ratings_support import HEADER, KNOWN, events_of, read, written
 from storage.compiled import helper
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
+from storage.sources.bad_rows import BadRows
 from storage.sources.movielens import ratings as ratings_module
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 from storage.sources.movielens.releases import find_release
-from storage.sources.rows import BadRows
 
 
 @pytest.fixture(params=["compiled", "pure"], autouse=True)

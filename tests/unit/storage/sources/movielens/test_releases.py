@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import SourceError
-from storage.sources.downloads import RELEASE_NAMES
+from storage.sources.movielens.downloads import RELEASE_NAMES
 from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.releases import FILES, find_release
 

@@ -4,11 +4,11 @@ import numpy as np
 from sample_support import read_events
 
 from storage.files import sha256_file
+from storage.sources.bad_rows import BadRows
 from storage.sources.metadata.exports import read_export
 from storage.sources.metadata.join import join_metadata
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.releases import find_release
-from storage.sources.rows import BadRows
 from storage.sources.sample.release import SampleParams, load_truth, true_affinity, write_sample
 
 PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)

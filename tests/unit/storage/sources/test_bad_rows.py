@@ -4,8 +4,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.errors import MetadataError, RatingsSchemaError
-from storage.sources import rows
-from storage.sources.rows import BadRows
+from storage.sources import bad_rows
+from storage.sources.bad_rows import BadRows
 
 
 def test_reject_says_where_and_what_to_do() -> None:
@@ -22,7 +22,7 @@ def test_whatever_was_read_can_be_kept_aside() -> None:
 
 
 def test_there_is_an_end_to_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MOST_ROWS", 3)
+    monkeypatch.setattr(bad_rows, "MOST_ROWS", 3)
     bad = BadRows("quarantine")
     for line in range(3):
         bad.add("a.csv", line, "expected x; found y", "")

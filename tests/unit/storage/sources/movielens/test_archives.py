@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import ArchiveError, StorageUnwritableError
-from storage.sources import archives
-from storage.sources.archives import KNOWN_MEMBERS, unpack_release
+from storage.sources.movielens import archives
+from storage.sources.movielens.archives import KNOWN_MEMBERS, unpack_release
 from storage.sources.movielens.opening import open_release
 
 RATINGS = b"userId,movieId,rating,timestamp\n1,1,4.0,5\n"

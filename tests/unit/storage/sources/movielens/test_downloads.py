@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from storage.errors import DownloadError
-from storage.sources.downloads import KNOWN_MD5, RELEASE_NAMES, fetch_release, md5_file
+from storage.sources.movielens.downloads import KNOWN_MD5, RELEASE_NAMES, fetch_release, md5_file
 
 
 def test_every_release_that_does_not_change_has_a_known_hash() -> None:

@@ -1,0 +1,137 @@
+"""Records of CSV files of a declared format; a broken record costs itself and not the ones after it."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from storage.errors import MetadataError, SourceError
+from storage.sources.packed_files import MAX_LINE_BYTES
+
+MAX_RECORD_LINES = 1000
+UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes that are no text, as "surrogateescape" keeps them
+
+
+class CsvFormat(BaseModel):
+    """How a CSV file is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the cells of a row.")
+    quote: str | None = Field(
+        '"', min_length=1, max_length=1, description="What encloses cells; null: quotes are text."
+    )
+    escape: str | None = Field(None, min_length=1, max_length=1, description="What makes the next character plain.")
+    encoding: str = Field("utf-8", description="Any in which ASCII stands for itself: utf-8, latin-1, cp1252 …")
+    header: bool = Field(True, description="Whether the first line names the columns; else they are called 1, 2, 3 …")
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
+        if len(set(marks)) < len(marks) or not all(mark.isascii() and mark not in "\r\n" for mark in marks):
+            raise ValueError(
+                f"CSV format: expected different ASCII characters as delimiter, quote, escape; found {marks}."
+            )
+        ascii_text = "".join(map(chr, range(32, 127))) + "\t\r\n"
+        try:
+            plain = ascii_text.encode(self.encoding) == ascii_text.encode("ascii")
+        except (LookupError, ValueError):
+            plain = False
+        if not plain:
+            raise ValueError(
+                f"CSV format: expected an encoding in which ASCII stands for itself, as utf-8; found {self.encoding!r}."
+            )
+        return self
+
+
+COMMA = CsvFormat()
+
+
+class CsvRecord(NamedTuple):
+    """One record of a CSV file, or what is wrong with it."""
+
+    line: int  # its first, 1-based
+    fields: list[str]
+    text: str
+    problem: str | None  # expected …; found …
+
+
+def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
+    """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it.
+
+    Args:
+        lines: with or without their LF.
+        form: how the file is written.
+        first_line: the number of the first line.
+    """
+    csv.field_size_limit(2 * MAX_LINE_BYTES)
+    source = iter(lines)
+    waiting: deque[str] = deque()  # lines that a broken record had swallowed
+    taken: list[str] = []  # lines of the current record
+
+    def feed() -> Iterator[str]:
+        while True:
+            if waiting:
+                line = waiting.popleft()
+            elif (data := next(source, None)) is not None:
+                line = data.decode(form.encoding, "surrogateescape").removesuffix("\n")
+            else:
+                return
+            taken.append(line)
+            if len(taken) > MAX_RECORD_LINES:
+                raise csv.Error(f"more than {MAX_RECORD_LINES} lines in a field")
+            yield line + "\n"
+
+    reader = _reader(feed(), form)
+    number = first_line
+    while True:
+        taken.clear()
+        fields, problem = [], None
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = f"expected a row with its quotes closed; found: {error}"
+            waiting.extendleft(reversed(taken[1:]))
+            del taken[1:]
+            reader = _reader(feed(), form)
+        whole = "\n".join(taken)
+        if not whole.isascii() and UNDECODED.search(whole):
+            problem = f"expected {form.encoding} text; found other bytes"
+            whole = UNDECODED.sub("\N{REPLACEMENT CHARACTER}", whole)
+        if fields or problem:  # else a blank line
+            yield CsvRecord(number, fields, whole, problem)
+        number += len(taken)
+
+
+def _reader(lines: Iterator[str], form: CsvFormat) -> Iterator[list[str]]:
+    return csv.reader(
+        lines,
+        delimiter=form.delimiter,
+        quotechar=form.quote,
+        quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
+        escapechar=form.escape,
+        strict=True,
+    )
+
+
+def read_header(
+    path: Path, records: Iterator[CsvRecord], form: CsvFormat, error: type[SourceError] = MetadataError
+) -> tuple[tuple[str, ...], CsvRecord]:
+    """The names of the columns, and the first record, which is data where the file has no header.
+
+    Raises:
+        SourceError: (as `error`) there is no readable first record.
+    """
+    first = next(records, None)
+    if first is None or first.problem:
+        found = first.problem if first else "nothing but blank lines"
+        raise error(f"{path}: expected a CSV table with a header; found: {found}. Fetch it again.")
+    if form.header:
+        return tuple(field.strip() for field in first.fields), first
+    return tuple(str(place + 1) for place in range(len(first.fields))), first
