@@ -6,7 +6,7 @@ DATA ?=
 METADATA ?=
 NAMES ?=
 
-.PHONY: setup demo test bench
+.PHONY: setup demo test docs bench
 
 setup: $(VENV)/.ready
 
@@ -23,9 +23,13 @@ test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	MYPYPATH=benchmarks:tests $(VENV)/bin/mypy benchmarks/*.py docs/*.py
+	MYPYPATH=benchmarks:tests $(VENV)/bin/mypy benchmarks/*.py docs/*.py examples/*.py
 	$(VENV)/bin/lint-imports
+	$(MAKE) docs
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 bench: setup
 	$(VENV)/bin/python benchmarks/run.py $(NAMES)

@@ -1,7 +1,7 @@
 """Named sets of hyper-parameters.
 
 `default` is what the configs say themselves. `article` is what the article's code, RecNN, trains with: `recnn/nn/algo.py`
-and the notebooks `2. DDPG` and `3. TD3`, in this code's terms. Not taken over: its faults (docs/learners.md); Lookahead,
+and the notebooks `2. DDPG` and `3. TD3`, in this code's terms. Not taken over: its faults (docs/methods.md); Lookahead,
 the second half of its Ranger optimiser; its noise of σ 0.5 clipped at 3 counts there in units of the embedding and here in
 units of max_action, as in TD3's paper, in which this code bounds its clip at 5.
 """

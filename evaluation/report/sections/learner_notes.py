@@ -17,7 +17,7 @@ NOTES: dict[str, Note] = {
     ),
     "reward_actor_critic": Note(
         "A critic predicts the next rating; the actor goes where the critic likes it. Looks one step ahead.",
-        "Contextual bandits with regression; docs/learners.md",
+        "Contextual bandits with regression; docs/methods.md",
     ),
     "td_actor_critic": Note(
         "As before, but the critic also counts what comes later, bootstrapping from itself.",
@@ -38,7 +38,7 @@ NOTES: dict[str, Note] = {
     "ranking": Note(
         "Scores every item by what follows what, likeness of content, a learnt action over a sequence state and popularity, "
         "in shares tuned on validation users; so is the say that a TD3 critic has.",
-        "This project, docs/learners.md; Fujimoto et al. 2018, Cho et al. 2014, Jean et al. 2015",
+        "This project, docs/methods.md; Fujimoto et al. 2018, Cho et al. 2014, Jean et al. 2015",
     ),
     "gru4rec": Note(
         "A recurrent network over the sequence of items, cross-entropy on the next one; a trained baseline.",

@@ -86,4 +86,4 @@ def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
 def test_every_learner_has_a_note_and_nested_settings_lie_flat() -> None:
     assert set(NOTES) == set(LearnerName.__args__)  # type: ignore[attr-defined]
     assert cards.flat({"a": {"b": 1, "c": [1, 2]}, "d": None}) == {"a.b": 1, "a.c": "1, 2", "d": None}
-    assert (REPOSITORY / "docs" / "learners.md").exists()
+    assert (REPOSITORY / "docs" / "methods.md").exists()
