@@ -39,7 +39,7 @@ def build_dataset(
     with judging():
         raw = open_source(source)
         catalogue = make_catalogue(raw, raw.of("movies", "genres", "links"), bad_rows)
-        web = crawl_services(catalogue, source.tmdb_api, source.omdb_api)
+        web = crawl_services(catalogue, source)
         movies = make_movies(raw, raw.of("metadata", "imdb"), catalogue, web, bad_rows)
         show_bad_rows("movies", catalogue, movies)
         gate("movies", judge_movies, movies)

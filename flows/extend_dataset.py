@@ -39,7 +39,7 @@ def extend_dataset(
     with judging():
         raw = open_source(source)
         found = make_catalogue(raw, raw.of("movies", "genres", "links"), source.on_bad_rows)
-        web = crawl_services(found, source.tmdb_api, source.omdb_api)
+        web = crawl_services(found, source)
         described = make_movies(raw, raw.of("metadata", "imdb"), found, web, source.on_bad_rows)
         show_bad_rows("movies", found, described)
         movies = make_grown_movies(lineage.movies, described)

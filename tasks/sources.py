@@ -17,17 +17,15 @@ from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.ratings import ColumnName
 from storage.sources.movielens.releases import Release, find_release
 from storage.sources.sample.release import SampleParams, write_sample
+from storage.sources.web.services import WebServices, enabled_services
 from tasks.caching import artifact_store, artifact_task, home, is_worth_retrying
-from tasks.crawl import OmdbApiParams, TmdbApiParams
 from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.sources")
 
 
-class SourceParams(BaseModel):
+class SourceParams(WebServices):
     """Where ratings and metadata come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     release: str | None = Field(
         None,
@@ -39,8 +37,6 @@ class SourceParams(BaseModel):
         (), description="Files of metadata or folders of TMDB and Kaggle exports, the most trusted first."
     )
     imdb: tuple[Path, ...] = Field((), description="IMDb's TSV dumps, or a folder of them; trusted after the files.")
-    tmdb_api: TmdbApiParams = Field(TmdbApiParams(), description="Whether and how TMDB is asked over HTTP.")
-    omdb_api: OmdbApiParams = Field(OmdbApiParams(), description="Whether and how OMDb is asked over HTTP.")
     columns: dict[ColumnName, str] = Field(
         default_factory=dict, description="Names of userId, movieId, rating, timestamp in ratings.csv, if others."
     )
@@ -56,7 +52,7 @@ class SourceParams(BaseModel):
             return self
         if self.release is not None:
             raise ValueError("source: expected a release or generic ratings; found both. Leave one of them empty.")
-        if self.metadata or self.imdb or self.tmdb_api.enabled or self.omdb_api.enabled:
+        if self.metadata or self.imdb or enabled_services(self):
             raise ValueError(
                 "source: expected generic ratings alone; found metadata of movies too. Map what is known of the items in "
                 "generic.items."

@@ -9,19 +9,20 @@ import pyarrow as pa
 from integration.replay_server import ReplayServer
 from pydantic import SecretStr
 
-from storage.sources.web.crawl import CrawlLimits, MovieIds, crawl
+from storage.sources.web.crawl import crawl
 from storage.sources.web.fetch import Fetcher, Patience
-from storage.sources.web.omdb_api import OmdbApi, omdb_credential
+from storage.sources.web.omdb_api import OmdbApi
 from storage.sources.web.rate_limit import RateLimiter
 from storage.sources.web.response_cache import ResponseCache
-from storage.sources.web.tmdb_api import TmdbApi, tmdb_credential
+from storage.sources.web.service import MovieIds, WebService
+from storage.sources.web.tmdb_api import TmdbApi
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2Vu.Zm9yLXRlc3Rz"
 V3_KEY = "0123456789abcdef0123456789ABCDEF"
 OMDB_KEY = "s3cretk3y"
 CALM = Patience(attempts=4, first_delay_seconds=0.02, longest_delay_seconds=0.05)
 QUICK = CALM.model_copy(update={"silence_seconds": 1.0, "whole_seconds": 2.0})  # where waiting is what is tested
-LENIENT = CrawlLimits(max_failed_share=1.0)
+LENIENT: dict[str, Any] = {"max_failed_share": 1.0}  # parameters of the service
 
 
 def crawled(
@@ -32,21 +33,23 @@ def crawled(
     secret: str | None = None,
     omdb: bool = False,
     patience: Patience = CALM,
-    limits: CrawlLimits = LENIENT,
+    limits: dict[str, Any] = LENIENT,
     rate: float = 500,
     offline: bool = False,
     **more: Any,
 ) -> tuple[pa.Table, dict[str, Any]]:
-    api = OmdbApi(server.url) if omdb else TmdbApi(server.url + "/3")
-    credential = (omdb_credential if omdb else tmdb_credential)(SecretStr(secret or (OMDB_KEY if omdb else TOKEN)))
+    service: WebService = OmdbApi() if omdb else TmdbApi()
+    # Not validated, so that tests may use other addresses and durations than users.
+    service = service.model_copy(update={"base_url": server.url + ("" if omdb else "/3"), "concurrency": 8} | limits)
+    credential = service.credential(SecretStr(secret or (OMDB_KEY if omdb else TOKEN)))
     cache = ResponseCache(folder / "responses")
 
     async def run() -> tuple[pa.Table, dict[str, Any]]:
         if offline:
-            return await crawl(ids, api, cache, None, limits, **more)
+            return await crawl(ids, service, cache, None, **more)
         limiter = RateLimiter(folder / "rate", rate)
-        async with Fetcher.opened(api, credential, limiter, patience, limits.concurrency) as fetcher:
-            return await crawl(ids, api, cache, fetcher, limits, **more)
+        async with Fetcher.opened(service, credential, limiter, patience) as fetcher:
+            return await crawl(ids, service, cache, fetcher, **more)
 
     return asyncio.run(run())
 

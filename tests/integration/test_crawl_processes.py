@@ -16,11 +16,10 @@ import sys
 from pathlib import Path
 from integration.crawl_support import by_tmdb, crawled
 from integration.replay_server import ReplayServer
-from storage.sources.web.crawl import CrawlLimits
 server = ReplayServer({}, None)
 url, folder, first, last, rate, concurrency = sys.argv[1:]
 server.url = url
-limits = CrawlLimits(concurrency=int(concurrency))
+limits = {"concurrency": int(concurrency)}
 print("ready", flush=True)
 sys.stdin.readline()
 _, facts = crawled(server, Path(folder), by_tmdb(*range(int(first), int(last))), rate=float(rate), limits=limits)

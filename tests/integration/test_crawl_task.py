@@ -26,7 +26,8 @@ from storage.artifacts.store import Draft
 from storage.errors import MarqueeError
 from storage.tables import IDENTITY_SCHEMA
 from tasks.caching import artifact_task
-from tasks.crawl import OmdbApiParams, TmdbApiParams, crawl_omdb, crawl_tmdb
+from tasks.crawl import crawl_services
+from storage.sources.web.services import WebServices
 
 @artifact_task("identity")
 def make_identity(draft: Draft) -> None:
@@ -36,9 +37,11 @@ def make_identity(draft: Draft) -> None:
 @flow(name="crawl")
 def main(tmdb, omdb, offline):
     identity = make_identity()
-    print(crawl_tmdb(identity, TmdbApiParams(enabled=True, base_url=tmdb, offline=offline)).model_dump_json())
+    services = {"tmdb_api": {"enabled": True, "base_url": tmdb, "offline": offline}}
     if omdb:
-        print(crawl_omdb(identity, OmdbApiParams(enabled=True, base_url=omdb, requests_per_second=50)).model_dump_json())
+        services["omdb_api"] = {"enabled": True, "base_url": omdb, "requests_per_second": 50}
+    for table in crawl_services(identity, WebServices(**services)).values():
+        print(table.model_dump_json())
 
 if __name__ == "__main__":
     try:

@@ -12,7 +12,7 @@ from integration.crawl_support import OMDB_KEY, crawled, title
 from integration.replay_server import OMDB_ABSENT, Step, serving
 
 from storage.errors import MetadataCredentialsError, MetadataQuotaError
-from storage.sources.web.crawl import CrawlLimits, MovieIds
+from storage.sources.web.service import MovieIds
 from storage.tables import SOURCE_SCHEMA
 
 MISSING = Step(200, OMDB_ABSENT)
@@ -81,7 +81,7 @@ def test_a_used_up_limit_is_not_a_bad_key(tmp_path: Path, status: int) -> None:
     numbers = range(1, 11)
     with serving({f"tt{number:07}": title(f"tt{number:07}") for number in numbers}, MISSING) as server:
         server.script("tt0000007", Step(status, b'{"Response":"False","Error":"Request limit reached!"}'))
-        one_by_one = CrawlLimits(concurrency=1)
+        one_by_one = {"concurrency": 1}
         with pytest.raises(MetadataQuotaError, match="6 of 10 movies are answered and cached") as stopped:
             crawled(server, tmp_path, by_imdb(*numbers), omdb=True, limits=one_by_one)
         assert stopped.value.retry_at - datetime.now(UTC) > timedelta(hours=23)
@@ -98,7 +98,7 @@ def test_a_bad_key_stops_at_once_and_is_told_nowhere(
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="httpx")  # someone turns its log on
     with serving({}, step) as server, pytest.raises(MetadataCredentialsError, match="OMDB_API_KEY") as refused:
-        crawled(server, tmp_path, by_imdb(*range(1, 100)), omdb=True, limits=CrawlLimits(concurrency=3))
+        crawled(server, tmp_path, by_imdb(*range(1, 100)), omdb=True, limits={"concurrency": 3})
     assert len(server.log) <= 3
     told = "".join(traceback.format_exception(refused.value)) + caplog.text
     assert "HTTP Request: GET" in told

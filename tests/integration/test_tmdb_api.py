@@ -16,8 +16,9 @@ from integration.crawl_support import LENIENT, QUICK, TOKEN, V3_KEY, by_tmdb, ca
 from integration.replay_server import ReplayServer, Step, serving
 
 from storage.errors import MetadataCredentialsError, MetadataQuotaError, MetadataUnavailableError
-from storage.sources.web.crawl import CrawlLimits, CrawlProgress, MovieIds
+from storage.sources.web.crawl import CrawlProgress
 from storage.sources.web.response_cache import ResponseCache
+from storage.sources.web.service import MovieIds
 from storage.tables import SOURCE_SCHEMA
 
 
@@ -155,7 +156,7 @@ def test_a_rejected_token_stops_at_once(tmp_path: Path, status: int) -> None:
     with serving({}) as server:
         server.always = Step(status, body)
         with pytest.raises(MetadataCredentialsError, match=f"TMDB_API_TOKEN to be accepted; found HTTP {status}"):
-            crawled(server, tmp_path, by_tmdb(*range(1, 200)), limits=CrawlLimits(concurrency=4))
+            crawled(server, tmp_path, by_tmdb(*range(1, 200)), limits={"concurrency": 4})
     assert len(server.log) <= 4
 
 
@@ -180,7 +181,7 @@ def test_retry_after_is_kept_by_everybody(tmp_path: Path, how: str) -> None:
 def test_a_wait_of_hours_stops_the_crawl_and_says_until_when(tmp_path: Path) -> None:
     with serving(catalogue(1, 2)) as server:
         server.script("/3/movie/2", Step(429, b"{}", {"Retry-After": "7200"}))
-        one_by_one = CrawlLimits(concurrency=1)
+        one_by_one = {"concurrency": 1}
         with pytest.raises(MetadataQuotaError, match="1 of 2 movies are answered and cached") as stopped:
             crawled(server, tmp_path, by_tmdb(1, 2), limits=one_by_one)
         assert timedelta(hours=1.9) < stopped.value.retry_at - datetime.now(UTC) < timedelta(hours=2.1)
@@ -191,7 +192,7 @@ def test_a_wait_of_hours_stops_the_crawl_and_says_until_when(tmp_path: Path) -> 
 def test_a_service_that_is_down_is_left_alone(tmp_path: Path) -> None:
     with serving({}) as server:
         server.always = Step(503)
-        with pytest.raises(MetadataUnavailableError, match="20 questions in a row"):
+        with pytest.raises(MetadataUnavailableError, match="20 queries in a row"):
             crawled(server, tmp_path, by_tmdb(*range(1, 500)))
     assert len(server.log) <= 4 * (20 + 8)
     with pytest.raises(MetadataUnavailableError, match="connection failed"):  # it is not even there any more
@@ -203,10 +204,10 @@ def test_failures_are_tolerated_up_to_a_share(tmp_path: Path) -> None:
     with serving(catalogue(*movies)) as server:
         for movie in (3, 50, 77):
             server.script(f"/3/movie/{movie}", *[Step(200, b"{}")] * 2)
-        _, facts = crawled(server, tmp_path / "a", by_tmdb(*movies), limits=CrawlLimits(max_failed_share=0.03))
+        _, facts = crawled(server, tmp_path / "a", by_tmdb(*movies), limits={"max_failed_share": 0.03})
         assert (facts["fetched"], facts["broken"]) == (97, 3)
         with pytest.raises(MetadataUnavailableError, match=r"at most 2.0% of 100 .* found 3"):
-            crawled(server, tmp_path / "b", by_tmdb(*movies), limits=CrawlLimits(max_failed_share=0.02))
+            crawled(server, tmp_path / "b", by_tmdb(*movies), limits={"max_failed_share": 0.02})
 
 
 def test_a_wrong_address_is_not_an_empty_catalogue(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_wrong_address_is_not_an_empty_catalogue(tmp_path: Path) -> None:
 def test_cached_answers_are_quick_offline_and_asked_again_when_they_expire(tmp_path: Path) -> None:
     movies = range(1, 1001)
     with serving(catalogue(*movies)) as server:
-        crawled(server, tmp_path, by_tmdb(*movies), rate=5000, limits=CrawlLimits(concurrency=16))
+        crawled(server, tmp_path, by_tmdb(*movies), rate=5000, limits={"concurrency": 16})
         assert len(server.log) == 1000
         began = time.monotonic()
         table, facts = crawled(server, tmp_path, by_tmdb(*movies, *movies))
@@ -277,7 +278,7 @@ def test_the_key_is_on_the_wire_and_nowhere_else(tmp_path: Path, caplog: pytest.
         ):
             server.always = step
             try:
-                crawled(server, tmp_path, by_tmdb(7), secret=secret, limits=CrawlLimits(max_failed_share=0))
+                crawled(server, tmp_path, by_tmdb(7), secret=secret, limits={"max_failed_share": 0})
             except Exception as error:
                 seen.append("".join(traceback.format_exception(error)))
 
@@ -312,7 +313,7 @@ def test_damage_in_the_cache_heals_by_asking_again(tmp_path: Path, caplog: pytes
 
 def test_expired_answers_leave_the_disk(tmp_path: Path) -> None:
     with serving(catalogue(1, 2)) as server:
-        crawled(server, tmp_path, by_tmdb(1), limits=LENIENT.model_copy(update={"answer_days": 1e-9}))
+        crawled(server, tmp_path, by_tmdb(1), limits=LENIENT | {"cache_days": 1e-9})
         crawled(server, tmp_path, by_tmdb(2))
     cache = ResponseCache(tmp_path / "responses")
     assert cache.purge() == 1

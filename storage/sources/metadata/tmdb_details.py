@@ -17,6 +17,8 @@ from storage.sources.metadata.json_fields import (
     tmdb_id,
 )
 
+TMDB_LICENCE = "TMDB data: attribution, non-commercial; its terms limit caching and machine-learning use."
+
 
 def parse_details(body: dict[str, Any]) -> Movie:
     """A row of SOURCE_SCHEMA; fields that are not what they should be are unknown, the ids too."""

@@ -1,58 +1,29 @@
-"""All movies of a catalogue asked of one service: first from the cache, then over the network, some at a time."""
+"""Crawls one service for all movies of a catalogue: cached answers first, then the network, several movies at a time."""
 
 import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import MetadataQuotaError, MetadataUnavailableError
 from storage.sources.metadata.json_fields import Movie
-from storage.sources.web.fetch import Fetcher, GivenUpError, Query, Service, StopAskingError, json_object
+from storage.sources.web.fetch import Fetcher, GivenUpError, json_object
 from storage.sources.web.response_cache import Response, ResponseCache
+from storage.sources.web.service import MovieIds, Query, StopAskingError, WebService
 from storage.tables import SOURCE_SCHEMA
 
 logger = logging.getLogger("marquee.crawl")
 
-OUTAGES_IN_A_ROW = 20  # then the service is down, and going on would only wear out retries
-SUSPICIOUS = 20  # so many movies, all of them unknown, mean a wrong address rather than unknown movies
-RECENT = 200  # movies the estimate of the time left is made from
-
-Ask = Callable[[Query], Awaitable[dict[str, Any] | None]]  # JSON object, or None: there is no such movie
-
-
-class MovieIds(NamedTuple):
-    """A movie's outside ids, either of which may be unknown."""
-
-    tmdb_id: int | None
-    imdb_id: str | None
-
-
-class MetadataApi(Service, Protocol):
-    """What one service is asked and how its answers are judged and read."""
-
-    name: str
-
-    async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
-        """A row of SOURCE_SCHEMA by as many questions as it takes, or None where the service does not know it."""
-
-
-class CrawlLimits(BaseModel):
-    """How a catalogue is asked for, and how much may fail."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    concurrency: int = Field(8, ge=1, le=64, description="Movies in flight at a time.")
-    answer_days: float = Field(180, gt=0, le=183, description="How long an answer is kept; TMDB allows six months.")
-    absent_days: float = Field(30, gt=0, le=183, description="How long it is remembered that there is no such movie.")
-    max_failed_share: float = Field(0.05, ge=0, le=1, description="Share of movies that may stay unanswered.")
+OUTAGES_IN_A_ROW = 20  # then the service is taken to be down
+SUSPICIOUS = 20  # if so many movies are asked and all are unknown, the address is taken to be wrong
+RECENT = 200  # movies that the estimate of the time left is based on
 
 
 class CrawlProgress(NamedTuple):
@@ -60,22 +31,21 @@ class CrawlProgress(NamedTuple):
 
     done: int
     total: int
-    eta_seconds: float | None  # None before anything can be said
+    eta_seconds: float | None  # None: not known yet
     counts: dict[str, int]
 
 
 class _NotCachedError(Exception):
-    """A question that the cache cannot answer."""
+    """The cache has no answer to a query."""
 
 
 @dataclass
 class _Crawl:
     """The state of one crawl."""
 
-    api: MetadataApi
+    service: WebService
     cache: ResponseCache
     fetcher: Fetcher | None
-    limits: CrawlLimits
     until: datetime
     total: int
     counts: Counter[str] = field(default_factory=Counter)
@@ -88,10 +58,10 @@ class _Crawl:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     async def movie(self, ids: MovieIds, *, network: bool) -> Movie | None:
-        """One movie, counted; None where there is nothing to be had.
+        """One movie's row, counted; None if it is absent or stays unanswered.
 
         Raises:
-            _NotCachedError: the network would be needed but is not allowed.
+            _NotCachedError: the network is needed but not allowed.
         """
         used: list[Response] = []
         asked = 0
@@ -102,7 +72,7 @@ class _Crawl:
             if response is None:
                 if not network or self.fetcher is None:
                     raise _NotCachedError
-                # Movies that share an id wait for one another instead of asking twice.
+                # Movies that share an id wait for one another, so that their query is sent once.
                 async with self.locks.setdefault(self._key(query), asyncio.Lock()):
                     response = self._cached(query) or await self._fetched(self.fetcher, query)
                 asked += 1
@@ -110,7 +80,7 @@ class _Crawl:
             return None if response.absent else json_object(response.body)
 
         try:
-            row = await self.api.movie(ids, ask)
+            row = await self.service.movie(ids, ask)
         except GivenUpError as failure:
             self.counts["broken" if failure.broken else "failed"] += 1
             self.failures[failure.reason] += 1
@@ -123,7 +93,7 @@ class _Crawl:
         return row
 
     def _key(self, query: Query) -> str:
-        return f"GET {self.api.base_url.rstrip('/')}/{query.path}?{urlencode(query.params)}"
+        return f"GET {self.service.base_url.rstrip('/')}/{query.path}?{urlencode(query.params)}"
 
     def _cached(self, query: Query) -> Response | None:
         return self.cache.get(self._key(query), self.until)
@@ -133,7 +103,7 @@ class _Crawl:
         self.requests += 1
         self.outages = 0
         now = datetime.now(UTC)
-        kept = timedelta(days=self.limits.absent_days if absent else self.limits.answer_days)
+        kept = timedelta(days=self.service.absent_days if absent else self.service.cache_days)
         response = Response(absent, body, now, now + kept)
         await asyncio.to_thread(self.cache.put, self._key(query), response)
         return response
@@ -142,20 +112,20 @@ class _Crawl:
         self.outages = self.outages + 1 if failure.outage else 0
         if self.outages >= OUTAGES_IN_A_ROW:
             raise MetadataUnavailableError(
-                f"{self.api.name}: expected answers; found {self.outages} questions in a row without one, the last: "
+                f"{self.service.name}: expected answers; found {self.outages} queries in a row without one, the last: "
                 f"{failure.reason}. {self.kept()}"
             )
 
     def kept(self) -> str:
-        """What a reader of an error wants to know."""
+        """How much is answered and how to go on, for error messages."""
         have = self.counts["fetched"] + self.counts["cached"] + self.counts["absent"]
         return (
-            f"{have:,} of {self.total:,} movies are answered and cached: run again to go on from there, "
-            "or set offline to go on without the others."
+            f"{have:,} of {self.total:,} movies are answered and cached: run again to continue, "
+            "or set offline to continue without the others."
         )
 
     def progress(self) -> CrawlProgress:
-        """How far this is."""
+        """How far the crawl is."""
         done = self.counts.total()
         eta = None
         if done >= self.total:
@@ -165,10 +135,10 @@ class _Crawl:
         return CrawlProgress(done, self.total, eta, dict(self.counts))
 
     def facts(self) -> dict[str, Any]:
-        """What is known of this crawl, for a manifest."""
+        """Counts, reasons and dates of this crawl, for a manifest."""
         names = ("fetched", "cached", "absent", "failed", "broken", "not_cached")
         return {
-            "source": self.api.name,
+            "source": self.service.name,
             "asked": self.total,
             **{name: self.counts[name] for name in names},
             "requests": self.requests,
@@ -181,23 +151,21 @@ class _Crawl:
 
 async def crawl(
     ids: Sequence[MovieIds],
-    api: MetadataApi,
+    service: WebService,
     cache: ResponseCache,
     fetcher: Fetcher | None,
-    limits: CrawlLimits | None = None,
     until: datetime | None = None,
     progress: Callable[[CrawlProgress], None] | None = None,
     report_seconds: float = 2.0,
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Ask a service for movies; what it said before and is still valid is not asked again.
+    """Ask a service for movies; cached answers that are still valid are not asked for again.
 
     Args:
         ids: repeated ones are asked once.
-        api: the service.
+        service: the service, with its limits.
         cache: its responses.
-        fetcher: None: offline, only the cache answers.
-        limits: see there.
-        until: answers must stay valid until then, else they are asked anew; default: now.
+        fetcher: None: offline, only cached answers are used.
+        until: answers must stay valid until then, else they are asked for again; default: now.
         progress: called about every `report_seconds` in another thread, and at the end.
         report_seconds: see `progress`.
 
@@ -207,12 +175,11 @@ async def crawl(
     Raises:
         MetadataCredentialsError: the service rejects the key.
         MetadataQuotaError: the service stops answering for hours; says until when.
-        MetadataUnavailableError: it is down, or more than `max_failed_share` of the movies stay unanswered, or it
-            knows none of many, or, offline, none is cached. After any of these, all that was answered is in the cache.
+        MetadataUnavailableError: the service is down, more than `max_failed_share` of the movies stay unanswered, all of
+            many movies are unknown to it, or, offline, no movie is cached. All answers received before are in the cache.
     """
-    limits = limits or CrawlLimits()
     wanted = list(dict.fromkeys(ids))
-    state = _Crawl(api, cache, fetcher, limits, until or datetime.now(UTC), len(wanted))
+    state = _Crawl(service, cache, fetcher, until or datetime.now(UTC), len(wanted))
     reporter = asyncio.create_task(_report(state, progress, report_seconds)) if progress else None
     rows: dict[MovieIds, Movie] = {}
     try:
@@ -223,7 +190,7 @@ async def crawl(
             await _from_network(state, missing, rows)
     except StopAskingError as stop:
         raise MetadataQuotaError(
-            f"{api.name}: expected answers; found that {stop.reason}. Go on at {stop.retry_at:%Y-%m-%d %H:%M} UTC. "
+            f"{service.name}: expected answers; found that {stop.reason}. Run again after {stop.retry_at:%Y-%m-%d %H:%M} UTC. "
             f"{state.kept()}",
             stop.retry_at,
         ) from None
@@ -233,13 +200,13 @@ async def crawl(
             await asyncio.gather(reporter, return_exceptions=True)
     if progress:
         await _tell(progress, state.progress())
-    _judge_the_whole(state)
+    _check_the_whole(state)
     table = pa.Table.from_pylist([rows[one] for one in wanted if one in rows], schema=SOURCE_SCHEMA)
     return table, state.facts()
 
 
 async def _from_cache(state: _Crawl, wanted: list[MovieIds], rows: dict[MovieIds, Movie]) -> list[MovieIds]:
-    """Fill `rows` with what the cache knows; returns what it does not."""
+    """Add the cached movies to `rows`; returns those that are not cached."""
     missing = []
     for place, one in enumerate(wanted):
         try:
@@ -250,12 +217,12 @@ async def _from_cache(state: _Crawl, wanted: list[MovieIds], rows: dict[MovieIds
         if row is not None:
             rows[one] = row
         if place % 100 == 0:
-            await asyncio.sleep(0)  # let the progress be told
+            await asyncio.sleep(0)  # lets the progress be reported
     return missing
 
 
 async def _from_network(state: _Crawl, missing: list[MovieIds], rows: dict[MovieIds, Movie]) -> None:
-    """Fill `rows` with the others, `concurrency` at a time; the first error that stops a crawl stops all of it."""
+    """Add the missing movies to `rows`, `concurrency` at a time; an error that stops one worker stops all."""
     waiting = iter(missing)
     state.recent.append(time.monotonic())
 
@@ -266,7 +233,7 @@ async def _from_network(state: _Crawl, missing: list[MovieIds], rows: dict[Movie
             if row is not None:
                 rows[one] = row
 
-    workers = [asyncio.create_task(work()) for _ in range(min(state.limits.concurrency, len(missing)))]
+    workers = [asyncio.create_task(work()) for _ in range(min(state.service.concurrency, len(missing)))]
     try:
         await asyncio.gather(*workers)
     finally:
@@ -275,21 +242,21 @@ async def _from_network(state: _Crawl, missing: list[MovieIds], rows: dict[Movie
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-def _judge_the_whole(state: _Crawl) -> None:
+def _check_the_whole(state: _Crawl) -> None:
     unanswered = state.counts["failed"] + state.counts["broken"]
-    if unanswered > state.limits.max_failed_share * state.total:
+    if unanswered > state.service.max_failed_share * state.total:
         raise MetadataUnavailableError(
-            f"{state.api.name}: expected at most {state.limits.max_failed_share:.1%} of {state.total:,} movies to stay "
+            f"{state.service.name}: expected at most {state.service.max_failed_share:.1%} of {state.total:,} movies to stay "
             f"unanswered; found {unanswered:,}: {dict(state.failures.most_common(3))}. {state.kept()}"
         )
     if state.counts["absent"] == state.total >= SUSPICIOUS:
         raise MetadataUnavailableError(
-            f"{state.api.name}: expected to find movies at {state.api.base_url}; found that all {state.total:,} are "
+            f"{state.service.name}: expected to find movies at {state.service.base_url}; found that all {state.total:,} are "
             "unknown there. Check base_url and the ids."
         )
     if state.total and state.counts["not_cached"] == state.total:
         raise MetadataUnavailableError(
-            f"{state.api.name}: expected cached responses; found none for {state.total:,} movies in "
+            f"{state.service.name}: expected cached responses; found none for {state.total:,} movies in "
             f"{state.cache.folder}. Run once without offline."
         )
 
@@ -301,8 +268,8 @@ async def _report(state: _Crawl, progress: Callable[[CrawlProgress], None], seco
 
 
 async def _tell(progress: Callable[[CrawlProgress], None], now: CrawlProgress) -> None:
-    """In another thread: what tells it may itself speak to a server, and must not hold up the crawl or end it."""
+    """Report in another thread: `progress` may call a server, and must neither delay the crawl nor end it."""
     try:
         await asyncio.to_thread(progress, now)
-    except Exception as error:  # a bar that cannot be drawn is no reason to lose a crawl
+    except Exception as error:  # the progress bar is not worth a failed crawl
         logger.warning("progress could not be shown: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""One question to a metadata service, asked until it is answered, refused or given up."""
+"""Fetches the answer to one query: asks until the service answers, refuses, or the attempts are used up."""
 
 import asyncio
 import json
@@ -6,61 +6,32 @@ import logging
 import re
 import secrets
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
-from storage.errors import MetadataCredentialsError
 from storage.sources.web.rate_limit import LONGEST_WAIT_SECONDS, RateLimiter
 from storage.sources.web.response_cache import MAX_BODY_BYTES
+from storage.sources.web.service import LOOPBACK, Credential, Query, StopAskingError, Verdict, WebService
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OK, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 408, 429, 503
-
-
-class Query(NamedTuple):
-    """A question, without secrets: the path below the service's base URL, and parameters."""
-
-    path: str
-    params: tuple[tuple[str, str], ...]
-
-
-class Verdict(NamedTuple):
-    """What an answer is worth, and why where it is worth nothing.
-
-    answer: to be kept; absent: the service knows no such movie; again: may be better next time; broken: well-formed
-    but not what was asked for; failed: asking again is no use.
-    """
-
-    kind: Literal["answer", "absent", "again", "broken", "failed"]
-    reason: str = ""
-
-
-class Service(Protocol):
-    """What tells one service's answers apart."""
-
-    base_url: str
-
-    def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
-        """Whether this answer (HTTP status, JSON object if it was one) says that there is no such movie.
-
-        Raises:
-            MetadataCredentialsError: it says that the key is not good.
-            StopAskingError: it says that nothing more is answered for long.
-        """
-
-    def check(self, query: Query, body: dict[str, Any]) -> Verdict:
-        """What a JSON object that came with HTTP 200 is worth."""
+RANDOM = secrets.SystemRandom()
 
 
 class GivenUpError(Exception):
-    """A question stays unanswered; `outage` where the service, not the question, is to blame."""
+    """A query stays unanswered.
+
+    Args:
+        reason: for the counts and the log.
+        outage: the service is at fault, not the query.
+        broken: the answer was well-formed but not what was asked for, or not JSON.
+    """
 
     def __init__(self, reason: str, *, outage: bool, broken: bool = False) -> None:
         super().__init__(reason)
@@ -69,59 +40,28 @@ class GivenUpError(Exception):
         self.broken = broken
 
 
-class StopAskingError(Exception):
-    """The service answers nobody until `retry_at`."""
-
-    def __init__(self, reason: str, retry_at: datetime) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.retry_at = retry_at
-
-
 class Patience(BaseModel):
-    """How long one question is tried."""
+    """How often and how long one query is tried."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    attempts: int = Field(5, ge=1, le=20, description="Attempts per question before it counts as failed.")
-    rate_limited_attempts: int = Field(20, ge=1, description="How often a question may be answered with 429.")
+    attempts: int = Field(5, ge=1, le=20, description="Attempts per query before it counts as failed.")
+    rate_limited_attempts: int = Field(20, ge=1, description="How often a query may be answered with HTTP 429.")
     first_delay_seconds: float = Field(0.5, gt=0, description="Upper bound of the first random delay; then doubled.")
-    longest_delay_seconds: float = Field(30.0, gt=0, description="Bound of the doubling.")
+    longest_delay_seconds: float = Field(30.0, gt=0, description="Upper bound of any random delay.")
     silence_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection or for the next bytes.")
-    whole_seconds: float = Field(30.0, gt=0, description="Longest time for one attempt, however it trickles.")
-
-
-class Credential(NamedTuple):
-    """A key, and where the service wants it: in a query parameter of that name, else as a bearer token."""
-
-    secret: SecretStr
-    query_parameter: str | None = None
-
-    @classmethod
-    def checked(cls, text: SecretStr, query_parameter: str | None, variable: str) -> Self:
-        """A credential without surrounding blanks.
-
-        Raises:
-            MetadataCredentialsError: it is empty or holds what no key holds; the message does not show it.
-        """
-        stripped = text.get_secret_value().strip()
-        if not re.fullmatch(r"[!-~]{1,4096}", stripped):
-            raise MetadataCredentialsError(
-                f"{variable}: expected a key of printable ASCII characters; found {len(stripped)} characters that "
-                "are none, or more than one word. Copy it again from the service's account page."
-            )
-        return cls(SecretStr(stripped), query_parameter)
+    whole_seconds: float = Field(30.0, gt=0, description="Longest time for one attempt in all.")
 
 
 class _KeyedTransport(httpx.AsyncBaseTransport):
-    """Adds the key below the client: its logs, its exceptions and our cache keys show requests that never had it."""
+    """Adds the key below the client, so that logs, exceptions and cache keys show requests without it."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, credential: Credential) -> None:
         self._inner = inner
         self._credential = credential
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request with the key in its place."""
+        """Send the request with the key added."""
         secret = self._credential.secret.get_secret_value()
         url, headers = request.url, request.headers.copy()
         if self._credential.query_parameter:
@@ -139,49 +79,63 @@ class _KeyedTransport(httpx.AsyncBaseTransport):
 
 
 class Fetcher:
-    """Asks one service, at the limiter's pace, patiently; `opened` makes one."""
+    """Asks one service at the limiter's rate and retries what may pass; `opened` makes one.
 
-    def __init__(self, client: httpx.AsyncClient, limiter: RateLimiter, service: Service, patience: Patience) -> None:
+    Args:
+        client: sends the requests.
+        limiter: the rate and the pause that all processes share.
+        service: judges the answers.
+        patience: how often and how long a query is tried.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        limiter: RateLimiter,
+        service: WebService,
+        patience: Patience,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client = client
         self._limiter = limiter
         self._service = service
         self._patience = patience
-        self._random = secrets.SystemRandom()
+        self._sleep = sleep
 
     @classmethod
     @asynccontextmanager
     async def opened(
         cls,
-        service: Service,
+        service: WebService,
         credential: Credential,
         limiter: RateLimiter,
         patience: Patience | None = None,
-        connections: int = 8,
     ) -> AsyncIterator[Self]:
-        """A fetcher over at most `connections` connections to the service, closed at the end of the block."""
+        """A fetcher with a connection per movie asked at a time, closed at the end of the block."""
         patience = patience or Patience()
-        # httpcore tells of redirects, whose address may repeat the key; httpx has a line for every request.
+        # httpcore logs redirects, whose address may repeat the key; httpx logs every request.
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         if logging.getLogger("httpx").level == logging.NOTSET:
             logging.getLogger("httpx").setLevel(logging.WARNING)
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        limits = httpx.Limits(max_connections=service.concurrency, max_keepalive_connections=service.concurrency)
         wire = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy_for(service.base_url))
         async with httpx.AsyncClient(
             transport=_KeyedTransport(wire, credential),
             base_url=service.base_url,
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "marquee"},
             timeout=patience.silence_seconds,
-            follow_redirects=False,  # the key goes nowhere but to the base URL
+            follow_redirects=False,  # the key is sent to the base URL only
         ) as client:
             yield cls(client, limiter, service, patience)
 
     async def ask(self, query: Query) -> tuple[bool, bytes]:
-        """The answer to a question: (whether it is that there is no such movie, JSON).
+        """The answer to a query: whether it says that there is no such movie, and its JSON.
 
         Raises:
-            GivenUpError: no usable answer after all attempts, or one that more attempts won't mend.
-            StopAskingError: the service wants to be left alone for long.
-            MetadataCredentialsError: the service rejects the key (at once, never retried).
+            GivenUpError: no usable answer after all attempts, or one that more attempts would not change.
+            StopAskingError: the service asks for a pause of more than an hour.
+            MetadataCredentialsError: the service rejects the key; this is never retried.
         """
         failures = rate_limited = 0
         while True:
@@ -194,29 +148,30 @@ class Fetcher:
             if status == TOO_MANY_REQUESTS:
                 rate_limited += 1
                 trouble = "HTTP 429 again and again"
-            elif not trouble:
-                verdict = self._judge(query, status, answer)
-                if verdict.kind in ("answer", "absent"):
-                    return verdict.kind == "absent", body
-                if verdict.kind != "again":
-                    raise GivenUpError(verdict.reason, outage=verdict.kind == "failed", broken=verdict.kind == "broken")
-                trouble = verdict.reason
-            failures += status != TOO_MANY_REQUESTS
+            else:
+                failures += 1
+                if not trouble:
+                    verdict = self._judge(query, status, answer)
+                    if verdict.kind in ("answer", "absent"):
+                        return verdict.kind == "absent", body
+                    if verdict.kind != "again":
+                        broken = verdict.kind == "broken"
+                        raise GivenUpError(verdict.reason, outage=not broken, broken=broken)
+                    trouble = verdict.reason
             if failures >= self._patience.attempts or rate_limited >= self._patience.rate_limited_attempts:
-                raise GivenUpError(
-                    trouble, outage=answer is None or status != OK, broken=answer is None and status == OK
-                )
+                is_json = answer is not None
+                raise GivenUpError(trouble, outage=not is_json or status != OK, broken=not is_json and status == OK)
             delay = self._backoff(failures + rate_limited) if wait is None else wait
             if status == TOO_MANY_REQUESTS or wait is not None:
-                await asyncio.to_thread(self._limiter.pause, delay)  # for everybody; turn() then waits
+                await asyncio.to_thread(self._limiter.pause, delay)  # of all processes; turn() waits for its end
             else:
-                await asyncio.sleep(delay)
+                await self._sleep(delay)
 
     def _judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
         if self._service.is_absent(status, body):
             return Verdict("absent")
         if 300 <= status < 400:
-            return Verdict("failed", f"HTTP {status}: redirected; set base_url to where the service is")
+            return Verdict("failed", f"HTTP {status}: redirected; set base_url to the address of the service")
         if status >= 500 or status == REQUEST_TIMEOUT:
             return Verdict("again", f"HTTP {status}")
         if status != OK:
@@ -226,12 +181,15 @@ class Fetcher:
         return self._service.check(query, body)
 
     def _backoff(self, attempt: int) -> float:
-        """Seconds before the attempt after the `attempt`-th: random below a doubling bound, so that a crowd spreads."""
+        """Seconds to wait after the `attempt`-th attempt: random below a bound that doubles.
+
+        The random part keeps several processes from asking at the same moment.
+        """
         bound = self._patience.first_delay_seconds * 2 ** (attempt - 1)
-        return self._random.uniform(0, min(bound, self._patience.longest_delay_seconds))
+        return RANDOM.uniform(0, min(bound, self._patience.longest_delay_seconds))
 
     async def _attempt(self, query: Query) -> tuple[int, httpx.Headers, bytes, str]:
-        """(HTTP status or 0, headers, body, what went wrong on the way or "")."""
+        """HTTP status (0: no answer), headers, body, and what went wrong with the connection ("": nothing)."""
         try:
             async with (
                 asyncio.timeout(self._patience.whole_seconds),
@@ -250,9 +208,9 @@ class Fetcher:
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds to wait by `Retry-After`, in seconds or as an HTTP date; None where it says nothing sensible.
+    """Seconds to wait by `Retry-After`, given in seconds or as an HTTP date; None if it is absent or unreadable.
 
-    A date is taken relative to the answer's own `Date`, so that clocks that disagree do no harm.
+    A date is compared with the answer's own `Date`, so the clocks of the two machines need not agree.
     """
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d{1,9}", value, re.ASCII):
@@ -272,7 +230,7 @@ def _http_date(value: str) -> datetime | None:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that `body` holds, if it holds one."""
+    """The JSON object in `body`; None if there is none."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -281,7 +239,7 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _proxy_for(base_url: str) -> str | None:
-    """The proxy of the environment; httpx looks there itself only where it makes its own transport."""
+    """The proxy that the environment names; httpx reads it only for transports of its own."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if host in LOOPBACK or urllib.request.proxy_bypass(host):

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import SecretStr
+from pydantic import Field
 
 from storage.errors import MetadataCredentialsError
 from storage.sources.metadata.json_fields import (
@@ -19,10 +19,8 @@ from storage.sources.metadata.json_fields import (
     number,
     text,
 )
-from storage.sources.web.crawl import Ask, MovieIds
-from storage.sources.web.fetch import Credential, Query, StopAskingError, Verdict
+from storage.sources.web.service import Ask, MovieIds, Query, StopAskingError, Verdict, WebService
 
-KEY_VARIABLE = "OMDB_API_KEY"
 TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # as IMDb says it
 UNRATED = {"not rated", "unrated", "nr"}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -30,25 +28,23 @@ T = TypeVar("T")
 REMARK = re.compile(r"\([^()]*\)")  # John Doe (screenplay)
 
 
-def omdb_credential(key: SecretStr) -> Credential:
-    """The key, in the query, where alone OMDb takes it.
+class OmdbApi(WebService):
+    """OMDb; the key is in OMDB_API_KEY or in the Secret block omdb-api-key."""
 
-    Raises:
-        MetadataCredentialsError: it cannot be a key.
-    """
-    return Credential.checked(key, "apikey", KEY_VARIABLE)
+    name: ClassVar[str] = "omdb"
+    licence: ClassVar[str] = "OMDb content: CC BY-NC 4.0."
+    key_variable: ClassVar[str] = "OMDB_API_KEY"
 
+    base_url: str = Field("https://www.omdbapi.com", description="Address of OMDb.")
+    requests_per_second: float = Field(10, gt=0, le=1000, description="A free key has 1,000 requests a day in all.")
+    concurrency: int = Field(4, ge=1, le=64, description="Titles asked at a time, per process.")
 
-class OmdbApi:
-    """What to ask OMDb for a title, and what its answers are worth."""
-
-    name = "omdb-api"
-
-    def __init__(self, base_url: str = "https://www.omdbapi.com") -> None:
-        self.base_url = base_url
+    def key_parameter(self, key: str) -> str | None:
+        """OMDb accepts its key only in the query."""
+        return "apikey"
 
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
-        """A title's row of SOURCE_SCHEMA, or None where it has no IMDb id or OMDb does not know it."""
+        """A title's row of SOURCE_SCHEMA; None if it has no IMDb id or OMDb does not know it."""
         body = await ask(Query("", (("i", ids.imdb_id), ("plot", "full")))) if ids.imdb_id else None
         return None if body is None else parse_title(body, ids)
 
@@ -66,7 +62,7 @@ class OmdbApi:
             raise StopAskingError("the key's daily limit is reached", datetime.now(UTC) + timedelta(days=1))
         if status in (401, 403) or "api key" in error:
             raise MetadataCredentialsError(
-                f"{self.name}: expected the key in {KEY_VARIABLE} to be accepted; found HTTP {status}. "
+                f"{self.name}: expected the key in {self.key_variable} to be accepted; found HTTP {status}. "
                 "Get one at https://www.omdbapi.com/apikey.aspx and activate it by the mail that comes."
             )
         return "not found" in error or "incorrect imdb id" in error

@@ -1,42 +1,36 @@
-"""TMDB's API v3: one movie's details, found by its TMDB id or else by its IMDb id."""
+"""TMDB's API v3: the details of one movie, by its TMDB id or else by its IMDb id."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import SecretStr
+from pydantic import Field
 
 from storage.errors import MetadataCredentialsError
 from storage.sources.metadata.json_fields import Movie, entries, mapping, tmdb_id
-from storage.sources.metadata.tmdb_details import parse_details
-from storage.sources.web.crawl import Ask, MovieIds
-from storage.sources.web.fetch import Credential, Query, Verdict
+from storage.sources.metadata.tmdb_details import TMDB_LICENCE, parse_details
+from storage.sources.web.service import Ask, MovieIds, Query, Verdict, WebService
 
 APPENDED = "credits,keywords,release_dates"
 ABSENT_CODES = (6, 34)  # "The id is invalid or not found", "The resource you requested could not be found"
-TOKEN_VARIABLE = "TMDB_API_TOKEN"  # noqa: S105
 
 
-def tmdb_credential(token: SecretStr) -> Credential:
-    """The read access token as a bearer token; a v3 key (32 hex digits), which TMDB takes only there, in the query.
+class TmdbApi(WebService):
+    """TMDB's API v3; the token is in TMDB_API_TOKEN or in the Secret block tmdb-api-token."""
 
-    Raises:
-        MetadataCredentialsError: it cannot be either.
-    """
-    is_v3_key = re.fullmatch(r"\s*[0-9a-f]{32}\s*", token.get_secret_value(), re.IGNORECASE)
-    return Credential.checked(token, "api_key" if is_v3_key else None, TOKEN_VARIABLE)
+    name: ClassVar[str] = "tmdb"
+    licence: ClassVar[str] = TMDB_LICENCE
+    key_variable: ClassVar[str] = "TMDB_API_TOKEN"
 
+    base_url: str = Field("https://api.themoviedb.org/3", description="Address of TMDB's API v3.")
+    requests_per_second: float = Field(30, gt=0, le=1000, description="TMDB states a limit of about 40.")
+    language: str = Field("en-US", pattern=r"^[a-z]{2}(-[A-Z]{2})?$", description="Language of texts, as in en-US.")
 
-class TmdbApi:
-    """What to ask TMDB for a movie, and what its answers are worth."""
-
-    name = "tmdb-api"
-
-    def __init__(self, base_url: str = "https://api.themoviedb.org/3", language: str = "en-US") -> None:
-        self.base_url = base_url
-        self.language = language
+    def key_parameter(self, key: str) -> str | None:
+        """None for the read access token; `api_key` for a v3 key (32 hex digits), which TMDB accepts only there."""
+        return "api_key" if re.fullmatch(r"[0-9a-f]{32}", key, re.IGNORECASE) else None
 
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
-        """A movie's row of SOURCE_SCHEMA, or None where TMDB knows it by neither id."""
+        """A movie's row of SOURCE_SCHEMA; None if TMDB knows it by neither id."""
         body = await ask(self.details(ids.tmdb_id)) if ids.tmdb_id else None
         if body is None and ids.imdb_id:
             found = await ask(Query(f"find/{ids.imdb_id}", (("external_source", "imdb_id"),)))
@@ -48,7 +42,7 @@ class TmdbApi:
         return row | {"imdb_id": row["imdb_id"] or ids.imdb_id}
 
     def details(self, movie: int) -> Query:
-        """The question for all that TMDB knows of a movie."""
+        """The query for all that TMDB knows of a movie."""
         return Query(f"movie/{movie}", (("append_to_response", APPENDED), ("language", self.language)))
 
     def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
@@ -61,7 +55,7 @@ class TmdbApi:
         if status in (401, 403):
             detail = f", TMDB code {code}" if isinstance(code, int) else ""
             raise MetadataCredentialsError(
-                f"{self.name}: expected the token in {TOKEN_VARIABLE} to be accepted; found HTTP {status}{detail}. "
+                f"{self.name}: expected the token in {self.key_variable} to be accepted; found HTTP {status}{detail}. "
                 "Copy the API Read Access Token from https://www.themoviedb.org/settings/api."
             )
         return code in ABSENT_CODES

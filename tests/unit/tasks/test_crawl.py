@@ -1,20 +1,29 @@
-"""What a crawl's digest depends on, and what its parameters refuse."""
+"""What the digest of a crawl depends on, and what a crawl makes of cached answers."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
+from urllib.parse import urlencode
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
+from storage.artifacts.store import ArtifactRef, Draft, Recipe
 from storage.sources.web.crawl import CrawlProgress
-from tasks.crawl import FetchWindow, OmdbApiParams, TmdbApiParams, progress_text
+from storage.sources.web.omdb_api import OmdbApi
+from storage.sources.web.response_cache import Response, ResponseCache
+from storage.sources.web.services import WebServices
+from storage.sources.web.tmdb_api import TmdbApi
+from storage.tables import IDENTITY_SCHEMA
+from tasks.caching import artifact_store
+from tasks.crawl import FetchWindow, make_responses, progress_text, response_cache
 
 
 def test_a_window_holds_today_and_passes(tmp_path: Path) -> None:
-    params = TmdbApiParams(window_days=7, responses=tmp_path)
+    params = TmdbApi(window_days=7, responses=tmp_path)
     day = date(2026, 11, 24)
-    windows = [FetchWindow.now("tmdb", params, day + timedelta(days=days)) for days in range(15)]
+    windows = [FetchWindow.now(params, day + timedelta(days=days)) for days in range(15)]
     assert len(set(map(str, windows))) in (3, 4)
     for days, window in enumerate(windows):
         assert window.begins <= day + timedelta(days=days) < window.ends
@@ -22,28 +31,15 @@ def test_a_window_holds_today_and_passes(tmp_path: Path) -> None:
 
 
 def test_offline_the_window_knows_what_is_cached(tmp_path: Path) -> None:
-    params = OmdbApiParams(offline=True, responses=tmp_path)
-    before = FetchWindow.now("omdb", params)
+    params = OmdbApi(offline=True, responses=tmp_path)
+    before = FetchWindow.now(params)
     (tmp_path / "omdb" / "aa").mkdir(parents=True)
     (tmp_path / "omdb" / "aa" / "bb.response").write_bytes(b"x")
-    after = FetchWindow.now("omdb", params)
+    after = FetchWindow.now(params)
     assert after.cached != before.cached
     assert after.ends - after.begins == timedelta(days=1)
     online = params.model_copy(update={"offline": False})
-    assert FetchWindow.now("omdb", online).cached == ""
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"base_url": "http://api.themoviedb.org/3"}, {"base_url": "ftp://x"}, {"base_url": "https://user:pw@host/3"},
-        {"base_url": "https://host/3?api_key=1"}, {"cache_days": 200}, {"window_days": 31}, {"token": "x"},
-        {"requests_per_second": 0}, {"language": "english"}, {"max_failed_share": 2},
-    ],
-)  # fmt: skip
-def test_parameters_are_bounded(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        TmdbApiParams(**wrong)
+    assert FetchWindow.now(online).cached == ""
 
 
 def test_the_progress_line() -> None:
@@ -51,3 +47,44 @@ def test_the_progress_line() -> None:
     assert progress_text("tmdb", now) == (
         "TMDB: 1,500 of 27,278 movies, about 0:12:34 left. cached 1,090; fetched 400; not cached 10"
     )
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
+    """Movies 1, 2 and 3, in a work directory of the test; nothing is sent to Prefect."""
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    monkeypatch.setattr("tasks.crawl.Progress", Mock())
+    monkeypatch.setattr("tasks.crawl.create_table_artifact", Mock())
+    rows = [{"movie_id": movie, "tmdb_id": movie, "imdb_id": None} for movie in (1, 2, 3)]
+    recipe = Recipe(kind="catalogue", schema_version=1, parameters={}, inputs={}, code="")
+    with artifact_store().create(recipe) as draft:
+        pq.write_table(pa.Table.from_pylist(rows, schema=IDENTITY_SCHEMA), draft.path / "catalogue.parquet")
+    return draft.committed
+
+
+def keep(cache: ResponseCache, movie: int, expires: datetime) -> Path:
+    """Put an answer into the cache; returns its file."""
+    service, now = TmdbApi(), datetime.now(UTC)
+    key = f"GET {service.base_url}/movie/{movie}?{urlencode(service.details(movie).params)}"
+    cache.put(key, Response(False, b'{"id": %d}' % movie, now, expires))
+    return cache.path(key)
+
+
+def test_a_crawl_removes_expired_answers_and_uses_only_those_that_outlive_its_window(
+    catalogue: ArtifactRef, tmp_path: Path
+) -> None:
+    today = datetime.now(UTC)
+    window = FetchWindow(
+        base_url=TmdbApi().base_url, begins=today.date(), ends=today.date() + timedelta(days=10), cached=""
+    )
+    services = WebServices(tmdb_api=TmdbApi(enabled=True, offline=True, responses=tmp_path))
+    cache = response_cache(services.tmdb_api)
+    files = [keep(cache, movie, today + timedelta(days=days)) for movie, days in ((1, 11), (2, 5), (3, -1))]
+    unasked = keep(cache, 4, today - timedelta(days=1))
+    draft = Draft(tmp_path / "draft", digest="")
+    draft.path.mkdir()
+    make_responses(draft, catalogue, "tmdb", window, {}, services)
+    assert pq.read_table(draft.path / "metadata.parquet")["tmdb_id"].to_pylist() == [1]
+    assert (draft.facts["cached"], draft.facts["not_cached"], draft.facts["expired_responses_removed"]) == (1, 2, 2)
+    assert [file.exists() for file in (*files, unasked)] == [True, True, False, False]
+    assert draft.licences == [TmdbApi.licence]

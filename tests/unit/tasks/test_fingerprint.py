@@ -39,7 +39,7 @@ from tasks.fingerprint import INFRASTRUCTURE, code_fingerprint, function_code, m
         (tasks.extend.make_extended_dataset, "storage.dataset.tail"),
         (tasks.train.train_learner, "models.learners.td3"),
         (tasks.evaluate.make_report, "evaluation.report.figures"),
-        (tasks.crawl.make_tmdb_responses, "storage.sources.web.tmdb_api"),
+        (tasks.crawl.make_responses, "storage.sources.web.tmdb_api"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
