@@ -15,7 +15,7 @@ from models.encoders.reduce import Reduced, Reduction, reduce_blocks
 from models.encoders.tabular import Block
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import DatasetError
-from storage.sources.licences import LICENCES
+from storage.sources.movielens.genome import GENOME_LICENCE
 from storage.tables import embedding_matrix, items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
@@ -121,7 +121,7 @@ def make_items(
     items = items_table(table, embedding, has_text=text.any(axis=1))
     pq.write_table(items, draft.path / "items.parquet")
     draft.rows = items.num_rows
-    draft.licences += [LICENCES["genome"]] * ("genome" in blocks)
+    draft.licences += [GENOME_LICENCE] * ("genome" in blocks)
     draft.facts = {
         "reduction": params.reduction,
         "explained_variance": round(reduced.explained_variance, 6),

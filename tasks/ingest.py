@@ -22,13 +22,13 @@ from storage.dataset.splits import SplitParams, split_users, time_cut
 from storage.sources.bad_rows import BadRows, OnBadRows
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
-from storage.sources.licences import LICENCES
-from storage.sources.metadata.imdb import read_imdb
+from storage.sources.metadata.files import read_metadata
+from storage.sources.metadata.imdb import IMDB_LICENCE, read_imdb
 from storage.sources.metadata.join import join_metadata
-from storage.sources.metadata.mapped import read_metadata
 from storage.sources.movielens.genome import read_genome
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import ColumnName, read_ratings
+from storage.sources.movielens.releases import MOVIELENS_LICENCE
 from storage.sources.movielens.tags import read_tags
 from storage.tables import MOVIES_SCHEMA
 from tasks.caching import artifact_store, artifact_task
@@ -44,7 +44,7 @@ def make_catalogue(draft: Draft, source: Source, sha256: dict[str, str], on_bad_
     bad = BadRows(on_bad_rows)
     if source.release is not None:
         items, facts = read_movies(source.release, bad)
-        draft.licences = [] if source.generated else [LICENCES["movielens"]]
+        draft.licences = [] if source.generated else [MOVIELENS_LICENCE]
     else:
         assert source.generic is not None  # noqa: S101
         items, facts = read_generic_items(source.generic, bad)
@@ -67,23 +67,24 @@ def make_movies(
     bad = BadRows(on_bad_rows)
     facts: dict[str, Any] = {}
     items = read_table(catalogue, "catalogue.parquet")
-    tables = []
-    for place, export in enumerate(source.metadata):
-        table, facts[f"metadata-{place} {export.path.name}"] = read_metadata(export, bad)
-        tables.append((export.path.name, table))
+    tables: list[tuple[str, pa.Table]] = []
+    licences: list[str] = []
+    for place, file in enumerate(source.metadata):
+        table, facts[f"metadata-{place} {file.path.name}"], terms = read_metadata(file, bad)
+        tables.append((file.path.name, table))
+        licences += terms
     tables += [(name, read_table(ref, "metadata.parquet")) for name, ref in web.items()]
     if source.imdb:
         wanted = set(items["imdb_id"].drop_null().to_pylist())
         table, facts["imdb"] = read_imdb(tuple(source.imdb.values()), wanted, bad)
         tables.append(("imdb", table))
+        licences.append(IMDB_LICENCE)
     if items.schema != MOVIES_SCHEMA:
         items, facts["metadata"] = join_metadata(items, tables)
     pq.write_table(items, draft.path / "movies.parquet")
     draft.rows = items.num_rows
     if not source.generated:
-        exported = any(not export.columns for export in source.metadata)
-        draft.licences += [export.licence for export in source.metadata if export.licence]
-        draft.licences += [LICENCES["tmdb"]] * exported + [LICENCES["imdb"]] * bool(source.imdb)
+        draft.licences += licences
     keep_facts(draft, facts, bad)
 
 

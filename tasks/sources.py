@@ -11,8 +11,9 @@ from storage.dataset.scale import RatingScale
 from storage.files import sha256_file
 from storage.sources.bad_rows import OnBadRows
 from storage.sources.generic.declaration import GenericParams
+from storage.sources.metadata.files import MetadataFile, find_metadata
 from storage.sources.metadata.imdb import find_imdb
-from storage.sources.metadata.mapped import MetadataFile, find_metadata
+from storage.sources.movielens.downloads import RELEASES
 from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.ratings import ColumnName
 from storage.sources.movielens.releases import Release, find_release
@@ -29,8 +30,8 @@ class SourceParams(WebServices):
 
     release: str | None = Field(
         None,
-        description="A MovieLens release: a folder, a .zip, or a name to download (ml-100k … ml-32m, ml-latest-small); "
-        "empty: generated data.",
+        description=f"A MovieLens release: a folder, a .zip, or a name to download ({', '.join(RELEASES)}); empty: "
+        "generated data.",
     )
     generic: GenericParams | None = Field(None, description="Ratings of any other kind, in place of a release.")
     metadata: tuple[MetadataFile, ...] = Field(

@@ -17,7 +17,7 @@ import pytest
 
 from storage.errors import DownloadError, StorageFullError
 from storage.sources.movielens import downloads
-from storage.sources.movielens.downloads import KNOWN_MD5, fetch_release
+from storage.sources.movielens.downloads import RELEASES, fetch_release
 from storage.sources.movielens.opening import open_release
 
 
@@ -127,7 +127,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KNOWN_MD5, "ml-20m", md5(BODY))
+    monkeypatch.setitem(RELEASES, "ml-20m", md5(BODY))
 
 
 def fetch(server: Server, into: Path, name: Any = "ml-20m", attempts: int = 4, **more: Any) -> Path:

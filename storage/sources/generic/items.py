@@ -14,7 +14,7 @@ from storage.sources.generic.ratings import parsed_ratings
 from storage.sources.generic.values import id_text
 from storage.sources.metadata import fields
 from storage.sources.metadata.fields import LISTS, converter, list_of_texts
-from storage.sources.metadata.mapped import require_columns
+from storage.sources.metadata.files import require_columns
 from storage.sources.records import open_records
 from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
 

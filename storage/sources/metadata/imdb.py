@@ -25,6 +25,7 @@ HEADERS = {
 }  # fmt: skip
 ON_STAGE = {"actor", "actress", "self"}
 NULL = r"\N"
+IMDB_LICENCE = "IMDb non-commercial datasets: personal and non-commercial use only."
 
 Row = dict[str, str | None]
 

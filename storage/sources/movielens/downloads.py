@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 import httpx
 
@@ -20,17 +20,18 @@ from storage.files import fsync_path, kind_of, write_bytes_atomically, writing_t
 
 logger = logging.getLogger("marquee.ingest")
 
-ReleaseName = Literal["ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest"]
-RELEASE_NAMES: tuple[ReleaseName, ...] = get_args(ReleaseName)
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
-# What GroupLens publishes as <name>.zip.md5. The two releases that change have none here: theirs is fetched each time.
-KNOWN_MD5: dict[str, str] = {
+# The releases by name, with the MD5 that GroupLens publishes as <name>.zip.md5; None: the release changes, so its MD5 is
+# fetched before each use.
+RELEASES: dict[str, str | None] = {
+    "ml-latest-small": None,
     "ml-100k": "0e33842e24a9c977be4e0107933c0723",
     "ml-1m": "c4d9eecfca2ab87c1945afe126590906",
     "ml-10m": "ce571fd55effeba0271552578f2648bd",
     "ml-20m": "cd245b17a1ae2cc31bb14903e1204af3",
     "ml-25m": "6b51fb2759a8657d3bfcbfc42b592ada",
     "ml-32m": "d472be332d4daa821edc399621853b57",
+    "ml-latest": None,
 }
 MAX_BYTES = 4 << 30
 MAX_REQUESTS = 100  # in all; `attempts` bounds those in a row that brought nothing
@@ -50,7 +51,7 @@ class _PassingError(Exception):
 
 
 def fetch_release(
-    name: ReleaseName,
+    name: str,
     into: Path,
     *,
     base_url: str = BASE_URL,
@@ -66,7 +67,7 @@ def fetch_release(
     tried again with growing, jittered pauses.
 
     Args:
-        name: of the release.
+        name: of `RELEASES`.
         into: folder of the archive.
         base_url: holds <name>.zip and <name>.zip.md5.
         client: with time limits of its own; closed by its owner.
@@ -80,8 +81,8 @@ def fetch_release(
         DownloadError: the server cannot be reached or refuses, or what came has another hash (it is deleted).
         StorageFullError, StorageUnwritableError: `into` cannot take it.
     """
-    if name not in RELEASE_NAMES:
-        raise DownloadError(f"{name}: expected one of {', '.join(RELEASE_NAMES)}; found another name.")
+    if name not in RELEASES:
+        raise DownloadError(f"{name}: expected one of {', '.join(RELEASES)}; found another name.")
     final = into / f"{name}.zip"
     own = client or httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=True)
     fetch = _Fetch(own, f"{base_url.rstrip('/')}/{name}.zip", final, progress, attempts, backoff_seconds)
@@ -89,7 +90,7 @@ def fetch_release(
         with writing_to(into):
             into.mkdir(parents=True, exist_ok=True)
             with _only_one(into / f".{name}.lock"):
-                return fetch.run(KNOWN_MD5.get(name))
+                return fetch.run(RELEASES[name])
     finally:
         if client is None:
             own.close()

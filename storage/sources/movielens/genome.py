@@ -22,6 +22,10 @@ from storage.sources.movielens.text_tables import (
     whole_number,
 )
 
+GENOME_LICENCE = (
+    "Tag genome (GroupLens): cite Vig, Sen and Riedl 2012. Computed from the ratings, tags and reviews of all users, "
+    "held-out ones among them: for a strict protocol set features.weights.genome=0."
+)
 GENOME_COLUMNS = ("movieId", "tagId", "relevance")
 BLOCK_BYTES = 32 << 20
 MAX_TAG_ID = 1_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from storage.errors import SourceError
 from storage.sources.movielens.archives import unpack_release
-from storage.sources.movielens.downloads import BASE_URL, RELEASE_NAMES, fetch_release
+from storage.sources.movielens.downloads import BASE_URL, RELEASES, fetch_release
 from storage.sources.movielens.releases import Release, find_release
 
 
@@ -21,7 +21,7 @@ def open_release(
     What exists as a path is taken as one; a name counts where there is no such path.
 
     Args:
-        source: a folder, a .zip file, or a name as in `RELEASE_NAMES`.
+        source: a folder, a .zip file, or a name in `RELEASES`.
         into: folder for downloads and unpacked archives; both are used again.
         base_url: where named releases are fetched from.
         progress: is called with bytes so far and in all during a download.
@@ -34,10 +34,9 @@ def open_release(
         return find_release(path)
     if path.is_file():
         return find_release(unpack_release(path, into))
-    for name in RELEASE_NAMES:
-        if name == str(source):
-            archive = fetch_release(name, into, base_url=base_url, progress=progress)
-            return find_release(unpack_release(archive, into))
+    if str(source) in RELEASES:
+        archive = fetch_release(str(source), into, base_url=base_url, progress=progress)
+        return find_release(unpack_release(archive, into))
     raise SourceError(
-        f"{source}: expected a folder or .zip with a MovieLens release, or one of {', '.join(RELEASE_NAMES)}; found none."
+        f"{source}: expected a folder or .zip with a MovieLens release, or one of {', '.join(RELEASES)}; found none."
     )

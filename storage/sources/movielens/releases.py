@@ -28,6 +28,9 @@ FILES: dict[Kind, dict[Role, str]] = {
     "ml-100k": FIRST_FILES,
 }
 NEEDED: tuple[Role, ...] = ("ratings", "movies", "genres")
+MOVIELENS_LICENCE = (
+    "MovieLens (GroupLens): research use, cite Harper and Konstan 2015, no commercial use without permission."
+)
 OLD = ("utf-8", "latin-1")  # the two oldest are in Latin-1, but many copies were converted
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from flows.cli.running import resolve
 from storage.errors import DatasetError
 from storage.sources.generic.declaration import GenericParams
-from storage.sources.metadata.mapped import MetadataFile
+from storage.sources.metadata.files import MetadataFile
 from tasks.extend import need_times
 from tasks.sources import Source, SourceParams, find_files
 

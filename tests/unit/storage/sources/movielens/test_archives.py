@@ -4,12 +4,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import ArchiveError, StorageUnwritableError
+from storage.errors import ArchiveError, StorageFullError, StorageUnwritableError
 from storage.sources.movielens import archives
 from storage.sources.movielens.archives import KNOWN_MEMBERS, unpack_release
 from storage.sources.movielens.opening import open_release
@@ -145,6 +146,23 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArchiveError, match="packed otherwise"):
         unpack_release(pack(tmp_path / "b.zip", ("ratings.csv", RATINGS), method=zipfile.ZIP_LZMA), tmp_path / "into")
     assert nothing_left(tmp_path / "into")
+
+
+def test_limits_count_the_unpacked_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = pack(tmp_path / "a.zip", ("ratings.csv", b"0" * 20_000), ("movies.csv", b"0" * 20_000))
+    assert archive.stat().st_size < 1_000
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "MAX_TOTAL_BYTES", 39_999)
+        with pytest.raises(ArchiveError, match="at most 39,999 bytes in all; found 40,000"):
+            unpack_release(archive, tmp_path / "into")
+    with monkeypatch.context() as patch:
+        patch.setattr(archives.shutil, "disk_usage", lambda _: SimpleNamespace(free=39_999))
+        with pytest.raises(StorageFullError, match=r"room for 40,000 bytes of a\.zip; found 39,999"):
+            unpack_release(archive, tmp_path / "into")
+    assert nothing_left(tmp_path / "into")
+    monkeypatch.setattr(archives, "MAX_TOTAL_BYTES", 40_000)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: SimpleNamespace(free=40_000))
+    assert (unpack_release(archive, tmp_path / "into") / "ratings.csv").stat().st_size == 20_000
 
 
 def changed(data: bytes, signature: bytes, offset: int, value: bytes) -> bytes:

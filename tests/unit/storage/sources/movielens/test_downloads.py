@@ -2,23 +2,26 @@
 
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
 
 from storage.errors import DownloadError
-from storage.sources.movielens.downloads import KNOWN_MD5, RELEASE_NAMES, fetch_release, md5_file
+from storage.sources.movielens import downloads
+from storage.sources.movielens.downloads import RELEASES, fetch_release, md5_file
 
 
 def test_every_release_that_does_not_change_has_a_known_hash() -> None:
-    assert set(RELEASE_NAMES) - set(KNOWN_MD5) == {"ml-latest", "ml-latest-small"}
-    assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in KNOWN_MD5.values())
-    assert len(set(KNOWN_MD5.values())) == len(KNOWN_MD5)
+    known = {name: md5 for name, md5 in RELEASES.items() if md5 is not None}
+    assert set(RELEASES) - set(known) == {"ml-latest", "ml-latest-small"}
+    assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in known.values())
+    assert len(set(known.values())) == len(known)
 
 
 def test_a_whole_archive_at_hand_needs_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ml-100k.zip").write_bytes(b"whole")
-    monkeypatch.setitem(KNOWN_MD5, "ml-100k", md5_file(tmp_path / "ml-100k.zip"))
+    monkeypatch.setitem(RELEASES, "ml-100k", md5_file(tmp_path / "ml-100k.zip"))
     assert fetch_release("ml-100k", tmp_path, base_url="http://127.0.0.1:9") == tmp_path / "ml-100k.zip"
 
 
@@ -36,7 +39,7 @@ def test_without_a_server_the_message_names_the_other_ways_in(tmp_path: Path) ->
 
 def test_only_known_names_are_fetched(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="expected one of ml-latest-small, "):
-        fetch_release("../ml-1m", tmp_path)  # type: ignore[arg-type]
+        fetch_release("../ml-1m", tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -44,3 +47,16 @@ def test_only_known_names_are_fetched(tmp_path: Path) -> None:
 def test_addresses_that_are_none(tmp_path: Path, base_url: str) -> None:
     with pytest.raises(DownloadError, match="expected"):
         fetch_release("ml-latest", tmp_path, base_url=base_url, attempts=1)
+
+
+def test_waits_grow_and_last_at_least_as_long_as_the_server_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(downloads, "time", Mock(sleep=waits.append))
+    monkeypatch.setattr(downloads, "random", Mock(uniform=lambda low, high: (low + high) / 2))
+    headers = iter([{}, {}, {"Retry-After": "30"}, {}, {"Retry-After": "900"}, {}])
+    transport = httpx.MockTransport(lambda _: httpx.Response(503, headers=next(headers)))
+    with httpx.Client(transport=transport) as client, pytest.raises(DownloadError, match="answered 503"):
+        fetch_release("ml-1m", tmp_path, client=client, attempts=6, backoff_seconds=2)
+    assert waits == [2, 4, 30, 16, 60]

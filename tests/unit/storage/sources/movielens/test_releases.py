@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import SourceError
-from storage.sources.movielens.downloads import RELEASE_NAMES
+from storage.sources.movielens.downloads import RELEASES
 from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.releases import FILES, find_release
 
@@ -74,7 +74,7 @@ def test_open_release_takes_folders_and_names_what_it_takes(tmp_path: Path) -> N
     assert not (tmp_path / "into").exists()
     with pytest.raises(SourceError, match=r"ml-7m: expected .* one of ml-latest-small, ml-100k"):
         open_release("ml-7m", tmp_path / "into")
-    assert len(RELEASE_NAMES) == 8
+    assert len(RELEASES) == 8
 
 
 @pytest.mark.real_data

@@ -5,7 +5,7 @@ from sample_support import read_events
 
 from storage.files import sha256_file
 from storage.sources.bad_rows import BadRows
-from storage.sources.metadata.exports import read_export
+from storage.sources.metadata.files import MetadataFile, read_metadata
 from storage.sources.metadata.join import join_metadata
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.releases import find_release
@@ -29,7 +29,8 @@ def test_files_are_read_by_the_real_readers(tmp_path: Path) -> None:
     facts = write_sample(tmp_path, PARAMS)
     movies, _ = read_movies(find_release(tmp_path), BadRows())
     events, counts = read_events(tmp_path)
-    joined, covered = join_metadata(movies, [("e", read_export(tmp_path / "metadata" / "tmdb_movies.csv")[0])])
+    export = MetadataFile(path=tmp_path / "metadata" / "tmdb_movies.csv")
+    joined, covered = join_metadata(movies, [("e", read_metadata(export).table)])
     assert len(events.item) == facts["ratings"] == counts["rows"]
     assert 0.8 < covered["covered"] / joined.num_rows < 1
     assert counts["rated_movies"] < movies.num_rows

@@ -1,0 +1,136 @@
+"""Metadata files: which there are, and how one is read, by a known dialect or by a declared mapping of its columns."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from storage.errors import MetadataError
+from storage.sources.bad_rows import BadRows
+from storage.sources.csv_records import COMMA, CsvFormat
+from storage.sources.metadata.dialects import find_dialect
+from storage.sources.metadata.fields import Movie, converter
+from storage.sources.metadata.movie_rows import parse_rows
+from storage.sources.records import open_records
+from storage.tables import SOURCE_SCHEMA
+
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json.gz")
+
+
+class MetadataFile(BaseModel):
+    """A file of metadata, and the names of its columns if it is in no known dialect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path = Field(description="CSV, JSON lines (either also .gz or .zip) or Parquet; a folder of known exports.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our names (tmdb_id, imdb_id, overview …) to the file's (plot …); empty: a known TMDB or Kaggle export.",
+    )
+    licence: str = Field(
+        "", max_length=500, description="Terms of the data in one sentence, for manifests and reports."
+    )
+    list_separator: str = Field("|", min_length=1, max_length=5, description="Separator of lists within a cell.")
+    csv: CsvFormat = Field(COMMA, description="Format of a CSV file.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _maps_known_columns(self) -> Self:
+        unknown = sorted(set(self.columns) - set(SOURCE_SCHEMA.names))
+        if unknown:
+            raise ValueError(
+                f"{self.path}: expected columns among {', '.join(SOURCE_SCHEMA.names)}; found {', '.join(unknown)}."
+            )
+        if self.columns and not {"tmdb_id", "imdb_id"} & set(self.columns):
+            raise ValueError(f"{self.path}: expected a column for tmdb_id or imdb_id, to join by; found neither.")
+        return self
+
+
+class MetadataTable(NamedTuple):
+    """What one file says of movies."""
+
+    table: pa.Table  # in SOURCE_SCHEMA
+    facts: dict[str, Any]  # counts
+    licences: tuple[str, ...]  # the declared one and the dialect's
+
+
+def find_metadata(files: tuple[MetadataFile, ...]) -> list[MetadataFile]:
+    """The files in the given order; a folder stands for the exports in it (not in folders below).
+
+    Raises:
+        MetadataError: a path does not exist, or a folder holds no export.
+    """
+    return [file.model_copy(update={"path": path}) for file in files for path in _exports_at(file.path)]
+
+
+def _exports_at(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise MetadataError(f"{path}: expected a metadata export or a folder of them; found nothing there.")
+    inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES) and file.name[0] != ".")
+    if not inside:
+        raise MetadataError(f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none.")
+    return inside
+
+
+def read_metadata(file: MetadataFile, bad: BadRows | None = None) -> MetadataTable:
+    """Read one file, by its mapping if it declares one, else by its dialect; the first row of an id stays.
+
+    Args:
+        file: of `find_metadata`, plain, .gz or .zip.
+        bad: takes the broken rows; default: they are set aside, because real exports have some.
+
+    Raises:
+        MetadataError: the file is damaged, too large, in no known dialect or without a mapped column, or a row is
+            broken and `bad` rejects it.
+    """
+    if not file.columns and file.path.suffix.lower() == ".parquet":
+        raise MetadataError(
+            f"{file.path}: expected a CSV or JSON-lines export; found Parquet. Map its columns in MetadataFile."
+        )
+    bad = BadRows("quarantine") if bad is None else bad
+    records = open_records(file.path, bad, file.csv)
+    licences = (file.licence,) if file.licence else ()
+    if file.columns:
+        require_columns(file.path, records.columns, file.columns.values())
+        parse = _mapped(file)
+    else:
+        dialect = find_dialect(file.path, records.columns)
+        parse, licences = dialect.parse, (*licences, dialect.licence)
+    return MetadataTable(*parse_rows(file.path, records, parse, bad), licences)
+
+
+def _mapped(file: MetadataFile) -> Callable[[dict[str, Any]], Movie]:
+    """A parser of rows with the columns that the file declares."""
+    converters = {name: (column, converter(name, file.list_separator)) for name, column in file.columns.items()}
+
+    def parse(values: dict[str, Any]) -> Movie:
+        movie = {}
+        for name, (column, convert) in converters.items():
+            try:
+                movie[name] = convert(values.get(column))
+            except ValueError as error:
+                raise ValueError(f"{column}: {error}") from None
+        return movie
+
+    return parse
+
+
+def require_columns(path: Path, found: tuple[str, ...], needed: Iterable[str]) -> None:
+    """Check that a table has the columns that a mapping names; JSON lines have no header and are not checked.
+
+    Raises:
+        MetadataError: one is missing.
+    """
+    missing = sorted(set(needed) - set(found)) if found else []
+    if missing:
+        raise MetadataError(
+            f"{path}: expected columns {', '.join(missing)}; found {', '.join(found)[:300]}. Correct the mapping of columns."
+        )
