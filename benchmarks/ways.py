@@ -63,7 +63,9 @@ def gates_way(folder: Path, out: Path) -> str:
         judge.start()  # it imports Great Expectations while the dataset is made
         import h5py
 
+        from expectations.events import events_suite
         from expectations.profiles import profile_events, profile_transitions
+        from expectations.transitions import transitions_suite
         from storage.dataset.histories import events_table
         from storage.dataset.scale import RatingScale
 
@@ -82,10 +84,8 @@ def gates_way(folder: Path, out: Path) -> str:
                 frame=FRAME,
             )
         verdicts = [
-            judge.judge("expectations.events", events, _folder(out, "events"), scale=scale),
-            judge.judge(
-                "expectations.transitions", transitions, _folder(out, "transitions"), items=len(movies), scale=scale
-            ),
+            judge.judge(events_suite, events, _folder(out, "events"), scale=scale),
+            judge.judge(transitions_suite, transitions, _folder(out, "transitions"), items=len(movies), scale=scale),
         ]
     assert all(verdict.passed for verdict in verdicts), [verdict.message() for verdict in verdicts]  # noqa: S101
     judge_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

@@ -1,1 +1,1 @@
-"""Great Expectations suites, one file per table they guard, the judge that runs them and the process it runs in."""
+"""What must hold of each table: Great Expectations suites, and the process that validates tables with them."""

@@ -1,24 +1,29 @@
 """What must hold of the events, judged on one profile row per user."""
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from storage.dataset.scale import RatingScale
 from storage.tables import LATEST_SECOND
 
-IDENTIFY = ("user_id", "first_row")
+if TYPE_CHECKING:
+    import great_expectations as gx
 
 
-def events_suite(scale: RatingScale) -> gx.ExpectationSuite:
+def events_suite(scale: RatingScale) -> "gx.ExpectationSuite":
     """Critical: domain, order and keys.
 
     Args:
         scale: the ratings there can be.
     """
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
     critical = {"severity": "critical"}
     return gx.ExpectationSuite(
         name="events",
+        meta={"identify": ["user_id", "first_row"]},
         expectations=[
             gxe.ExpectColumnValuesToBeUnique(
                 column="user_id", notes="A user's events stand together, so that a history is one slice.", **critical

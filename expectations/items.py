@@ -1,19 +1,23 @@
 """What must hold of the items and their embeddings, judged on one profile row per item."""
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
+from typing import TYPE_CHECKING
 
-IDENTIFY = ("item_index", "movie_id", "title")
+if TYPE_CHECKING:
+    import great_expectations as gx
 
 
-def items_suite(items: int) -> gx.ExpectationSuite:
+def items_suite(items: int) -> "gx.ExpectationSuite":
     """Critical: a dense index and finite embeddings. Warning: vectors of zero length, items without text.
 
     Args:
         items: I, the number of movies there are.
     """
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
     return gx.ExpectationSuite(
         name="items",
+        meta={"identify": ["item_index", "movie_id", "title"]},
         expectations=[
             gxe.ExpectTableRowCountToEqual(value=items, severity="critical", notes="One item per movie."),
             gxe.ExpectColumnValuesToBeUnique(column="item_index", severity="critical", notes="The index is dense."),

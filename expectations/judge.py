@@ -1,4 +1,4 @@
-"""Great Expectations as judge and record: one verdict per table, with its Data Docs page."""
+"""Validate one table with Great Expectations, and write the result and its Data Docs page."""
 
 import json
 import os
@@ -26,7 +26,7 @@ CHANGING = re.compile(
 RENDERED_ID = re.compile(r"(?<=[-_\"#])[0-9a-f]{32}")
 LINK = re.compile(r'href="[^"#][^"]*"')
 BODY = re.compile(r"<body[^>]*>")
-# The pages take their looks from public CDNs; offline they keep at least this.
+# The pages load their styles from public CDNs, which are removed below, so that a page is readable offline.
 PAGE_STYLE = """<style>body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}
 i.fa-check-circle::before{content:"✔";color:#2a7d46}i.fa-times::before{content:"✘";color:#c0392b}
@@ -34,16 +34,16 @@ i.fa-exclamation-circle::before,i.fa-exclamation-triangle::before{content:"!";co
 .verdict{white-space:pre-wrap;padding:.8rem 1rem;border-radius:.4rem;background:#f3f5f6;font:14px/1.5 ui-monospace,monospace}</style>"""
 
 
-def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identify: tuple[str, ...] = ()) -> Verdict:
-    """Validate `frame`, write `validation.json` and `data_docs/index.html` below `folder`; equal input, equal bytes.
+def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> Verdict:
+    """Validate a table and write `validation.json` and `data_docs/index.html`; equal tables give equal bytes.
 
-    An empty table never passes. A failure of severity `warning` is recorded and lets pass.
+    An empty table fails. A failed expectation of severity `warning` is recorded, and the table passes.
 
     Args:
-        frame: what the suite judges.
-        suite: expectations with a severity and notes that say why.
-        folder: where the record goes.
-        identify: columns that tell a reader which row an example is.
+        frame: the table.
+        suite: expectations, each with a severity and the reason for it in `notes`. The column names in `meta["identify"]`
+            are shown with each example of a wrong row.
+        folder: where the two files are written.
     """
     if frame.empty:
         verdict = Verdict(
@@ -61,6 +61,7 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identif
         batch_parameters={"dataframe": frame},
         result_format={"result_format": "COMPLETE", "partial_unexpected_count": EXAMPLES},
     )
+    identify = tuple((suite.meta or {}).get("identify", ()))
     unmet = [_failure(entry, frame, identify) for entry in result.results if not entry.success]
     failures = tuple(failure for failure in unmet if failure.severity == "critical")
     verdict = Verdict(
@@ -71,7 +72,7 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path, identif
         failures=failures,
         warnings=tuple(failure for failure in unmet if failure.severity != "critical"),
     )
-    for entry in result.results:  # a page of a million indices helps nobody
+    for entry in result.results:  # the page would list every wrong row
         for key in (
             "unexpected_list",
             "unexpected_index_list",
@@ -108,11 +109,11 @@ def _write(folder: Path, verdict: Verdict, page: str) -> None:
     (folder / "validation.json").write_text(verdict.model_dump_json(indent=2))
     (folder / "data_docs").mkdir(parents=True, exist_ok=True)
     offline = LINK.sub('href="#"', REMOTE.sub("", page)).replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    # Great Expectations calls a table with only warnings failed: our verdict stands first.
+    # Great Expectations marks a table that only has warnings as failed, so our verdict is shown first.
     offline = BODY.sub(
         lambda match: f'{match[0]}<div class="verdict">{escape(verdict.message())}</div>', offline, count=1
     )
-    # Run times and random ids say nothing of the table and would give equal input different bytes.
+    # Run times and random ids are removed: they differ between runs on equal tables.
     seen: dict[str, str] = {}
     steady = RENDERED_ID.sub(lambda match: seen.setdefault(match[0], f"{len(seen):032x}"), CHANGING.sub("", offline))
     (folder / "data_docs" / "index.html").write_text(steady)

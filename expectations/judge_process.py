@@ -1,74 +1,49 @@
-"""The judge in a process of its own, where Great Expectations is imported beside the work: that takes seconds.
+"""Validate tables in a second process, which imports Great Expectations while this process does other work.
 
-A request, on stdin, is a line of JSON and a frame as an Arrow stream; an answer, on a pipe of its own, since libraries print to
-stdout, is a line of JSON. Nothing is pickled.
+The import takes seconds. The process is a pool of one worker; tables and verdicts are pickled between our own processes.
 """
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
-
-import pandas as pd
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from expectations.verdict import Verdict
 from storage.errors import MarqueeError
 
-SERVER = "expectations.serve"  # what runs in the process
-TAIL_BYTES = 2_000
+if TYPE_CHECKING:  # the process imports this module first, and it must start quickly
+    import great_expectations as gx
+    import pandas as pd
+
+R = TypeVar("R")
 
 
 class JudgeError(MarqueeError):
-    """The judge's process could not start, has ended, or could not judge a table."""
-
-
-class Request(BaseModel):
-    """One table to be judged; its frame follows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    suite: str = Field(pattern=r"^expectations\.[a-z_]+$", description="The suite's module, expectations.NAME.")
-    parameters: dict[str, Any] = Field(description="Those of the module's function NAME_suite.")
-    folder: Path = Field(description="Where the record goes.")
-    frame_bytes: int = Field(ge=0, description="Length of the Arrow stream after this line.")
-
-
-class Answer(BaseModel):
-    """A verdict, or why there is none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    verdict: Verdict | None = None
-    error: str | None = None
-    errno: int | None = Field(None, description="Of an error of the operating system, such as a full disk.")
+    """The judge's process could not start, has ended, or could not validate a table."""
 
 
 class Running(NamedTuple):
-    """A process at work."""
+    """A pool of one process, and a pipe to it: when one side ends or closes its end, the other side notices."""
 
-    process: subprocess.Popen[bytes]
-    answers: IO[bytes]
-    log: IO[bytes]  # what it writes to stdout and stderr
+    pool: ProcessPoolExecutor
+    lifeline: Connection
 
 
 class JudgeProcess:
-    """At most one process that judges, started when it is needed; threads take turns.
+    """At most one process that validates tables; it is started when it is needed, and threads take turns."""
 
-    Args:
-        python: the interpreter to run.
-    """
-
-    def __init__(self, python: str = sys.executable) -> None:
-        self._python = python
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._at_work: Running | None = None
+        self._running: Running | None = None
+        self._last: Future[Any] = Future()  # what the process was asked to do last
 
     def start(self) -> None:
         """Let the process begin to import, and return at once; if it runs already, nothing happens.
@@ -76,48 +51,42 @@ class JudgeProcess:
         Raises:
             JudgeError: it cannot be started.
         """
-        if self._lock.acquire(blocking=False):  # otherwise another thread is judging, so that it runs
+        if self._lock.acquire(blocking=False):  # otherwise another thread validates a table, so it runs
             try:
-                self._running()
+                if self._running is None:
+                    self._start()
             finally:
                 self._lock.release()
 
-    def judge(self, suite: str, frame: pd.DataFrame, folder: Path, **parameters: int | BaseModel) -> Verdict:
-        """See `expectations.judge.judge`.
+    def judge(
+        self, suite: Callable[..., "gx.ExpectationSuite"], frame: "pd.DataFrame", folder: Path, **parameters: Any
+    ) -> Verdict:
+        """Validate a table in the process; see `expectations.judge.judge`.
 
         Args:
-            suite: the suite's module, `expectations.NAME`, by its whole name: it is part of what shapes a verdict.
-            frame: what the suite judges.
-            folder: where the record goes.
-            parameters: those of the module's function `NAME_suite`.
+            suite: a function of a module, which makes the suite in the process.
+            frame: the table.
+            folder: where the record is written.
+            parameters: the arguments of `suite`.
 
         Raises:
-            JudgeError: the process cannot be started, ended before it answered, or could not judge the table.
+            JudgeError: the process cannot be started, ended before it answered, or could not validate the table.
             OSError: the record could not be written.
         """
-        stream = arrow_stream(frame)
-        request = Request(suite=suite, parameters=parameters, folder=folder.absolute(), frame_bytes=len(stream))
         with self._lock:
-            running = self._running()
             try:
-                line = exchange(running, request, stream)
-            except BaseException:
-                self._end()  # an answer that nobody read would be taken for the next one's
-                raise
-            if not line.endswith(b"\n"):
-                raise self._death(running, suite)
-        answer = Answer.model_validate_json(line)
-        if answer.errno is not None:
-            raise OSError(answer.errno, answer.error)
-        if answer.verdict is None:
-            raise JudgeError(
-                f"judge of {suite}: expected a verdict; it failed: {answer.error} The table has columns "
-                f"{', '.join(map(str, frame.columns))}; compare them with the suite's."
-            )
-        return answer.verdict
+                return self._submit(validate, suite, parameters, frame, folder.absolute()).result()
+            except BrokenProcessPool as error:
+                self._end()
+                raise JudgeError(
+                    f"{suite.__module__}: expected a verdict; the process that validates tables has ended. "
+                    "What it printed last, above, may say why. If it printed nothing, memory probably ran out: free some. "
+                    "An import error means that a package is missing: install Marquee's requirements. A script that runs "
+                    'a flow must do so below `if __name__ == "__main__":`. Then run again; finished steps are kept.'
+                ) from error
 
     def end(self) -> None:
-        """End the process, if it runs, once no other thread is judging."""
+        """End the process, if it runs, once no other thread is validating a table."""
         with self._lock:
             self._end()
 
@@ -127,78 +96,67 @@ class JudgeProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()
 
-    def _running(self) -> Running:
-        if self._at_work is not None and self._at_work.process.poll() is None:
-            return self._at_work
-        self._end()
-        reader, writer = os.pipe()
-        answers, log = os.fdopen(reader, "rb"), tempfile.TemporaryFile()  # noqa: SIM115  closed by _end
-        # It must find the same modules as this process does, wherever that found them.
-        places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    def _submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        if self._running is not None and self._running.lifeline.poll():  # nobody sends: the process has ended
+            self._end()
+        if self._running is None:
+            self._start()
+        assert self._running is not None  # noqa: S101
+        self._last = self._running.pool.submit(function, *arguments)
+        return self._last
+
+    def _start(self) -> None:
+        ours, its = multiprocessing.Pipe()
+        self._running = Running(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), prepare, (its,)), ours)
         try:
-            process = subprocess.Popen(  # noqa: S603
-                [self._python, "-P", "-m", SERVER, str(writer)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=[writer],
-                env=os.environ | {"PYTHONPATH": places},
-            )
+            self._last = self._running.pool.submit(os.getpid)  # a pool starts its process with the first request
         except OSError as error:
-            answers.close()
-            log.close()
+            self._end()
             raise JudgeError(
-                f"judge: expected to start {self._python} -m {SERVER}; found: {error}. "
-                "Check the Python environment, or free memory and processes, and run again."
+                f"expected to start a process that validates tables; found: {error}. Free memory or processes; run again."
             ) from error
         finally:
-            os.close(writer)  # so that the end of the process ends the answers
-        self._at_work = Running(process, answers, log)
-        return self._at_work
-
-    def _death(self, running: Running, suite: str) -> JudgeError:
-        """End what has stopped answering, and say how it went."""
-        try:
-            code = running.process.wait(timeout=10)  # it has closed its answers: it is ending
-        except subprocess.TimeoutExpired:
-            running.process.kill()
-            code = running.process.wait()
-        running.log.seek(max(0, running.log.seek(0, os.SEEK_END) - TAIL_BYTES))
-        said = running.log.read().decode(errors="replace").strip() or "nothing"
-        self._end()
-        how = f"exit code {code}" + (f" ({signal.Signals(-code).name})" if code < 0 else "")
-        return JudgeError(
-            f"judge of {suite}: expected a verdict; its process ended with {how}. Its last words: {said}\n"
-            "Run again: what was finished is kept. SIGKILL mostly means that memory ran out: free some. An import error means "
-            "that the environment lacks a package: install Marquee's requirements."
-        )
+            its.close()  # the process has a copy
 
     def _end(self) -> None:
-        if self._at_work is not None:
-            self._at_work.process.kill()  # it holds nothing that is needed: what it may be writing is a draft
-            self._at_work.process.communicate()
-            self._at_work.answers.close()
-            self._at_work.log.close()
-            self._at_work = None
+        if self._running is not None:
+            running, self._running = self._running, None
+            if not self._last.done():  # nobody waits for what it does, which may be the import
+                running.lifeline.close()
+            running.pool.shutdown(cancel_futures=True)
+            running.lifeline.close()
 
 
-def arrow_stream(frame: pd.DataFrame) -> pa.Buffer:
-    """A frame as bytes; index and dtypes are kept."""
-    table = pa.Table.from_pandas(frame)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
+def prepare(lifeline: Connection) -> None:
+    """In the process: import Great Expectations, and end when the other end of the pipe is closed.
+
+    Args:
+        lifeline: nothing is sent through it. The pool alone would not end this process if its parent were killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    sys.stdout = sys.stderr  # the parent's output ends with lines for scripts
+    threading.Thread(target=exit_with, args=(lifeline,), daemon=True).start()
+    import expectations.judge  # noqa: F401
 
 
-def exchange(running: Running, request: Request, stream: pa.Buffer) -> bytes:
-    """Send a request and return the answer's line; it lacks its end if the process died."""
-    stdin = running.process.stdin
-    assert stdin is not None  # noqa: S101
+def exit_with(lifeline: Connection) -> None:
+    """End this process when the other end of the pipe is closed, which the death of its owner does too."""
+    lifeline.poll(None)
+    os._exit(0)
+
+
+def validate(
+    suite: Callable[..., "gx.ExpectationSuite"], parameters: dict[str, Any], frame: "pd.DataFrame", folder: Path
+) -> Verdict:
+    """In the process: validate one table; an error of the operating system, such as a full disk, stays what it is."""
+    from expectations.judge import judge
+
     try:
-        stdin.write(request.model_dump_json().encode() + b"\n")
-        stdin.write(stream)
-        stdin.flush()
-    except BrokenPipeError:
-        return b""
-    return running.answers.readline()
+        return judge(frame, suite(**parameters), folder)
+    except OSError:
+        raise
+    except Exception as error:
+        raise JudgeError(
+            f"{suite.__module__}: expected a verdict; the validation failed: {type(error).__name__}: {error}. The table "
+            f"has columns {', '.join(map(str, frame.columns))}; compare them with the suite's."
+        ) from None

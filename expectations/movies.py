@@ -1,15 +1,19 @@
 """What must hold of the movies table."""
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
+from typing import TYPE_CHECKING
 
-IDENTIFY = ("movie_id", "title")
+if TYPE_CHECKING:
+    import great_expectations as gx
 
 
-def movies_suite() -> gx.ExpectationSuite:
+def movies_suite() -> "gx.ExpectationSuite":
     """Critical: keys and titles. Warning: outside ids, years, coverage by metadata."""
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
     return gx.ExpectationSuite(
         name="movies",
+        meta={"identify": ["movie_id", "title"]},
         expectations=[
             gxe.ExpectColumnValuesToNotBeNull(column="movie_id", severity="critical", notes="The key."),
             gxe.ExpectColumnValuesToBeUnique(column="movie_id", severity="critical", notes="The key."),

@@ -1,22 +1,26 @@
 """What must hold of the transition dataset, judged on one profile row per user."""
 
-import great_expectations as gx
-import great_expectations.expectations as gxe
+from typing import TYPE_CHECKING
 
 from storage.dataset.scale import RatingScale
 
-IDENTIFY = ("user_id", "split")
+if TYPE_CHECKING:
+    import great_expectations as gx
 
 
-def transitions_suite(items: int, scale: RatingScale) -> gx.ExpectationSuite:
+def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
     """Critical: ranges, order and all three splits. Warning: users who give no transition.
 
     Args:
         items: I, the number of items the dataset knows.
         scale: of its ratings.
     """
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
     return gx.ExpectationSuite(
         name="transitions",
+        meta={"identify": ["user_id", "split"]},
         expectations=[
             gxe.ExpectColumnValuesToBeUnique(column="user_id", severity="critical", notes="Splits are by user."),
             gxe.ExpectColumnDistinctValuesToEqualSet(

@@ -1,6 +1,5 @@
 """The gates between stages: Great Expectations judges a table; a failed verdict stops the flow."""
 
-import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,8 +7,12 @@ import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 
+from expectations.events import events_suite
+from expectations.items import items_suite
 from expectations.judge_process import JudgeProcess
+from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
+from expectations.transitions import transitions_suite
 from expectations.verdict import Verdict
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import row_groups
@@ -21,7 +24,6 @@ from tasks.ingest import known_movies, read_table
 
 MOVIES_COLUMNS = ["movie_id", "tmdb_id", "title", "year", "has_metadata"]
 JUDGE = JudgeProcess()
-atexit.register(JUDGE.end)
 
 
 class GateError(MarqueeError):
@@ -43,7 +45,7 @@ def judging() -> Iterator[None]:
 def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
     """Judge the movies table and build its Data Docs."""
     table = read_table(movies, "movies.parquet", MOVIES_COLUMNS)
-    keep(draft, JUDGE.judge("expectations.movies", table.to_pandas(), draft.path))
+    keep(draft, JUDGE.judge(movies_suite, table.to_pandas(), draft.path))
 
 
 @artifact_task("validation-events")
@@ -51,14 +53,14 @@ def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: 
     """Judge the events, one profile row per user, and build their Data Docs."""
     tables = row_groups(artifact_store().open(events) / "events.parquet")
     profile = profile_events(tables, known_movies(movies), scale)
-    keep(draft, JUDGE.judge("expectations.events", profile, draft.path, scale=scale))
+    keep(draft, JUDGE.judge(events_suite, profile, draft.path, scale=scale))
 
 
 @artifact_task("validation-items")
 def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     """Judge the items and their embeddings and build their Data Docs."""
     profile = profile_items(read_table(items, "items.parquet"))
-    keep(draft, JUDGE.judge("expectations.items", profile, draft.path, items=movies.rows))
+    keep(draft, JUDGE.judge(items_suite, profile, draft.path, items=movies.rows))
 
 
 @artifact_task("validation-transitions")
@@ -74,7 +76,7 @@ def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, JUDGE.judge("expectations.transitions", profile, draft.path, items=data.items, scale=data.scale))
+    keep(draft, JUDGE.judge(transitions_suite, profile, draft.path, items=data.items, scale=data.scale))
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:

@@ -2,4 +2,5 @@
 
 from flows.cli import app
 
-app()
+if __name__ == "__main__":  # a process that multiprocessing starts imports this module again
+    app()

@@ -38,7 +38,7 @@ def judge_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> Verdict
     frame = events()
     change(frame)
     profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale())
-    return judge(profile, events_suite(RatingScale()), folder, ("user_id", "first_row"))
+    return judge(profile, events_suite(RatingScale()), folder)
 
 
 def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
@@ -103,7 +103,7 @@ def movies() -> pd.DataFrame:
 def test_a_warning_lets_pass_and_is_recorded(tmp_path: Path) -> None:
     frame = movies()
     frame.loc[1, "tmdb_id"] = 1
-    verdict = judge(frame, movies_suite(), tmp_path, ("movie_id", "title"))
+    verdict = judge(frame, movies_suite(), tmp_path)
     assert verdict.passed
     assert [warning.column for warning in verdict.warnings] == ["tmdb_id"]
     assert "warning" in verdict.message()
@@ -114,7 +114,7 @@ def test_missing_title_and_repeated_key_fail(tmp_path: Path) -> None:
     frame = movies()
     frame.loc[2, "title"] = None
     frame.loc[3, "movie_id"] = 0
-    verdict = judge(frame, movies_suite(), tmp_path, ("movie_id", "title"))
+    verdict = judge(frame, movies_suite(), tmp_path)
     assert {failure.column for failure in verdict.failures} >= {"title", "movie_id"}
 
 
@@ -137,7 +137,7 @@ def test_items(tmp_path: Path) -> None:
     good = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
     assert good.passed, good.message()
     embedding[7, 2] = np.nan
-    spoilt = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path, ("movie_id",))
+    spoilt = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
     assert spoilt.failures[0].examples[0]["movie_id"] == 7
     gap = [*range(ITEMS - 1), ITEMS]
     assert not judge(profile_items(items(np.ones((ITEMS, 4), np.float32), gap)), items_suite(ITEMS), tmp_path).passed
@@ -169,7 +169,7 @@ def transitions(**changes: Any) -> pd.DataFrame:
 )
 def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> None:
     assert judge(transitions(), transitions_suite(ITEMS, RatingScale()), tmp_path).passed
-    verdict = judge(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path, ("user_id",))
+    verdict = judge(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path)
     assert column in {failure.column for failure in verdict.failures}
 
 
@@ -213,7 +213,7 @@ def test_other_scales_have_other_bounds(tmp_path: Path) -> None:
 
     def verdict() -> Verdict:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        return judge(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path, ("user_id",))
+        return judge(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path)
 
     assert verdict().passed, verdict().message()
     frame.loc[7, "rating"] = 0.8
