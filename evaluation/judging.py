@@ -38,7 +38,7 @@ from evaluation.report.sections.popularity import (
 from evaluation.report.sections.training import measure_training
 from evaluation.report.sections.verdict import choose_challenger, measure_verdict, results_of
 from models.histories import Scorer
-from storage.artifacts.store import Manifest
+from storage.artifacts.manifest import Manifest
 from storage.dataset.reader import TransitionDataset
 
 Optional = Literal["embedding_map", "off_policy", "actions", "distances"]

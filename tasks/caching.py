@@ -20,7 +20,8 @@ from prefect.serializers import JSONSerializer
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel
 
-from storage.artifacts.store import ArtifactRef, ArtifactStore, Depth, Draft, Recipe
+from storage.artifacts.manifest import Depth, Recipe
+from storage.artifacts.store import ArtifactRef, ArtifactStore, Draft
 from storage.errors import MarqueeError
 from tasks.fingerprint import code_fingerprint
 

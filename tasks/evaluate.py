@@ -25,7 +25,8 @@ from evaluation.report.sections.cards import Provenance, flat, input_of
 from evaluation.report.sections.methods import Cost, Kind
 from models.learners import SEQUENTIAL
 from models.translated import Translated
-from storage.artifacts.store import ArtifactRef, Draft, Manifest, package_versions
+from storage.artifacts.manifest import Manifest, package_versions
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from storage.sources.sample.release import load_truth
 from storage.sources.sample.truth import true_rewards

@@ -21,6 +21,7 @@ INFRASTRUCTURE = {
     "models.encoders.errors": "errors",
     "models.errors": "errors",
     "storage.artifacts.exchange": "passes files between processes",
+    "storage.artifacts.manifest": "describes artifacts",
     "storage.artifacts.store": "keeps artifacts",
     "storage.checkpoints": "keeps and reads checkpoints",
     "storage.compiled": "loads compiled helpers",

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.encoders.text import Precision, encoder_sha256, resolve_precision
 from storage.artifacts.exchange import Exchange, ExchangeError
-from storage.artifacts.store import ArtifactRef, Draft, Manifest, package_versions
+from storage.artifacts.manifest import Manifest, package_versions
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.dask_cluster import ClusterParams, dask_client

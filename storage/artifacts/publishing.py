@@ -13,8 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from storage.artifacts.manifest import MANIFEST, MEASURED, Manifest
 from storage.artifacts.object_stores import ObjectStore
-from storage.artifacts.store import MANIFEST, MEASURED, ArtifactRef, ArtifactStore, Manifest
+from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     AliasMovedError,
     ArtifactConflictError,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests_support import REPOSITORY, Marquee, changes
 
-from storage.artifacts.store import MEASURED, ArtifactStore
+from storage.artifacts.manifest import MEASURED
+from storage.artifacts.store import ArtifactStore
 
 TRAINER = "steps: 300, batch_size: 256, validate_every: 50, checkpoint_every: 10, log_every: 50"
 STEPS = {"train__trainer": f"{{{TRAINER}, patience: 2, stages: [radam, adam]}}"}

@@ -20,7 +20,8 @@ from tests_support import REPOSITORY, free_port
 
 from models.encoders.text import TextEncoder
 from storage.artifacts.exchange import Exchange, ExchangeError
-from storage.artifacts.store import ArtifactRef, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
 from tasks.dask_cluster import ClusterParams, DaskUnreachableError, dask_client

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.artifacts.store import ArtifactRef, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef
 from storage.dataset.splits import training_events
 from storage.errors import DatasetError
 from storage.tables import EVENTS_SCHEMA, MOVIES_SCHEMA, TAGS_SCHEMA, embedding_matrix

@@ -16,7 +16,8 @@ from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
-from storage.artifacts.store import ArtifactRef, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef
 from storage.tables import items_table
 from tasks.caching import artifact_store
 from tasks.feature_report import FeatureReportParams, report_features

@@ -8,10 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 
+from storage.artifacts.manifest import MANIFEST, Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.object_stores.s3 import S3
 from storage.artifacts.publishing import move_alias, publish, pull, read_alias
-from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Recipe
+from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,

@@ -14,7 +14,7 @@ from evaluation.report.page import Chart
 from evaluation.report.sections.learner_notes import INTENDED_USE, LADDER_LIMIT, LIMITS, NOTES, Note
 from evaluation.report.sections.section import Section
 from models.learners import LADDER
-from storage.artifacts.store import Manifest
+from storage.artifacts.manifest import Manifest
 from storage.dataset.format import SPLIT_NAMES
 from storage.dataset.reader import TransitionDataset
 

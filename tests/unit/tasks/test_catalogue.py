@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.artifacts.store import ArtifactRef, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.catalogue import genres_of, titled, titles_of
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.artifacts.store import ArtifactRef, Draft, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef, Draft
 from storage.sources.web.crawl import CrawlProgress
 from storage.sources.web.omdb_api import OmdbApi
 from storage.sources.web.response_cache import Response, ResponseCache

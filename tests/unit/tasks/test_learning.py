@@ -15,7 +15,8 @@ from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
 from models.trainer import TrainerConfig
-from storage.artifacts.store import ArtifactRef, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.learning import make_learning
 from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners, tuned

@@ -31,7 +31,7 @@ from evaluation.report.report import (
 from evaluation.report.sections.cards import Provenance
 from models.networks import Actor
 from models.policy import Policy
-from storage.artifacts.store import Manifest, Recipe
+from storage.artifacts.manifest import Manifest, Recipe
 from storage.dataset.reader import TransitionDataset
 
 DOCS = Path(__file__).parents[4] / "docs"

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import move_alias, publish
-from storage.artifacts.store import ArtifactStore, Recipe
+from storage.artifacts.store import ArtifactStore
 
 COMMANDS = [command.name or "" for command in app.registered_commands]
 HEAVY = (

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.artifacts.manifest import MANIFEST, Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.publishing import Alias, move_alias, publish, pull, read_alias
-from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Recipe
+from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,

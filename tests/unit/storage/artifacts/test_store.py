@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.artifacts.store import MANIFEST, ArtifactRef, ArtifactStore, Depth, Recipe, read_manifest
+from storage.artifacts.manifest import MANIFEST, Depth, Recipe, read_manifest
+from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,
@@ -172,7 +173,8 @@ def test_select_by_prefix_and_newest(tmp_path: Path) -> None:
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from storage.artifacts.store import ArtifactStore, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactStore
 store = ArtifactStore(Path(sys.argv[1]))
 recipe = Recipe(kind="toy", schema_version=1, parameters={"a": 1}, inputs={}, code="c")
 with store.create(recipe) as draft:
@@ -193,7 +195,8 @@ def test_draft_of_a_killed_process_is_swept(tmp_path: Path) -> None:
 FULL = """
 import resource, sys, signal
 from pathlib import Path
-from storage.artifacts.store import ArtifactStore, Recipe
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = ArtifactStore(Path(sys.argv[1]))
 recipe = Recipe(kind="toy", schema_version=1, parameters={"a": 1}, inputs={}, code="c")

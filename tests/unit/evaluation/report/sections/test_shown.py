@@ -65,7 +65,8 @@ def test_the_map_marks_what_is_recommended_most() -> None:
 
 
 def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
-    from storage.artifacts.store import ArtifactStore, Recipe
+    from storage.artifacts.manifest import Recipe
+    from storage.artifacts.store import ArtifactStore
 
     store = ArtifactStore(tmp_path / "store")
     with store.create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
