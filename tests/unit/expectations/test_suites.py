@@ -110,6 +110,13 @@ def test_a_warning_lets_pass_and_is_recorded(tmp_path: Path) -> None:
     assert Verdict.model_validate_json((tmp_path / "validation.json").read_text()) == verdict
 
 
+def test_a_table_without_rows_fails(tmp_path: Path) -> None:
+    verdict = judge(movies().iloc[:0], movies_suite(), tmp_path)
+    assert not verdict.passed
+    assert verdict.message().startswith("movies: expected rows; found an empty table.")
+    assert Verdict.model_validate_json((tmp_path / "validation.json").read_text()) == verdict
+
+
 def test_missing_title_and_repeated_key_fail(tmp_path: Path) -> None:
     frame = movies()
     frame.loc[2, "title"] = None

@@ -1,4 +1,7 @@
-import json
+"""Artifact folders: written whole or not at all, found whole or not at all."""
+
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -6,10 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from storage.artifacts.manifest import MANIFEST, Depth, Recipe, read_manifest
+from storage.artifacts.manifest import MANIFEST, Depth, Recipe
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
@@ -31,13 +32,6 @@ def make(store: ArtifactStore, text: str = "hello", made: Recipe | None = None) 
         (draft.path / "sub" / "data.txt").write_text(text)
         draft.rows = 3
     return draft.committed
-
-
-@given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.booleans()), max_size=5))
-def test_digest_depends_on_values_not_on_order(parameters: dict[str, object]) -> None:
-    backwards = dict(reversed(list(parameters.items())))
-    assert recipe(parameters=parameters).digest == recipe(parameters=backwards).digest
-    assert recipe(parameters=parameters).digest != recipe(parameters=parameters | {"one more": 1}).digest
 
 
 def test_committed_artifact_is_found_whole_with_lineage(tmp_path: Path) -> None:
@@ -149,17 +143,6 @@ def test_an_artifact_from_elsewhere_is_taken_in_once_and_whole(tmp_path: Path) -
         ArtifactStore(tmp_path / "new").take_in(folder, ref.kind)
 
 
-def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
-    ref = make(store)
-    path = store.folder("toy", ref.digest) / MANIFEST
-    manifest = json.loads(path.read_text())
-    manifest["recipe"]["parameters"] = {"a": 2}
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactDamagedError, match="expected digest"):
-        read_manifest(path.parent)
-
-
 def test_select_by_prefix_and_newest(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     make(store)
@@ -190,6 +173,16 @@ def test_draft_of_a_killed_process_is_swept(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     ref = make(store)
     assert [path.name for path in (tmp_path / "toy").iterdir()] == [ref.digest]
+
+
+def test_drafts_of_others_that_live_are_left_alone(tmp_path: Path) -> None:
+    host = platform.node()
+    living = [f".draft.d.{host}.1.ab", f".draft.d.{host}.{os.getpid()}.ab", ".draft.d.elsewhere.999999999.ab"]
+    dead = f".draft.d.{host}.999999999.ab"  # above the highest process number of Linux
+    for name in (*living, dead):
+        (tmp_path / "toy" / name).mkdir(parents=True)
+    ref = make(ArtifactStore(tmp_path))
+    assert {path.name for path in (tmp_path / "toy").iterdir()} == {*living, ref.digest}
 
 
 FULL = """
