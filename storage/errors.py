@@ -1,42 +1,42 @@
-"""Typed errors of everything that touches bytes; each says what was expected, what was found and what to do next."""
+"""Typed errors of storage; each message says what was expected, what was found and what to do next."""
 
 from datetime import datetime
 
 
 class MarqueeError(Exception):
-    """Root of the errors a user of Marquee is meant to read; the command line prints them without a traceback."""
+    """Base of the errors that a user can act on; the command line prints them without a traceback."""
 
 
 class SourceError(MarqueeError):
-    """A raw input file is missing, is not what its name says, or holds nothing."""
+    """A raw input file is missing, is empty or is not what its name says."""
 
 
 class RatingsSchemaError(SourceError):
-    """A ratings table lacks a column that is needed, or has it under another name."""
+    """A ratings table lacks a needed column or has it under another name."""
 
 
 class RatingsValueError(SourceError):
-    """A rating row holds a value outside its domain; names file, line and value."""
+    """A rating row has a value outside its domain; the message names file, line and value."""
 
 
 class MetadataError(SourceError):
-    """A metadata export cannot be read or is in no known dialect."""
+    """A metadata file cannot be read or is in no known dialect."""
 
 
 class ArchiveError(SourceError):
-    """An archive is damaged, is no release, or holds what must not be unpacked."""
+    """An archive is damaged, is not a release, or has members that must not be unpacked."""
 
 
 class DownloadError(SourceError):
-    """A release could not be fetched, or what came is not what was published."""
+    """A release could not be fetched, or the fetched file is not the published one."""
 
 
 class MetadataCredentialsError(MetadataError):
-    """A metadata service rejected the credentials, or none were found."""
+    """A metadata service rejected the key, or no key was found."""
 
 
 class MetadataQuotaError(MetadataError):
-    """A metadata service answers no more for now; what it answered is cached, `retry_at` says when to go on."""
+    """A metadata service answers no more requests until `retry_at`; the answers so far are cached."""
 
     def __init__(self, message: str, retry_at: datetime) -> None:
         super().__init__(message)
@@ -44,23 +44,23 @@ class MetadataQuotaError(MetadataError):
 
 
 class MetadataUnavailableError(MetadataError):
-    """A metadata service left more questions unanswered than may be; what it answered is cached."""
+    """A metadata service left too many queries unanswered; the answers so far are cached."""
 
 
 class DatasetError(MarqueeError):
-    """A transition dataset cannot be made from its inputs, or a file is not a whole transition dataset."""
+    """A transition dataset cannot be made from its inputs, or a file is not a complete one."""
 
 
 class ArtifactError(MarqueeError):
-    """An artifact is absent where it is needed."""
+    """A needed artifact is missing."""
 
 
 class ArtifactDamagedError(ArtifactError):
-    """An artifact's bytes are not the ones its manifest names."""
+    """The bytes of an artifact differ from its manifest."""
 
 
 class ArtifactConflictError(ArtifactError):
-    """Another artifact with the same digest but different content stands in the place to be written."""
+    """Another artifact with the same digest but other content exists."""
 
 
 class CheckpointError(MarqueeError):
@@ -68,7 +68,7 @@ class CheckpointError(MarqueeError):
 
 
 class StorageFullError(MarqueeError):
-    """The disk, quota or file-size limit was reached while writing; what was there before is untouched."""
+    """The disk, quota or file-size limit was reached while writing; files written before are unchanged."""
 
 
 class StorageUnwritableError(MarqueeError):
@@ -84,7 +84,7 @@ class ObjectStoreCredentialsError(ObjectStoreError):
 
 
 class UnsupportedObjectStoreError(ObjectStoreError):
-    """The object store ignores conditional writes, so immutability and aliases cannot be kept there."""
+    """The object store ignores conditional writes, so it cannot hold immutable artifacts and aliases."""
 
 
 class UnknownAliasError(ObjectStoreError):
@@ -92,4 +92,4 @@ class UnknownAliasError(ObjectStoreError):
 
 
 class AliasMovedError(ObjectStoreError):
-    """Someone else moved the alias between our reading and our writing it."""
+    """Another process moved the alias between our read and our write."""

@@ -1,4 +1,4 @@
-"""Small file-system acts that the rest of storage builds on: hashing, fsync, atomic replacement, honest errors."""
+"""File-system helpers: hashing, fsync, atomic replacement, and typed errors of writing."""
 
 import errno
 import hashlib
@@ -33,7 +33,7 @@ def fsync_path(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; leaving the block well renames it there: readers see old or new, whole."""
+    """Yield a temporary path and rename it to `path` if the block succeeds: readers see the whole old or new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -46,13 +46,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write beside the final name, fsync and rename: readers see the old bytes or the new ones."""
+    """Write under a temporary name, fsync and rename: readers see the old bytes or the new ones."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:
-    """What the first bytes of a file say it is, where that is none of a table."""
+    """What the first bytes of a file show it to be; None: possibly a table."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
     if not start:
         return "empty"
@@ -62,7 +62,7 @@ def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:
 
 
 def _errno_of(error: OSError) -> int | None:
-    """The error number, also where a C library (HDF5) put it only into the text."""
+    """The error number, also if a C library (HDF5) put it only into the text."""
     if error.errno is not None:
         return error.errno
     found = re.search(r"errno = (\d+)", str(error))
@@ -71,7 +71,7 @@ def _errno_of(error: OSError) -> int | None:
 
 @contextmanager
 def writing_to(path: Path) -> Iterator[None]:
-    """Turn operating-system errors of the enclosed writes below `path` into errors that say what to do.
+    """Turn operating-system errors of the writes in the block into typed errors that say what to do.
 
     Raises:
         StorageFullError: no space, quota or file-size limit left.
@@ -89,6 +89,6 @@ def writing_to(path: Path) -> Iterator[None]:
         if code in UNWRITABLE or isinstance(error, FileExistsError):
             raise StorageUnwritableError(
                 f"{path}: expected a folder this user can write; found {error.strerror or error}. "
-                "Set MARQUEE_HOME to a writable folder or mend its permissions."
+                "Set MARQUEE_HOME to a writable folder or correct its permissions."
             ) from error
         raise

@@ -1,4 +1,4 @@
-"""The columns of the parquet tables that stages hand to one another."""
+"""The schemas of the Parquet tables that stages exchange."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +8,9 @@ EVENTS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
 )
 
-LATEST_SECOND = 4_102_444_800  # 2100-01-01; beyond lie milliseconds taken for seconds
+LATEST_SECOND = 4_102_444_800  # 2100-01-01; larger numbers are milliseconds taken for seconds
 
-# What a metadata source can say of a movie, empty or null where it doesn't; `movies.parquet` has these columns too.
+# What a metadata source can know of a movie, null or empty if it does not; `movies.parquet` has these columns too.
 METADATA_SCHEMA = pa.schema(
     [
         ("tagline", pa.string()),
@@ -45,10 +45,10 @@ METADATA_SCHEMA = pa.schema(
     ]
 )
 
-# What every metadata source gives: outside ids (either may be null) and what it knows.
+# The table of a metadata source: outside ids (either may be null) and metadata.
 SOURCE_SCHEMA = pa.schema([("tmdb_id", pa.int64()), ("imdb_id", pa.string()), *METADATA_SCHEMA])
 
-# One tag that one user gave one movie.
+# One row per tag that a user gave a movie.
 TAGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("tag", pa.string()), ("timestamp", pa.int64())]
 )
@@ -56,7 +56,7 @@ TAGS_SCHEMA = pa.schema(
 IDENTITY_SCHEMA = pa.schema(
     [
         ("movie_id", pa.int64()),
-        ("external_id", pa.string()),  # the id as its source writes it
+        ("external_id", pa.string()),  # the id as written in its source
         ("tmdb_id", pa.int64()),
         ("imdb_id", pa.string()),
         ("title", pa.string()),
@@ -71,12 +71,12 @@ MOVIES_SCHEMA = pa.schema(
 
 
 def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDArray[np.bool_]) -> pa.Table:
-    """The items table: one row per movie in the order of `movies`, its row number being the item index.
+    """The items table: one row per movie in the order of `movies`; the row number is the item index.
 
     Args:
         movies: in MOVIES_SCHEMA.
         embedding: (I, D) float32.
-        has_text: (I,) bool, whether a text stands behind the embedding.
+        has_text: (I,) bool, whether the item had a text to embed.
     """
     years = movies["year"].to_pylist()
     titles = [

@@ -1,4 +1,4 @@
-"""What items are called and what they are: titles with years, main genres."""
+"""Titles with years, and main genres, of the items of a dataset."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ YEAR = re.compile(r"\(\d{4}(?:[–-]\s*\d*\s*)?\)\s*$")
 
 
 def titles_of(dataset: ArtifactRef, about: Mapping[str, ArtifactRef]) -> list[str]:
-    """The title of every item of a dataset, with its year where one is known and not a part of the title already."""
+    """The title of every item of a dataset, with its year if it is known and not yet in the title."""
     items = read_table(dataset, "items.parquet", ["movie_id", "title"])
     years = by_movie(about, "year")
     return [
@@ -28,7 +28,7 @@ def titled(title: str, year: object) -> str:
 
 
 def genres_of(dataset: ArtifactRef, about: Mapping[str, ArtifactRef]) -> list[str]:
-    """The most telling genre of every item of a dataset; "" where unknown."""
+    """The main genre of every item of a dataset; "" if unknown."""
     movies = read_table(dataset, "items.parquet", ["movie_id"])["movie_id"].to_pylist()
     known = by_movie(about, "genres")
     genres = [known.get(movie) or [] for movie in movies]
@@ -36,7 +36,7 @@ def genres_of(dataset: ArtifactRef, about: Mapping[str, ArtifactRef]) -> list[st
 
 
 def by_movie(about: Mapping[str, ArtifactRef], column: str) -> dict[int, object]:
-    """A column of the movies table by movie_id; empty where there is no table."""
+    """A column of the movies table by movie_id; empty if there is no table."""
     if "movies" not in about:
         return {}
     table = read_table(about["movies"], "movies.parquet", ["movie_id", column])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
@@ -85,11 +86,7 @@ def make_responses(
         bar.show(now.done, max(now.total, 1), progress_text(name, now))
 
     async def run() -> tuple[pa.Table, dict[str, Any]]:
-        if service.offline:
-            return await crawl(ids, service, cache, None, window.until, show)
-        limiter = RateLimiter(cache.folder / "rate", service.requests_per_second)
-        credential = service.credential(find_key(service.key_variable))
-        async with Fetcher.opened(service, credential, limiter) as fetcher:
+        async with nullcontext() if service.offline else open_fetcher(service, cache) as fetcher:
             return await crawl(ids, service, cache, fetcher, window.until, show)
 
     table, facts = asyncio.run(run())
@@ -103,6 +100,12 @@ def make_responses(
         table=[{"what": what, "value": str(value)} for what, value in draft.facts.items()],
         description=f"What {name.upper()} answered. {service.licence}",
     )
+
+
+def open_fetcher(service: WebService, cache: ResponseCache) -> AbstractAsyncContextManager[Fetcher]:
+    """A fetcher with the service's key and the rate that all processes share."""
+    limiter = RateLimiter(cache.folder / "rate", service.requests_per_second)
+    return Fetcher.opened(service, service.credential(find_key(service.key_variable)), limiter)
 
 
 def response_cache(service: WebService) -> ResponseCache:

@@ -1,4 +1,4 @@
-"""Raw files in, checked tables out: `catalogue`, `movies`, `events`, `tags` and the `splits` of users and time."""
+"""The ingest stage: raw files become the checked tables `catalogue`, `movies`, `events`, `tags` and `splits`."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ QUARANTINE = "quarantine.parquet"
 
 @artifact_task("catalogue", outside=("source",))
 def make_catalogue(draft: Draft, source: Source, sha256: dict[str, str], on_bad_rows: OnBadRows) -> None:
-    """Who the items are: the release's movies and their ids elsewhere, or another domain's items and all it says of them."""
+    """Read the items: a release's movies and their outside ids, or another domain's items with all their metadata."""
     bad = BadRows(on_bad_rows)
     if source.release is not None:
         items, facts = read_movies(source.release, bad)
@@ -63,7 +63,7 @@ def make_movies(
     web: dict[str, ArtifactRef],
     on_bad_rows: OnBadRows,
 ) -> None:
-    """Join the items with what files, APIs and dumps say of them; of two that differ the first wins."""
+    """Join the items with metadata of files, services and IMDb's datasets, in this order of precedence."""
     bad = BadRows(on_bad_rows)
     facts: dict[str, Any] = {}
     items = read_table(catalogue, "catalogue.parquet")
@@ -119,7 +119,7 @@ def make_events(
 def make_tags(
     draft: Draft, source: Source, sha256: dict[str, str], catalogue: ArtifactRef, on_bad_rows: OnBadRows
 ) -> None:
-    """Read the tags that users gave and, where the release has it, the tag genome."""
+    """Read the tags that users gave and, if the release has it, the tag genome."""
     assert source.release is not None  # noqa: S101
     bad = BadRows(on_bad_rows)
     known = known_movies(catalogue)
@@ -148,12 +148,12 @@ def make_splits(draft: Draft, events: ArtifactRef, params: SplitParams) -> None:
 
 
 def known_movies(items: ArtifactRef) -> NDArray[np.int64]:
-    """The ids, (I,) ascending, of a catalogue or movies artifact."""
+    """The movie ids of a catalogue or movies artifact, (I,) int64 ascending."""
     return np.asarray(read_table(items, f"{items.kind}.parquet", ["movie_id"])["movie_id"].to_numpy())
 
 
 def keep_facts(draft: Draft, facts: dict[str, Any], bad: BadRows) -> None:
-    """Note the counts in the manifest and the log; put the rows that were set aside beside the table."""
+    """Put the counts into the manifest and the log, and the rows that were set aside into a file of the draft."""
     draft.facts = facts | bad.facts()
     if bad.rows:
         pq.write_table(bad.table(), draft.path / QUARANTINE)
@@ -162,7 +162,7 @@ def keep_facts(draft: Draft, facts: dict[str, Any], bad: BadRows) -> None:
 
 @task(name="show-bad-rows")
 def show_bad_rows(stage: str, *tables: ArtifactRef) -> None:
-    """Put what was set aside into the UI: a row per file, with the first reasons."""
+    """Show in the UI how many rows were set aside, one row per table."""
     store = artifact_store()
     rows = [
         {"table": ref.kind, "quarantined": count, "rows in": str(store.folder(ref.kind, ref.digest) / QUARANTINE)}
@@ -176,10 +176,10 @@ def show_bad_rows(stage: str, *tables: ArtifactRef) -> None:
 
 
 def read_table(ref: ArtifactRef, name: str, columns: list[str] | None = None) -> pa.Table:
-    """One parquet table of an artifact of this work directory, or some of its columns."""
+    """A Parquet table of an artifact in this work directory, or some of its columns."""
     return pq.read_table(artifact_store().open(ref) / name, columns=columns)
 
 
 def copy_file(ref: ArtifactRef, name: str, folder: Path) -> None:
-    """Copy one file of an artifact into a draft, so that what is published stands alone."""
+    """Copy one file of an artifact into a draft, so that the published artifact is self-contained."""
     shutil.copyfile(artifact_store().open(ref) / name, folder / name)

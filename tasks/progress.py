@@ -13,5 +13,5 @@ class Progress:
         self._id = cast(UUID, create_progress_artifact(0.0, key=key, description=description))
 
     def show(self, done: int, total: int, description: str | None = None) -> None:
-        """Move the bar to `done` of `total`, and say more beside it where there is more to say."""
+        """Move the bar to `done` of `total`, and set the text beside it if one is given."""
         update_progress_artifact(self._id, round(100 * done / total, 1), description=description)

@@ -1,4 +1,4 @@
-"""Where a run's raw files are: a release, a table of another domain or generated data, and metadata; found and hashed."""
+"""Finds and hashes the raw files of a run: a release, ratings of another domain or generated data, and metadata."""
 
 import logging
 from pathlib import Path
@@ -33,19 +33,21 @@ class SourceParams(WebServices):
         description=f"A MovieLens release: a folder, a .zip, or a name to download ({', '.join(RELEASES)}); empty: "
         "generated data.",
     )
-    generic: GenericParams | None = Field(None, description="Ratings of any other kind, in place of a release.")
+    generic: GenericParams | None = Field(None, description="Ratings of another domain, instead of a release.")
     metadata: tuple[MetadataFile, ...] = Field(
         (), description="Files of metadata or folders of TMDB and Kaggle exports, the most trusted first."
     )
-    imdb: tuple[Path, ...] = Field((), description="IMDb's TSV dumps, or a folder of them; trusted after the files.")
+    imdb: tuple[Path, ...] = Field(
+        (), description="IMDb's TSV datasets, or a folder of them; trusted less than the files."
+    )
     columns: dict[ColumnName, str] = Field(
-        default_factory=dict, description="Names of userId, movieId, rating, timestamp in ratings.csv, if others."
+        default_factory=dict, description="Other names of userId, movieId, rating, timestamp in ratings.csv."
     )
     on_bad_rows: OnBadRows = Field(
         "reject",
         description="A row that cannot be used stops the run (reject) or is set aside and counted (quarantine).",
     )
-    sample: SampleParams = Field(SampleParams(), description="The generator's parameters, used without a release.")
+    sample: SampleParams = Field(SampleParams(), description="Parameters of the generator, used without a release.")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "SourceParams":
@@ -55,19 +57,19 @@ class SourceParams(WebServices):
             raise ValueError("source: expected a release or generic ratings; found both. Leave one of them empty.")
         if self.metadata or self.imdb or enabled_services(self):
             raise ValueError(
-                "source: expected generic ratings alone; found metadata of movies too. Map what is known of the items in "
+                "source: expected generic ratings alone; found metadata of movies too. Map the metadata of the items in "
                 "generic.items."
             )
         return self
 
     @property
     def scale(self) -> RatingScale:
-        """The ratings there can be."""
+        """The scale of the ratings."""
         return self.generic.scale if self.generic is not None else RatingScale()
 
 
 class Source(BaseModel):
-    """The raw files of one run and the hashes that stand for them in digests."""
+    """The raw files of one run, and their hashes, which are part of digests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,19 +82,19 @@ class Source(BaseModel):
 
     @property
     def has_tags(self) -> bool:
-        """Whether there are tags or a tag genome."""
+        """Whether the release has tags or a tag genome."""
         return (
             self.release is not None and (self.release.files["tags"] or self.release.files["genome_scores"]) is not None
         )
 
     def of(self, *roles: str) -> dict[str, str]:
-        """The hashes of the files of some roles, as far as there are any; `metadata` and `imdb` mean all of theirs."""
+        """The hashes of the files of some roles; `metadata` and `imdb` mean all their files."""
         return {role: digest for role, digest in self.sha256.items() if role.split("-")[0] in roles}
 
 
 @artifact_task("sample")
 def make_sample(draft: Draft, params: SampleParams) -> None:
-    """Generate a small MovieLens-like release with TMDB-like metadata from known preferences."""
+    """Generate a small release like MovieLens with metadata like TMDB's, from known preferences."""
     draft.facts = write_sample(draft.path, params)
     draft.rows = draft.facts["ratings"]
     draft.generated = True
@@ -106,7 +108,7 @@ def open_source(params: SourceParams) -> Source:
 
 @task(name="find-sources", retries=2, retry_delay_seconds=10, retry_condition_fn=is_worth_retrying)
 def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
-    """Locate the raw files, fetching and unpacking what is not there, and hash them: hashes, not paths, name what is made."""
+    """Find the raw files, download and unpack missing ones, and hash them: digests use hashes, not paths."""
     release, metadata = None, params.metadata
     if sample is not None:
         folder = artifact_store().open(sample)
@@ -117,7 +119,7 @@ def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
     if release is not None:
         files = {role: path for role, path in release.files.items() if path is not None}
     if params.generic is not None:
-        items = params.generic.items  # without a table of them, the items are those that are rated
+        items = params.generic.items  # without a table of items, the rated items are used
         files = {"ratings": params.generic.ratings, "movies": params.generic.ratings if items is None else items.path}
     exports = tuple(find_metadata(metadata))
     imdb = find_imdb(params.imdb) if params.imdb else {}
@@ -126,7 +128,7 @@ def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
     for role, path in every.items():
         logger.info("%s: %s", role, path)
     sha256 = {role: sha256_file(path) for role, path in every.items()}
-    # A file read in another way, or named otherwise where its name is kept, is another file.
+    # How a file is read changes the result, and so does its name if the result keeps it: both count as content.
     sha256 |= {f"metadata-{place}-read-by": read_by(export) for place, export in enumerate(exports)}
     sha256 |= {f"metadata-{place}-name": export.path.name for place, export in enumerate(exports)}
     if release is not None:
@@ -145,12 +147,12 @@ def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
 
 
 def read_by(declared: BaseModel) -> str:
-    """A declared mapping as JSON, without the places of its files."""
+    """A declared mapping as JSON, without the paths of its files."""
     return declared.model_dump_json(exclude={"path": True, "ratings": True, "items": {"path"}})
 
 
 def open_named_release(name: str) -> Release:
-    """A release from a folder, an archive or, with a progress bar in the UI, the network."""
+    """A release from a folder, an archive or the network; a download has a progress bar in the UI."""
     progress: list[Progress] = []
 
     def show(done: int, total: int | None) -> None:

@@ -12,7 +12,7 @@ QUARANTINE_SCHEMA = pa.schema(
     [("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())]
 )
 MAX_TEXT_CHARS = 200
-MOST_ROWS = 1_000_000  # set aside by one reader: they are held in memory
+MOST_ROWS = 1_000_000  # that one reader may set aside, because they are held in memory
 
 
 class BadRow(NamedTuple):
@@ -25,7 +25,7 @@ class BadRow(NamedTuple):
 
 
 class BadRows:
-    """What becomes of rows that cannot be used: `reject` raises at the first, `quarantine` keeps them aside."""
+    """Collects rows that cannot be used: `reject` raises an error at the first one, `quarantine` sets them aside."""
 
     def __init__(self, policy: OnBadRows = "reject") -> None:
         self.policy = policy
@@ -35,28 +35,28 @@ class BadRows:
         """Set a row aside.
 
         Args:
-            file: its name.
-            line: 1-based.
-            reason: "expected …; found …", no full stop.
-            text: the row, cut to 200 characters.
-            error: what is raised under `reject`.
+            file: name of the file.
+            line: number of the line, 1-based.
+            reason: "expected …; found …", without a full stop.
+            text: the row; 200 characters of it are kept.
+            error: the type of error under `reject`.
 
         Raises:
             SourceError: under `reject`, as `error`.
         """
         if self.policy == "reject":
             raise error(
-                f"{file}, line {line}: {reason}. Mend or remove the line, or set on_bad_rows=quarantine to go on without it."
+                f"{file}, line {line}: {reason}. Correct or remove the line, or set on_bad_rows=quarantine to continue without it."
             )
         if len(self.rows) >= MOST_ROWS:
             raise error(
-                f"{file}, line {line}: expected at most {MOST_ROWS:,} rows to set aside; found more. Mend the file: "
+                f"{file}, line {line}: expected at most {MOST_ROWS:,} rows to set aside; found more. Correct the file: "
                 f"{reason}."
             )
         self.rows.append(BadRow(file, line, _plain(reason), _plain(text[:MAX_TEXT_CHARS])))
 
     def facts(self) -> dict[str, Any]:
-        """How many rows were set aside, by file."""
+        """The number of rows that were set aside, in all and by file."""
         return {"quarantined": len(self.rows), "quarantined_by_file": dict(Counter(row.file for row in self.rows))}
 
     def table(self) -> pa.Table:
@@ -66,5 +66,5 @@ class BadRows:
 
 
 def _plain(text: str) -> str:
-    """The text without halves of surrogate pairs, which no file can hold."""
+    """The text without lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()

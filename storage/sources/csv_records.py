@@ -1,4 +1,4 @@
-"""Records of CSV files of a declared format; a broken record costs itself and not the ones after it."""
+"""Records of CSV files in a declared format; the reader continues after a broken record."""
 
 import csv
 import re
@@ -13,24 +13,28 @@ from storage.errors import MetadataError, SourceError
 from storage.sources.packed_files import MAX_LINE_BYTES
 
 MAX_RECORD_LINES = 1000
-UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes that are no text, as "surrogateescape" keeps them
+UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of another encoding, as "surrogateescape" keeps them
 
 
 class CsvFormat(BaseModel):
-    """How a CSV file is written."""
+    """Format of a CSV file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the cells of a row.")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Separator of the cells of a row.")
     quote: str | None = Field(
-        '"', min_length=1, max_length=1, description="What encloses cells; null: quotes are text."
+        '"', min_length=1, max_length=1, description="Character around cells; null: quotes are text."
     )
-    escape: str | None = Field(None, min_length=1, max_length=1, description="What makes the next character plain.")
-    encoding: str = Field("utf-8", description="Any in which ASCII stands for itself: utf-8, latin-1, cp1252 …")
-    header: bool = Field(True, description="Whether the first line names the columns; else they are called 1, 2, 3 …")
+    escape: str | None = Field(
+        None, min_length=1, max_length=1, description="Character that makes the next one literal."
+    )
+    encoding: str = Field("utf-8", description="An encoding that extends ASCII: utf-8, latin-1, cp1252 …")
+    header: bool = Field(
+        True, description="Whether the first line names the columns; if not, the columns are named 1, 2, 3 …"
+    )
 
     @model_validator(mode="after")
-    def _can_be_told_apart(self) -> Self:
+    def _is_unambiguous(self) -> Self:
         marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
         if len(set(marks)) < len(marks) or not all(mark.isascii() and mark not in "\r\n" for mark in marks):
             raise ValueError(
@@ -43,7 +47,7 @@ class CsvFormat(BaseModel):
             plain = False
         if not plain:
             raise ValueError(
-                f"CSV format: expected an encoding in which ASCII stands for itself, as utf-8; found {self.encoding!r}."
+                f"CSV format: expected an encoding that extends ASCII, such as utf-8; found {self.encoding!r}."
             )
         return self
 
@@ -52,25 +56,25 @@ COMMA = CsvFormat()
 
 
 class CsvRecord(NamedTuple):
-    """One record of a CSV file, or what is wrong with it."""
+    """One record of a CSV file, or the reason why it is broken."""
 
-    line: int  # its first, 1-based
+    line: int  # number of its first line, 1-based
     fields: list[str]
     text: str
     problem: str | None  # expected …; found …
 
 
 def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
-    """The records of a CSV file; a quoted field may hold line ends, a broken record does not take others with it.
+    """The records of a CSV file; a quoted field may hold line ends, and the lines that a broken record swallowed are read again.
 
     Args:
         lines: with or without their LF.
-        form: how the file is written.
+        form: format of the file.
         first_line: the number of the first line.
     """
     csv.field_size_limit(2 * MAX_LINE_BYTES)
     source = iter(lines)
-    waiting: deque[str] = deque()  # lines that a broken record had swallowed
+    waiting: deque[str] = deque()  # lines that a broken record swallowed, to be read again
     taken: list[str] = []  # lines of the current record
 
     def feed() -> Iterator[str]:
@@ -123,7 +127,7 @@ def _reader(lines: Iterator[str], form: CsvFormat) -> Iterator[list[str]]:
 def read_header(
     path: Path, records: Iterator[CsvRecord], form: CsvFormat, error: type[SourceError] = MetadataError
 ) -> tuple[tuple[str, ...], CsvRecord]:
-    """The names of the columns, and the first record, which is data where the file has no header.
+    """The names of the columns, and the first record; without a header this record is data.
 
     Raises:
         SourceError: (as `error`) there is no readable first record.

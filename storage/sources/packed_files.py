@@ -12,7 +12,7 @@ from storage.errors import MetadataError, SourceError
 from storage.files import kind_of
 
 MAX_UNPACKED_BYTES = 16 << 30
-MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # the best real dump shrinks about tenfold
+MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # real exports shrink about tenfold
 MAX_LINE_BYTES = 4 << 20
 BLOCK_BYTES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -21,7 +21,7 @@ TABLES = (".csv", ".tsv", *JSON_LINES)
 
 
 class _Capped(io.RawIOBase):
-    """A stream that stops with a typed error at damage, and at more bytes than can be meant."""
+    """A stream that raises a typed error at damage, and when it unpacks to more bytes than allowed."""
 
     def __init__(self, inner: Any, path: Path, stored_bytes: int, error: type[SourceError]) -> None:
         self._inner, self._path, self._stored, self._error, self._bytes = inner, path, stored_bytes, error, 0
@@ -48,17 +48,22 @@ def _refuse_bombs(path: Path, unpacked: int, stored: int, error: type[SourceErro
     if unpacked > RATIO_COUNTS_FROM and unpacked > min(MAX_RATIO * stored, MAX_UNPACKED_BYTES):
         raise error(
             f"{path}: expected at most {MAX_UNPACKED_BYTES >> 30} GiB and {MAX_RATIO} times the packed size; found "
-            f"{unpacked} bytes or more of {stored}. This is no honest archive of a table: leave it out."
+            f"{unpacked} bytes or more of {stored}. This is not an archive of a table: leave it out."
         )
 
 
 def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[str, BinaryIO]:
-    """Open a file, unpacked if it ends in .gz or .zip (of one table).
+    """Open a file; .gz and .zip (with one table in it) are unpacked while they are read.
 
-    Returns: the name without .gz, or the member's, and the stream.
+    Args:
+        path: of the file.
+        error: the type of error.
+
+    Returns: the name of the table (the file's without .gz, or the member's in the .zip), and the stream.
 
     Raises:
-        SourceError: (as `error`) no file, an empty one, a web page, or a broken archive; while reading, damage or a bomb.
+        SourceError: (as `error`) there is no file, or it is empty, a web page or a broken archive; while reading: it is
+            damaged or unpacks to too many bytes.
     """
     try:
         with path.open("rb") as stream:
@@ -97,7 +102,7 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
 
 
 def line_blocks(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataError) -> Iterator[list[bytes]]:
-    """The lines of a stream without LF, thousands at a time; the first without a byte-order mark.
+    """The lines of a stream without LF, in blocks of thousands; the first line without a byte-order mark.
 
     Raises:
         SourceError: (as `error`) a line of more than 4 MiB.
@@ -109,7 +114,7 @@ def line_blocks(stream: BinaryIO, path: Path, error: type[SourceError] = Metadat
         if len(rest) > MAX_LINE_BYTES:
             raise error(
                 f"{path}, line {number + len(lines) + 1}: expected at most {MAX_LINE_BYTES >> 20} MiB in a line; found "
-                "more. This is no table of lines: fetch it again or leave it out."
+                "more. This is not a table of lines: fetch it again or leave it out."
             )
         if not number and lines:
             lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)

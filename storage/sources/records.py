@@ -16,14 +16,14 @@ from storage.sources.packed_files import JSON_LINES, line_blocks, open_plain
 
 
 class Record(NamedTuple):
-    """One row of a table by name of column."""
+    """One row of a table by column name."""
 
-    line: int  # 1-based; in Parquet files the row's number
+    line: int  # number of the line or of the Parquet row, 1-based
     values: dict[str, Any]
 
 
 class Records(NamedTuple):
-    """A table that is read row by row."""
+    """A table whose rows are read one after another."""
 
     name: str  # of the file, or of the member in the archive
     columns: tuple[str, ...]  # empty for JSON lines
@@ -33,10 +33,14 @@ class Records(NamedTuple):
 def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA) -> Records:
     """Open a .csv, JSON-lines (.jsonl, .ndjson, .json), .parquet file, or one of the first two in .gz or .zip.
 
-    Rows that cannot be taken apart go to `bad` while rows are read.
+    Args:
+        path: of the file.
+        bad: takes the rows that cannot be split into fields, while the rows are read.
+        form: format of a CSV file.
 
     Raises:
-        MetadataError: the file is not what its name says; while reading, damage or (if `bad` rejects) a broken row.
+        MetadataError: the file is not what its name says; while reading: it is damaged, or a row is broken and `bad`
+            rejects it.
     """
     if path.suffix.lower() == ".parquet":
         return _parquet_records(path)

@@ -180,7 +180,7 @@ def test_a_cut_connection_is_resumed_in_the_same_call(server: Server, tmp_path: 
 
 def test_a_cut_connection_is_resumed_by_the_next_call(server: Server, tmp_path: Path) -> None:
     server.faults = [cut(server, HALF), failing(503)]
-    with pytest.raises(DownloadError, match=f"{HALF:,} bytes are kept: run again to go on"):
+    with pytest.raises(DownloadError, match=f"{HALF:,} bytes are kept: run again to continue"):
         fetch(server, tmp_path, attempts=1)
     assert files(tmp_path) == ["ml-20m.zip.part", "ml-20m.zip.part.json"]
     assert fetch(server, tmp_path).read_bytes() == BODY

@@ -1,1 +1,1 @@
-"""Metadata about movies from files: TMDB and Kaggle exports, IMDb's dumps, mapped tables."""
+"""Metadata about movies from files: known exports (`dialects`), tables with declared columns, and IMDb's datasets."""

@@ -1,4 +1,4 @@
-"""Cells of metadata sources as clean values: None where nothing is known, ValueError where something else stands there."""
+"""Cells of metadata files as clean values: None for unknown, ValueError for a cell of another type."""
 
 import datetime as dt
 import math
@@ -17,13 +17,13 @@ MAX_LIST_ITEMS = 1000
 CAST_SIZE = 5
 LISTS = frozenset(field.name for field in SOURCE_SCHEMA if pa.types.is_list(field.type))
 NOTHING = {"", "no overview found.", "no overview", "none", "nan", "null", "n/a", "\\n"}
-UNUSABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # control characters and halves of characters
+UNUSABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # control characters and lone surrogates
 YES, NO = {"true", "1", "yes"}, {"false", "0", "no"}
-# Zero stands for unknown in these; amounts below 1,000 dollars were entered in millions, or are jokes.
+# The smallest known values: 0 means unknown; amounts below 1,000 dollars were entered in millions or are not serious.
 LEAST = {"runtime_minutes": 1e-12, "budget_usd": 1000.0, "revenue_usd": 1000.0, "vote_average": 1e-12,
          "popularity": 1e-12, "vote_count": 1e-12, "imdb_rating": 1e-12, "imdb_votes": 1e-12}  # fmt: skip
 
-Movie = dict[str, Any]  # names of SOURCE_SCHEMA to values; absent: unknown
+Movie = dict[str, Any]  # column of SOURCE_SCHEMA → value; a missing column is unknown
 
 
 def source_table(movies: Sequence[Movie]) -> pa.Table:
@@ -57,11 +57,11 @@ def _clean(value: str) -> str | None:
     return None if clean.lower() in NOTHING else clean
 
 
-_cleaned = lru_cache(maxsize=1 << 16)(_clean)  # names recur from row to row
+_cleaned = lru_cache(maxsize=1 << 16)(_clean)  # names repeat from row to row
 
 
 def number(value: Any, least: float = 0.0) -> float | None:
-    """A number; None below `least`, beyond 10¹² and where there is none."""
+    """A number; None if it is missing, below `least`, or 10¹² or more."""
     if isinstance(value, str):
         value = value.strip()
         if value.lower() in NOTHING:
@@ -88,7 +88,7 @@ def flag(value: Any) -> bool | None:
 
 
 def date(value: Any) -> dt.date | None:
-    """A date written year-month-day, from 1870 on; a time after it is cut off."""
+    """A date written year-month-day from 1870 to 2100; a time after it is ignored."""
     if isinstance(value, dt.datetime):
         value = value.date()
     if not isinstance(value, dt.date):
@@ -103,7 +103,7 @@ def date(value: Any) -> dt.date | None:
 
 
 def list_of_texts(values: Any, separator: str | None = None) -> list[str]:
-    """A list of texts: of a list, of objects with a `name`, or of one text cut at `separator`."""
+    """A list of texts, from a list of texts, a list of objects with a `name`, or a text split at `separator`."""
     if values is None:
         return []
     if isinstance(values, str):
@@ -122,7 +122,7 @@ def list_of_texts(values: Any, separator: str | None = None) -> list[str]:
 
 
 def credited(cast: list[dict[str, Any]], crew: list[dict[str, Any]]) -> Movie:
-    """Cast, directors and writers, from TMDB's lists of people with name, job and department."""
+    """Cast, directors and writers from TMDB's lists of people, which have a name, a job and a department."""
     written = list_of_texts([person for person in crew if person.get("department") == "Writing"])
     return {
         "cast": list_of_texts(cast[:CAST_SIZE]),
@@ -132,7 +132,7 @@ def credited(cast: list[dict[str, Any]], crew: list[dict[str, Any]]) -> Movie:
 
 
 def objects(values: Any) -> list[dict[str, Any]]:
-    """A list of objects, empty for nothing."""
+    """A list of objects; empty if there is none."""
     if not isinstance(values or [], list) or not all(isinstance(value, dict) for value in values or []):
         raise ValueError(f"expected a list of objects; found {str(values)[:40]!r}")
     return values or []
@@ -149,7 +149,7 @@ def tmdb_id(value: Any) -> int | None:
 
 
 def imdb_id(value: Any) -> str | None:
-    """An IMDb id as tt0114709, also from its digits alone; None where something else stands there."""
+    """An IMDb id, as in tt0114709, also from its digits alone; None for anything else."""
     word = text(value) or ""
     if re.fullmatch(r"tt[0-9]{1,18}", word):
         return word
@@ -157,7 +157,12 @@ def imdb_id(value: Any) -> str | None:
 
 
 def converter(name: str, separator: str | None) -> Callable[[Any], Any]:
-    """What makes a value of one column of SOURCE_SCHEMA from a cell of a file."""
+    """The function that converts a cell of a file to a value of one column of SOURCE_SCHEMA.
+
+    Args:
+        name: of the column.
+        separator: of lists that are written as one text.
+    """
     kind = SOURCE_SCHEMA.field(name).type
     of_name: dict[str, Callable[[Any], Any]] = {
         "tmdb_id": tmdb_id,

@@ -1,4 +1,4 @@
-"""IMDb's TSV dumps, streamed: of millions of titles only the wanted ones are kept."""
+"""IMDb's TSV datasets, streamed: of millions of titles only the wanted ones are kept."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -39,10 +39,10 @@ class Credit(NamedTuple):
 
 
 def find_imdb(paths: Sequence[Path]) -> dict[str, Path]:
-    """The dumps among files and folders, by what they are; a file is known by its header, in a folder by its name first.
+    """The datasets among files and folders, by kind: a file is recognised by its header, in a folder first by its name.
 
     Raises:
-        MetadataError: none, two of a kind, or a file that is none.
+        MetadataError: there is none, there are two of a kind, or a file is not a dataset.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -63,10 +63,10 @@ def find_imdb(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_imdb(paths: Sequence[Path], wanted: AbstractSet[str], bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
-    """Read what the dumps say of the wanted titles.
+    """Read what the datasets say of the wanted titles.
 
-    Without name.basics, people stay unknown: their ids would match no other source's names. Where title.crew does not
-    tell the directors and writers, title.principals does.
+    Without name.basics people stay unknown, because only names can be matched with other sources. Directors and writers
+    that title.crew does not have come from title.principals.
 
     Args:
         paths: of files, plain or .gz, or folders of them; any subset of the five.
@@ -76,7 +76,7 @@ def read_imdb(paths: Sequence[Path], wanted: AbstractSet[str], bad: BadRows) -> 
     Returns: a table in SOURCE_SCHEMA, by ascending id, and counts.
 
     Raises:
-        MetadataError: no or damaged files; a broken line, if `bad` rejects.
+        MetadataError: there are no files, one is damaged, or a line is broken and `bad` rejects it.
     """
     files = find_imdb(paths)
     facts: dict[str, Any] = {"files": {kind: path.name for kind, path in sorted(files.items())}}
@@ -135,7 +135,7 @@ def read_imdb(paths: Sequence[Path], wanted: AbstractSet[str], bad: BadRows) -> 
 
 
 def _read(path: Path, kind: str, keys: AbstractSet[str], take: Callable[[Row], None], bad: BadRows) -> dict[str, int]:
-    """Give every line whose id is among `keys` to `take`; quotes are plain characters, so a line is a row."""
+    """Call `take` with every line whose id is among `keys`. Quotes are ordinary characters, so a line is a row."""
     columns = HEADERS[kind]
     tabs = len(columns) - 1
     many = kind == "title.principals"  # the one file with several lines per id
@@ -145,16 +145,16 @@ def _read(path: Path, kind: str, keys: AbstractSet[str], take: Callable[[Row], N
     number = 0
     with stream:
         for lines in line_blocks(stream, path):
-            telling = [  # quick, because nearly all lines of a dump are of no interest
+            of_interest = [  # a fast filter, because nearly all lines are of other titles
                 (place, line)
                 for place, line in enumerate(lines, number + 1)
                 if line.count(b"\t") != tabs or line[: line.find(b"\t")] in wanted
             ]
             number += len(lines)
-            for place, line in telling:
+            for place, line in of_interest:
                 key = line[: line.find(b"\t")]
                 if key not in wanted and line.count(b"\t") == tabs:
-                    continue  # a second line of an id
+                    continue  # a repeated id: the first line stays
                 try:
                     take(_row(line, columns))
                 except ValueError as error:

@@ -1,4 +1,4 @@
-"""Metadata sources joined with the movies they tell of."""
+"""Joins metadata sources to movies."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,16 +13,16 @@ from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA, SOURCE_SCHEMA
 
 
 def join_metadata(movies: pa.Table, sources: Sequence[tuple[str, pa.Table]]) -> tuple[pa.Table, dict[str, Any]]:
-    """Join movies with sources by TMDB id, else by IMDb id; for every field the first source that has it wins.
+    """Join sources to movies by TMDB id, else by IMDb id; a field comes from the first source that knows it.
 
     Args:
         movies: (M rows) in IDENTITY_SCHEMA.
         sources: (name, table in SOURCE_SCHEMA) of each, the most trusted first.
 
-    Returns: a table in MOVIES_SCHEMA, and how many movies each source and each field covers.
+    Returns: a table in MOVIES_SCHEMA, and the number of movies that each source and each field covers.
     """
     number = movies.num_rows
-    # All rows of all sources under one another; the first, which says nothing, is everyone's last resort.
+    # The rows of all sources in one table; row 0 knows nothing and stands for movies that no source has.
     stacked, rows, disagreeing, height = [source_table([{}])], [], 0, 1
     for _, table in sources:
         found, conflicts = _match(movies, table)
@@ -35,10 +35,10 @@ def join_metadata(movies: pa.Table, sources: Sequence[tuple[str, pa.Table]]) -> 
     columns: dict[str, Any] = {name: movies[name] for name in movies.schema.names}
     coverage: dict[str, int] = {}
     for field in METADATA_SCHEMA:
-        says = _says(known[field.name])
+        is_known = _is_known(known[field.name])
         chosen = np.zeros(number, dtype=np.int64)
         for place in reversed(rows):
-            chosen = np.where(says[place], place, chosen)
+            chosen = np.where(is_known[place], place, chosen)
         coverage[field.name] = int((chosen > 0).sum())
         columns[field.name] = known[field.name].take(pa.array(chosen))
     covered = np.array(rows, dtype=np.int64).reshape(len(sources), number) > 0
@@ -54,7 +54,7 @@ def join_metadata(movies: pa.Table, sources: Sequence[tuple[str, pa.Table]]) -> 
 
 
 def _match(movies: pa.Table, source: pa.Table) -> tuple[NDArray[np.int64], int]:
-    """The row of the source for every movie, (M,), -1 for none; and how many joins by TMDB id differ in IMDb id."""
+    """The source's row for every movie, (M,) int64, -1 for none; and the number of joins by TMDB id whose IMDb ids differ."""
     by_tmdb = _index_in(movies["tmdb_id"], source["tmdb_id"].cast(pa.int64()))
     by_imdb = _index_in(movies["imdb_id"], source["imdb_id"].cast(pa.string()))
     joined = np.flatnonzero(by_tmdb >= 0)
@@ -69,14 +69,14 @@ def _index_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> NDArray[np.int
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
-def _says(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _is_known(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     if pa.types.is_list(column.type):
         return np.asarray(pc.fill_null(pc.greater(pc.list_value_length(column), 0), False).to_numpy(), dtype=bool)
     return np.asarray(pc.is_valid(column).to_numpy(), dtype=bool)
 
 
 def _names_of(names: list[str], covered: NDArray[np.bool_]) -> list[str | None]:
-    """The names of the sources that cover each movie, joined by +; one text per combination that occurs."""
+    """For every movie the names of the sources that cover it, joined by +; None if there are none."""
     kinds, of_movie = np.unique(covered, axis=1, return_inverse=True)
     texts = ["+".join(name for name, has in zip(names, kind, strict=True) if has) or None for kind in kinds.T]
     return [texts[kind] for kind in of_movie.reshape(-1)]

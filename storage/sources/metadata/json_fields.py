@@ -1,4 +1,4 @@
-"""Fields of JSON that strangers wrote: the value where it is what it should be, else unknown; never an exception."""
+"""Values of JSON from web services: a field of an unexpected type or value is unknown and never raises an error."""
 
 import math
 import re
@@ -13,16 +13,16 @@ from storage.tables import METADATA_SCHEMA
 MAX_TEXT_CHARS = 20_000
 MAX_NAMES = 100
 CAST_SIZE = 5
-LEAST_DOLLARS = 1000.0  # smaller amounts were entered in millions, or are jokes
+LEAST_DOLLARS = 1000.0  # smaller amounts were entered in millions or are not serious
 NO_TEXT = {"", "n/a", "no overview found.", "no overview", "none", "nan"}
-# Control characters, and halves of surrogate pairs, which JSON can escape but UTF-8 cannot hold.
+# Control characters, and lone surrogates, which JSON can escape but UTF-8 cannot encode.
 UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 Movie = dict[str, Any]
 
 
 def nothing_known() -> Movie:
-    """A row of METADATA_SCHEMA that says nothing."""
+    """A row of METADATA_SCHEMA in which every field is unknown."""
     return {field.name: [] if pa.types.is_list(field.type) else None for field in METADATA_SCHEMA}
 
 
@@ -37,7 +37,7 @@ def entries(value: object) -> list[dict[str, Any]]:
 
 
 def text(value: object) -> str | None:
-    """Text on one line, at most MAX_TEXT_CHARS characters; None where it only says that there is none."""
+    """Text on one line, at most MAX_TEXT_CHARS characters; None if it is empty or a placeholder."""
     if not isinstance(value, str):
         return None
     clean = " ".join(UNWRITABLE.sub(" ", value[:MAX_TEXT_CHARS]).split())
@@ -45,7 +45,7 @@ def text(value: object) -> str | None:
 
 
 def names(values: Iterable[object], most: int = MAX_NAMES) -> list[str]:
-    """The first `most` texts among `values`, each once, in order."""
+    """The first `most` distinct texts among `values`, in order."""
     texts = (name for value in values if (name := text(value)))
     found: dict[str, None] = {}
     for name in texts:
@@ -56,7 +56,7 @@ def names(values: Iterable[object], most: int = MAX_NAMES) -> list[str]:
 
 
 def number(value: object, least: float = 0.0, most: float = 1e12) -> float | None:
-    """A number above zero within [least, most]; None for zero, which these services write for unknown."""
+    """A number above zero within [least, most]; None for others, because these services write 0 for unknown."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     found = float(value) if abs(value) <= most else math.nan  # large integers have no float

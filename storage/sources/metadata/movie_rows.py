@@ -17,7 +17,7 @@ CHUNK_ROWS = 20_000  # rows held as Python objects at a time
 def parse_rows(
     path: Path, records: Records, parse: Callable[[dict[str, Any]], Movie], bad: BadRows
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Parse rows into a table in SOURCE_SCHEMA, and counts.
+    """Parse rows into a table in SOURCE_SCHEMA; the first row of an id stays.
 
     Args:
         path: of the file, for errors.

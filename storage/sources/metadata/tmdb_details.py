@@ -1,4 +1,4 @@
-"""The body of TMDB's movie details, with whatever was appended to it, as a row of metadata."""
+"""TMDB's movie details, with the responses appended to them, as a row of metadata."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ TMDB_LICENCE = "TMDB data: attribution, non-commercial; its terms limit caching 
 
 
 def parse_details(body: dict[str, Any]) -> Movie:
-    """A row of SOURCE_SCHEMA; fields that are not what they should be are unknown, the ids too."""
+    """A row of SOURCE_SCHEMA; fields of unexpected types or values, also the ids, are unknown."""
     credits_ = mapping(body.get("credits"))
     crew = entries(credits_.get("crew"))
     cast = sorted(entries(credits_.get("cast")), key=_order)
@@ -41,7 +41,7 @@ def parse_details(body: dict[str, Any]) -> Movie:
         "adult": adult if isinstance(adult, bool) else None,
         "metadata_genres": _names_of(body.get("genres")),
         "countries": _names_of(body.get("production_countries")),
-        # Languages' own names ("Deutsch") would not meet those of other sources ("German").
+        # Other sources use English names: "German", not "Deutsch".
         "languages": names(text(language.get("english_name")) or language.get("name") for language in languages),
         "companies": _names_of(body.get("production_companies")),
         "keywords": _names_of(mapping(body.get("keywords")).get("keywords")),
@@ -67,7 +67,7 @@ def _order(person: dict[str, Any]) -> float:
 
 
 def _certification(body: dict[str, Any]) -> str | None:
-    """The one of the United States, else the first of any country."""
+    """The certification of the United States, else the first one of any country."""
     found: dict[bool, str] = {}
     for country in entries(mapping(body.get("release_dates")).get("results")):
         for release in entries(country.get("release_dates")):

@@ -1,1 +1,1 @@
-"""MovieLens releases: movies, ratings, tags."""
+"""MovieLens releases: fetched, unpacked, recognised, and read as ratings, movies, tags and the tag genome."""

@@ -1,4 +1,4 @@
-"""Archives from outside, unpacked safely: known names only, bounded sizes, checked bytes, a whole folder or none."""
+"""Unpacks archives safely: known names only, bounded sizes, checked bytes, a whole folder or none."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from storage.files import fsync_path, sha256_file, writing_to
 
 logger = logging.getLogger("marquee.ingest")
 
-# The tables of all releases, and the texts that say what they are; everything else stays in the archive.
+# The tables of all releases and their descriptions; other members stay in the archive.
 KNOWN_MEMBERS = frozenset(
     {"ratings.csv", "movies.csv", "links.csv", "tags.csv", "genome-scores.csv", "genome-tags.csv"}
     | {"ratings.dat", "movies.dat", "tags.dat", "users.dat"}
@@ -27,7 +27,7 @@ MAX_MEMBERS = 1_000
 MAX_MEMBER_BYTES = 4 << 30  # the largest table today, ratings.csv of ml-latest, has 0.9 GB
 MAX_TOTAL_BYTES = 8 << 30
 MAX_RATIO = 100  # ratings and genome scores shrink 4- to 10-fold; deflate's limit is 1,032
-RATIO_FREE_BYTES = 1 << 20  # small members may shrink as they like
+RATIO_FREE_BYTES = 1 << 20  # members up to this size may have any ratio
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 RECORD = "unpacked.json"
 CHUNK_BYTES = 1 << 20
@@ -46,21 +46,21 @@ BROKEN = (
 
 
 def unpack_release(archive: Path, into: Path) -> Path:
-    """Unpack the known members of a zip below `into`, in a folder named by the archive's bytes, or find them there.
+    """Unpack the known members of a zip into a folder named by the archive's hash; a second call finds that folder.
 
-    Members lie at the top or in one folder; members of other names are left in the archive. What is written is checked
-    against the archive's CRC-32 and sizes, and appears by a rename of the whole folder.
+    Members are at the top or in one folder; members with other names stay in the archive. The written bytes are checked
+    against the sizes and CRC-32 in the archive, and the whole folder appears by one rename.
 
     Args:
-        archive: of a release, .zip.
+        archive: the .zip of a release.
         into: parent of the folder.
 
     Returns: the folder `into`/<first 16 digits of the archive's SHA-256>/<the archive's name>.
 
     Raises:
-        ArchiveError: no zip or a damaged one, no known member, or any member with an absolute path, `..`, a link, a
-            password, an unusual compression, a name that comes twice, or a size or ratio beyond the limits.
-        StorageFullError, StorageUnwritableError: `into` cannot take it; nothing half-made stays.
+        ArchiveError: the file is not a zip or is damaged, has no known member, or has a member with an absolute path,
+            `..`, a link, a password, an unusual compression, a repeated name, or a size or ratio beyond the limits.
+        StorageFullError, StorageUnwritableError: `into` has no room or cannot be written; nothing partial stays.
     """
     if not archive.is_file():
         raise ArchiveError(f"{archive}: expected a zip archive; found none.")
@@ -99,7 +99,7 @@ def unpack_release(archive: Path, into: Path) -> Path:
 
 
 def _unpacked(home: Path, sha256: str) -> Path | None:
-    """The folder of an earlier call, if its files are all there with their sizes."""
+    """The folder of an earlier call if all its files are there with their sizes, else None."""
     try:
         record = json.loads((home / RECORD).read_text())
         folder = home / str(record["folder"])
@@ -116,7 +116,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _move(draft: Path, home: Path, sha256: str, name: str) -> Path:
-    """Rename the draft to its final name; of two that unpack the same archive at once the first stays."""
+    """Rename the draft to its final name; if another process unpacked the same archive first, its folder stays."""
     try:
         draft.rename(home)
     except OSError:
@@ -124,14 +124,14 @@ def _move(draft: Path, home: Path, sha256: str, name: str) -> Path:
             raise
         if (done := _unpacked(home, sha256)) is not None:
             return done
-        shutil.rmtree(home)  # an earlier one, damaged since
+        shutil.rmtree(home)  # an earlier folder that was damaged later
         draft.rename(home)
     fsync_path(home.parent)
     return home / name
 
 
 def _checked(archive: Path, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members to unpack by base name, after every member was looked at."""
+    """The members to unpack, by base name, after all members have been checked."""
     members = opened.infolist()
     _require(len(members) <= MAX_MEMBERS, archive, f"at most {MAX_MEMBERS} members", f"{len(members)}")
     known: dict[str, zipfile.ZipInfo] = {}
@@ -186,7 +186,7 @@ def _check_size(archive: Path, member: zipfile.ZipInfo) -> None:
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    """Write one member; zipfile stops at the size its entry names and compares the CRC-32 there."""
+    """Write one member; zipfile stops at the size that its entry declares and compares the CRC-32."""
     written = 0
     with opened.open(member) as source, path.open("xb") as target:
         while chunk := source.read(CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""Releases over HTTP: resumed where a connection broke, checked against the published hash before they get their name."""
+"""Downloads releases: resumed after a broken connection, and checked against the published hash before they get their name."""
 
 import fcntl
 import hashlib
@@ -34,7 +34,7 @@ RELEASES: dict[str, str | None] = {
     "ml-latest": None,
 }
 MAX_BYTES = 4 << 30
-MAX_REQUESTS = 100  # in all; `attempts` bounds those in a row that brought nothing
+MAX_REQUESTS = 100  # in all; `attempts` bounds those in a row that received nothing
 MAX_WAIT_SECONDS = 60.0
 OFFLINE = "Without internet, give the folder of an unpacked release or its .zip file instead of a name."
 
@@ -43,7 +43,7 @@ Answer = TypeVar("Answer")
 
 
 class _PassingError(Exception):
-    """A failure that may be gone at the next request."""
+    """A failure that may not happen again at the next request."""
 
     def __init__(self, reason: str, wait_seconds: float = 0.0) -> None:
         super().__init__(reason)
@@ -60,26 +60,26 @@ def fetch_release(
     attempts: int = 5,
     backoff_seconds: float = 1.0,
 ) -> Path:
-    """Download <name>.zip into a folder, or find it there whole.
+    """Download <name>.zip into a folder unless it is there and whole.
 
-    Bytes go to <name>.zip.part. An interrupted download goes on where it stopped if the server still has the same file
-    (`If-Range`), within this call or the next; else it starts over. Server errors, timeouts and lost connections are
-    tried again with growing, jittered pauses.
+    Bytes are written to <name>.zip.part. An interrupted download continues where it stopped, in this call or the next, if
+    the server still has the same file (`If-Range`); else it starts again. Server errors, timeouts and lost connections are
+    retried after pauses that grow and are partly random.
 
     Args:
         name: of `RELEASES`.
         into: folder of the archive.
         base_url: holds <name>.zip and <name>.zip.md5.
-        client: with time limits of its own; closed by its owner.
-        progress: is called with bytes so far and in all (None: not told).
-        attempts: requests in a row that bring nothing before it gives up.
-        backoff_seconds: the first pause; each next is twice as long.
+        client: an HTTP client with its own time limits; the caller closes it.
+        progress: called with the bytes so far and in all (None: unknown).
+        attempts: requests in a row that may receive nothing before the download fails.
+        backoff_seconds: the first pause; each next one is twice as long.
 
-    Returns: the path of the archive, its MD5 being the published one.
+    Returns: the path of the archive, whose MD5 is the published one.
 
     Raises:
-        DownloadError: the server cannot be reached or refuses, or what came has another hash (it is deleted).
-        StorageFullError, StorageUnwritableError: `into` cannot take it.
+        DownloadError: the server cannot be reached or refuses, or the file has another hash (it is deleted).
+        StorageFullError, StorageUnwritableError: `into` has no room or cannot be written.
     """
     if name not in RELEASES:
         raise DownloadError(f"{name}: expected one of {', '.join(RELEASES)}; found another name.")
@@ -97,15 +97,15 @@ def fetch_release(
 
 
 class _Fetch:
-    """One archive on its way: its address, its places on disk, its patience."""
+    """The download of one archive: its address, its files, and how often it is tried."""
 
     def __init__(
         self, client: httpx.Client, url: str, final: Path, progress: Progress | None, attempts: int, backoff: float
     ) -> None:
         self.client, self.url, self.final = client, url, final
         self.part = final.with_name(f"{final.name}.part")
-        self.validator = final.with_name(f"{final.name}.part.json")  # what If-Range asks the server to compare
-        self.checked = final.with_name(f"{final.name}.md5")  # the hash the final file was checked against
+        self.validator = final.with_name(f"{final.name}.part.json")  # holds the value for If-Range
+        self.checked = final.with_name(f"{final.name}.md5")  # holds the hash that the final file was checked against
         self.progress, self.attempts, self.backoff = progress, attempts, backoff
         self.shown = str(httpx.URL(url).copy_with(username=None, password=None, query=None))
 
@@ -118,27 +118,31 @@ class _Fetch:
         if found == expected:
             return self.final
         if found is not None:
-            logger.warning("%s: another file than the published one (MD5 %s); fetching it", self.final, expected)
-        self.patiently(self.receive)
+            logger.warning("%s: not the published file (MD5 %s); fetching that", self.final, expected)
+        self.retry(self.receive)
         self.accept(expected)
         return self.final
 
     def published_md5(self, found: str | None) -> str:
-        """The hash beside the archive; without a connection, that of the file fetched and checked earlier."""
+        """The hash beside the archive on the server; without a connection that of the file fetched and checked earlier."""
         try:
-            text = self.patiently(self.read_md5)
+            text = self.retry(self.read_md5)
         except DownloadError:
             if found is None or not self.checked.is_file() or found not in self.checked.read_text():
                 raise
-            logger.warning("%s: cannot ask for a newer release; going on with the one fetched before", self.final)
+            logger.warning("%s: cannot ask for a newer release; using the one fetched before", self.final)
             return found
         match = re.search(r"\b[0-9a-fA-F]{32}\b", text)
         if match is None:
             raise DownloadError(f"{self.shown}.md5: expected an MD5; found {text[:80]!r}. {OFFLINE}")
         return match[0].lower()
 
-    def patiently(self, request: Callable[[], Answer]) -> Answer:
-        """What a request gives, tried again while failures pass or bytes still come."""
+    def retry(self, request: Callable[[], Answer]) -> Answer:
+        """The result of a request, which is retried while failures may pass or bytes still arrive.
+
+        Raises:
+            DownloadError: the failures do not pass.
+        """
         failures, reason = 0, ""
         for _ in range(MAX_REQUESTS):
             before = self.have()
@@ -156,7 +160,7 @@ class _Fetch:
             except (httpx.RequestError, httpx.InvalidURL) as error:
                 reason = str(error)
                 break
-        kept = f" {self.have():,} bytes are kept: run again to go on." if self.have() else ""
+        kept = f" {self.have():,} bytes are kept: run again to continue." if self.have() else ""
         raise DownloadError(f"{self.shown}: expected the file; found: {reason[:200]}.{kept} {OFFLINE}")
 
     def read_md5(self) -> str:
@@ -166,7 +170,7 @@ class _Fetch:
             return next(response.iter_bytes(4096), b"").decode("utf-8", "replace")
 
     def receive(self) -> None:
-        """Bring the .part file to its full length with one request; what came before a failure stays."""
+        """Complete the .part file with one request; the bytes received before a failure stay."""
         have, validator, whole = self.earlier()
         if have and have == whole:
             return
@@ -193,7 +197,7 @@ class _Fetch:
             raise _PassingError(f"the connection ended after {done:,} of {total:,} bytes")
 
     def earlier(self) -> tuple[int, str, int | None]:
-        """Bytes at hand of a download that can go on, its validator and whole length; else nothing is at hand."""
+        """The bytes of an earlier download that can continue, its validator and its whole length; else 0, "" and None."""
         try:
             record = json.loads(self.validator.read_text())
             if record["url"] == self.shown and record["validator"]:
@@ -204,7 +208,7 @@ class _Fetch:
         return 0, "", None
 
     def remember(self, response: httpx.Response, total: int | None) -> None:
-        """Note what tells this version of the file from another: a strong ETag, else the date of change."""
+        """Store what identifies this version of the file: a strong ETag, else the date of change."""
         etag = response.headers.get("ETag", "")
         validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
         self.forget()
@@ -212,7 +216,7 @@ class _Fetch:
         write_bytes_atomically(self.validator, json.dumps(record).encode())
 
     def place(self, response: httpx.Response, have: int) -> tuple[int, int | None]:
-        """Where the answer's bytes begin, and the whole length if told; 200 to a range request starts over."""
+        """The position of the response's first byte, and the whole length if known; a 200 to a range request starts again."""
         if response.status_code == httpx.codes.OK:
             length = response.headers.get("Content-Length", "")
             return 0, int(length) if length.isdigit() else None
@@ -223,7 +227,7 @@ class _Fetch:
         return have, None if told[2] == "*" else int(told[2])
 
     def refuse(self, response: httpx.Response) -> None:
-        """Sort out errors: those that may pass, and those that will not."""
+        """Raise an error for an error status: _PassingError if it may pass, else DownloadError."""
         status = response.status_code
         if status in (408, 425, 429) or status >= 500:
             after = response.headers.get("Retry-After", "")
@@ -234,12 +238,12 @@ class _Fetch:
             )
 
     def need_room(self, more: int) -> None:
-        """Refuse before the disk fills."""
+        """Raise an error before the disk is full."""
         free = shutil.disk_usage(self.part.parent).free
         if free < more:
             raise StorageFullError(
                 f"{self.part.parent}: expected room for {more:,} more bytes; found {free:,}. Free some space, or set "
-                "MARQUEE_HOME to a larger disk; what was fetched is kept."
+                "MARQUEE_HOME to a larger disk; the bytes fetched so far are kept."
             )
 
     def accept(self, expected: str) -> None:
@@ -252,7 +256,7 @@ class _Fetch:
             self.forget()
             raise DownloadError(
                 f"{self.shown}: expected MD5 {expected}; found {what}. It was deleted; run again to fetch it from the "
-                f"start. If it happens again, the file or the way to it was tampered with or has changed. {OFFLINE}"
+                f"start. If it happens again, the file has changed or was tampered with. {OFFLINE}"
             )
         fsync_path(self.part)
         self.part.replace(self.final)
@@ -265,20 +269,20 @@ class _Fetch:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def forget(self) -> None:
-        """Delete what came so far."""
+        """Delete the bytes fetched so far."""
         self.part.unlink(missing_ok=True)
         self.validator.unlink(missing_ok=True)
 
 
 def md5_file(path: Path) -> str:
-    """Hex MD5 of the file's bytes: against damage, and as GroupLens publishes nothing stronger."""
+    """Hex MD5 of the file's bytes; GroupLens publishes no stronger hash."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock file, so that two processes do not write one .part file."""
+    """Hold a lock file, so that only one process writes the .part file."""
     with lock.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

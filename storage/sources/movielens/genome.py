@@ -1,4 +1,4 @@
-"""The tag genome: how much each tag applies to each movie, as GroupLens computed it."""
+"""Reads the tag genome: how much each tag applies to each movie, as computed by GroupLens."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ GENOME_LICENCE = (
 GENOME_COLUMNS = ("movieId", "tagId", "relevance")
 BLOCK_BYTES = 32 << 20
 MAX_TAG_ID = 1_000_000
-LEAST_FULL = 0.5  # of the genome's grid
+LEAST_FULL = 0.5  # share of pairs that must have a value
 DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
@@ -38,8 +38,8 @@ class Genome(NamedTuple):
 
     movie_ids: NDArray[np.int64]  # (M,) ascending
     tags: list[str]  # (T,) by tag id
-    relevance: NDArray[np.float32]  # (M, T) 0 … 1; NaN where the release has no value
-    missing: int  # how many are NaN
+    relevance: NDArray[np.float32]  # (M, T) 0 … 1; NaN for a pair without a value
+    missing: int  # number of NaN
 
 
 class _Scores(NamedTuple):
@@ -48,7 +48,7 @@ class _Scores(NamedTuple):
     movie: NDArray[np.integer[Any]]  # (N,)
     tag: NDArray[np.integer[Any]]  # (N,) tag ids
     relevance: NDArray[np.float32]  # (N,)
-    lines: Sequence[int]  # where each stands in the file
+    lines: Sequence[int]  # (N,) line of each in the file
 
 
 def read_genome(release: Release, bad: BadRows) -> Genome | None:
@@ -57,8 +57,12 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
     A pair of movie and tag that the file does not have is NaN and counted; a file with less than half of the pairs is
     refused. Set aside: relevances outside 0 … 1, tag ids that genome-tags.csv does not have, and repeated pairs.
 
+    Args:
+        release: of any kind.
+        bad: takes the rows that cannot be used.
+
     Raises:
-        SourceError, RatingsSchemaError: a file is missing or no such table, the grid is too empty, or `bad` rejects a row.
+        SourceError, RatingsSchemaError: a file is missing or not such a table, too many pairs have no value, or `bad` rejects a row.
     """
     path, names = release.files["genome_scores"], release.files["genome_tags"]
     if path is None:
@@ -74,7 +78,7 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
             more = max(len(grid), len(row_of) * len(tags) - len(grid))
             grid = np.concatenate([grid, np.full(more, np.nan, dtype=np.float32)])
         step = np.diff(cell)
-        in_a_row = len(cell) > 0 and bool((step == 1).all())  # as GroupLens writes it: a slice is much quicker
+        in_a_row = len(cell) > 0 and bool((step == 1).all())  # GroupLens' own order, for which a slice is much faster
         place = slice(cell[0], cell[-1] + 1) if in_a_row else cell
         fresh = np.isnan(grid[place])
         if (step <= 0).any():  # a pair may come twice within the block
@@ -101,14 +105,14 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
 
 
 def _rows(movie: NDArray[np.integer[Any]], row_of: dict[int, int]) -> NDArray[np.int64]:
-    """The grid row of every score, (N,) int64; new movies get the next ones. Quick where a movie's scores are together."""
+    """The grid row of every score, (N,) int64; a new movie gets the next row. Fast if the scores of a movie are adjacent."""
     starts = np.flatnonzero(np.diff(movie, prepend=movie[:1] - 1))
     rows = np.array([row_of.setdefault(one, len(row_of)) for one in movie[starts].tolist()], dtype=np.int64)
     return np.repeat(rows, np.diff(starts, append=len(movie)))
 
 
 def _genome_tags(path: Path, bad: BadRows) -> tuple[list[str], NDArray[np.int64]]:
-    """The T tags by ascending id, and for every id up to the highest its column, (highest + 2,) int64, -1 for none."""
+    """The T tags by ascending id, and the column of every id up to the highest, (highest + 2,) int64, -1 for none."""
     tags: dict[int, str] = {}
     for row in read_rows(path, ("tagId", "tag"), bad):
         tag_id = whole_number(row.fields[0])
@@ -125,7 +129,7 @@ def _genome_tags(path: Path, bad: BadRows) -> tuple[list[str], NDArray[np.int64]
 
 
 def _score_blocks(path: Path, column_of: NDArray[np.int64], bad: BadRows) -> Iterator[_Scores]:
-    """genome-scores.csv in blocks of whole lines; only a block with something wrong in it is read line by line."""
+    """The scores in blocks of whole lines; only a block with a bad row is read line by line."""
     with path.open("rb") as stream:
         head = stream.readline(1 << 16)
         refuse_other_kinds(path, head)
@@ -146,7 +150,7 @@ def _score_blocks(path: Path, column_of: NDArray[np.int64], bad: BadRows) -> Ite
 
 
 def _plain_scores(data: bytes, names: list[str], line: int, count: int, column_of: NDArray[np.int64]) -> _Scores | None:
-    # Larger ids than int32 has are left to the strict reader.
+    # Ids beyond int32 are left to the strict reader.
     types = dict(zip(GENOME_COLUMNS, (pa.int32(), pa.int32(), pa.float32()), strict=True))
     try:
         table = pacsv.read_csv(

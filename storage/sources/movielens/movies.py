@@ -1,4 +1,4 @@
-"""Movies and links of every MovieLens release, with every row checked or counted."""
+"""Reads the movies and links of every MovieLens release; every row is used, or set aside and counted."""
 
 import re
 from collections.abc import Iterator
@@ -23,9 +23,13 @@ Movie = tuple[Row, str, int | None, list[str]]  # title, year, genres
 
 
 def read_movies(release: Release, bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
-    """Read the movies of a release of any kind and, where it has them, their links to TMDB and IMDb.
+    """Read the movies of a release of any kind and, if it has them, their links to TMDB and IMDb.
 
-    Set aside: rows without a whole number as id, an id that comes again, and what `read_rows` does not take.
+    Set aside: rows whose id is not a whole number, repeated ids, and rows that `read_rows` refuses.
+
+    Args:
+        release: of any kind.
+        bad: takes the rows that cannot be used.
 
     Returns: a table in IDENTITY_SCHEMA sorted by movie_id, and counts.
 
@@ -74,7 +78,7 @@ def parse_title(text: str) -> tuple[str, int | None]:
 
 
 def _movies(release: Release, bad: BadRows) -> Iterator[Movie]:
-    """movies.csv and movies.dat: genres are joined by `|`; a title in movies.dat may hold the delimiter."""
+    """movies.csv and movies.dat: genres are joined by `|`; a title in movies.dat may contain the delimiter."""
     for row in read_rows(release.needed("movies"), ("movieId", "title", "genres"), bad, release.dialect(free=1)):
         genres = [genre for genre in row.fields[2].split("|") if genre and genre not in NO_GENRE]
         yield row, *parse_title(row.fields[1]), genres
@@ -127,7 +131,7 @@ def _links(path: Path | None, bad: BadRows) -> tuple[dict[int, int | None], dict
 
 
 def _id_once(path: Path, name: str, row: Row, lines: dict[int, int], bad: BadRows) -> int | None:
-    """The id in a row's first field, its line noted in `lines`; None (and set aside) if it is no id or came before."""
+    """The id in a row's first field, noted in `lines`; None, with the row set aside, if it is not an id or is repeated."""
     number = whole_number(row.fields[0])
     if number is None:
         reason = f"expected {name} as a whole number; found {row.fields[0][:40]!r}"

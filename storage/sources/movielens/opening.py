@@ -1,4 +1,4 @@
-"""The way from what a user names (a folder, an archive, a release) to a release on disk."""
+"""Opens what a user names (a folder, an archive or the name of a release) as a release on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +18,16 @@ def open_release(
 ) -> Release:
     """The release in a folder or a local archive, or of a known name, which is downloaded and checked.
 
-    What exists as a path is taken as one; a name counts where there is no such path.
+    An existing path has precedence over a name.
 
     Args:
         source: a folder, a .zip file, or a name in `RELEASES`.
-        into: folder for downloads and unpacked archives; both are used again.
-        base_url: where named releases are fetched from.
-        progress: is called with bytes so far and in all during a download.
+        into: folder for downloads and unpacked archives; both are re-used.
+        base_url: address from which named releases are fetched.
+        progress: called with the bytes so far and in all during a download.
 
     Raises:
-        SourceError: none of these, or not a release; ArchiveError and DownloadError are its kinds.
+        SourceError: `source` is none of these or not a release; also ArchiveError and DownloadError, its subclasses.
     """
     path = Path(source)
     if path.is_dir():

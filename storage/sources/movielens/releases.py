@@ -1,4 +1,4 @@
-"""Which MovieLens release lies in a folder: its layout and its files by role."""
+"""Recognises the MovieLens release in a folder: its layout and its files by role."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,12 @@ NEEDED: tuple[Role, ...] = ("ratings", "movies", "genres")
 MOVIELENS_LICENCE = (
     "MovieLens (GroupLens): research use, cite Harper and Konstan 2015, no commercial use without permission."
 )
-OLD = ("utf-8", "latin-1")  # the two oldest are in Latin-1, but many copies were converted
+OLD = ("utf-8", "latin-1")  # the two oldest releases are in Latin-1, but many copies were converted
 
 
 @dataclass(frozen=True)
 class Release:
-    """The files of one unpacked release by role, None where it has none."""
+    """The files of one unpacked release by role; None for a role without a file."""
 
     name: str
     kind: Kind
@@ -45,7 +45,7 @@ class Release:
 
     @property
     def ratings(self) -> RatingsLayout:
-        """The ratings table; whole stars (1M, 100K) are on the same scale of half stars."""
+        """The ratings table; the whole stars of 1M and 100K are on the same scale as half stars."""
         path = self.needed("ratings")
         if self.kind == "csv":
             return RatingsLayout(path)
@@ -59,10 +59,10 @@ class Release:
         return path
 
     def dialect(self, free: int | None = None) -> Dialect:
-        """How the movies and tags tables are written.
+        """The text format of the movies and tags tables.
 
         Args:
-            free: the column of free text, which alone may hold the delimiter where there are no quotes.
+            free: the column of free text, the only one that may contain the delimiter in formats without quotes.
         """
         if self.kind == "csv":
             return CSV

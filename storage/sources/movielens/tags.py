@@ -1,4 +1,4 @@
-"""The tags that users gave to movies."""
+"""Reads the tags that users gave to movies."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from storage.sources.movielens.text_tables import read_rows, read_table_bytes, w
 from storage.tables import LATEST_SECOND, TAGS_SCHEMA
 
 TAG_COLUMNS = ("userId", "movieId", "tag", "timestamp")
-# The whole of a well-formed tags.csv, possessive throughout: one pass, at once, no way back.
+# A whole well-formed tags.csv; possessive quantifiers, so one pass without backtracking.
 PLAIN_TAGS = re.compile(
     rb'userId,movieId,tag,timestamp\r?\n'
     rb'(?:\d{1,18}+,\d{1,18}+,(?:[^",\r\n\0]*+|"(?:[^"\0]++|"")*+"),\d{1,18}+(?:\r?\n|\Z))*+\Z'
@@ -33,26 +33,26 @@ class _Columns(NamedTuple):
 
 
 def read_tags(release: Release, known_movies: NDArray[np.int64], bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
-    """Read the tags of a release, in file order, normalised: case folded, outer blanks off, inner blanks single.
+    """Read the tags of a release in file order, normalised: case folded, and blanks stripped and made single.
 
-    Dropped and counted: tags of movies that the release does not have, empty ones, and a tag that the same user gave
+    Dropped and counted: tags of movies that the release does not have, empty tags, and a tag that the same user gave
     the same movie before. A release without tags gives an empty table.
 
     Args:
         release: of any kind.
         known_movies: (M,) ids, ascending.
-        bad: takes rows with other than whole numbers as ids, seconds outside 1970 … 2100, or of the wrong shape.
+        bad: takes rows whose ids are not whole numbers, with seconds outside 1970 … 2100, or with other fields.
 
     Returns: a table in TAGS_SCHEMA, and counts.
 
     Raises:
-        SourceError, RatingsSchemaError: the file is no tags table, or `bad` rejects a row.
+        SourceError, RatingsSchemaError: the file is not a tags table, or `bad` rejects a row.
     """
     path = release.files["tags"]
     if path is None:
         return TAGS_SCHEMA.empty_table(), {"rows": 0, "tags": "absent"}
     read = _plain_tags(path) if release.kind == "csv" else None
-    if read is None:  # another dialect, or something is wrong in it: the strict reader finds what and where
+    if read is None:  # another layout, or a bad row: the strict reader finds and names it
         read = _strict_tags(release, path, bad)
     codes, names = _normalised(read.tag)
     place = np.minimum(np.searchsorted(known_movies, read.movie), max(0, len(known_movies) - 1))
@@ -78,7 +78,7 @@ def read_tags(release: Release, known_movies: NDArray[np.int64], bad: BadRows) -
 
 
 def _plain_tags(path: Path) -> _Columns | None:
-    """The columns of a tags.csv that is well-formed throughout, read by Arrow; None if it is not."""
+    """The columns of a tags.csv, read by Arrow if all of it is well-formed; else None."""
     data = read_table_bytes(path)
     if PLAIN_TAGS.match(data) is None:
         return None
@@ -119,7 +119,7 @@ def _strict_tags(release: Release, path: Path, bad: BadRows) -> _Columns:
 
 
 def _normalised(tags: pa.Array) -> tuple[NDArray[np.int32], list[str]]:
-    """For (N,) tags: (N,) int32 places in the list of distinct normalised tags, -1 for empty ones; and that list."""
+    """The distinct normalised tags, and for each of N tags its index among them, (N,) int32, -1 for an empty tag."""
     encoded = tags.dictionary_encode()
     places: dict[str, int] = {}
     distinct = (" ".join(text.casefold().split()) for text in encoded.dictionary.to_pylist())

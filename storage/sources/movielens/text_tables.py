@@ -1,4 +1,4 @@
-"""Text tables of MovieLens releases, read strictly: a row that is not well-formed goes to `BadRows`."""
+"""Reads the text tables of MovieLens releases strictly: a row that is not well-formed goes to `BadRows`."""
 
 import codecs
 import re
@@ -12,20 +12,20 @@ from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
 from storage.sources.bad_rows import MAX_TEXT_CHARS, BadRows
 
-MAX_LINES_OF_A_ROW = 100  # beyond, an open quote is taken for a stray one
+MAX_LINES_OF_A_ROW = 100  # an open quote that spans more lines is taken for a stray one
 MAX_DIGITS = 18  # of a whole number: fits int64
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table separates its fields."""
+    """The text format of a table."""
 
     delimiter: str = ","
     quoted: bool = True  # RFC 4180: quotes around a whole field, doubled inside, line ends allowed within
     header: bool = True
-    # The first that reads the whole file is taken; else the last, and lines that it cannot read are set aside.
+    # The first that decodes the whole file is used; else the last, and lines that it cannot decode are set aside.
     encodings: tuple[str, ...] = ("utf-8",)
-    free: int | None = None  # the column that may hold the delimiter itself, in unquoted dialects
+    free: int | None = None  # the column that may contain the delimiter, in formats without quotes
 
 
 CSV = Dialect()
@@ -42,15 +42,15 @@ class Row(NamedTuple):
 def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: Dialect = CSV) -> Iterator[Row]:
     """The well-formed rows of a text table, their fields in the order of `columns`; blank lines are skipped.
 
-    LF or CRLF, with or without a byte-order mark. Set aside: lines with a NUL or with bytes that are not of the
-    encoding, quotes that are not around a whole field, too few or too many fields. After a quote that is never closed
-    reading goes on with the next line.
+    Lines end with LF or CRLF; a byte-order mark is allowed. Set aside: lines with a NUL or with bytes of another encoding,
+    with quotes that are not around a whole field, or with too few or too many fields. After a quote that is never closed,
+    reading continues with the next line.
 
     Args:
-        path: of the file, read whole.
-        columns: their names; the header may have more, in any order. Without a header: all of them, in order.
-        bad: takes what cannot be used.
-        dialect: of the file.
+        path: of the file, which is read into memory.
+        columns: their names; the header may have more, in any order. Without a header: all columns in order.
+        bad: takes the rows that cannot be used.
+        dialect: format of the file.
 
     Raises:
         SourceError: the file is empty, a web page or an archive.
@@ -82,7 +82,7 @@ def read_table_bytes(path: Path) -> bytes:
 
 
 def refuse_other_kinds(path: Path, head: bytes) -> None:
-    """Refuse what the first bytes show to be no text table.
+    """Refuse a file whose first bytes show that it is not a text table.
 
     Raises:
         SourceError: the file is empty, a web page or an archive.
@@ -98,7 +98,7 @@ def header_names(path: Path, head: bytes, columns: tuple[str, ...]) -> list[str]
     """The column names in a CSV header.
 
     Raises:
-        RatingsSchemaError: one of `columns` is not there, or a name is there twice.
+        RatingsSchemaError: one of `columns` is missing, or a name is repeated.
     """
     names = [name.strip().strip('"') for name in head.decode("utf-8-sig", "replace").split(",")]
     if not set(columns) <= set(names) or len(set(names)) < len(names):
@@ -109,7 +109,7 @@ def header_names(path: Path, head: bytes, columns: tuple[str, ...]) -> list[str]
 
 
 def rows_of(data: bytes, first_line: int, width: int, file: str, bad: BadRows, dialect: Dialect) -> Iterator[Row]:
-    """The well-formed rows of a part of a table that begins at a row; what is not goes to `bad` (see `read_rows`)."""
+    """The well-formed rows of a part of a table that begins with a row; other rows go to `bad` (see `read_rows`)."""
     text, encoding, whole = _decode(data, dialect.encodings)
     suspicious = not whole or "\0" in text
     lines = text.split("\n")
@@ -161,7 +161,7 @@ def split_quoted(record: str, delimiter: str = ",") -> list[str] | None:
 
 
 def whole_number(text: str) -> int | None:
-    """A number of 1 to 18 plain digits, else None; `int` alone would take signs, underscores and other scripts' digits."""
+    """A number of 1 to 18 ASCII digits, else None; `int` alone would accept signs, underscores and digits of other scripts."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
@@ -185,7 +185,7 @@ def _splitter(dialect: Dialect, width: int) -> Callable[[str], list[str]]:
 
 
 def _whole_record(lines: list[str], first: int, line: str) -> tuple[str, int]:
-    """A record that an open quote carries over several lines, and the place after it; one line if it never closes."""
+    """A record that an open quote continues over several lines, and the index of the next line; one line if it never closes."""
     if line.count('"') % 2 == 0:
         return line, first + 1
     parts, open_quote = [lines[first]], True
@@ -198,7 +198,7 @@ def _whole_record(lines: list[str], first: int, line: str) -> tuple[str, int]:
 
 
 def _decode(data: bytes, encodings: tuple[str, ...]) -> tuple[str, str, bool]:
-    """Text, the encoding that was taken, and whether all of it was of that encoding."""
+    """The text, the encoding that was used, and whether it decoded all bytes."""
     for encoding in encodings:
         try:
             return data.decode(encoding), encoding, True
@@ -216,5 +216,5 @@ def _wrong_characters(line: str, encoding: str) -> str | None:
 
 
 def _printable(line: str, encoding: str) -> str:
-    """Text that can be stored anywhere, also of a line that was not of its encoding."""
+    """The start of a line as text that UTF-8 can encode, whatever bytes were in it."""
     return line[:MAX_TEXT_CHARS].encode(encoding, "surrogateescape").decode(encoding, "replace")

@@ -1,1 +1,1 @@
-"""Generated data in MovieLens' and TMDB's formats, with known preferences."""
+"""Generated data in the formats of MovieLens and TMDB, from preferences that are known."""

@@ -1,4 +1,4 @@
-"""A small generated release in MovieLens' and TMDB's formats, from known preferences that are kept aside."""
+"""Generates a small release in the formats of MovieLens and TMDB from known preferences, which are stored beside it."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 START, END = 852_076_800, 1_420_070_400  # 1997-01-01 … 2015-01-01
 
-# Every latent factor shows as a genre and as words at either pole, so that a text encoder can find it.
+# Each latent factor has a genre and words at either pole, so that a text encoder can find it.
 FACTORS = (
     ("War", "battle soldiers front regiment siege general trenches", "Romance", "love wedding kiss letters summer heart bride"),
     ("Sci-Fi", "spaceship galaxy robot planet future laser colony", "Western", "cowboy sheriff ranch saloon outlaw desert horse"),
@@ -121,14 +121,14 @@ class Truth(NamedTuple):
 
 
 def true_affinity(truth: Truth) -> NDArray[np.float32]:
-    """How much every user likes every movie, (U, M) float32: taste times content plus quality."""
+    """How much every user likes every movie, (U, M) float32: preference times content, plus quality."""
     return np.asarray(1.6 * truth.users @ truth.movies.T + 0.4 * truth.quality, dtype=np.float32)
 
 
 def write_sample(folder: Path, params: SampleParams) -> dict[str, Any]:
     """Write ratings.csv, movies.csv, links.csv, tags.csv, metadata/tmdb_movies.csv and truth/*.npy.
 
-    A user's next movie is drawn by taste, by likeness to the last three, and by popularity; the rating by affinity.
+    A user's next movie is drawn by affinity, by similarity to the last three movies and by popularity; the rating by affinity.
     Equal parameters give equal bytes.
 
     Returns: counts.
@@ -147,7 +147,7 @@ def write_sample(folder: Path, params: SampleParams) -> dict[str, Any]:
 
 
 def load_truth(folder: Path) -> Truth:
-    """The truth behind the sample in `folder`."""
+    """The preferences that the sample in `folder` was generated from."""
     return Truth(*(np.load(folder / "truth" / f"{name}.npy", allow_pickle=False) for name in Truth._fields))
 
 

@@ -1,4 +1,4 @@
-"""The ratings that users of the generated sample would give on average, to judge estimates by."""
+"""The mean ratings that users of the generated sample would give, as a reference for estimates."""
 
 import math
 
@@ -9,12 +9,12 @@ from storage.dataset.scale import RatingScale
 from storage.sources.sample.release import Truth, true_affinity
 
 # As `storage.sources.sample.release` draws them: stars = 3.4 + 0.75 affinity + a user's own 0.35 N(0, 1) + an event's 0.5 N(0, 1),
-# rounded to halves from 0.5 to 5. A test holds the two together.
+# rounded to halves from 0.5 to 5. A test checks that the two agree.
 MIDDLE, SLOPE, SPREAD = 3.4, 0.75, math.hypot(0.35, 0.5)
 
 
 def true_ratings(truth: Truth) -> NDArray[np.float32]:
-    """The mean rating of every user for every movie, chosen or not: (U, M) float32 stars."""
+    """The mean rating of every user for every movie, rated or not: (U, M) float32 stars."""
     affinity = true_affinity(truth)
     grid = np.linspace(float(affinity.min()), float(affinity.max()), 2001)
     mean = [_rounded_mean(MIDDLE + SLOPE * value) for value in grid.tolist()]
@@ -24,10 +24,10 @@ def true_ratings(truth: Truth) -> NDArray[np.float32]:
 def true_rewards(
     truth: Truth, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64], scale: RatingScale
 ) -> NDArray[np.float32]:
-    """The same as rewards, for a dataset's users and items in its order: (U, I) float32.
+    """The mean rewards of a dataset's users and items, in the dataset's order: (U, I) float32.
 
     Args:
-        truth: behind the sample that the dataset was made from.
+        truth: of the sample that the dataset was made from.
         user_ids: (U,) outside ids.
         movie_ids: (I,) outside ids.
         scale: of the dataset's ratings.
@@ -37,6 +37,9 @@ def true_rewards(
 
 
 def _rounded_mean(middle: float) -> float:
-    """E of a normal number around `middle`, rounded to halves and held within 0.5 … 5: 0.5 + Σ_k 0.5 P(at least 0.5 (k + 1))."""
+    """The mean of a normal variable around `middle` after rounding to halves and clipping to 0.5 … 5.
+
+    It is 0.5 + Σ_k 0.5 P(rounded value ≥ 0.5 (k + 1)).
+    """
     steps = ((k + 0.5) / 2 for k in range(1, 10))
     return 0.5 + sum(0.25 * math.erfc((step - middle) / (SPREAD * math.sqrt(2))) for step in steps)

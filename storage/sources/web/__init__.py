@@ -1,1 +1,1 @@
-"""Asking metadata services over HTTP: politely, resumably and without telling anyone the key."""
+"""Metadata services asked over HTTP, at a limited rate, with cached answers, and with keys kept out of logs and files."""

@@ -117,7 +117,7 @@ class _Crawl:
             )
 
     def kept(self) -> str:
-        """How much is answered and how to go on, for error messages."""
+        """How much is answered and how to continue, for error messages."""
         have = self.counts["fetched"] + self.counts["cached"] + self.counts["absent"]
         return (
             f"{have:,} of {self.total:,} movies are answered and cached: run again to continue, "

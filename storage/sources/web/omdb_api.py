@@ -21,7 +21,7 @@ from storage.sources.metadata.json_fields import (
 )
 from storage.sources.web.service import Ask, MovieIds, Query, StopAskingError, Verdict, WebService
 
-TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # as IMDb says it
+TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # IMDb's names
 UNRATED = {"not rated", "unrated", "nr"}
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 T = TypeVar("T")
@@ -58,17 +58,17 @@ class OmdbApi(WebService):
         error = (body or {}).get("Error")
         error = error.lower() if isinstance(error, str) else ""
         if "limit reached" in error:
-            # OMDb counts by the day and does not say when its day ends.
+            # OMDb counts requests by the day and does not say when its day ends.
             raise StopAskingError("the key's daily limit is reached", datetime.now(UTC) + timedelta(days=1))
         if status in (401, 403) or "api key" in error:
             raise MetadataCredentialsError(
                 f"{self.name}: expected the key in {self.key_variable} to be accepted; found HTTP {status}. "
-                "Get one at https://www.omdbapi.com/apikey.aspx and activate it by the mail that comes."
+                "Get one at https://www.omdbapi.com/apikey.aspx and activate it with the mail that OMDb sends."
             )
         return "not found" in error or "incorrect imdb id" in error
 
     def check(self, query: Query, body: dict[str, Any]) -> Verdict:
-        """Whether OMDb answered what was asked."""
+        """Whether OMDb answered the query: for the title that was asked for."""
         if body.get("Response") == "False":
             return Verdict("again", "OMDb could not get the data")
         found, asked = imdb_id(body.get("imdbID")), dict(query.params)["i"]
@@ -78,7 +78,7 @@ class OmdbApi(WebService):
 
 
 def parse_title(body: dict[str, Any], ids: MovieIds) -> Movie:
-    """A row of SOURCE_SCHEMA from one OMDb title; fields that are not what they should be are unknown."""
+    """A row of SOURCE_SCHEMA from one OMDb title; fields of unexpected types or values are unknown."""
     rated, kind = text(body.get("Rated")), text(body.get("Type"))
     return nothing_known() | {
         "tmdb_id": None,
@@ -96,7 +96,7 @@ def parse_title(body: dict[str, Any], ids: MovieIds) -> Movie:
         "directors": _listed(body.get("Director")),
         "writers": _listed(body.get("Writer")),
         "runtime_minutes": _minutes(body.get("Runtime")),
-        "revenue_usd": number(_amount(body.get("BoxOffice")), least=LEAST_DOLLARS),  # North America's part
+        "revenue_usd": number(_amount(body.get("BoxOffice")), least=LEAST_DOLLARS),  # in North America only
         "imdb_rating": number(_amount(body.get("imdbRating")), most=10),
         "imdb_votes": number(_amount(body.get("imdbVotes"))),
         "metascore": number(_amount(body.get("Metascore")), most=100),
@@ -105,7 +105,7 @@ def parse_title(body: dict[str, Any], ids: MovieIds) -> Movie:
 
 
 def _listed(value: object) -> list[str]:
-    """The names of a comma-separated list, without what stands in brackets behind them."""
+    """The names of a comma-separated list, without remarks in parentheses."""
     return names(REMARK.sub("", text(value) or "").split(","))
 
 

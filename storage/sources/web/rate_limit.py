@@ -1,4 +1,4 @@
-"""One request rate for all processes that share a file: on one machine, or on a shared folder."""
+"""One request rate for all processes that share a file, on one machine or on several."""
 
 import asyncio
 import fcntl
@@ -17,17 +17,21 @@ LONGEST_WAIT_SECONDS = 3600.0
 
 
 class RateLimiter:
-    """Hands out times at which one request may be sent, `1 / requests_per_second` apart, never in bursts.
+    """Gives out slots, times at which one request may be sent, `1 / requests_per_second` apart and never in bursts.
 
-    The clock of the next free slot stands in a file under a lock, so processes that know nothing of one another keep
-    one rate together, and a pause asked for by the server holds for all of them. The lock is the kernel's and dies
-    with its process. Machines that share the folder must agree on the time, as NTP makes them.
+    The time of the next free slot is in a locked file. Processes that know nothing of each other therefore share one rate,
+    and a pause that the server asks for holds for all of them. The kernel releases the lock when its process dies.
+    Machines that share the file need synchronised clocks (NTP).
+
+    Args:
+        path: of the file.
+        requests_per_second: the rate.
     """
 
     def __init__(self, path: Path, requests_per_second: float) -> None:
         self.path = path
         self.interval = 1.0 / requests_per_second
-        self._lock = threading.Lock()  # on network file systems the file's lock may not tell threads apart
+        self._lock = threading.Lock()  # on network file systems the file lock may not exclude threads of one process
         with writing_to(path):
             path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -36,7 +40,7 @@ class RateLimiter:
         while True:
             slot = await asyncio.to_thread(self.reserve)
             await asyncio.sleep(max(0.0, slot - time.time()))
-            # A pause that began while we waited makes our slot void: else all waiting processes would break it.
+            # If a pause began during the wait, take another slot: else all waiting processes would send during the pause.
             if await asyncio.to_thread(self._change, _end_of_pause) <= time.time():
                 return
 
@@ -45,7 +49,7 @@ class RateLimiter:
         return self._change(self._take_slot)
 
     def pause(self, seconds: float) -> None:
-        """Let no process that shares the file send before `seconds` (at most an hour) have passed."""
+        """Stop all processes that share the file from sending for `seconds`, at most an hour."""
         end = time.time() + min(seconds, LONGEST_WAIT_SECONDS)
         self._change(lambda slot, paused: (slot, max(paused, end), 0.0))
 
@@ -54,7 +58,7 @@ class RateLimiter:
         return mine + self.interval, paused, mine
 
     def _change(self, change: Callable[[float, float], tuple[float, float, float]]) -> float:
-        """Apply `change` to (next slot, end of pause) while no other process can; returns its third value."""
+        """Apply `change` to (next slot, end of pause) under the lock; returns its third value."""
         with writing_to(self.path), self._lock:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -62,7 +66,7 @@ class RateLimiter:
                 slot, paused, result = change(*_sane(os.pread(file, STATE.size, 0)))
                 os.pwrite(file, STATE.pack(slot, paused), 0)
             finally:
-                os.close(file)  # gives the lock back
+                os.close(file)  # releases the lock
             return result
 
 
@@ -71,7 +75,7 @@ def _end_of_pause(slot: float, paused: float) -> tuple[float, float, float]:
 
 
 def _sane(data: bytes) -> tuple[float, float]:
-    """The stored times; now, where the file is new or damaged or a clock has been set back since."""
+    """The stored times; 0 for each that is missing, damaged or too far in the future (a clock was set back)."""
     if len(data) != STATE.size:
         return 0.0, 0.0
     latest = time.time() + LONGEST_WAIT_SECONDS + 60

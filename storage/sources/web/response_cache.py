@@ -1,4 +1,4 @@
-"""Responses of a metadata service, one file each: whoever asks again before they expire is answered from here."""
+"""A cache of the responses of a metadata service, one file per response, until they expire."""
 
 import hashlib
 import json
@@ -19,21 +19,20 @@ STALE_DRAFT_SECONDS = 3600.0
 
 
 class Response(NamedTuple):
-    """What a service said to one question."""
+    """The response of a service to one query."""
 
-    absent: bool  # it knows no such movie
+    absent: bool  # the service does not know the movie
     body: bytes
     fetched_at: datetime
     expires_at: datetime
 
 
 class ResponseCache:
-    """A folder of responses, for any number of reading and writing processes, also on a shared file system.
+    """A folder of responses for any number of reading and writing processes, also on a shared file system.
 
-    Each file is a line with the SHA-256 of the rest, a line of JSON (format, key, absent, fetched_at, expires_at) and
-    the body, deflated; it is written beside its place and renamed, so it is whole or not there, and two writers of one
-    key just follow one another. Damage is a matter of single files: one that does not agree with its first line is
-    removed with a warning, and its question is asked again.
+    A file has a line with the SHA-256 of the rest, a line of JSON (format, key, absent, fetched_at, expires_at) and the
+    deflated body. It is written under a temporary name and renamed, so readers see a whole file or none; of two writers
+    of one key the last one wins. A damaged file is removed with a warning, and its query is sent again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,12 +41,12 @@ class ResponseCache:
             folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Where the response to `key` (method and URL, without secrets) stands, or will."""
+        """The file of the response to `key` (method and URL, without secrets)."""
         name = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.response"
 
     def get(self, key: str, until: datetime) -> Response | None:
-        """The response to `key`, if there is one that stays valid `until` then; expired ones are removed."""
+        """The response to `key` if it stays valid until `until`, else None; an expired one is removed."""
         path = self.path(key)
         with writing_to(path):
             try:
@@ -57,7 +56,9 @@ class ResponseCache:
             try:
                 response = _parse(key, data)
             except (ValueError, KeyError, TypeError, RecursionError, zlib.error):
-                logger.warning("%s: expected a %s file; it is damaged: removed, to be asked again.", path, FORMAT)
+                logger.warning(
+                    "%s: expected a %s file; it is damaged: removed, the query will be sent again.", path, FORMAT
+                )
                 path.unlink(missing_ok=True)
                 return None
             if response.expires_at <= datetime.now(UTC):
@@ -65,7 +66,7 @@ class ResponseCache:
         return response if response.expires_at >= until else None
 
     def put(self, key: str, response: Response) -> None:
-        """Keep a response.
+        """Store a response.
 
         Raises:
             StorageFullError, StorageUnwritableError: see `storage.files.writing_to`.
@@ -83,7 +84,7 @@ class ResponseCache:
             write_bytes_atomically(path, hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
 
     def purge(self) -> int:
-        """Remove all expired responses, as terms of use ask for, and remains of killed writers; returns how many."""
+        """Remove expired responses, as the terms of use demand, and drafts of killed writers; returns the number of responses."""
         removed, now = 0, datetime.now(UTC)
         with writing_to(self.folder):
             for path in self.folder.glob("??/*.response"):
@@ -104,7 +105,7 @@ class ResponseCache:
         return removed
 
     def state(self) -> str:
-        """A hash of which responses stand here since when: changes with every answer."""
+        """A hash of the names and times of all responses; it changes with every new response."""
         entries = sorted((path.name, path.stat().st_mtime_ns) for path in self.folder.glob("??/*.response"))
         return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 

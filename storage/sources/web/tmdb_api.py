@@ -61,7 +61,7 @@ class TmdbApi(WebService):
         return code in ABSENT_CODES
 
     def check(self, query: Query, body: dict[str, Any]) -> Verdict:
-        """Whether TMDB answered what was asked."""
+        """Whether TMDB answered the query: for the movie that was asked for."""
         if not query.path.startswith("find/"):
             same = str(body.get("id")) == query.path.partition("/")[2]
             return (

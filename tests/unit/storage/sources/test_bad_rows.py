@@ -9,7 +9,7 @@ from storage.sources.bad_rows import BadRows
 
 
 def test_reject_says_where_and_what_to_do() -> None:
-    with pytest.raises(MetadataError, match=r"a.csv, line 7: expected x; found y. Mend .* on_bad_rows=quarantine"):
+    with pytest.raises(MetadataError, match=r"a.csv, line 7: expected x; found y. Correct .* on_bad_rows=quarantine"):
         BadRows().add("a.csv", 7, "expected x; found y", "text", MetadataError)
 
 

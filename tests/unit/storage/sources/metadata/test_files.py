@@ -94,12 +94,12 @@ def test_bombs_are_refused_before_they_go_off(tmp_path: Path, monkeypatch: pytes
             member.write(row * 35_000)
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(UDACITY.encode() + row * 100_000))
     (tmp_path / "line.csv").write_text(UDACITY + "1,tt1," + "9" * (5 << 20))
-    with pytest.raises(MetadataError, match="no honest archive"):
+    with pytest.raises(MetadataError, match="not an archive of a table"):
         read_export(tmp_path / "e.zip")
     with pytest.raises(MetadataError, match="4 MiB in a line"):
         read_export(tmp_path / "line.csv")
     monkeypatch.setattr("storage.sources.packed_files.RATIO_COUNTS_FROM", 1 << 20)
-    with pytest.raises(MetadataError, match="no honest archive"):
+    with pytest.raises(MetadataError, match="not an archive of a table"):
         read_export(tmp_path / "e.csv.gz")
 
 

@@ -70,7 +70,7 @@ def test_wrong_mappings_are_refused(tmp_path: Path) -> None:
         mapped(tmp_path, columns={"overview": "plot"})
     with pytest.raises(ValidationError, match="ASCII characters"):
         mapped(tmp_path, csv={"delimiter": '"'})
-    with pytest.raises(ValidationError, match="encoding in which ASCII"):
+    with pytest.raises(ValidationError, match="encoding that extends ASCII"):
         mapped(tmp_path, csv={"encoding": "utf-16"})
     (tmp_path / "m.csv").write_text("tconst,plot\ntt1,a\n")
     with pytest.raises(MetadataError, match=r"expected columns day, score, stars, x; found tconst, plot"):

@@ -32,7 +32,10 @@ QUESTIONS = [(service, query) for service in SERVICES for query in queries_of(se
 
 
 def test_services_are_asked_only_if_enabled_and_in_the_order_of_trust() -> None:
-    assert list(enabled_services(EVERY)) == ["tmdb", "omdb"]
+    every = [getattr(EVERY, field).name for field in WebServices.model_fields]
+    assert list(enabled_services(EVERY)) == every
+    assert every[:2] == ["tmdb", "omdb"]
+    assert len(set(every)) == len(every)
     assert enabled_services(WebServices()) == {}
     assert list(enabled_services(WebServices(omdb_api={"enabled": True}))) == ["omdb"]
 
