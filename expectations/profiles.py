@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.dataset.event_table import of_whole_users, places_among
+from storage.dataset.event_table import of_whole_users
 from storage.dataset.format import SPLIT_NAMES
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.threads import in_order
 
@@ -71,7 +72,7 @@ def _profile_events(
             "last_timestamp": np.maximum.reduceat(timestamp, starts),
             "out_of_order": per_user((step < 0) & ~begins),
             "repeated": per_user(_repeated((step == 0) & ~begins, movie)),
-            "unknown_movies": per_user(places_among(known, movie) < 0),
+            "unknown_movies": per_user(ItemIndex(known).of(movie) < 0),
         }
     )
 

@@ -16,7 +16,8 @@ from evaluation.report.features import FeatureReportInput, write_feature_report
 from evaluation.report.page import template_sha256
 from evaluation.report.projection import MOST_POINTS, Way
 from storage.artifacts.store import ArtifactRef, Draft
-from storage.dataset.event_table import Column, places_among
+from storage.dataset.event_table import Column
+from storage.dataset.item_index import ItemIndex
 from storage.tables import embedding_matrix
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
@@ -81,10 +82,10 @@ def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
 
 def events_per_item(items: pa.Table, events: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Events of every item, (I,) int64."""
-    movie_ids = items["movie_id"].to_numpy()
+    index = ItemIndex(items["movie_id"].to_numpy())
     counts = np.zeros(items.num_rows, dtype=np.int64)
     for movies in Column(events, "movie_id"):
-        counts += np.bincount(places_among(movie_ids, movies), minlength=items.num_rows)
+        counts += np.bincount(index.of(movies), minlength=items.num_rows)
     return counts
 
 

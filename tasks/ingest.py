@@ -16,8 +16,8 @@ from prefect.artifacts import create_table_artifact
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import Column, write_events
-from storage.dataset.histories import sorted_histories
 from storage.dataset.scale import RatingScale
+from storage.dataset.sorting import sorted_histories
 from storage.dataset.splits import SplitParams, split_users, time_cut
 from storage.sources.bad_rows import BadRows, OnBadRows
 from storage.sources.generic.items import read_generic_items

@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.dataset.histories import Histories, events_table
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.errors import DatasetError
 from storage.tables import EVENTS_SCHEMA
 from storage.threads import in_order
-
-LARGEST_DIRECT_ID = 1 << 22  # up to here a table of places is quicker than a search
 
 
 def write_events(path: Path, histories: Iterable[Histories], movie_ids: NDArray[np.int64], scale: RatingScale) -> None:
@@ -54,7 +53,8 @@ def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale)
     Raises:
         DatasetError: a movie is not among `movie_ids`, or a rating is not on the scale.
     """
-    yield from in_order(lambda table: _histories(table, movie_ids, scale), of_whole_users(row_groups(path)))
+    items = ItemIndex(movie_ids)
+    yield from in_order(lambda table: _histories(table, items, scale), of_whole_users(row_groups(path)))
 
 
 def row_groups(path: Path) -> Iterator[pa.Table]:
@@ -77,18 +77,6 @@ class Column:
                 yield file.read_row_group(group, columns=[self.name])[self.name].to_numpy()
 
 
-def places_among(movie_ids: NDArray[np.int64], movies: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The place of each of the movies, (N,), among ascending ids, (I,); -1 where it has none."""
-    if len(movie_ids) and movie_ids[0] >= 0 and movie_ids[-1] < LARGEST_DIRECT_ID:
-        beyond = int(movie_ids[-1]) + 1
-        place = np.full(beyond + 1, -1, dtype=np.int32)
-        place[movie_ids] = np.arange(len(movie_ids))
-        return np.take(place, np.where((movies < 0) | (movies > beyond), beyond, movies))
-    found = np.minimum(np.searchsorted(movie_ids, movies), max(0, len(movie_ids) - 1))
-    known = movie_ids[found] == movies if len(movie_ids) else np.zeros(len(movies), dtype=bool)
-    return np.where(known, found, -1).astype(np.int32)
-
-
 def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows, cut only between users."""
     held: list[pa.Table] = []
@@ -108,11 +96,11 @@ def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _histories(events: pa.Table, movie_ids: NDArray[np.int64], scale: RatingScale) -> Histories:
+def _histories(events: pa.Table, items: ItemIndex, scale: RatingScale) -> Histories:
     user, movie, rating, timestamp = (
         events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")
     )
-    item = places_among(movie_ids, movie)
+    item = items.of(movie)
     unknown = item < 0
     if unknown.any():
         raise DatasetError(

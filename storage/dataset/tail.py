@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.dataset.format import Head, opened
-from storage.dataset.histories import Histories, merged_histories
+from storage.dataset.histories import Histories
+from storage.dataset.sorting import merged_histories
 from storage.dataset.splits import SplitParams, split_later_users
 from storage.dataset.writer import write_transitions
 from storage.errors import DatasetError

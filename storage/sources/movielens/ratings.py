@@ -1,6 +1,6 @@
-"""Ratings tables in text: read in blocks by several threads, every line checked, into sorted histories.
+"""Read a ratings table in text into sorted histories.
 
-Memory does not grow with the file; the grammar of a line stands in `ratings_parsing`.
+Several threads read and check blocks of lines. The module `ratings_grammar` defines a valid line.
 """
 
 import os
@@ -8,38 +8,42 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.dataset.histories import RUN_EVENTS, EventBlock, Histories, sorted_histories
+from storage.dataset.histories import EventBlock, Histories
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
+from storage.dataset.sorting import RUN_EVENTS, sorted_histories
 from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
 from storage.sources.bad_rows import BadRows
-from storage.sources.movielens.ratings_parsing import IGNORED, Grammar, ParsedBlock, Workspace, parse_block, reason_of
+from storage.sources.movielens.ratings_grammar import IGNORED, Grammar
+from storage.sources.movielens.ratings_parsing import BYTE_ORDER_MARK, ParsedBlock, parse_block
 from storage.threads import in_order
 
 ColumnName = Literal["userId", "movieId", "rating", "timestamp"]
 COLUMNS: tuple[ColumnName, ColumnName, ColumnName, ColumnName] = ("userId", "movieId", "rating", "timestamp")
 BLOCK_BYTES = 4 << 20
-HEAD_BYTES = 1 << 16  # of the file, to judge it by; its header lies within
+HEAD_BYTES = 1 << 16  # the start of the file, which tells its kind and holds its header
 LONGEST_LINE_BYTES = 1 << 16
-JUDGED_ROWS = 1_000_000  # a file of mostly bad rows is given up after so many, not after all
+JUDGED_ROWS = 1_000_000  # a file of mostly bad rows is refused after this many rows, not at its end
 
 
 @dataclass(frozen=True)
 class RatingsLayout:
-    """Where a ratings table is and how it is written.
+    """The file of a ratings table and how it is written.
 
     Attributes:
         path: the file.
-        delimiter: between fields, one byte or a few.
-        header: whether the first line names the columns; without it there are exactly four, in the order of `columns`.
-        columns: names of user, item, rating and timestamp; userId, movieId, rating, timestamp unless given. The header
-            may have them in any order and others besides.
+        delimiter: between two fields, 1 to 8 bytes.
+        header: whether the first line names the columns. Without a header there are exactly four columns, in the order of
+            `columns`.
+        columns: names of the columns of user, item, rating and timestamp; None: userId, movieId, rating, timestamp. The
+            header may name them in any order, and further columns.
     """
 
     path: Path
@@ -52,7 +56,7 @@ class RatingsLayout:
             raise ValueError(f"delimiter: expected 1 to 8 bytes that no number holds; found {self.delimiter!r}.")
 
     def renamed(self, names: Mapping[ColumnName, str]) -> Self:
-        """The same table with some of COLUMNS under other names."""
+        """The same table with other names for some of COLUMNS."""
         user, item, rating, timestamp = (names.get(name, name) for name in COLUMNS)
         return replace(self, columns=(user, item, rating, timestamp)) if names else self
 
@@ -69,17 +73,17 @@ class Ratings:
         self.facts: dict[str, Any] = {"rows": 0, "events": 0, "dropped_unknown_movie": 0}
 
     def histories(self) -> Iterator[Histories]:
-        """Whole histories, about a million events at a time; `facts` are those of the file once the last has passed.
+        """Whole histories, about a million events at a time. `facts` is complete after the last block.
 
         Raises:
-            RatingsSchemaError, RatingsValueError: a bad line under `reject`, the first of the file, with its number.
-            SourceError: more than half of the rows are bad, there are none, or none is of a known movie.
+            RatingsSchemaError, RatingsValueError: a bad line under `reject`; the error names the first one of the file.
+            SourceError: more than half of the rows are bad, there are no rows, or no row is of a known movie.
         """
         if self._begun:
             raise RuntimeError("ratings are read once: call read_ratings again")
         self._begun = True
         blocks = _checked(self._layout, self._grammar, self._body, self._bad, self.facts)
-        items = len(self._grammar.known_movies)
+        items = len(self._grammar.items)
         yield from sorted_histories(blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch)
         self.facts |= self._bad.facts()
 
@@ -93,21 +97,22 @@ def read_ratings(
     run_events: int = RUN_EVENTS,
     scratch: Path | None = None,
 ) -> Ratings:
-    """Open a ratings table; its rows are read by `Ratings.histories`.
+    """Open a ratings table; `Ratings.histories` reads its rows.
 
-    Dropped and counted: events of movies not in `known_movies`; repeated (user, movie, timestamp), the first stays.
+    Two kinds of events are dropped and counted: those of movies not in `known_movies`, and those that repeat the user,
+    movie and timestamp of an earlier line.
 
     Args:
         layout: the file and how it is written.
-        scale: the ratings there can be.
-        known_movies: (I,) movie ids, ascending; the place of an id is its item index.
-        bad: what becomes of lines that cannot be used.
-        run_events: events held in memory at most; see `sorted_histories`.
-        scratch: folder for what does not fit.
+        scale: the ratings that are accepted.
+        known_movies: (I,) movie ids, ascending; the item index of a movie is its place here.
+        bad: takes the lines that cannot be used.
+        run_events: maximum number of events in memory; see `sorted_histories`.
+        scratch: folder for the events that do not fit into memory.
 
     Raises:
-        SourceError: no file, or an empty one, a web page, an archive or UTF-16 text.
-        RatingsSchemaError: the header lacks a column, or has it twice.
+        SourceError: there is no file, or it is empty, a web page, an archive or UTF-16 text.
+        RatingsSchemaError: the header lacks a column, or names it twice.
     """
     path = layout.path
     if not path.is_file():
@@ -115,14 +120,14 @@ def read_ratings(
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     _refuse_other_kinds(path, head)
-    start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    start = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
     names: tuple[str, str, str, str] = layout.columns or COLUMNS
     roles, body = bytes(range(4)), start
     if layout.header:
         line, end, _ = head[start:].partition(b"\n")
         roles, body = _roles(layout, line, names), start + len(line) + len(end)
-    known = np.ascontiguousarray(known_movies, dtype=np.int64)
-    return Ratings(layout, Grammar(names, layout.delimiter, roles, scale, known), body, bad, run_events, scratch)
+    grammar = Grammar(names, layout.delimiter, roles, scale, ItemIndex(known_movies))
+    return Ratings(layout, grammar, body, bad, run_events, scratch)
 
 
 def _refuse_other_kinds(path: Path, head: bytes) -> None:
@@ -150,27 +155,21 @@ def _roles(layout: RatingsLayout, header: bytes, names: tuple[str, ...]) -> byte
 def _checked(
     layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, facts: dict[str, Any]
 ) -> Iterator[EventBlock]:
-    """The events of all good lines in file order, to be copied at once; bad lines go to `bad`, counts to `facts`."""
+    """The events of all good lines in file order; bad lines go to `bad`, counts to `facts`."""
     line, name = 1 + layout.header, layout.path.name
     bad_rows, first_bad = 0, ""
     size = layout.path.stat().st_size
     spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
-    spare: SimpleQueue[Workspace] = SimpleQueue()
     with layout.path.open("rb", buffering=0) as stream:
 
-        def parse(span: _Span) -> tuple[ParsedBlock, Workspace]:
-            try:
-                space = spare.get_nowait()
-            except Empty:
-                space = Workspace(BLOCK_BYTES + LONGEST_LINE_BYTES + 2)
-            lines = _lines_starting_in(stream.fileno(), span, body, size, layout.path, space.text)
-            return parse_block(lines, grammar, space), space
+        def parse(span: _Span) -> ParsedBlock:
+            return parse_block(_lines_starting_in(stream.fileno(), span, body, size, layout.path), grammar)
 
         with closing(in_order(parse, spans)) as blocks:  # its threads end before the file is closed
-            for block, space in blocks:
+            for block in blocks:
                 for row in block.bad:
-                    reason = reason_of(row.text, grammar)
-                    bad.add(name, line + row.line, reason.text, row.text.decode("utf-8", "replace"), reason.error)
+                    reason, text = row.reason, row.text.decode("utf-8", "replace")
+                    bad.add(name, line + row.line, reason.text, text, reason.error)
                     first_bad = first_bad or f"line {line + row.line}: {reason.text}"
                 line += block.lines
                 bad_rows += len(block.bad)
@@ -179,7 +178,7 @@ def _checked(
                 if facts["rows"] >= JUDGED_ROWS:
                     _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
                 yield block.events
-                spare.put(space)  # whoever took the events has copied them
+    pa.default_memory_pool().release_unused()  # what parsing took is not needed for sorting
     _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
     if not facts["rows"]:
         raise SourceError(f"{layout.path}: expected ratings; found only a header. Give a whole release.")
@@ -198,41 +197,38 @@ def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, first_bad: str) -> 
 
 
 class _Span(NamedTuple):
-    """A stretch of the file, in bytes."""
+    """A part of the file, in bytes."""
 
     start: int
     stop: int
 
 
-def _lines_starting_in(
-    descriptor: int, span: _Span, body: int, size: int, path: Path, buffer: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """The whole lines that start in a span, (n,) bytes of `buffer`, LF at the end of each.
+def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path: Path) -> bytes:
+    """The whole lines that start in a span, each with its LF.
 
-    One byte before the span tells whether a line starts right at it; the last line runs past its end.
+    The byte before the span tells whether a line starts right at the span; the last line runs past its end.
     """
     before = int(span.start > body)
-    wanted = min(span.stop + LONGEST_LINE_BYTES, size) - span.start + before
-    filled = 0
-    while filled < wanted:
-        count = os.preadv(descriptor, [buffer.data[filled:wanted]], span.start - before + filled)
-        if not count:
+    start, stop = span.start - before, min(span.stop + LONGEST_LINE_BYTES, size)
+    data = b""
+    while len(data) < stop - start:
+        read = os.pread(descriptor, stop - start - len(data), start + len(data))
+        if not read:
             raise SourceError(f"{path}: expected {size} bytes; the file grew shorter while it was read. Read it again.")
-        filled += count
-    if span.start - before + wanted == size and buffer[wanted - 1] != ord("\n"):
-        buffer[wanted] = ord("\n")  # the file's last line may lack its end
-        wanted += 1
-    first = _after_newline(buffer, 0, wanted) if before else 0
-    last = _after_newline(buffer, span.stop - span.start + before - 1, wanted)
+        data += read
+    if stop == size and not data.endswith(b"\n"):
+        data += b"\n"  # the last line of the file may lack its end
+    first = _after_newline(data, 0) if before else 0
+    last = _after_newline(data, span.stop - start - 1)
     if first < 0 or last < 0:
         raise SourceError(
             f"{path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {span.start}. "
             "Is this the right file?"
         )
-    return buffer[first : max(first, last)]
+    return data[first : max(first, last)]
 
 
-def _after_newline(buffer: NDArray[np.uint8], start: int, stop: int) -> int:
-    """The place behind the first LF from `start` on; -1 where there is none."""
-    place = bytes(buffer[start : min(start + LONGEST_LINE_BYTES + 1, stop)]).find(b"\n")
-    return place if place < 0 else start + place + 1
+def _after_newline(data: bytes, start: int) -> int:
+    """The place behind the first LF from `start` on; -1 if there is none within the length of a line."""
+    place = data.find(b"\n", start, start + LONGEST_LINE_BYTES + 1)
+    return place if place < 0 else place + 1

@@ -1,4 +1,4 @@
-"""Ratings tables: what is read, what is refused and how it is said."""
+"""Ratings tables: which are read, which are refused, and the messages."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ratings_support import HEADER, KNOWN, events_of, read, written
 
-from storage.compiled import helper
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
@@ -18,16 +17,6 @@ from storage.sources.movielens import ratings as ratings_module
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 from storage.sources.movielens.releases import find_release
-
-
-@pytest.fixture(params=["compiled", "pure"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every test runs both ways."""
-    if request.param == "pure":
-        monkeypatch.setenv("MARQUEE_PURE", "1")
-    elif helper("_ratings") is None:
-        pytest.skip("storage._ratings is not built")
-    return str(request.param)
 
 
 def test_sorted_by_user_and_time_with_ties_in_file_order(tmp_path: Path) -> None:
