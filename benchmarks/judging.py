@@ -24,8 +24,13 @@ from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_datase
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
-from evaluation.report.sections.methods import compare_methods, judge_method
-from evaluation.report.sections.popularity import PopularityView, measure_popularity, method_popularity, readers_of
+from evaluation.report.sections.methods.numbers import compare_methods, judge_method
+from evaluation.report.sections.popularity.numbers import (
+    PopularityView,
+    audience_of,
+    measure_popularity,
+    method_popularity,
+)
 from models.baselines.item_to_item import ItemToItem
 from models.baselines.recency import Recency
 from models.histories import Scorer
@@ -72,7 +77,7 @@ class Clock:
 
 def popularity(data: TransitionDataset, items: ItemFacts, cases: Cases, ranked: Ranked, name: str) -> PopularityView:
     """One method's view alone."""
-    readers = readers_of(data, items, cases)
+    readers = audience_of(data, items, cases)
     one = method_popularity(items, readers, ranked, name=name, kind="policy")
     return measure_popularity(data, items, cases, readers, [one])
 

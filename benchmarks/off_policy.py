@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from unit.evaluation.off_policy.off_policy_support import Generated, followed, generated, known_policies
 
 from evaluation.off_policy.estimates import OffPolicyParams, judged_starts
-from evaluation.report.sections.off_policy import OffPolicySection, PolicyValue, measure_off_policy
+from evaluation.report.sections.off_policy.numbers import OffPolicySection, PolicyValue, measure_off_policy
 from storage.sources.sample.release import SampleParams
 
 PARAMS = OffPolicyParams(draws=200)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from ablation import Judge, trained
 
-from evaluation.protocols.criterion import CRITERION
+from evaluation.protocols.validation import CRITERION
 from models.histories import Scorer
 from models.learners import LearnerConfig
 from models.learners.ddpg import DDPGConfig

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from evaluation.protocols.metrics import label
 from evaluation.report.report import Report, read_report
-from evaluation.report.sections.methods import Comparison, MethodResult, label
-from evaluation.report.sections.popularity import PopularityView
+from evaluation.report.sections.methods.numbers import Comparison, MethodResult
+from evaluation.report.sections.popularity.numbers import PopularityView
 
 HERE = Path(__file__).parent
 

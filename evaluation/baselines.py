@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluation.protocols.cases import validation_cases
-from evaluation.protocols.criterion import CRITERION, validation_metrics
+from evaluation.protocols.validation import CRITERION, validation_metrics
 from models.baselines.als import AlsConfig, fit_als
 from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn

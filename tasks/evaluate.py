@@ -1,4 +1,4 @@
-"""Policies and a dataset in, the report out."""
+"""The evaluation stage: makes the report of a dataset and its policies."""
 
 import base64
 import json
@@ -18,11 +18,12 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
-from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
-from evaluation.report.page import template_sha256
-from evaluation.report.report import FOLDER, TEMPLATE, methods_table, pictures, verdict_markdown, write_report
-from evaluation.report.sections.cards import Provenance, flat, input_of
-from evaluation.report.sections.methods import Cost, Kind
+from evaluation.judging import EvaluateParams, judge_and_measure
+from evaluation.report.evidence import Contestant, Subject
+from evaluation.report.registry import OPTIONAL
+from evaluation.report.report import methods_table, pictures, templates_sha256, verdict_markdown, write_report
+from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
+from evaluation.report.sections.methods.numbers import Cost, Kind
 from models.learners import SEQUENTIAL
 from models.translated import Translated
 from storage.artifacts.manifest import Manifest, package_versions
@@ -37,12 +38,12 @@ from tasks.learning import Publishable
 from tasks.policies import load_on
 from tasks.progress import Progress
 
-STEPS = 10  # of a judgement: six sets of cases, four sections
+STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
 
 
 @artifact_task("baselines")
 def make_baselines(draft: Draft, dataset: ArtifactRef, params: BaselineParams) -> None:
-    """Tune every baseline on the validation users; keeps all candidates' scores, not the fits, which are quick."""
+    """Tune every baseline on the validation users; keep the scores of all candidates, but not the fits, which are fast."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     progress = Progress("tune-baselines", "Tuning baselines on validation users")
     done: list[str] = []
@@ -68,17 +69,17 @@ def make_report(
     params: EvaluateParams,
     template: str,
 ) -> None:
-    """Judge the policies beside the champion, if there is one, and the baselines, and write the report.
+    """Evaluate the policies, the champion if there is one, and the baselines, and write the report.
 
     Args:
-        draft: that is filled.
-        dataset: whose users the methods are judged on.
+        draft: of the report.
+        dataset: on whose users the methods are evaluated.
         policies: by name.
-        champion: none, or one by name.
+        champion: empty, or the champion by its name.
         baselines: their tuning.
-        about: what is known of the dataset besides: `movies` for genres, `sample` for the truth behind generated ratings.
-        params: how to judge.
-        template: what stands for the page's templates.
+        about: further artifacts of the dataset: `movies` for genres, `sample` for the true preferences of generated ratings.
+        params: how to evaluate.
+        template: the digest of the page's templates.
     """
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
@@ -107,7 +108,7 @@ def make_report(
     contestants = [
         contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
     ]
-    progress = Progress("evaluate", "Judging policies and baselines")
+    progress = Progress("evaluate", "Evaluating policies and baselines")
     done: list[str] = []
 
     def show(name: str) -> None:
@@ -118,8 +119,8 @@ def make_report(
     with Rankings(draft.path / "rankings.parquet") as rankings:
         found = judge_and_measure(data, contestants, subject, params, rankings.keep, show)
     report = write_report(draft.path, found)
-    for name, (_, _, _, spec) in pictures(report).items():
-        (draft.path / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(json.dumps(spec), scale=1.5))
+    for name, chart in pictures(report).items():
+        (draft.path / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(json.dumps(chart.spec), scale=1.5))
     draft.rows = rankings.rows
     draft.facts = {
         "headline": report.verdict.headline,
@@ -131,14 +132,14 @@ def make_report(
 
 
 class Rankings:
-    """rankings.parquet while it is written: a row per method and case, as they come."""
+    """The writer of rankings.parquet: a row per method and case."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.rows = path, 0
         self.writer: pq.ParquetWriter | None = None
 
     def keep(self, table: pa.Table) -> None:
-        """Append the answers of one method to one set of cases."""
+        """Append the rankings of one method for one set of cases."""
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
         self.writer.write_table(table)
@@ -153,7 +154,7 @@ class Rankings:
 
 
 def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind) -> Contestant:
-    """A stored policy, ready to be judged; the learners that are there to be beaten count as baselines."""
+    """A stored policy as a contestant; sequential learners count as baselines."""
     store = artifact_store()
     manifest = store.manifest(ref)
     scorer = load_on(store.open(ref), data)
@@ -164,7 +165,7 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
 
 
 def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[Contestant]:
-    """The baselines, fit with what was chosen for each, and what that cost."""
+    """The baselines, fitted with their selected hyper-parameters, and the cost of each fit."""
     found = []
     for name, config in chosen.items():
         scorers, seconds, peak = measured(partial(fit_baselines, data, {name: config}, max_items))
@@ -174,12 +175,12 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max
 
 
 def curves_of(policy: ArtifactRef) -> pd.DataFrame:
-    """What a policy's training logged: columns step, split, metric, value."""
+    """The metrics logged in a policy's training: columns step, split, metric, value."""
     return pq.read_table(artifact_store().open(policy) / "metrics.parquet").to_pandas()
 
 
 def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArray[np.float32] | None:
-    """The true mean rewards (U, I) behind generated ratings, where the sample they are from is at hand."""
+    """The true mean rewards (U, I) of generated ratings; None if their sample is not stored here."""
     if "sample" not in about:
         return None
     truth = load_truth(artifact_store().open(about["sample"]))
@@ -194,21 +195,20 @@ def evaluate(
     params: EvaluateParams,
     champion: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """Tune the baselines, make the report and show it; its templates are part of what it is made of.
+    """Tune the baselines, make the report and show it; the digest of its templates is part of its recipe.
 
-    A champion that is one of the policies is judged as that policy alone.
+    A champion that is one of the policies is evaluated once, as that policy.
     """
     baselines = make_baselines(dataset, params.baselines)
-    template = template_sha256(TEMPLATE, FOLDER)
     known = champion is None or champion.digest in [ref.digest for ref in policies.values()]
     beside = {} if champion is None or known else {"champion": champion}
-    report = make_report(dataset, policies, beside, baselines, about_dataset(dataset), params, template)
+    report = make_report(dataset, policies, beside, baselines, about_dataset(dataset), params, templates_sha256())
     show_report(report)
     return report
 
 
 def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
-    """What this work directory knows of a dataset's making: its `movies`, and the `sample` that its ratings are from."""
+    """The artifacts of a dataset's lineage in this store: its `movies`, and the `sample` of its ratings."""
     store = artifact_store()
 
     def manifest_of(kind: str, digest: str | None) -> Manifest | None:
@@ -229,7 +229,7 @@ def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
 
 @task(name="show-report")
 def show_report(report: ArtifactRef) -> None:
-    """Put the report's verdict, numbers, pictures and place into the UI."""
+    """Show the report's verdict, numbers, charts and path in the Prefect UI."""
     store = artifact_store()
     facts, folder = store.manifest(report).facts, store.open(report)
     page = folder / "report.html"
@@ -243,8 +243,8 @@ def show_report(report: ArtifactRef) -> None:
     )
     for name, description in (
         ("verdict", "The challenger's difference to each opponent"),
-        ("curves", "Ranking over the length of the list"),
-        ("popularity", "How popular what is shown is"),
+        ("curves", "Metrics over the length of the list"),
+        ("popularity", "Popularity of the recommended items"),
     ):
         if (picture := folder / f"{name}.png").is_file():
             data = base64.b64encode(picture.read_bytes()).decode()

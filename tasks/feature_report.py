@@ -1,4 +1,4 @@
-"""An items artifact in, the feature report out."""
+"""The feature report stage: makes the report of an item embedding."""
 
 import base64
 import json
@@ -24,12 +24,14 @@ from tasks.ingest import read_table
 
 
 class FeatureReportParams(BaseModel):
-    """What the feature report shows."""
+    """The parameters of the feature report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    projection: Way = Field("tsne", description="How items are laid into the plane; pca is instant.")
-    points: int = Field(1_000, ge=10, le=MOST_POINTS, description="At most so many items in the picture, most rated.")
+    projection: Way = Field("tsne", description="Projection of the items to the plane; pca is fast.")
+    points: int = Field(
+        1_000, ge=10, le=MOST_POINTS, description="At most so many items in the chart, the most rated ones."
+    )
     seed: int = Field(0, ge=0, description="Seed of the projection.")
 
 
@@ -45,7 +47,7 @@ def make_feature_report(
     params: FeatureReportParams,
     template: str,
 ) -> None:
-    """Say what the item embedding is made of and show it."""
+    """Write the feature report of an items artifact."""
     store = artifact_store()
     table = read_table(items, "items.parquet")
     facts_file = store.open(items) / "features.json"
@@ -70,7 +72,7 @@ def make_feature_report(
 
 
 def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
-    """Every item's most telling genre: of those that a share `common` of all items have, its rarest; empty where none."""
+    """Every item's main genre: its rarest genre among those that a share `common` of all items have; "" if none."""
     genres = [row or [] for row in movies["genres"].to_pylist()]
     counts = Counter(name for row in genres for name in row)
     least = common * len(genres)
@@ -81,7 +83,7 @@ def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
 
 
 def events_per_item(items: pa.Table, events: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Events of every item, (I,) int64."""
+    """The number of events of every item, (I,) int64."""
     index = ItemIndex(items["movie_id"].to_numpy())
     counts = np.zeros(items.num_rows, dtype=np.int64)
     for movies in Column(events, "movie_id"):
@@ -92,7 +94,7 @@ def events_per_item(items: pa.Table, events: Path) -> np.ndarray[Any, np.dtype[n
 def report_features(
     items: ArtifactRef, movies: ArtifactRef, events: ArtifactRef, params: FeatureReportParams = DEFAULTS
 ) -> ArtifactRef:
-    """Make the feature report and show it; its template is part of what it is made of."""
+    """Make the feature report and show it; the digest of its templates is part of its recipe."""
     report = make_feature_report(items, movies, events, params, template_sha256("features.html.j2"))
     show_features(report)
     return report
@@ -100,7 +102,7 @@ def report_features(
 
 @task(name="show-features")
 def show_features(report: ArtifactRef) -> None:
-    """Put the blocks, the picture and the report's place into the UI."""
+    """Show the blocks, the chart and the report's path in the Prefect UI."""
     folder = artifact_store().open(report)
     page = folder / "features.html"
     create_table_artifact(

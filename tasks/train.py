@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from evaluation.costs import Memory
 from evaluation.protocols.cases import choose, validation_cases
-from evaluation.protocols.criterion import CRITERION, validation_metrics
+from evaluation.protocols.validation import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError

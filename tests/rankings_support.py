@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.protocols.ranking import Ranked
-from evaluation.report.page import Chart, render_partial
-from evaluation.report.sections.section import Section
+from evaluation.record import Record
+from evaluation.report.figures import Chart
+from evaluation.report.page import render_partial
 from storage.dataset.histories import Histories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
@@ -72,6 +73,6 @@ def small_dataset(path: Path, users: int = 60, items: int = 120, seed: int = 0) 
     return TransitionDataset.open(path)
 
 
-def partial(name: str, section: Section, charts: Sequence[Chart]) -> str:
+def partial(name: str, section: Record, charts: Sequence[Chart]) -> str:
     """One section's part of the page."""
-    return str(render_partial(f"sections/{name}.html.j2", charts, section=section))
+    return str(render_partial(f"{name}/template.html.j2", charts, section=section))

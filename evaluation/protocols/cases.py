@@ -1,4 +1,4 @@
-"""What methods are asked: which events of a user are known, and which are to be found among all other items."""
+"""Evaluation cases: the known events of a user, and the events sought among all other items."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,18 +13,18 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import DatasetError
 
 Protocol = Literal["next-item", "fold-in", "mult-vae"]
-LIKED_REWARD = 3.0  # 4 of 5 stars
-VALIDATION_LAST = 20  # steps of a validation user
+POSITIVE_REWARD = 3.0  # 4 of 5 stars
+VALIDATION_LAST = 20  # steps per validation user
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Questions to methods, each about one user.
+    """A set of cases of one split and protocol, each of one user.
 
     Legend of shapes: T cases, E events
         users   (T,) int64    user rows
-        known   (T, 2) int64  from and to which place in `events` a case's history goes, in time order
-        sought  (T, 2) int64  the same of the events that are to be found
+        known   (T, 2) int64  begin and end in `events` of a case's history, in time order
+        sought  (T, 2) int64  begin and end in `events` of the targets
         events  (E,) int64    event rows of the dataset; None: all, in their order
     """
 
@@ -39,11 +39,11 @@ class Cases:
         return len(self.users)
 
     def histories(self, dataset: TransitionDataset, rows: Tensor) -> Histories:
-        """What is known in the cases `rows` (B,): all of it, filled on the left."""
+        """The histories of the cases `rows` (B,), padded on the left."""
         return Histories(*dataset.events_between(self.known[rows, 0], self.known[rows, 1], order=self.events))
 
     def sought_events(self) -> tuple[Tensor, Tensor]:
-        """Event rows (M,) int64 of all that is sought, case after case, and where each case's begin, (T + 1,) int64."""
+        """The event rows (M,) int64 of all targets, case after case, and the begin of each case's targets, (T + 1,) int64."""
         first, end = self.sought.unbind(1)
         offset = torch.cat((torch.zeros_like(first[:1]), (end - first).cumsum(0)))
         place = torch.arange(int(offset[-1]), device=first.device) + (first - offset[:-1]).repeat_interleave(
@@ -55,15 +55,15 @@ class Cases:
 def next_item_cases(
     dataset: TransitionDataset, split: Split, per_user: int, most: int | None = None, seed: int = 0
 ) -> Cases:
-    """Each user's last `per_user` transitions of a split: all that came before is known, the action is sought.
+    """Each user's last `per_user` transitions of a split: all earlier events are known, the action is the target.
 
-    Of validation users those before the time cut: later steps choose nothing, or the split by time would be judged by what was
-    chosen on its own time.
+    For validation users, these are steps before the time cut: otherwise the split by time would be evaluated with
+    hyper-parameters selected on the same period.
 
     Args:
         dataset: of the histories.
         split: `test`, `validation` and `train` are of different users; `time` is training users after the time cut.
-        per_user: at most so many cases of a user.
+        per_user: at most so many cases per user.
         most: at most so many cases, drawn at random; None: all.
         seed: of the draw.
     """
@@ -79,48 +79,48 @@ def next_item_cases_at(dataset: TransitionDataset, split: Split, starts: Tensor)
 
 
 def validation_cases(dataset: TransitionDataset, most: int, seed: int) -> Cases:
-    """The cases that choose hyper-parameters and checkpoints: of each validation user's last 20 steps before the time cut.
+    """The cases by which hyper-parameters and checkpoints are selected: each validation user's last 20 steps before the time cut.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: no validation user has such steps.
     """
     cases = next_item_cases(dataset, "validation", VALIDATION_LAST, most, seed)
     if len(cases) == 0:
         raise DatasetError(
-            "validation: expected users with more than F events before the time cut to choose by; found none. "
+            "validation: expected users with more than F events before the time cut; found none. "
             "Raise export.splits.validation or give more ratings."
         )
     return cases
 
 
 def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) -> Cases:
-    """One case per user: the rest of a history, given its beginning.
+    """One case per user: the first part of a history is known, the rest are the targets.
 
-    Of `time` the events up to the time cut are known, else the first `share` of a history; those users are asked of whom F
-    events or more are known and one or more is sought.
+    For the split `time` the events up to the time cut are known, else the first `share` of a history. Users need F or more
+    known events and at least one target.
     """
     first, end = dataset.offset[:-1], dataset.offset[1:]
     _, number = dataset.head.runs(split, dataset.timely)
     cut = torch.from_numpy(dataset.timely).to(first) if split == "time" else ((end - first) * share).long()
-    asked = torch.from_numpy(number > 0).to(first.device) & (cut >= dataset.frame) & (first + cut < end)
-    users = asked.nonzero().squeeze(1)
+    chosen = torch.from_numpy(number > 0).to(first.device) & (cut >= dataset.frame) & (first + cut < end)
+    users = chosen.nonzero().squeeze(1)
     middle = (first + cut)[users]
     return Cases("fold-in", split, users, torch.stack((first[users], middle), 1), torch.stack((middle, end[users]), 1))
 
 
 def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, share: float = 0.2) -> Cases:
-    """One case per user, after Liang et al. 2018, §4.1: of the liked items a random fifth is sought, the others are known.
+    """One case per user, after Liang et al. 2018, §4.1: of the items rated 4 or more a random fifth are the targets.
 
-    Theirs are users of five liked items or more; ours must leave F known, since a policy's state needs them. What is known
-    stays in time order.
+    They use users with five such items or more; here F or more must be known too, since a policy's state needs them. Known
+    items stay in time order.
     """
     rng = np.random.default_rng(seed)
     _, number = dataset.head.runs(split, dataset.timely)
     offset = dataset.head.offset
-    liked = (dataset.reward_of_code[dataset.rating_code.int()] >= LIKED_REWARD).cpu().numpy()
+    positive = (dataset.reward_of_code[dataset.rating_code.int()] >= POSITIVE_REWARD).cpu().numpy()
     users, events, known, sought, place = [], [], [], [], 0
     for user in np.flatnonzero(number > 0).tolist():
-        rows = offset[user] + np.flatnonzero(liked[offset[user] : offset[user + 1]])
+        rows = offset[user] + np.flatnonzero(positive[offset[user] : offset[user + 1]])
         count = max(1, int(len(rows) * share))
         if len(rows) - count < max(dataset.frame, 4):
             continue

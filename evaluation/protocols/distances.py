@@ -1,4 +1,4 @@
-"""Ranking items by their distance to an action, by each of the eight distances that the article compares."""
+"""Ranking of items by their distance to an action, for each of the eight distances that the article compares."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -16,12 +16,12 @@ Distance = Literal[
 DISTANCES: tuple[Distance, ...] = (
     "euclidean", "cosine", "correlation", "canberra", "minkowski", "chebyshev", "bray-curtis", "manhattan",
 )  # fmt: skip
-MINKOWSKI_P = 3  # p = 1, 2 and ∞ have names of their own
-BLOCK = 32  # rows of each side at a time: their differences stay near the processor
+MINKOWSKI_P = 3  # p = 1, 2 and ∞ are manhattan, euclidean and chebyshev
+BLOCK = 32  # rows of each side at a time, so that their differences fit the processor cache
 
 
 class Acting(Protocol):
-    """A policy that answers a history with a point among the item embeddings."""
+    """A policy whose action is a point among the item embeddings."""
 
     def act(self, histories: Histories) -> Tensor:
         """π(s) of each history: (B, D)."""
@@ -31,8 +31,8 @@ class Acting(Protocol):
 def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
     """Distances (N, M) between the rows of x (N, D) and y (M, D), float64.
 
-    As scipy defines them, but for a row without direction (all zero; for correlation, all equal): it is at distance 1 from
-    everything, where scipy has NaN. Two zero rows are at Bray-Curtis distance 0.
+    Defined as in scipy, except for rows without direction (all zero; for correlation, all equal): their distance to every
+    row is 1, where scipy has NaN. The Bray-Curtis distance of two zero rows is 0.
     """
     x, y = x.double(), y.double()
     match distance:
@@ -57,7 +57,7 @@ def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
 
 
 def sums_of_cubes(x: Tensor, y: Tensor) -> Tensor:
-    """Σ |x - y|³ of the rows of x (N, D) and y (M, D): (N, M). `torch.cdist` takes a general power, thirteen times as long."""
+    """Σ |x - y|³ of the rows of x (N, D) and y (M, D): (N, M). `torch.cdist` computes a general power, 13 times slower."""
 
     def block(rows: Tensor, columns: Tensor) -> Tensor:
         apart = (rows.unsqueeze(1) - columns).abs_()
@@ -68,12 +68,12 @@ def sums_of_cubes(x: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ByDistance:
-    """Scores items by how near they are to a policy's action.
+    """Scores items by their distance to a policy's action.
 
     Attributes:
-        policy: what acts.
-        items: (I, D) their embeddings.
-        distance: the measure.
+        policy: the policy.
+        items: (I, D) embeddings.
+        distance: to rank by.
     """
 
     policy: Acting

@@ -1,4 +1,4 @@
-"""How much recommendation lists differ: between users, between samples of one user's state, between ways of ranking."""
+"""Differences of recommendation lists: between users, between samples of one user's state, between ways of ranking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from evaluation.protocols.ranking import rank_cases
 from models.histories import Histories, Scorer
 from storage.dataset.reader import TransitionDataset
 
-Lists = NDArray[np.int64]  # (T, k) items; -1 where there is none
+Lists = NDArray[np.int64]  # (T, k) items; -1 is no item
 
 
 def jaccard(a: Lists, b: Lists) -> NDArray[np.float64]:
-    """|A ∩ B| / |A ∪ B| of the lists in the same rows of a (T, k) and b (T, l): (T,); 1 where both are empty."""
+    """|A ∩ B| / |A ∪ B| of the lists in the same rows of a (T, k) and b (T, l): (T,); 1 if both are empty."""
     shared = ((a[:, :, None] == b[:, None, :]) & (a >= 0)[:, :, None]).sum(axis=(1, 2))
     union = (a >= 0).sum(axis=1) + (b >= 0).sum(axis=1) - shared
     return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 1.0))
@@ -43,9 +43,9 @@ def mean_of_pairs(distances: NDArray[np.float64]) -> float | None:
 
 
 def mean_distinct(lists: Lists, users: int, draws: int, seed: int) -> float | None:
-    """How many distinct items the lists of so many users hold: the mean over draws of users from lists (U, k).
+    """The mean number of distinct items in the lists of `users` users, over random draws of users from lists (U, k).
 
-    With fewer users all of them are taken; None without any.
+    All users are taken if there are fewer; None without users.
     """
     if not len(lists):
         return None
@@ -56,11 +56,11 @@ def mean_distinct(lists: Lists, users: int, draws: int, seed: int) -> float | No
 
 @dataclass(frozen=True)
 class LeaveOut:
-    """Scores as if the user had not chosen one of the latest events.
+    """Scores histories without one of their latest events.
 
     Attributes:
         scorer: what scores.
-        age: of the event that is left out; 0 is the latest. Older events move up into its place.
+        age: of the event that is left out; 0 is the latest. Older events move up.
     """
 
     scorer: Scorer
@@ -76,10 +76,10 @@ class LeaveOut:
 def sample_distances(
     dataset: TransitionDataset, scorer: Scorer, cases: Cases, ages: Sequence[int], k: int
 ) -> NDArray[np.float64]:
-    """The mean Jaccard distance of the top k of every two samples of a case's state, for the S cases that have any: (S,).
+    """The mean Jaccard distance of the top k over pairs of samples of a case's state: (S,), for the S cases with more than F events.
 
-    A sample leaves out one event, of each age in turn; what is known of the user stays masked, also the event left out.
-    Cases that know no more than F events are left out, since nothing could move up.
+    Each sample leaves out one event, of the given age. All known items stay masked, the left-out event too. With F events or
+    fewer no older event could move up.
     """
     known = cases.known[:, 1] - cases.known[:, 0]
     asked = cases_at(cases, np.flatnonzero((known > dataset.frame).cpu().numpy()))

@@ -1,141 +1,239 @@
-"""How well rankings find what is sought: NDCG, recall, hit rate and reciprocal rank, a value per user."""
+"""The metrics of rankings. A metric is one function and one entry of METRICS, which says how and where pages show it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.protocols.beyond_accuracy import (
+    ItemFacts,
+    exposed_share,
+    exposure,
+    gini,
+    intra_list_diversity,
+    novelty,
+)
+from evaluation.protocols.cases import Protocol
+from evaluation.protocols.per_user import PerUser, mean_by_user
 from evaluation.protocols.ranking import Ranked
-from evaluation.protocols.statistics import bootstrap_intervals
 
 KS = (1, 5, 10, 20, 50, 100)
+LISTS_AT_ONCE = 4096
+POSITIVE = "_liked"  # suffix of a metric's name in report.json if only items rated 4 or more count
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PerUser:
-    """Metrics of one method.
+class Sought:
+    """The distinct items that T cases seek; M of them have a rank that counts.
 
-    Legend of shapes:
-        users   (U,) int64      user rows, ascending
-        names   m               such as `ndcg@10`
-        values  (U, m) float64  the mean over a user's cases; NaN where a metric does not exist for the user
+    Attributes:
+        number: (T,) how many items each case seeks.
+        case: (M,) the case of each item.
+        ranks: (M,) its rank, 0-based.
     """
 
-    users: NDArray[np.int64]
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
+    number: NDArray[np.int64]
+    case: NDArray[np.int64]
+    ranks: NDArray[np.int64]
 
-    def column(self, name: str) -> NDArray[np.float64]:
-        """One metric's values (U,)."""
-        return self.values[:, self.names.index(name)]
+    def total(self, k: int, weights: Values | None = None) -> Values:
+        """The sum of weights (M,), 1 by default, over the items among the first k: (T,)."""
+        within = self.ranks < k
+        chosen = None if weights is None else weights[within]
+        return np.bincount(self.case[within], chosen, len(self.number)).astype(float)
 
-    def beside(self, other: "PerUser") -> "PerUser":
-        """These metrics and more of the same users."""
-        if not np.array_equal(self.users, other.users):
-            raise ValueError("metrics: expected values of the same users; found others.")
-        return PerUser(self.users, self.names + other.names, np.concatenate((self.values, other.values), axis=1))
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The lowest rank of each case: (T,); very large if no item has a rank that counts."""
+        first = np.full(len(self.number), np.iinfo(np.int64).max // 2)
+        np.minimum.at(first, self.case, self.ranks)
+        return first
+
+
+def ndcg(sought: Sought, k: int) -> Values:
+    """Normalised discounted cumulative gain: Σ 1 / log2(rank + 2), divided by the sum that min(k, n) items can reach.
+
+    Source: Järvelin & Kekäläinen 2002.
+    """
+    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2.0))
+    return np.asarray(sought.total(k, 1 / np.log2(sought.ranks + 2.0)) / ideal[np.minimum(sought.number, k) - 1])
+
+
+def recall(sought: Sought, k: int) -> Values:
+    """The share of the n sought items that are among the first k."""
+    return sought.total(k) / np.maximum(sought.number, 1)
+
+
+def truncated_recall(sought: Sought, k: int) -> Values:
+    """Recall as a share of the min(k, n) items that can be among the first k (Liang et al. 2018)."""
+    return sought.total(k) / np.maximum(np.minimum(sought.number, k), 1)
+
+
+def hit(sought: Sought, k: int) -> Values:
+    """1 if a sought item is among the first k, else 0."""
+    return (sought.total(k) > 0).astype(float)
+
+
+def reciprocal_rank(sought: Sought, k: int) -> Values:
+    """1 / (rank + 1) of the first sought item, 0 if it is not among the first k; its mean is MRR."""
+    return np.where(sought.first < k, 1 / (sought.first + 1.0), 0.0)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is computed and where pages show it.
+
+    Attributes:
+        label: its name on pages.
+        function: of `cases` (Sought, k) → (T,); of `lists` (lists (T, depth), ItemFacts, ks) → (T, len(ks)); of `catalogue`
+            (exposure (I,)) → float.
+        of: what the function computes the metric of. A metric of the catalogue has no value per user, so no interval.
+        columns: by protocol, the lengths k of its columns in the main table; `10_liked` counts items rated 4 or more only.
+        curve: whether it is drawn over k.
+        best: the value that is marked as the best of a column.
+        digits: decimals on pages.
+        from_k: the shortest list that has the metric.
+    """
+
+    label: str
+    function: Callable[..., Any]
+    of: Literal["cases", "lists", "catalogue"] = "cases"
+    columns: Mapping[Protocol, Sequence[str]] = field(default_factory=dict)
+    curve: bool = False
+    best: Literal["highest", "lowest"] | None = "highest"
+    digits: int = 4
+    from_k: int = 1
+
+
+# The name of a value is `<key>@<k>`, or `<key>@<k>_liked` of items rated 4 or more.
+METRICS: Mapping[str, Metric] = {
+    "ndcg": Metric(
+        "NDCG",
+        ndcg,
+        columns={"next-item": ("10", "100", "10_liked"), "fold-in": ("10", "100", "10_liked"), "mult-vae": ("100",)},
+        curve=True,
+    ),
+    "recall": Metric(
+        "Recall",
+        recall,
+        columns={"next-item": ("10", "100"), "fold-in": ("50", "100"), "mult-vae": ("20", "50")},
+        curve=True,
+    ),
+    "hit": Metric("Hit", hit, columns={"fold-in": ("10",)}),
+    "mrr": Metric("MRR", reciprocal_rank, columns={"next-item": ("10",)}),
+    "coverage": Metric("Coverage", exposed_share, of="catalogue"),
+    "gini": Metric("Gini", gini, of="catalogue", best="lowest"),
+    "novelty": Metric("Novelty", novelty, of="lists", best=None),
+    "ild": Metric("Diversity", intra_list_diversity, of="lists", from_k=2),
+}
+# The metrics by which methods are tested against one another. The first one orders the tables and shows its interval there.
+COMPARED: Mapping[Protocol, tuple[str, ...]] = {
+    "next-item": ("ndcg@10", "recall@10", "ndcg@10_liked"),
+    "fold-in": ("ndcg@10", "recall@50", "ndcg@10_liked"),
+    "mult-vae": ("ndcg@100", "recall@20", "recall@50"),
+}
+LIST_TABLE = tuple(f"{name}@10" for name, metric in METRICS.items() if metric.of != "cases")
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of a value's name, such as `ndcg@10_liked`."""
+    return METRICS[name.partition("@")[0]]
+
+
+def label(name: str) -> str:
+    """A value's name on pages."""
+    key, _, rest = name.partition("@")
+    return f"{metric_of(name).label if key in METRICS else key}@{rest.replace(POSITIVE, ', rated 4+')}"
+
+
+def formatted(name: str, value: float | None) -> str:
+    """A value on pages; a dash for None."""
+    return "–" if value is None else f"{value:.{metric_of(name).digits}f}"
+
+
+def columns_of(protocol: Protocol) -> list[str]:
+    """The columns of a protocol's main table: the metric that decides, then all items before positive ones, short lists first."""
+    found = [f"{name}@{k}" for name, metric in METRICS.items() for k in metric.columns.get(protocol, ())]
+
+    def order(name: str) -> tuple[bool, bool, int]:
+        k = name.partition("@")[2]
+        return name != COMPARED[protocol][0], k.endswith(POSITIVE), int(k.removesuffix(POSITIVE))
+
+    return sorted(found, key=order)
 
 
 def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
-    """NDCG, recall, hit and MRR at every k, each also as `…_liked`, where only items rated 4 or more are sought.
+    """All metrics of cases at every k, each also of the items rated 4 or more alone (`…_liked`).
 
-    Of a case that seeks n items, r of them within the first k of the ranking:
-
-    - `ndcg@k`: Σ 1 / log2(rank + 2) over those r, as a share of the most that min(k, n) items can reach
-      (Järvelin & Kekäläinen 2002);
-    - `recall@k`: r / n; `hit@k`: whether r > 0;
-    - `mrr@k`: 1 / (rank + 1) of the first of them, or 0.
-
-    Cases that seek nothing are left out; a user without any has NaN.
+    Cases that seek no such item are left out; a user without any has NaN.
     """
-    case, ranks, liked = _distinct(ranked)
-    columns = _of_cases(len(ranked.users), case, ranks, ks)
-    columns |= {
-        f"{name}_liked": values for name, values in _of_cases(len(ranked.users), case[liked], ranks[liked], ks).items()
-    }
+    columns: dict[str, Values] = {}
+    for suffix, sought in (("", sought_of(ranked, max(ks))), (POSITIVE, sought_of(ranked, max(ks), positive=True))):
+        for name, metric in METRICS.items():
+            if metric.of == "cases":
+                columns |= {f"{name}@{k}{suffix}": _of_seeking(sought, metric.function(sought, k)) for k in ks}
     return mean_by_user(ranked.users, columns)
 
 
 def mult_vae_per_user(ranked: Ranked) -> PerUser:
-    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE: recall is r / min(k, n) (Liang et al. 2018)."""
-    case, ranks, _ = _distinct(ranked)
-    columns = _of_cases(len(ranked.users), case, ranks, (20, 50, 100), at_most_k=True)
-    return mean_by_user(ranked.users, {name: columns[name] for name in ("recall@20", "recall@50", "ndcg@100")})
+    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE (Liang et al. 2018)."""
+    sought = sought_of(ranked, 100)
+    columns = {
+        "recall@20": truncated_recall(sought, 20),
+        "recall@50": truncated_recall(sought, 50),
+        "ndcg@100": ndcg(sought, 100),
+    }
+    return mean_by_user(ranked.users, {name: _of_seeking(sought, values) for name, values in columns.items()})
 
 
-def means(per_user: PerUser) -> dict[str, float]:
-    """Each metric's mean over the users who have it; NaN where nobody has."""
-    there = ~np.isnan(per_user.values)
-    counts = there.sum(axis=0)
-    sums = np.where(there, per_user.values, 0.0).sum(axis=0)
-    found = np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-    return dict(zip(per_user.names, found.tolist(), strict=True))
+def lists_per_user(ranked: Ranked, items: ItemFacts, ks: Sequence[int] = KS) -> PerUser:
+    """All metrics of lists at every k up to the depth of the lists, as means over each user's lists."""
+    ks = [k for k in ks if k <= ranked.best.shape[1]]
+    columns: dict[str, Values] = {}
+    for name, metric in METRICS.items():
+        if metric.of == "lists":
+            starts = range(0, len(ranked.best), LISTS_AT_ONCE)
+            parts = [metric.function(ranked.best[row : row + LISTS_AT_ONCE], items, ks) for row in starts]
+            values = np.concatenate(parts) if parts else np.empty((0, len(ks)))
+            columns |= {f"{name}@{k}": values[:, place] for place, k in enumerate(ks) if k >= metric.from_k}
+    return mean_by_user(ranked.users, columns)
 
 
-def intervals(per_user: PerUser, seed: int) -> dict[str, tuple[float, float]]:
-    """The 95 % bootstrap interval over users of each metric's mean, of those that somebody has."""
-    found = zip(per_user.names, bootstrap_intervals(per_user.values, seed).tolist(), strict=True)
-    return {name: (low, high) for name, (low, high) in found if np.isfinite(low)}
+def catalogue_metrics(best: NDArray[np.int64], catalogue: int, ks: Sequence[int] = KS) -> dict[str, float]:
+    """All metrics of the catalogue, of lists (T, depth), at every k up to depth."""
+    exposed = np.zeros(catalogue, dtype=np.int64)
+    found: dict[str, float] = {}
+    for begin, k in pairwise((0, *(k for k in ks if k <= best.shape[1]))):
+        exposed += exposure(best[:, begin:k], catalogue)
+        found |= {f"{name}@{k}": one.function(exposed) for name, one in METRICS.items() if one.of == "catalogue"}
+    return found
 
 
-def mean_by_user(users: NDArray[np.int64], columns: dict[str, NDArray[np.float64]]) -> PerUser:
-    """The means over each user's cases of columns (T,) by name; NaN does not count.
+def sought_of(ranked: Ranked, deepest: int, positive: bool = False) -> Sought:
+    """The distinct items that the cases seek, or of those only the ones rated 4 or more, with ranks below `deepest`.
 
-    Args:
-        users: (T,) user row of each case.
-        columns: metrics of each case.
+    An item that a case seeks twice counts once, with the better of its ratings.
     """
-    distinct, place, cases = np.unique(users, return_inverse=True, return_counts=True)
-    values = np.empty((len(distinct), len(columns)))
-    for row, column in enumerate(columns.values()):
-        there = ~np.isnan(column)
-        every = bool(there.all())
-        counts = cases if every else np.bincount(place[there], minlength=len(distinct))
-        sums = np.bincount(place, column) if every else np.bincount(place[there], column[there], len(distinct))
-        np.divide(sums, counts, out=values[:, row], where=counts > 0)
-        values[counts == 0, row] = np.nan
-    return PerUser(distinct, tuple(columns), values)
+    case, ranks, rated_high = (
+        np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset)),
+        ranked.ranks,
+        ranked.positive,
+    )
+    span = int(ranks.max(initial=0)) + 1
+    found, place = np.unique(case * span + ranks, return_inverse=True)
+    if len(found) < len(case):
+        case, ranks, rated_high = found // span, found % span, np.bincount(place, rated_high) > 0
+    if positive:
+        case, ranks = case[rated_high], ranks[rated_high]
+    near = ranks < deepest
+    return Sought(np.bincount(case, minlength=len(ranked.users)), case[near], ranks[near])
 
 
-def _distinct(ranked: Ranked) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Case, rank and liking, (M,) each, of what is sought; an item that a case seeks twice counts once, as the better rated."""
-    case = np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset))
-    span = int(ranked.ranks.max(initial=0)) + 1
-    found, place = np.unique(case * span + ranked.ranks, return_inverse=True)
-    if len(found) == len(case):
-        return case, ranked.ranks, ranked.liked
-    return found // span, found % span, np.bincount(place, ranked.liked) > 0
-
-
-def _of_cases(
-    cases: int, case: NDArray[np.int64], ranks: NDArray[np.int64], ks: Sequence[int], at_most_k: bool = False
-) -> dict[str, NDArray[np.float64]]:
-    """Metrics (T,) of all cases by name.
-
-    Args:
-        cases: T, how many there are.
-        case: (M,) the case of each sought item.
-        ranks: (M,) its rank.
-        ks: lengths of lists.
-        at_most_k: whether recall is a share of the min(k, n) items that can be reached, rather than of all n.
-    """
-    sought = np.bincount(case, minlength=cases)
-    near = ranks < max(ks)
-    case, ranks = case[near], ranks[near]
-    gain = 1 / np.log2(ranks + 2.0)
-    ideal = np.cumsum(1 / np.log2(np.arange(max(ks)) + 2.0))
-    first = np.full(cases, np.iinfo(np.int64).max // 2)
-    np.minimum.at(first, case, ranks)
-    found: dict[str, NDArray[np.float64]] = {}
-    for k in ks:
-        within = ranks < k
-        hits = np.bincount(case[within], minlength=cases)
-        reachable = np.minimum(sought, k)
-        found[f"ndcg@{k}"] = np.bincount(case[within], gain[within], cases) / ideal[reachable - 1]
-        found[f"recall@{k}"] = hits / np.maximum(reachable if at_most_k else sought, 1)
-        found[f"hit@{k}"] = (hits > 0).astype(float)
-        found[f"mrr@{k}"] = np.where(first < k, 1 / (first + 1.0), 0.0)
-    for values in found.values():
-        values[sought == 0] = np.nan
-    return {name: found[name] for name in sorted(found, key=lambda name: name.partition("@")[0])}
+def _of_seeking(sought: Sought, values: Values) -> Values:
+    """Values (T,), NaN for the cases that seek no item."""
+    return np.where(sought.number > 0, values, np.nan)

@@ -1,4 +1,4 @@
-"""Ranking the full catalogue, what is known of a user masked."""
+"""Full-catalogue ranking with the known items of a user masked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluation.protocols.cases import LIKED_REWARD, Cases
+from evaluation.protocols.cases import POSITIVE_REWARD, Cases
 from models.histories import Scorer
 from models.nearest import ranks_of, top_items
 from storage.dataset.reader import TransitionDataset
@@ -21,29 +21,29 @@ DEPTH = 100
 
 @dataclass(frozen=True)
 class Ranked:
-    """How a method answered: all that its accuracy can be computed from.
+    """The rankings of a method, from which every metric is computed.
 
-    Legend of shapes: T cases, M sought items, case after case
+    Legend of shapes: T cases, M targets, case after case
         users   (T,) int64        user row of each case
-        offset  (T + 1,) int64    where each case's sought items begin
-        items   (M,) int64        sought items
-        liked   (M,) bool         whether the user rated it 4 or more
+        offset  (T + 1,) int64    begin of each case's targets
+        items   (M,) int64        targets
+        positive (M,) bool        whether the user rated it 4 or more
         ranks   (M,) int64        0-based, among all items that the case does not know
-        best    (T, depth) int64  the best items that the case does not know, best first; -1 where none is left
+        best    (T, depth) int64  the best items that the case does not know, best first; -1 is no item
     """
 
     users: NDArray[np.int64]
     offset: NDArray[np.int64]
     items: NDArray[np.int64]
-    liked: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
     ranks: NDArray[np.int64]
     best: NDArray[np.int64]
 
 
 def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: int = DEPTH) -> Ranked:
-    """Rank what is sought in every case, and list the best `depth` items.
+    """Rank the targets of every case, and list the best `depth` items.
 
-    Of equal scores the smaller item index comes first. A sought item is a candidate, had it been seen before or not.
+    Ties are broken by item index. A target is always a candidate, even if the user rated it before.
 
     Raises:
         LearnerError: a score is NaN.
@@ -76,23 +76,23 @@ def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: 
         cases.users.cpu().numpy(),
         offset.cpu().numpy(),
         items.cpu().numpy(),
-        (dataset.rewards_of(events) >= LIKED_REWARD).cpu().numpy(),
+        (dataset.rewards_of(events) >= POSITIVE_REWARD).cpu().numpy(),
         ranks.cpu().numpy(),
         best.cpu().numpy(),
     )
 
 
 def batches_of_like_length(cases: Cases) -> Iterator[Tensor]:
-    """Rows of cases whose histories are about as long, so that little is filled up; in each those that seek most first."""
+    """Batches of cases with histories of similar length, to pad little; within a batch, cases with most targets come first."""
     sought = cases.sought[:, 1] - cases.sought[:, 0]
     for rows in (cases.known[:, 1] - cases.known[:, 0]).argsort(stable=True).split(BATCH):
         yield rows[sought[rows].argsort(descending=True, stable=True)]
 
 
 def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, method: str) -> pa.Table:
-    """What any ranking metric can be computed from again: one row per case, outside ids throughout.
+    """The rows of rankings.parquet, from which any ranking metric can be recomputed: one per case, with the ids of the source data.
 
-    `step` is how many events of the user are known, `rank` is 0-based and, like `rating`, in the order of `target_movie_ids`.
+    `step` is the number of known events, `rank` is 0-based and, like `rating`, in the order of `target_movie_ids`.
     """
     events, _ = cases.sought_events()
     scale, code = dataset.scale, dataset.rating_code[events].cpu().numpy()

@@ -1,4 +1,4 @@
-"""The feature report: which blocks an item embedding is made of, what it keeps of them, and what lies near what."""
+"""The feature report: the blocks of an item embedding, the variance it keeps of them, and the nearest neighbours of items."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ import pandas as pd
 import vl_convert
 from numpy.typing import NDArray
 
-from evaluation.report import figures
-from evaluation.report.page import Chart, render_page, without_nan
+from evaluation.report import feature_charts, figures
+from evaluation.report.figures import Chart
+from evaluation.report.formats import without_nan
+from evaluation.report.page import render_page
 from evaluation.report.projection import MOST_POINTS, WAYS, Way, framed, main_groups, most_rated, plane, shortened
 
 SHOWN_TITLES, NEIGHBOURS = 12, 10
@@ -20,15 +22,15 @@ SHOWN_TITLES, NEIGHBOURS = 12, 10
 
 @dataclass(frozen=True)
 class FeatureReportInput:
-    """All that the report says; I items, D dimensions."""
+    """The input of the report; I items, D dimensions."""
 
     title: str
     generated: bool
     titles: Sequence[str]  # (I,)
-    groups: Sequence[str]  # (I,) an item's main genre, or what is like one in its domain; "" where unknown
+    groups: Sequence[str]  # (I,) an item's main genre, or a similar group; "" if unknown
     events: NDArray[np.int64]  # (I,) ratings of each item
     embedding: NDArray[np.float32]  # (I, D)
-    facts: dict[str, Any]  # of the features' making: blocks, explained_variance, explained_by_dimension, reduction
+    facts: dict[str, Any]  # from features.json: blocks, explained_variance, explained_by_dimension, reduction
     licences: Sequence[str] = ()
     lineage: dict[str, str] = field(default_factory=dict)
     projection: Way = "tsne"
@@ -37,9 +39,10 @@ class FeatureReportInput:
 
 
 def write_feature_report(folder: Path, data: FeatureReportInput) -> dict[str, Any]:
-    """Write features.html, features.json and projection.png below `folder`; returns what the JSON holds.
+    """Write features.html, features.json and projection.png; equal input gives equal bytes on one machine.
 
-    Equal input gives equal bytes on one machine.
+    Returns:
+        The content of the JSON.
     """
     numbers = feature_numbers(data)
     (folder / "features.json").write_text(json.dumps(numbers, indent=2, sort_keys=True, allow_nan=False))
@@ -52,7 +55,7 @@ def write_feature_report(folder: Path, data: FeatureReportInput) -> dict[str, An
 
 
 def feature_numbers(data: FeatureReportInput) -> dict[str, Any]:
-    """The report's numbers, ready for JSON: no NaN, no infinity."""
+    """The numbers of features.json, without NaN or infinity."""
     numbers = {
         "format": "marquee-features/1",
         "title": data.title,
@@ -73,7 +76,7 @@ def feature_numbers(data: FeatureReportInput) -> dict[str, Any]:
 
 
 def blocks_table(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row per feature block, what it does not say as null."""
+    """A row per feature block; missing values are None."""
     columns = ("note", "skipped", "width", "known_items", "weight", "variance_share", "kept_share")
     return [
         {"block": name} | {column: block.get(column) for column in columns}
@@ -82,7 +85,7 @@ def blocks_table(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def neighbours(data: FeatureReportInput) -> list[dict[str, Any]]:
-    """The nearest items, by cosine, of the items with the most events."""
+    """The nearest items by cosine similarity, of the items with the most events."""
     norms = np.linalg.norm(data.embedding, axis=1, keepdims=True)
     unit = data.embedding / np.maximum(norms, 1e-12)
     found = []
@@ -115,18 +118,19 @@ def projection_figure(data: FeatureReportInput) -> figures.Spec:
             "title": [shortened(data.titles[item]) for item in items],
         }
     )
-    return figures.projection(points, legend)
+    dots = figures.item_map(points, legend, ["title:N", "group:N"], size=22, opacity=0.75)
+    return figures.finished(dots.properties(width=760, height=560))
 
 
 def charts(data: FeatureReportInput) -> list[Chart]:
-    """(id, title, note, specification) of every chart."""
+    """All charts of the page."""
     shown = min(data.points, MOST_POINTS, len(data.titles))
     note = f"The {shown:,} most rated items ({WAYS[data.projection]}). Colour: an item's rarest genre of the common ones. Hover for titles."
-    made: list[Chart] = [("projection", "The embedding in the plane", note, projection_figure(data))]
+    made = [Chart("projection", "The embedding in the plane", note, projection_figure(data))]
     by_dimension = [float(share) for share in data.facts.get("explained_by_dimension", ())]
     if by_dimension:
         note = "Cumulative over the dimensions of the embedding, on the items of the training events."
-        made.append(("explained", "Variance kept", note, figures.explained(by_dimension)))
+        made.append(Chart("explained", "Variance kept", note, feature_charts.explained(by_dimension)))
     rows = [
         {"block": row["block"], "measure": measure, "share": row[column]}
         for row in blocks_table(data.facts)
@@ -134,9 +138,11 @@ def charts(data: FeatureReportInput) -> list[Chart]:
         if row[column] is not None
     ]
     if rows:
-        note = "What a block weighs in the reduction, and how much of the block the embedding keeps."
-        made.append(("blocks", "Blocks", note, figures.shares(pd.DataFrame(rows))))
+        note = (
+            "A block's share of the variance before the reduction, and the share of the block that the embedding keeps."
+        )
+        made.append(Chart("blocks", "Blocks", note, feature_charts.shares(pd.DataFrame(rows))))
     norms = np.linalg.norm(data.embedding.astype(np.float64), axis=1)
-    note = "Lengths of the item vectors; a peak at the far left would be items of which nothing is known."
-    made.append(("norms", "Norms", note, figures.histogram(norms, "Euclidean norm")))
+    note = "Lengths of the item vectors; a peak at the far left would be items without features."
+    made.append(Chart("norms", "Norms", note, feature_charts.histogram(norms, "Euclidean norm")))
     return made

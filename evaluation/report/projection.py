@@ -1,4 +1,4 @@
-"""Items in the plane: where they lie, which group each is of, what it is called."""
+"""Items in the plane: their positions, groups and titles."""
 
 import re
 from collections import Counter
@@ -11,15 +11,15 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 MOST_POINTS = 2_500
-GROUPS = 9  # with a colour of their own
+GROUPS = 9  # that have their own colour
 Way = Literal["tsne", "pca"]
-WAYS: dict[Way, str] = {"tsne": "t-SNE, by cosine: neighbours stay together, distances afar mean little", "pca": "PCA"}
+WAYS: dict[Way, str] = {"tsne": "t-SNE by cosine: neighbourhoods are preserved, large distances are not", "pca": "PCA"}
 
 
 def plane(vectors: NDArray[np.float32], way: Way, seed: int) -> NDArray[np.float64]:
-    """Positions of items in the plane, (P, 2), of vectors (P, D); t-SNE keeps neighbours together, PCA the large directions.
+    """Project vectors (P, D) to the plane, (P, 2): t-SNE preserves neighbourhoods, PCA the directions of largest variance.
 
-    One thread, since several add up in an order that differs from run to run.
+    It uses one thread, because the order of sums over several threads differs from run to run.
     """
     exact = np.asarray(vectors, dtype=np.float64)
     centred = exact - exact.mean(axis=0)
@@ -37,18 +37,18 @@ def plane(vectors: NDArray[np.float32], way: Way, seed: int) -> NDArray[np.float
 
 
 def framed(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The positions (P, 2) around zero, the wider direction of length 1, to four digits."""
+    """The positions (P, 2) centred at zero and scaled so that the wider direction has length 1, to four digits."""
     span = max(float(np.ptp(position, axis=0).max()), 1e-9)
     return np.asarray(np.round((position - position.mean(axis=0)) / span, 4))
 
 
 def most_rated(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The `count` items with the most events (I,), most first, the first of equals first: (min(I, count),)."""
+    """The `count` items with the most events (I,), in descending order, ties by index: (min(I, count),)."""
     return np.argsort(-events, kind="stable")[:count]
 
 
 def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Every item's group, rare ones and unknown as `other`, and the names in the order of the legend."""
+    """Every item's group, with `other` for rare and unknown groups, and the names in the order of the legend."""
     counts = Counter(name for name in groups if name and name != "other")
     names = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:GROUPS]]
     grouped = [name if name in names else "other" for name in groups]
@@ -56,6 +56,6 @@ def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def shortened(title: str, longest: int = 80) -> str:
-    """A title that fits a tooltip."""
+    """A title short enough for a tooltip."""
     plain = re.sub(r"\s+", " ", title)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"

@@ -21,7 +21,7 @@ from evaluation.baselines import (
     with_whole_histories,
 )
 from evaluation.protocols.cases import validation_cases
-from evaluation.protocols.criterion import CRITERION, validation_metrics
+from evaluation.protocols.validation import CRITERION, validation_metrics
 from models.baselines.markov import MarkovConfig
 from models.baselines.popularity import PopularityConfig
 from models.baselines.recency import Recency

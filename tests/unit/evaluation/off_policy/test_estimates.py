@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from unit.evaluation.off_policy.off_policy_support import SPREAD, Generated, followed, generated, known_policies
 from unit.storage.dataset.transitions_support import written
 
 from evaluation.baselines import training_data
 from evaluation.off_policy.estimates import OffPolicyParams, capped, chances, fresh, judged_starts, seen_items
-from evaluation.report.page import without_nan
-from evaluation.report.sections.off_policy import (
+from evaluation.report.formats import without_nan
+from evaluation.report.page import render_partial
+from evaluation.report.sections.off_policy.charts import draw
+from evaluation.report.sections.off_policy.numbers import (
     Interval,
     OffPolicySection,
     PolicyValue,
-    charts,
     measure_off_policy,
     warning,
 )
@@ -194,7 +194,7 @@ def test_the_section_is_plain_json_and_its_part_of_the_page_tells_all(section: O
         assert f"<td>{policy.name}" in page
         assert policy.warning is None or policy.warning in page
         assert f"<td>{policy.true_value:.2f}</td>" in page
-    ((name, _, note, spec),) = charts(again)
+    ((name, _, note, spec),) = draw(again)
     assert name == "off-policy"
     assert "Red ticks" in note
     assert "#d65f5f" in str(spec)
@@ -208,21 +208,18 @@ def test_without_truth_none_is_shown_and_without_test_users_nothing_is(
     found = measure_off_policy(data.dataset, policies, few)
     assert found.policies[0].true_value is None
     assert "true value" not in partial(found)
-    assert "Red ticks" not in charts(found)[0][2]
+    assert "Red ticks" not in draw(found)[0][2]
     assert found == measure_off_policy(data.dataset, policies, few)
     nobody = written(tmp_path, [9, 9, 9], split=np.zeros(3, np.uint8))
     empty = measure_off_policy(nobody, {}, few)
     assert empty.policies == ()
-    assert charts(empty) == []
-    assert "no test or validation users" in partial(empty)
+    assert draw(empty) == []
+    assert "No test or validation users" in partial(empty)
 
 
 def partial(section: OffPolicySection) -> str:
     """The section's part of the page."""
-    environment = Environment(loader=PackageLoader("evaluation"), autoescape=True, undefined=StrictUndefined)
-    macro = environment.get_template("charts.html.j2").module.chart_figures  # type: ignore[attr-defined]
-    template = environment.get_template("sections/off_policy.html.j2")
-    return template.render(section=section, charts=charts(section), chart_figures=macro)
+    return str(render_partial("off_policy/template.html.j2", draw(section), section=section))
 
 
 def test_only_the_order_of_scores_counts() -> None:

@@ -12,13 +12,12 @@ from scipy.spatial.distance import cosine
 from evaluation.protocols.beyond_accuracy import (
     GROUPS,
     ItemFacts,
-    catalogue_metrics,
     coverage,
     exposure,
     gini,
     item_groups,
-    lists_per_user,
 )
+from evaluation.protocols.metrics import catalogue_metrics, lists_per_user
 from evaluation.protocols.ranking import Ranked
 
 RNG = np.random.default_rng(3)

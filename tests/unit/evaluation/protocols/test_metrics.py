@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rankings_support import random_ranked
 
-from evaluation.protocols.metrics import KS, PerUser, accuracy_per_user, mean_by_user, means, mult_vae_per_user
+from evaluation.protocols.metrics import KS, accuracy_per_user, mult_vae_per_user
+from evaluation.protocols.per_user import PerUser, mean_by_user, means
 from evaluation.protocols.ranking import Ranked
 
 MEASURES = {"ndcg": "nDCG", "recall": "R", "hit": "Success", "mrr": "RR"}
@@ -62,7 +63,7 @@ def elsewhere(answers: Ranked, orders: NDArray[np.int64], liked: bool) -> dict[s
     """Metrics (T,) by name as `ir_measures` has them, from whole rankings; NaN where nothing is sought."""
     cases = np.repeat(np.arange(len(answers.users)), np.diff(answers.offset))
     sought: dict[str, dict[str, int]] = {}
-    for case, item, counts in zip(cases.tolist(), answers.items.tolist(), answers.liked.tolist(), strict=True):
+    for case, item, counts in zip(cases.tolist(), answers.items.tolist(), answers.positive.tolist(), strict=True):
         if counts or not liked:
             sought.setdefault(str(case), {})[str(item)] = 1
     run = {

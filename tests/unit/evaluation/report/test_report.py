@@ -10,25 +10,30 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from pydantic import ValidationError
 from rankings_support import small_dataset
 
 from evaluation.baselines import fit_baselines
-from evaluation.judging import Contestant, EvaluateParams, Subject, judge_and_measure
+from evaluation.judging import EvaluateParams, judge_and_measure
 from evaluation.off_policy.estimates import OffPolicyParams
+from evaluation.report import registry
+from evaluation.report.evidence import Contestant, Subject
 from evaluation.report.figures import BASELINE_COLOUR, bars
-from evaluation.report.page import template_sha256, without_nan
+from evaluation.report.formats import without_nan
+from evaluation.report.page import template_sha256
+from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import (
-    PARTS,
     Report,
     methods_table,
     pictures,
     read_report,
     render,
     schema_text,
+    templates_sha256,
     verdict_markdown,
     write_report,
 )
-from evaluation.report.sections.cards import Provenance
+from evaluation.report.sections.cards.numbers import Provenance
 from models.networks import Actor
 from models.policy import Policy
 from storage.artifacts.manifest import Manifest, Recipe
@@ -40,7 +45,7 @@ PARAMS = EvaluateParams(
     sample=50, distance_cases=20, map_projection="pca", examples=3,
     off_policy=OffPolicyParams(users=20, draws=20, calibration_steps=100),
 )  # fmt: skip
-QUICK = PARAMS.model_copy(update={"leave_out": ("off_policy", "actions", "distances", "embedding_map")})
+QUICK = PARAMS.model_copy(update={"leave_out": OPTIONAL})
 WARNING = {"kind": "values-explode", "step": 200, "message": "the policy's value is <beyond> bounds."}
 
 
@@ -127,9 +132,9 @@ def test_page_stands_alone_escapes_and_is_drawn_from_its_json(report: Report, tm
     assert len(page) < 6_000_000
     assert read_report(tmp_path / "report.json") == written
     assert render(read_report(tmp_path / "report.json")) == page
-    for name, label, _ in PARTS:
-        assert f'<section id="part-{name}">' in own
-        assert f'<a href="#part-{name}">{label}</a>' in own
+    for section in SECTIONS:
+        assert f'<section id="part-{section.name}">' in own
+        assert f'<a href="#part-{section.name}">{section.label}</a>' in own
     assert own.count("<table") == own.count('<div class="scroll" tabindex="0"><table')
 
 
@@ -171,6 +176,7 @@ def test_every_method_answers_every_case(both: tuple[Report, list[pa.Table]]) ->
 
 
 def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> None:
+    assert OPTIONAL == ("embedding_map", "off_policy", "actions", "distances")
     report = write_report(tmp_path, measured(data, QUICK)[0])
     assert (report.off_policy, report.actions, report.distances, report.embedding_map) == (None,) * 4
     page = (tmp_path / "report.html").read_text()
@@ -178,20 +184,26 @@ def test_sections_can_be_left_out(data: TransitionDataset, tmp_path: Path) -> No
     assert "part-methods" in page
 
 
+@pytest.mark.parametrize("name", ["verdict", "distance"])
+def test_only_optional_sections_can_be_left_out(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"expected names among .*'distances'.*; found '{name}'"):
+        EvaluateParams(leave_out=(name,))
+
+
 def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_path: Path) -> None:
-    facts = {"learner": "td3", "warnings": [WARNING], "diverged": "values ran away"}
+    facts = {"learner": "td3", "warnings": [WARNING], "diverged": "values diverged"}
     policies = {name: manifest("policy", **facts) for name in ("td3", "other")}
     dataset = manifest("dataset", generated=True, frame=3)
     report = write_report(tmp_path, measured(data, QUICK, policies=policies, dataset=dataset)[0])
     said = " ".join(report.verdict.cautions)
-    for words in ("generated", "Only 20 test users", "ran away", "values-explode", "another dataset"):
+    for words in ("generated", "Only 20 test users", "diverged", "values-explode", "another dataset"):
         assert words in said
     page = (tmp_path / "report.html").read_text()
     assert "This data is generated." in page
     training = page.split("<h2>Training</h2>")[1].split("<h2")[0]
     assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
     assert "No early warning" not in training
-    assert "td3: too little was logged (200 looks at validation users)" in training
+    assert "td3: too little was logged (200 validations)" in training
 
 
 def test_key_figures_for_the_flow_run_page(report: Report) -> None:
@@ -209,7 +221,22 @@ def test_no_nan_in_json() -> None:
 
 
 def test_sections_templates_are_part_of_the_pages_digest() -> None:
-    assert template_sha256("report.html.j2", "sections") != template_sha256("report.html.j2")
+    alone = template_sha256("report.html.j2")
+    assert (
+        len({alone, templates_sha256(), *(template_sha256("report.html.j2", one.template) for one in SECTIONS)}) == 12
+    )
+
+
+def test_a_section_of_the_registry_is_in_page_json_schema_and_leave_out() -> None:
+    """Every section is found through the registry alone: a folder without its line there does not exist."""
+    folders = {
+        path.name for path in Path(registry.__file__).with_name("sections").iterdir() if (path / "__init__.py").exists()
+    }
+    assert {section.name for section in SECTIONS} == folders
+    properties = json.loads(schema_text())["properties"]
+    assert set(properties) == folders | {"format", "title", "generated"}
+    assert {name for name in folders if "default" in properties[name]} == set(OPTIONAL)
+    assert EvaluateParams.model_json_schema()["properties"]["leave_out"]["items"]["enum"] == list(OPTIONAL)
 
 
 def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:

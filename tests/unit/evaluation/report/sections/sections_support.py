@@ -4,8 +4,9 @@ import json
 
 import vl_convert
 
-from evaluation.report.page import Chart, render_partial
-from evaluation.report.sections.section import Section
+from evaluation.record import Record
+from evaluation.report.figures import Chart
+from evaluation.report.page import render_partial
 
 
 def drawn(charts: list[Chart]) -> None:
@@ -17,11 +18,11 @@ def drawn(charts: list[Chart]) -> None:
         assert vl_convert.vegalite_to_png(spec).startswith(b"\x89PNG")
 
 
-def rendered(name: str, section: Section, charts: list[Chart]) -> str:
+def rendered(name: str, section: Record, charts: list[Chart]) -> str:
     """A section's part of the page."""
-    return str(render_partial(f"sections/{name}.html.j2", charts, section=section))
+    return str(render_partial(f"{name}/template.html.j2", charts, section=section))
 
 
-def as_json(section: Section) -> str:
+def as_json(section: Record) -> str:
     """The section's JSON; fails where a number is none."""
     return json.dumps(section.model_dump(), allow_nan=False)

@@ -7,14 +7,14 @@ from torch.nn.functional import relu
 from unit.evaluation.report.sections.sections_support import as_json, drawn, rendered
 
 from evaluation.protocols.distances import Acting
-from evaluation.report.sections.actions import (
+from evaluation.report.sections.actions.charts import draw
+from evaluation.report.sections.actions.numbers import (
     IN_MATRICES,
     PAIRS,
     SETS,
     ActionsSection,
-    charts,
     measure_actions,
-    rebuilt,
+    reconstructed,
     spread,
 )
 from models.autoencoder import fit_autoencoder
@@ -118,7 +118,7 @@ def test_json_holds_only_numbers_and_makes_the_same_section_again(section: Actio
 
 def test_the_order_of_keys_does_not_matter_to_the_charts(section: ActionsSection) -> None:
     again = ActionsSection.model_validate(json.loads(json.dumps(section.model_dump(), sort_keys=True)))
-    assert charts(again) == charts(section)
+    assert draw(again) == draw(section)
 
 
 def test_one_user_one_action(data: TransitionDataset) -> None:
@@ -127,8 +127,8 @@ def test_one_user_one_action(data: TransitionDataset) -> None:
     pairs = section.policies[0].distances["cosine"].pairs
     assert (pairs["test-test"].moments.mean, pairs["test-test"].density) == (None, ())
     assert section.policies[1].distances["cosine"].pairs["real-test"].moments.mean == 1  # zero has no direction
-    drawn(charts(section))
-    rendered("actions", section, charts(section))
+    drawn(draw(section))
+    rendered("actions", section, draw(section))
 
 
 def test_without_held_out_users_that_is_said(data: TransitionDataset) -> None:
@@ -146,14 +146,14 @@ def test_an_autoencoder_rebuilds_negatives_unless_it_ends_in_a_relu() -> None:
     generator = torch.Generator().manual_seed(0)
     actions = torch.randn(1200, 4, generator=generator) @ torch.randn(4, 24, generator=generator)
     autoencoder = fit_autoencoder(actions[:800], latent_dim=4)
-    variance, negatives = rebuilt(autoencoder, actions[800:])
+    variance, negatives = reconstructed(autoencoder, actions[800:])
     assert variance is not None
     assert variance > 0.9
     assert negatives is not None
     assert negatives > 0.9
     autoencoder.layers.append(torch.nn.ReLU())
-    assert rebuilt(autoencoder, actions[800:])[1] == 0
-    assert rebuilt(autoencoder, relu(actions[:1]).repeat(5, 1)) == (None, None)
+    assert reconstructed(autoencoder, actions[800:])[1] == 0
+    assert reconstructed(autoencoder, relu(actions[:1]).repeat(5, 1)) == (None, None)
 
 
 def test_charts_are_drawn_and_small_with_many_policies(section: ActionsSection) -> None:
@@ -164,7 +164,7 @@ def test_charts_are_drawn_and_small_with_many_policies(section: ActionsSection) 
             )
         }
     )
-    found = charts(many)
+    found = draw(many)
     assert [name for name, *_ in found] == ["action-matrices", "action-cosine", "action-euclidean", "action-errors"]
     drawn(found)
     assert len(json.dumps([spec for *_, spec in found])) < 1_000_000
@@ -175,4 +175,4 @@ def test_charts_are_drawn_and_small_with_many_policies(section: ActionsSection) 
 
 
 def test_no_policies_no_charts(data: TransitionDataset) -> None:
-    assert charts(measure_actions(data, {}, sample=20)) == []
+    assert draw(measure_actions(data, {}, sample=20)) == []

@@ -7,7 +7,8 @@ from unit.evaluation.report.sections.sections_support import as_json, drawn, ren
 
 from evaluation.protocols.cases import next_item_cases
 from evaluation.protocols.distances import DISTANCES
-from evaluation.report.sections.distances import WAYS, DistancesSection, charts, latest_of_users, measure_distances
+from evaluation.report.sections.distances.charts import draw
+from evaluation.report.sections.distances.numbers import WAYS, DistancesSection, latest_of_users, measure_distances
 from models.histories import Histories, Scorer
 from models.nearest import NearestItems
 from storage.dataset.reader import TransitionDataset
@@ -78,7 +79,7 @@ def test_means_over_users_have_intervals_and_what_is_of_all_lists_has_none(secti
     for name in ("between_users", "between_samples"):
         low, high = latest.intervals[name]
         assert low < getattr(latest, name) < high
-    points, _, bars = (spec for *_, spec in charts(section))
+    points, _, bars = (spec for *_, spec in draw(section))
     (rows,) = bars["datasets"].values()
     assert rows[0]["low"] < rows[0]["value"] < rows[0]["high"]
     (rows,) = points["datasets"].values()
@@ -117,11 +118,11 @@ def test_equal_seeds_give_equal_sections(data: TransitionDataset) -> None:
 def test_json_holds_only_numbers_and_makes_the_same_section_again(section: DistancesSection) -> None:
     again = DistancesSection.model_validate(json.loads(json.dumps(json.loads(as_json(section)), sort_keys=True)))
     assert again == section
-    assert charts(again) == charts(section)
+    assert draw(again) == draw(section)
 
 
 def test_charts_are_drawn_and_the_part_of_the_page_shows_them(section: DistancesSection) -> None:
-    found = charts(section)
+    found = draw(section)
     assert [name for name, *_ in found] == ["distance-metrics", "distance-overlap", "list-diversity"]
     drawn(found)
     page = rendered("distances", section, found)
@@ -137,13 +138,13 @@ def test_a_single_user_has_nobody_to_differ_from(data: TransitionDataset) -> Non
     section = measure_distances(data, policy, dict(policy), most=1)
     assert section.methods[0].between_users is None
     as_json(section)
-    drawn(charts(section))
-    assert "–" in rendered("distances", section, charts(section))
+    drawn(draw(section))
+    assert "–" in rendered("distances", section, draw(section))
 
 
 def test_without_held_out_users_the_section_says_so(data: TransitionDataset) -> None:
     data.head.user_split[:] = 0
     policy = {"latest": Latest(data.embedding)}
     section = measure_distances(data, policy, dict(policy), most=40)
-    assert (section.cases, section.policies, section.methods, charts(section)) == (0, (), (), [])
+    assert (section.cases, section.policies, section.methods, draw(section)) == (0, (), (), [])
     assert "nothing to rank" in rendered("distances", section, [])

@@ -10,16 +10,14 @@ from torch import Tensor
 
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
+from evaluation.protocols.metrics import COMPARED, LIST_TABLE, columns_of
 from evaluation.protocols.ranking import rank_cases
-from evaluation.report.page import without_nan
-from evaluation.report.sections.methods import (
-    COLUMNS,
-    COMPARED,
-    LISTS,
+from evaluation.report.formats import without_nan
+from evaluation.report.sections.methods.charts import draw
+from evaluation.report.sections.methods.numbers import (
     Cost,
     Judged,
     MethodsSection,
-    charts,
     compare_methods,
     judge_method,
     measure_methods,
@@ -70,7 +68,7 @@ def test_results_have_every_metric_of_their_protocol(section: MethodsSection) ->
     judged = [one for one in section.results if one.kind != "published"]
     assert len(judged) == 9
     for one in judged:
-        wanted = {*LISTS, *COLUMNS[one.protocol]} | set(COMPARED[one.protocol])
+        wanted = {*LIST_TABLE, *columns_of(one.protocol), *COMPARED[one.protocol]}
         assert wanted <= set(one.metrics)
         for name, (low, high) in one.intervals.items():
             value = one.metrics[name]
@@ -93,7 +91,7 @@ def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSec
     values = {each.name: each.metrics["ndcg@10"] for each in section.results if each.protocol == "fold-in"}
     assert one.difference == pytest.approx(values["keen"] - values["blind"])
     assert one.low <= one.difference <= one.high
-    assert one.says == "better"
+    assert one.outcome == "better"
     assert one.p <= one.p_adjusted
 
 
@@ -109,7 +107,7 @@ def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> No
 def test_a_method_is_no_better_than_itself(data: TransitionDataset) -> None:
     keen = judged_on(data, fold_in_cases(data, "test"))[0]
     for one in compare_methods(keen, [keen]):
-        assert (one.difference, one.p, one.says) == (0, 1, "no difference shown")
+        assert (one.difference, one.p, one.outcome) == (0, 1, "no difference shown")
 
 
 def test_other_users_are_refused(data: TransitionDataset) -> None:
@@ -137,14 +135,14 @@ def test_best_is_the_least_where_less_is_better(section: MethodsSection) -> None
 def test_drawn_from_its_json(section: MethodsSection) -> None:
     dumped = json.dumps(without_nan(section.model_dump(mode="json")), allow_nan=False)
     again = MethodsSection.model_validate_json(dumped)
-    page = partial("methods", again, charts(again))
-    assert page == partial("methods", again, charts(again))
+    page = partial("methods", again, draw(again))
+    assert page == partial("methods", again, draw(again))
     assert "Mult-VAE (published)" in page
     assert "Liang et al. 2018, table 2, ML-20M" in page
     assert 'id="chart-methods-curves-test-next-item"' in page
     assert 'id="chart-methods-differences-test-mult-vae"' in page
-    assert "NDCG@10 liked" in page
-    ids = [name for name, *_ in charts(again)]
+    assert "NDCG@10, rated 4+" in page
+    ids = [name for name, *_ in draw(again)]
     assert len(ids) == len(set(ids)) == 5
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from evaluation.protocols.beyond_accuracy import GROUPS, ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases
-from evaluation.report.page import without_nan
-from evaluation.report.sections.popularity import (
+from evaluation.report.formats import without_nan
+from evaluation.report.sections.popularity.charts import draw
+from evaluation.report.sections.popularity.numbers import (
     PopularitySection,
     PopularityView,
-    charts,
+    audience_of,
     measure_popularity,
     method_popularity,
-    readers_of,
 )
 from models.histories import Histories
 from storage.dataset.reader import TransitionDataset
@@ -48,12 +48,12 @@ def answers(data: TransitionDataset, cases: Cases) -> dict[str, Ranked]:
 
 def view_of(data: TransitionDataset, cases: Cases) -> PopularityView:
     items = ItemFacts.of(data)
-    readers = readers_of(data, items, cases)
+    audience = audience_of(data, items, cases)
     methods = [
-        method_popularity(items, readers, ranked, name=name, kind="baseline" if name == "popular" else "policy")
+        method_popularity(items, audience, ranked, name=name, kind="baseline" if name == "popular" else "policy")
         for name, ranked in answers(data, cases).items()
     ]
-    return measure_popularity(data, items, cases, readers, methods)
+    return measure_popularity(data, items, cases, audience, methods)
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +115,14 @@ def test_every_mean_lies_in_its_interval(view: PopularityView) -> None:
 def test_a_history_without_training_events_has_no_lift(data: TransitionDataset) -> None:
     cases = fold_in_cases(data, "test")
     items = ItemFacts.of(data)
-    readers = readers_of(data, items, cases)
-    first = int(np.argmin(readers.popularity))
+    audience = audience_of(data, items, cases)
+    first = int(np.argmin(audience.popularity))
     ranked = answers(data, cases)["popular"]
-    known = readers.popularity.copy()
+    known = audience.popularity.copy()
     known[first] = 0
-    found = method_popularity(items, replace(readers, popularity=known), ranked, name="popular", kind="baseline")
-    own = items.events[ranked.best[:, :10]].mean(axis=1) / readers.popularity - 1
-    others = (readers.group == 0) & (np.arange(len(own)) != first)
+    found = method_popularity(items, replace(audience, popularity=known), ranked, name="popular", kind="baseline")
+    own = items.events[ranked.best[:, :10]].mean(axis=1) / audience.popularity - 1
+    others = (audience.group == 0) & (np.arange(len(own)) != first)
     assert found.lift["niche"] == pytest.approx(own[others].mean())
 
 
@@ -136,13 +136,13 @@ def test_users_are_thirds_by_the_popularity_of_their_histories(data: TransitionD
 def test_histories_are_those_of_the_cases(data: TransitionDataset, make: object) -> None:
     cases = make(data, "test")  # type: ignore[operator]
     items = ItemFacts.of(data)
-    readers = readers_of(data, items, cases)
+    audience = audience_of(data, items, cases)
     for row in range(len(cases)):
         known = cases.histories(data, torch.tensor([row])).items[0]
-        place = readers.users.tolist().index(int(cases.users[row]))
-        assert readers.popularity[place] == pytest.approx(items.events[known.numpy()].mean())
-        assert readers.head[place] == pytest.approx((items.group[known.numpy()] == 0).mean())
-        assert readers.known[row] == len(known)
+        place = audience.users.tolist().index(int(cases.users[row]))
+        assert audience.popularity[place] == pytest.approx(items.events[known.numpy()].mean())
+        assert audience.head[place] == pytest.approx((items.group[known.numpy()] == 0).mean())
+        assert audience.known[row] == len(known)
 
 
 def test_cold_cases_are_counted(data: TransitionDataset, view: PopularityView) -> None:
@@ -159,8 +159,8 @@ def test_drawn_from_its_json(view: PopularityView) -> None:
     again = PopularitySection.model_validate_json(
         json.dumps(without_nan(section.model_dump(mode="json")), allow_nan=False)
     )
-    page = partial("popularity", again, charts(again))
-    assert "Items nobody had rated in training" in page
+    page = partial("popularity", again, draw(again))
+    assert "Items without training events (cold items)" in page
     low, high = again.views[0].methods[1].intervals["cold_recall recall@10"]
     assert f"{low:.4f} – {high:.4f}" in page
     for name in ("shown", "head", "ndcg", "cold"):

@@ -7,7 +7,10 @@ import pytest
 from tests_support import REPOSITORY
 
 from evaluation.protocols.cases import next_item_cases
-from evaluation.report.sections import cards, embedding_map, examples
+from evaluation.report.sections.cards import numbers as cards
+from evaluation.report.sections.cards.dataset_card import dataset_card
+from evaluation.report.sections.embedding_map import draw, measure_embedding_map
+from evaluation.report.sections.examples.numbers import ExamplesSection, measure_examples
 from evaluation.report.sections.learner_notes import NOTES
 from models.learners import LearnerName
 from storage.dataset.reader import TransitionDataset
@@ -16,13 +19,13 @@ TITLES = [f"Film {place}" for place in range(30)]
 
 
 @pytest.fixture
-def shown(data: TransitionDataset) -> examples.ExamplesSection:
+def shown(data: TransitionDataset) -> ExamplesSection:
     cases = next_item_cases(data, "test", per_user=5)
     best = {name: np.tile(np.arange(30), (len(cases), 1)) for name in ("ease", "td3", "als")}
-    return examples.measure_examples(data, TITLES, cases.known.numpy(), best, ("td3", "ease"), count=4, k=10, seed=1)
+    return measure_examples(data, TITLES, cases.known.numpy(), best, ("td3", "ease"), count=4, k=10, seed=1)
 
 
-def test_examples_are_users_as_the_dataset_has_them(data: TransitionDataset, shown: examples.ExamplesSection) -> None:
+def test_examples_are_users_as_the_dataset_has_them(data: TransitionDataset, shown: ExamplesSection) -> None:
     assert len({one.user for one in shown.examples}) == 4
     for one in shown.examples:
         user = int(np.flatnonzero(data.user_ids == int(one.user))[0])
@@ -44,14 +47,14 @@ def test_examples_are_users_as_the_dataset_has_them(data: TransitionDataset, sho
 
 
 def test_no_users_no_examples(data: TransitionDataset) -> None:
-    found = examples.measure_examples(data, TITLES, np.empty((0, 2), np.int64), {}, (), 3, 10, 0)
+    found = measure_examples(data, TITLES, np.empty((0, 2), np.int64), {}, (), 3, 10, 0)
     assert found.examples == ()
 
 
 def test_the_map_marks_what_is_recommended_most() -> None:
     rng = np.random.default_rng(0)
     best = np.array([[29, 0], [29, 1], [29, -1]])
-    found = embedding_map.measure_embedding_map(
+    found = measure_embedding_map(
         "td3", best, rng.normal(size=(30, 4)).astype(np.float32), np.arange(30)[::-1].copy(), TITLES,
         ["Drama"] * 20 + ["Comedy"] * 10, way="pca", points=12,
     )  # fmt: skip
@@ -60,7 +63,7 @@ def test_the_map_marks_what_is_recommended_most() -> None:
     assert marked == {"Film 29": 3, "Film 0": 1, "Film 1": 1}
     first = found.most_recommended[0]
     assert (first.title, first.share, first.rated_rank, first.group) == ("Film 29", 1.0, 30, "Comedy")
-    chart = embedding_map.charts(found)[0]
+    chart = draw(found)[0]
     assert "12 of 30 items" in chart[2]
 
 
@@ -72,7 +75,7 @@ def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
     with store.create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
         (draft.path / "any").write_text("x")
         draft.licences = ["cite"]
-    card = cards.dataset_card(data, store.manifest(draft.committed))
+    card = dataset_card(data, store.manifest(draft.committed))
     sizes = data.offset.diff()
     assert (card.users, card.items, card.events) == (60, 30, int(sizes.sum()))
     assert sum(one.events for one in card.ratings) == card.events

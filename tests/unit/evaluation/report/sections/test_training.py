@@ -3,7 +3,7 @@
 import pandas as pd
 from unit.evaluation.report.sections.sections_support import rendered
 
-from evaluation.report.sections.training import TrainingSection, measure_training
+from evaluation.report.sections.training.numbers import TrainingSection, measure_training
 
 
 def logged(looks: int, *metrics: str) -> pd.DataFrame:
@@ -25,11 +25,11 @@ def test_no_warning_is_said_with_what_was_looked_for() -> None:
     warnings = {name: None if name == "pulled" else [] for name in curves}
     page = page_of(measure_training(curves, warnings))
     assert "No early warning was raised." in page
-    assert "critic: values against possible returns, saturated actions (6 looks at validation users);" in page
-    assert "imitation: saturated actions (1 look at validation users);" in page
-    assert "sequence: too little was logged (3 looks at validation users);" in page
-    assert "pulled: nothing was recorded of early warnings." in page
+    assert "critic: values beyond possible returns, saturated actions (6 validations);" in page
+    assert "imitation: saturated actions (1 validation);" in page
+    assert "sequence: too little was logged (3 validations);" in page
+    assert "pulled: early warnings were not recorded." in page
 
 
 def test_a_report_of_before_claims_nothing() -> None:
-    assert "Nothing is recorded of it." in page_of(TrainingSection(curves=(), warnings=()))
+    assert "Checks for early warnings: not recorded." in page_of(TrainingSection(curves=(), warnings=()))

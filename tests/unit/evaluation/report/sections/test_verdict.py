@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from evaluation.report.sections.methods import Comparison, Judged, MethodResult, MethodsSection
-from evaluation.report.sections.verdict import charts, choose_challenger, measure_verdict
+from evaluation.report.sections.methods.numbers import (
+    Comparison,
+    Judged,
+    MethodResult,
+    MethodsSection,
+    choose_challenger,
+)
+from evaluation.report.sections.verdict.charts import draw
+from evaluation.report.sections.verdict.numbers import measure_verdict
 
 
 def result(name: str, kind: str, ndcg: float, split: str = "test") -> MethodResult:
@@ -35,8 +42,8 @@ BASE = [result("td3", "policy", 0.2), result("ease", "baseline", 0.15), result("
 @pytest.mark.parametrize(
     ("own", "p", "outcome", "expected"),
     [
-        (0.2, 0.01, "better", r"^td3 is better than the best baseline \(ease\) at ranking what 500 test users chose next \(NDCG"),
-        (0.16, 0.4, "undecided", r"cannot be told apart from the best baseline \(ease\)"),
+        (0.2, 0.01, "better", r"^td3 is better than the best baseline \(ease\) at ranking the next choices of 500 test users \(NDCG"),
+        (0.16, 0.4, "undecided", r"cannot be distinguished from the best baseline \(ease\)"),
         (0.05, 0.001, "worse", r"is worse than the best baseline \(ease\) and popularity"),
     ],
 )  # fmt: skip
@@ -58,7 +65,7 @@ def test_the_champion_comes_first_and_decides_with_the_best_baseline() -> None:
     assert found.headline.startswith(
         "td3 is worse than the champion and is better than the best baseline (ease) and cannot"
     )
-    assert [chart[0] for chart in charts(found)] == ["verdict"]
+    assert [chart[0] for chart in draw(found)] == ["verdict"]
 
 
 def test_the_runner_up_alone_does_not_spoil_a_verdict() -> None:
@@ -66,14 +73,14 @@ def test_the_runner_up_alone_does_not_spoil_a_verdict() -> None:
         section([*BASE, result("ddpg", "policy", 0.19)], {"ease": 0.01, "popularity": 0.01, "ddpg": 0.5})
     )
     assert found.outcome == "better"
-    assert "cannot be told apart from the runner-up (ddpg)" in found.headline
+    assert "cannot be distinguished from the runner-up (ddpg)" in found.headline
 
 
 @pytest.mark.parametrize(("p", "told"), [(0.01, True), (0.3, False)])
 @pytest.mark.parametrize(
     ("split", "protocol", "metric", "words"),
     [
-        ("time", "next-item", "ndcg@10", "what is chosen next (training users, after the time cut)"),
+        ("time", "next-item", "ndcg@10", "the item chosen next (training users, after the time cut)"),
         ("test", "fold-in", "ndcg@10", "the rest of a history (test users, never trained on)"),
         ("test", "mult-vae", "ndcg@100", "where order does not count (test users, never trained on)"),
     ],
@@ -100,22 +107,22 @@ def test_a_challenger_that_loses_by_another_question_is_told(
         for other in ("ease", "popularity")
     ]
     methods = base.model_copy(update={"results": (*base.results, *there), "comparisons": (*base.comparisons, *tests)})
-    said = [one for one in measure_verdict(methods).cautions if "Asked otherwise" in one]
+    said = [one for one in measure_verdict(methods).cautions if "In another evaluation" in one]
     assert bool(said) is told
     if told:
         assert words in said[0]
-        assert "td3 is worse than 2 of 2 methods, first of all ease" in said[0]
+        assert "td3 is worse than 2 of 2 methods, most of all ease" in said[0]
         assert "0.1000 against 0.3000" in said[0]
 
 
 def test_without_test_users_there_is_no_verdict() -> None:
     found = measure_verdict(MethodsSection(challenger=None, results=()))
-    assert found.headline == "No test users were left to judge on."
-    assert (found.outcome, found.opponents, charts(found)) == (None, (), [])
+    assert found.headline == "There are no test users to evaluate on."
+    assert (found.outcome, found.opponents, draw(found)) == (None, (), [])
 
 
 def test_the_challenger_is_chosen_on_validation_users() -> None:
-    from evaluation.protocols.metrics import PerUser
+    from evaluation.protocols.per_user import PerUser
 
     def judged(name: str, kind: str, ndcg: float, split: str) -> Judged:
         import numpy as np

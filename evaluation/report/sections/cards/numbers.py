@@ -1,0 +1,144 @@
+"""The report's cards: the dataset, the policies, the tuning of the baselines, and the provenance of the report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evaluation.record import Record
+from evaluation.report.sections.cards.dataset_card import DatasetCard
+from evaluation.report.sections.learner_notes import INTENDED_USE, LADDER_LIMIT, LIMITS, NOTES, Note
+from models.learners import LADDER
+from storage.artifacts.store import Manifest
+
+Setting = str | int | float | bool | None
+
+
+class ModelCard(Record):
+    """One policy: its method, its intended use, its limits and its training."""
+
+    name: str
+    kind: str  # policy, champion or baseline
+    learner: str
+    digest: str
+    summary: str
+    paper: str
+    intended_use: str
+    limits: tuple[str, ...]
+    trained_on: str  # digest of the dataset
+    updates: int | None
+    selected_update: int | None
+    selected_by: str | None
+    validation: float | None  # the metric of the selected checkpoint
+    diverged: str | None
+    device: str | None
+    seed: int | None
+    shares: dict[str, float]
+    hyper_parameters: dict[str, Setting]
+
+
+class Tuning(Record):
+    """The grid search of one baseline, by NDCG@10 on validation users."""
+
+    name: str
+    config: dict[str, Setting]
+    validation: float | None
+    tried: int
+    worst: float | None
+
+
+class Input(Record):
+    """One artifact that the report was made from, and that artifact's own inputs."""
+
+    role: str
+    kind: str
+    digest: str
+    sha256: str
+    code: str
+    inputs: dict[str, str]
+
+
+class Provenance(Record):
+    """The artifacts, code, parameters and package versions behind the report."""
+
+    report: str  # its digest
+    code: str  # fingerprint of what made it
+    inputs: tuple[Input, ...]
+    parameters: dict[str, Setting]
+    versions: dict[str, str]
+
+
+class CardsSection(Record):
+    """All cards of one report."""
+
+    dataset: DatasetCard
+    models: tuple[ModelCard, ...]
+    baselines: tuple[Tuning, ...]
+    provenance: Provenance
+
+
+def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
+    """The model card from a policy's manifest."""
+    facts, recipe = manifest.facts, manifest.recipe
+    learner = str(facts.get("learner", name))
+    note = NOTES.get(learner, Note("", ""))
+    settings = flat(recipe.parameters.get("config", {})) | {
+        f"trainer.{key}": value for key, value in flat(recipe.parameters.get("trainer", {})).items()
+    }
+    return ModelCard(
+        name=name,
+        kind=kind,
+        learner=learner,
+        digest=manifest.digest,
+        summary=note.summary,
+        paper=note.paper,
+        intended_use=INTENDED_USE,
+        limits=(*LIMITS, *((LADDER_LIMIT,) if learner in LADDER else ())),
+        trained_on=recipe.inputs.get("dataset", ""),
+        updates=facts.get("updates"),
+        selected_update=facts.get("selected_update"),
+        selected_by=facts.get("selected_by"),
+        validation=facts.get("validation_ndcg@10"),
+        diverged=facts.get("diverged"),
+        device=facts.get("device"),
+        seed=recipe.parameters.get("seed"),
+        shares=facts.get("shares", {}),
+        hyper_parameters=settings,
+    )
+
+
+def tunings(table: Sequence[Mapping[str, Any]], criterion: str) -> tuple[Tuning, ...]:
+    """The tuning of all baselines, from the rows of `evaluation.baselines.tuning_table`."""
+    return tuple(
+        Tuning(
+            name=row["name"],
+            config=row["config"],
+            validation=row["validation"].get(criterion),
+            tried=row["tried"],
+            worst=row["worst"],
+        )
+        for row in table
+    )
+
+
+def input_of(role: str, manifest: Manifest) -> Input:
+    """The provenance of one artifact."""
+    return Input(
+        role=role,
+        kind=manifest.recipe.kind,
+        digest=manifest.digest,
+        sha256=manifest.sha256,
+        code=manifest.recipe.code,
+        inputs=manifest.recipe.inputs,
+    )
+
+
+def flat(nested: Mapping[str, Any]) -> dict[str, Setting]:
+    """Nested parameters with dotted names; a list becomes text."""
+    found: dict[str, Setting] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": part for inner, part in flat(value).items()}
+        elif isinstance(value, list | tuple):
+            found[name] = ", ".join(map(str, value))
+        else:
+            found[name] = value
+    return found

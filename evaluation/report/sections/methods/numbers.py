@@ -1,0 +1,255 @@
+"""How well every method ranks: its metrics on every set of cases, the tests between methods, and what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from evaluation.protocols.beyond_accuracy import ItemFacts
+from evaluation.protocols.cases import Protocol
+from evaluation.protocols.metrics import (
+    COMPARED,
+    LIST_TABLE,
+    accuracy_per_user,
+    catalogue_metrics,
+    columns_of,
+    lists_per_user,
+    metric_of,
+    mult_vae_per_user,
+)
+from evaluation.protocols.per_user import PerUser, finite, intervals, means
+from evaluation.protocols.ranking import Ranked
+from evaluation.protocols.statistics import bootstrap_intervals, holm, sign_flip_test
+from evaluation.record import Record
+from storage.dataset.format import Split
+
+Kind = Literal["policy", "champion", "baseline", "published"]
+ALPHA = 0.05
+
+
+class Cost(Record):
+    """What a method took on the machine of the evaluation."""
+
+    work: Literal["training, with validation", "one fit"] | None = Field(
+        None,
+        description="What was timed: a policy's whole training task, or the fit of a tuned baseline.",
+    )
+    fit_seconds: float | None = Field(None, description="Wall time of that work.")
+    peak_mib: float | None = Field(None, description="Peak memory it added to its process, MiB.")
+    recommendations_per_second: float | None = Field(None, description="Rankings of the full catalogue per second.")
+
+
+class MethodResult(Record):
+    """One method's metrics on one split by one protocol: means over users of each user's mean over cases."""
+
+    name: str
+    split: Split
+    protocol: Protocol
+    kind: Kind
+    metrics: dict[str, float | None]
+    intervals: dict[str, tuple[float, float]] = Field(
+        {}, description="95 % bootstrap intervals over users; coverage and Gini have no value per user, so no interval."
+    )
+    users: int | None = None
+    cases: int | None = None
+    cost: Cost = Cost()
+    source: str | None = Field(None, description="The publication of a published result.")
+
+
+class Comparison(Record):
+    """The challenger's mean minus that of another method, over the same users."""
+
+    challenger: str
+    other: str
+    split: Split
+    protocol: Protocol
+    metric: str
+    difference: float
+    low: float = Field(description="Lower end of the 95 % interval of the paired bootstrap over users.")
+    high: float = Field(description="Upper end of it.")
+    p: float = Field(description="Two-sided sign-flip randomisation test.")
+    p_adjusted: float = Field(
+        description="After Holm's correction over all other methods on this split, protocol and metric."
+    )
+
+    @property
+    def outcome(self) -> str:
+        """The result of the test: better, worse or no difference shown."""
+        if self.p_adjusted >= ALPHA:
+            return "no difference shown"
+        return "better" if self.difference > 0 else "worse"
+
+
+class MethodsSection(Record):
+    """All methods."""
+
+    challenger: str | None = Field(None, description="The method that the others are compared with.")
+    results: tuple[MethodResult, ...]
+    comparisons: tuple[Comparison, ...] = ()
+
+    def tables(self) -> list["Table"]:
+        """A table per split and protocol, in the order of the results."""
+        keys = dict.fromkeys((one.split, one.protocol) for one in self.results)
+        return [Table(split, protocol, self) for split, protocol in keys]
+
+
+class Table:
+    """What is shown of one split and protocol: methods with the best first, published results apart."""
+
+    def __init__(self, split: Split, protocol: Protocol, section: MethodsSection) -> None:
+        self.split, self.protocol, self.id = split, protocol, f"{split}-{protocol}"
+        self.columns, self.lists, self.first = columns_of(protocol), LIST_TABLE, COMPARED[protocol][0]
+        found = [one for one in section.results if (one.split, one.protocol) == (split, protocol)]
+        ordered = sorted(found, key=lambda one: -(one.metrics.get(self.first) or 0.0))
+        self.rows = [one for one in ordered if one.kind != "published"]
+        self.published = [one for one in ordered if one.kind == "published"]
+        self.every = list(dict.fromkeys(name for one in found for name in one.metrics))
+        self.comparisons = [one for one in section.comparisons if (one.split, one.protocol) == (split, protocol)]
+
+    def is_best(self, row: MethodResult, name: str) -> bool:
+        """Whether a value is the best of its column; published results are of other data and never are."""
+        values = [one.metrics.get(name) for one in self.rows]
+        known, best = [value for value in values if value is not None], metric_of(name).best
+        if row.kind == "published" or best is None or not any(known):
+            return False
+        return row.metrics.get(name) == (min(known) if best == "lowest" else max(known))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A method's result, and per user the metrics by which methods are tested: `COMPARED`."""
+
+    result: MethodResult
+    per_user: PerUser
+
+
+def judge_method(
+    items: ItemFacts,
+    ranked: Ranked,
+    *,
+    name: str,
+    split: Split,
+    protocol: Protocol,
+    kind: Kind,
+    cost: Cost | None = None,
+    seed: int = 0,
+) -> Judged:
+    """All metrics of one method's rankings, with intervals.
+
+    Args:
+        items: of the dataset the cases are from.
+        ranked: of all cases of one split and protocol.
+        name: of the method.
+        split: of the cases.
+        protocol: of the cases.
+        kind: of the method.
+        cost: of the method, if known.
+        seed: of the bootstrap; the same for methods that will be compared.
+    """
+    accuracy = mult_vae_per_user(ranked) if protocol == "mult-vae" else accuracy_per_user(ranked)
+    values = accuracy.beside(lists_per_user(ranked, items))
+    result = MethodResult(
+        name=name,
+        split=split,
+        protocol=protocol,
+        kind=kind,
+        metrics={
+            metric: finite(value)
+            for metric, value in (means(values) | catalogue_metrics(ranked.best, len(items.events))).items()
+        },
+        intervals=intervals(values, seed),
+        users=len(values.users),
+        cases=len(ranked.users),
+        cost=cost or Cost(),
+    )
+    compared = COMPARED[protocol]
+    return Judged(result, PerUser(values.users, compared, np.stack([values.column(one) for one in compared], axis=1)))
+
+
+def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0) -> list[Comparison]:
+    """Test the challenger against every other method by each metric of `COMPARED`, paired by user.
+
+    Raises:
+        ValueError: the methods were not judged on the same users.
+    """
+    mine, split, protocol = challenger.per_user, challenger.result.split, challenger.result.protocol
+    for other in others:
+        if not np.array_equal(mine.users, other.per_user.users):
+            raise ValueError(
+                f"{challenger.result.name} and {other.result.name}: expected values of the same users; found different users. "
+                "Judge both on the same cases."
+            )
+    if not others or not len(mine.users):
+        return []
+    shape = len(others), len(mine.names)
+    columns = np.concatenate([mine.values - other.per_user.values for other in others], axis=1)
+    there = ~np.isnan(columns)
+    differences = (np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1)).reshape(shape)
+    ends = bootstrap_intervals(columns, seed).reshape(*shape, 2)
+    p = sign_flip_test(columns, seed).reshape(shape)
+    adjusted = np.apply_along_axis(holm, 0, p)
+    return [
+        Comparison(
+            challenger=challenger.result.name,
+            other=other.result.name,
+            split=split,
+            protocol=protocol,
+            metric=metric,
+            difference=float(differences[row, column]),
+            low=float(ends[row, column, 0]),
+            high=float(ends[row, column, 1]),
+            p=float(p[row, column]),
+            p_adjusted=float(adjusted[row, column]),
+        )
+        for column, metric in enumerate(mine.names)
+        for row, other in enumerate(others)
+        if there[:, row * shape[1] + column].any()
+    ]
+
+
+def choose_challenger(judged: Sequence[Judged]) -> str | None:
+    """The policy with the best next-item ranking on validation users, the first of equals; the champion if it is alone."""
+    found = [one.result for one in judged if (one.result.split, one.result.protocol) == ("validation", "next-item")]
+    metric = COMPARED["next-item"][0]
+    for kind in ("policy", "champion"):
+        if those := [one for one in found if one.kind == kind]:
+            return max(those, key=lambda one: one.metrics.get(metric) or 0.0).name
+    return None
+
+
+def measure_methods(judged: Sequence[Judged], challenger: str | None, seed: int = 0) -> MethodsSection:
+    """Compare all judged methods with the challenger; published results are added to those by the Mult-VAE protocol."""
+    results = [one.result for one in judged]
+    comparisons: list[Comparison] = []
+    for split, protocol in dict.fromkeys((one.split, one.protocol) for one in results):
+        group = [one for one in judged if (one.result.split, one.result.protocol) == (split, protocol)]
+        named = next((one for one in group if one.result.name == challenger), None)
+        # The challenger, its checkpoint and its term weights were selected on validation users: a test on them is biased.
+        if named is not None and split != "validation":
+            comparisons += compare_methods(named, [one for one in group if one is not named], seed)
+    if any((one.split, one.protocol) == ("test", "mult-vae") for one in results):
+        results += PUBLISHED
+    return MethodsSection(challenger=challenger, results=tuple(results), comparisons=tuple(comparisons))
+
+
+LIANG, STECK = "Liang et al. 2018, table 2, ML-20M", "Steck 2019, table 1, ML-20M"
+PUBLISHED = [
+    MethodResult(
+        name=name,
+        split="test",
+        protocol="mult-vae",
+        kind="published",
+        metrics={"recall@20": recall_20, "recall@50": recall_50, "ndcg@100": ndcg},
+        source=source,
+    )
+    for name, recall_20, recall_50, ndcg, source in (
+        ("Mult-VAE (published)", 0.395, 0.537, 0.426, LIANG),
+        ("Mult-DAE (published)", 0.387, 0.524, 0.419, LIANG),
+        ("CDAE (published)", 0.391, 0.523, 0.418, LIANG),
+        ("SLIM (published)", 0.370, 0.495, 0.401, LIANG),
+        ("WMF (published)", 0.360, 0.498, 0.386, LIANG),
+        ("EASE (published)", 0.391, 0.521, 0.420, STECK),
+    )
+]
