@@ -12,7 +12,7 @@ from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases
 from evaluation.protocols.distances import Acting
 from models.histories import Scorer
-from storage.artifacts.store import Manifest
+from storage.artifacts.manifest import Manifest
 from storage.dataset.reader import TransitionDataset
 
 if TYPE_CHECKING:  # these modules import this one

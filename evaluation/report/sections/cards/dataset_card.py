@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.record import Record
-from storage.artifacts.store import Manifest
+from storage.artifacts.manifest import Manifest
 from storage.dataset.format import SPLIT_NAMES
 from storage.dataset.reader import TransitionDataset
 

@@ -7,7 +7,7 @@ from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from evaluation.report.sections.learner_notes import INTENDED_USE, LADDER_LIMIT, LIMITS, NOTES, Note
 from models.learners import LADDER
-from storage.artifacts.store import Manifest
+from storage.artifacts.manifest import Manifest
 
 Setting = str | int | float | bool | None
 
