@@ -179,7 +179,7 @@ def test_feature_report_opens_offline_and_is_in_the_ui(
         assert page.locator(".chart").count() == 4
         assert page.locator("#neighbours .example").count() == 12
         assert "words" in page.locator("#blocks").inner_text()
-        assert "5\nnever rated" in page.locator(".facts").inner_text()
+        assert "5\nwithout ratings" in page.locator(".facts").inner_text()
         legend = page.locator("#chart-projection .role-legend-label").all_text_contents()
         assert legend == ["Poetry", "Travel", "other"]
         points = page.locator("#chart-projection .mark-symbol path[aria-roledescription=circle]")
