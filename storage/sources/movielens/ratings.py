@@ -1,11 +1,10 @@
-"""Read a ratings table in text into sorted histories.
+"""Read a ratings table, in text or Parquet, into sorted histories.
 
 Several threads read and check blocks of lines. The module `ratings_grammar` defines a valid line.
 """
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -22,14 +21,14 @@ from storage.errors import RatingsSchemaError, SourceError
 from storage.files import kind_of
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.ratings_grammar import IGNORED, Grammar
+from storage.sources.movielens.ratings_parquet import DELIMITER, parquet_lines
 from storage.sources.movielens.ratings_parsing import BYTE_ORDER_MARK, ParsedBlock, parse_block
+from storage.sources.movielens.ratings_text import text_lines
 from storage.threads import in_order
 
 ColumnName = Literal["userId", "movieId", "rating", "timestamp"]
 COLUMNS: tuple[ColumnName, ColumnName, ColumnName, ColumnName] = ("userId", "movieId", "rating", "timestamp")
-BLOCK_BYTES = 4 << 20
 HEAD_BYTES = 1 << 16  # the start of the file, which tells its kind and holds its header
-LONGEST_LINE_BYTES = 1 << 16
 JUDGED_ROWS = 1_000_000  # a file of mostly bad rows is refused after this many rows, not at its end
 
 
@@ -38,12 +37,12 @@ class RatingsLayout:
     """The file of a ratings table and how it is written.
 
     Attributes:
-        path: the file.
-        delimiter: between two fields, 1 to 8 bytes.
+        path: the file, Parquet if its name ends in .parquet, else text.
+        delimiter: between two fields of a text, 1 to 8 bytes.
         header: whether the first line names the columns. Without a header there are exactly four columns, in the order of
             `columns`.
-        columns: names of the columns of user, item, rating and timestamp; None: userId, movieId, rating, timestamp. The
-            header may name them in any order, and further columns.
+        columns: names of the columns of user, item, rating and timestamp; None: userId, movieId, rating, timestamp. A
+            table may have them in any order, and further columns.
     """
 
     path: Path
@@ -61,13 +60,19 @@ class RatingsLayout:
         return replace(self, columns=(user, item, rating, timestamp)) if names else self
 
 
+class _Table(NamedTuple):
+    """A ratings table that is open for reading."""
+
+    path: Path
+    first_line: int  # number of the first row, 1-based
+    lines: AbstractContextManager[Iterator[Callable[[], bytes]]]  # blocks of whole lines
+
+
 class Ratings:
     """One ratings table, to be read once."""
 
-    def __init__(
-        self, layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, run_events: int, scratch: Path | None
-    ) -> None:
-        self._layout, self._grammar, self._body, self._bad = layout, grammar, body, bad
+    def __init__(self, table: _Table, grammar: Grammar, bad: BadRows, run_events: int, scratch: Path | None) -> None:
+        self._table, self._grammar, self._bad = table, grammar, bad
         self._run_events, self._scratch = run_events, scratch
         self._begun = False
         self.facts: dict[str, Any] = {"rows": 0, "events": 0, "dropped_unknown_movie": 0}
@@ -82,7 +87,7 @@ class Ratings:
         if self._begun:
             raise RuntimeError("ratings are read once: call read_ratings again")
         self._begun = True
-        blocks = _checked(self._layout, self._grammar, self._body, self._bad, self.facts)
+        blocks = _checked(self._table, self._grammar, self._bad, self.facts)
         items = len(self._grammar.items)
         yield from sorted_histories(blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch)
         self.facts |= self._bad.facts()
@@ -112,22 +117,27 @@ def read_ratings(
 
     Raises:
         SourceError: there is no file, or it is empty, a web page, an archive or UTF-16 text.
-        RatingsSchemaError: the header lacks a column, or names it twice.
+        RatingsSchemaError: the header lacks a column, or names it twice. (Parquet is looked at when its rows are read.)
     """
     path = layout.path
     if not path.is_file():
         raise SourceError(f"{path}: expected a file; found none.")
+    names: tuple[str, str, str, str] = layout.columns or COLUMNS
+    items = ItemIndex(known_movies)
+    if path.suffix.lower() == ".parquet":
+        grammar = Grammar(names, DELIMITER, bytes(range(4)), scale, items)
+        return Ratings(_Table(path, 1, parquet_lines(path, names)), grammar, bad, run_events, scratch)
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     _refuse_other_kinds(path, head)
     start = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
-    names: tuple[str, str, str, str] = layout.columns or COLUMNS
     roles, body = bytes(range(4)), start
     if layout.header:
         line, end, _ = head[start:].partition(b"\n")
         roles, body = _roles(layout, line, names), start + len(line) + len(end)
-    grammar = Grammar(names, layout.delimiter, roles, scale, ItemIndex(known_movies))
-    return Ratings(layout, grammar, body, bad, run_events, scratch)
+    grammar = Grammar(names, layout.delimiter, roles, scale, items)
+    table = _Table(path, 1 + layout.header, text_lines(path, body))
+    return Ratings(table, grammar, bad, run_events, scratch)
 
 
 def _refuse_other_kinds(path: Path, head: bytes) -> None:
@@ -152,39 +162,35 @@ def _roles(layout: RatingsLayout, header: bytes, names: tuple[str, ...]) -> byte
     return bytes(names.index(name) if name in names else IGNORED for name in found)
 
 
-def _checked(
-    layout: RatingsLayout, grammar: Grammar, body: int, bad: BadRows, facts: dict[str, Any]
-) -> Iterator[EventBlock]:
+def _checked(table: _Table, grammar: Grammar, bad: BadRows, facts: dict[str, Any]) -> Iterator[EventBlock]:
     """The events of all good lines in file order; bad lines go to `bad`, counts to `facts`."""
-    line, name = 1 + layout.header, layout.path.name
+    path, line = table.path, table.first_line
     bad_rows, first_bad = 0, ""
-    size = layout.path.stat().st_size
-    spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
-    with layout.path.open("rb", buffering=0) as stream:
+    with table.lines as reads:
 
-        def parse(span: _Span) -> ParsedBlock:
-            return parse_block(_lines_starting_in(stream.fileno(), span, body, size, layout.path), grammar)
+        def parse(read: Callable[[], bytes]) -> ParsedBlock:
+            return parse_block(read(), grammar)
 
-        with closing(in_order(parse, spans)) as blocks:  # its threads end before the file is closed
+        with closing(in_order(parse, reads)) as blocks:  # its threads end before the file is closed
             for block in blocks:
                 for row in block.bad:
                     reason, text = row.reason, row.text.decode("utf-8", "replace")
-                    bad.add(name, line + row.line, reason.text, text, reason.error)
+                    bad.add(path.name, line + row.line, reason.text, text, reason.error)
                     first_bad = first_bad or f"line {line + row.line}: {reason.text}"
                 line += block.lines
                 bad_rows += len(block.bad)
                 facts["rows"] += block.rows
                 facts["dropped_unknown_movie"] += block.unknown_movies
                 if facts["rows"] >= JUDGED_ROWS:
-                    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
+                    _refuse_mostly_bad(path, bad_rows, facts["rows"], first_bad)
                 yield block.events
     pa.default_memory_pool().release_unused()  # what parsing took is not needed for sorting
-    _refuse_mostly_bad(layout.path, bad_rows, facts["rows"], first_bad)
+    _refuse_mostly_bad(path, bad_rows, facts["rows"], first_bad)
     if not facts["rows"]:
-        raise SourceError(f"{layout.path}: expected ratings; found only a header. Give a whole release.")
+        raise SourceError(f"{path}: expected ratings; found only a header. Give a whole release.")
     if facts["rows"] == bad_rows + facts["dropped_unknown_movie"]:
         raise SourceError(
-            f"{layout.path}: expected ratings of movies in the movies table; found none. Are both of one release?"
+            f"{path}: expected ratings of movies in the movies table; found none. Are both of one release?"
         )
 
 
@@ -194,41 +200,3 @@ def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, first_bad: str) -> 
             f"{path}: expected a ratings table; found {bad_rows} bad rows in {rows}, the first in {first_bad}. "
             "Is this the right file, and its columns and delimiter as given?"
         )
-
-
-class _Span(NamedTuple):
-    """A part of the file, in bytes."""
-
-    start: int
-    stop: int
-
-
-def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path: Path) -> bytes:
-    """The whole lines that start in a span, each with its LF.
-
-    The byte before the span tells whether a line starts right at the span; the last line runs past its end.
-    """
-    before = int(span.start > body)
-    start, stop = span.start - before, min(span.stop + LONGEST_LINE_BYTES, size)
-    data = b""
-    while len(data) < stop - start:
-        read = os.pread(descriptor, stop - start - len(data), start + len(data))
-        if not read:
-            raise SourceError(f"{path}: expected {size} bytes; the file grew shorter while it was read. Read it again.")
-        data += read
-    if stop == size and not data.endswith(b"\n"):
-        data += b"\n"  # the last line of the file may lack its end
-    first = _after_newline(data, 0) if before else 0
-    last = _after_newline(data, span.stop - start - 1)
-    if first < 0 or last < 0:
-        raise SourceError(
-            f"{path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {span.start}. "
-            "Is this the right file?"
-        )
-    return data[first : max(first, last)]
-
-
-def _after_newline(data: bytes, start: int) -> int:
-    """The place behind the first LF from `start` on; -1 if there is none within the length of a line."""
-    place = data.find(b"\n", start, start + LONGEST_LINE_BYTES + 1)
-    return place if place < 0 else place + 1

@@ -19,6 +19,7 @@ CSV_FILES: dict[Role, str] = {
     "genome_scores": "genome-scores.csv",
     "genome_tags": "genome-tags.csv",
 }
+PARQUET_RATINGS = "ratings.parquet"  # read if there is no ratings.csv
 DAT_FILES: dict[Role, str] = {"ratings": "ratings.dat", "movies": "movies.dat", "tags": "tags.dat"}
 FIRST_FILES: dict[Role, str] = {"ratings": "u.data", "movies": "u.item", "genres": "u.genre"}
 FILES: dict[Kind, dict[Role, str]] = {
@@ -100,7 +101,7 @@ def find_release(folder: Path) -> Release:
 
 
 def _kind_in(folder: Path) -> Kind | None:
-    if (folder / "ratings.csv").is_file():
+    if (folder / "ratings.csv").is_file() or (folder / PARQUET_RATINGS).is_file():
         return "csv"
     if (folder / "ratings.dat").is_file():
         # 1M has users.dat and no tags; 10M has tags and no users.
@@ -110,7 +111,10 @@ def _kind_in(folder: Path) -> Kind | None:
 
 def _release(folder: Path, kind: Kind) -> Release:
     files: dict[Role, Path | None] = dict.fromkeys(CSV_FILES | FIRST_FILES)
-    for role, name in FILES[kind].items():
+    names = FILES[kind]
+    if kind == "csv" and not (folder / "ratings.csv").is_file():
+        names = names | {"ratings": PARQUET_RATINGS}
+    for role, name in names.items():
         if (folder / name).is_file():
             files[role] = folder / name
         elif role in NEEDED:

@@ -142,6 +142,19 @@ def test_parquet_with_its_own_types(tmp_path: Path, times: pa.Array) -> None:
         events(source(tmp_path / "r.parquet"), known=np.array([5, 7]))
 
 
+def test_parquet_columns_in_any_order_under_any_name(tmp_path: Path) -> None:
+    names = {"timestamp": "when", "rating": "stars", "item": "book", "user": "reader"}
+    rows = [
+        {"when": 5, "note": None, "stars": 4, "book": "b", "reader": "r"},
+        {"when": 9, "stars": 1, "book": "c", "reader": "r"},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "r.parquet")
+    found, _ = events(source(tmp_path / "r.parquet", **names))
+    text = "user,item,rating,timestamp\nr,b,4,5\nr,c,1,9\n"
+    expected, _ = events(source(tmp_path / "r.csv", text))
+    assert [column.tolist() for column in found] == [column.tolist() for column in expected]
+
+
 BAD_ROWS = {
     "u,i,3": "expected 4 fields; found 3",
     "u,i,3,1,9": "expected 4 fields; found 5",

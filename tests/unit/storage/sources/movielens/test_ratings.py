@@ -13,7 +13,7 @@ from ratings_support import HEADER, KNOWN, events_of, read, written
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
-from storage.sources.movielens import ratings as ratings_module
+from storage.sources.movielens import ratings_text
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 from storage.sources.movielens.releases import find_release
@@ -156,8 +156,8 @@ def test_the_first_bad_line_of_a_long_file_is_named_and_blocks_may_cut_lines(
     lines = [f"{user},{user % 3 + 1},{user % 10 / 2 + 0.5},{user}" for user in range(20_000)]
     path = written(tmp_path, HEADER + "\r\n".join(lines))
     whole, facts = read(path)
-    monkeypatch.setattr(ratings_module, "BLOCK_BYTES", 997)
-    monkeypatch.setattr(ratings_module, "LONGEST_LINE_BYTES", 64)
+    monkeypatch.setattr(ratings_text, "BLOCK_BYTES", 997)
+    monkeypatch.setattr(ratings_text, "LONGEST_LINE_BYTES", 64)
     cut, cut_facts = read(path)
     assert events_of(cut) == events_of(whole)
     assert cut_facts == facts

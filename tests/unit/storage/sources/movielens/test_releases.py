@@ -42,6 +42,12 @@ def test_all_roles_of_a_csv_release(tmp_path: Path) -> None:
     }
 
 
+def test_ratings_may_be_in_parquet(tmp_path: Path) -> None:
+    release = find_release(fill(tmp_path, "ratings.parquet", "movies.csv"))
+    assert (release.kind, release.ratings.path.name) == ("csv", "ratings.parquet")
+    assert find_release(fill(tmp_path, "ratings.csv")).ratings.path.name == "ratings.csv"
+
+
 def test_a_release_one_folder_deeper(tmp_path: Path) -> None:
     fill(tmp_path / "ml-20m" / "__MACOSX", "._ratings.csv")
     inner = fill(tmp_path / "ml-20m" / "ml-20m", *LAYOUTS["csv"])
