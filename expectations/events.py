@@ -1,4 +1,4 @@
-"""What must hold of the events, judged on one profile row per user."""
+"""The expectations on the events, which are validated by one profile row per user."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def events_suite(scale: RatingScale) -> "gx.ExpectationSuite":
-    """Critical: domain, order and keys.
+    """Critical: ranges, order and keys.
 
     Args:
-        scale: the ratings there can be.
+        scale: the ratings that are possible.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -26,7 +26,7 @@ def events_suite(scale: RatingScale) -> "gx.ExpectationSuite":
         meta={"identify": ["user_id", "first_row"]},
         expectations=[
             gxe.ExpectColumnValuesToBeUnique(
-                column="user_id", notes="A user's events stand together, so that a history is one slice.", **critical
+                column="user_id", notes="The events of a user are consecutive rows, so that a history is one slice.", **critical
             ),
             gxe.ExpectColumnValuesToBeBetween(
                 column="rating_min", min_value=float(np.float32(scale.lowest)), notes=f"The scale is {scale}.", **critical

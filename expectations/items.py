@@ -1,4 +1,4 @@
-"""What must hold of the items and their embeddings, judged on one profile row per item."""
+"""The expectations on the items and their embeddings, which are validated by one profile row per item."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ def items_suite(items: int) -> "gx.ExpectationSuite":
     """Critical: a dense index and finite embeddings. Warning: vectors of zero length, items without text.
 
     Args:
-        items: I, the number of movies there are.
+        items: I, the number of movies.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -26,7 +26,7 @@ def items_suite(items: int) -> "gx.ExpectationSuite":
             ),
             gxe.ExpectColumnValuesToBeUnique(column="movie_id", severity="critical", notes="One item per movie."),
             gxe.ExpectColumnValuesToBeInSet(
-                column="not_finite", value_set=[0], severity="critical", notes="NaN in an embedding poisons training."
+                column="not_finite", value_set=[0], severity="critical", notes="Training fails with NaN in an embedding."
             ),
             gxe.ExpectColumnValuesToBeBetween(
                 column="embedding_norm", min_value=1e-6, mostly=0.99, severity="critical",

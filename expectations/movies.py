@@ -1,4 +1,4 @@
-"""What must hold of the movies table."""
+"""The expectations on the movies."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def movies_suite() -> "gx.ExpectationSuite":
-    """Critical: keys and titles. Warning: outside ids, years, coverage by metadata."""
+    """Critical: keys and titles. Warning: ids of other services, years, share of movies with metadata."""
     import great_expectations as gx
     import great_expectations.expectations as gxe
 
@@ -26,7 +26,7 @@ def movies_suite() -> "gx.ExpectationSuite":
                 column="tmdb_id", severity="warning", notes="Two movies with one TMDB id get the same metadata."
             ),
             gxe.ExpectColumnValuesToBeBetween(
-                column="year", min_value=1870, max_value=2100, severity="warning", notes="Film began in the 1870s."
+                column="year", min_value=1870, max_value=2100, severity="warning", notes="The first films were made in the 1870s."
             ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="has_metadata", value_set=[True], mostly=0.5, severity="warning",

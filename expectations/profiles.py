@@ -1,4 +1,4 @@
-"""One row per user or item, so that a suite judges 140,000 rows rather than 20 million."""
+"""Summarise tables by one row per user or item, so that a suite validates 140,000 rows instead of 20 million."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,18 +14,18 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.threads import in_order
 
-PIECE_USERS = 1 << 12  # of a dataset, profiled by one thread at a time
+PIECE_USERS = 1 << 12  # users that a thread summarises at a time
 PIECE_ROWS = 1 << 18  # intermediate columns of this length stay in a core's cache
 COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
 
 
 def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], scale: RatingScale) -> pd.DataFrame:
-    """One row per run of equal user ids: its size, the bounds of its values and counts of its faults.
+    """Summarise events: one row per run of equal user ids, with its size, the ranges of its values and counts of faults.
 
     Args:
-        tables: parts of one events table in its order, in EVENTS_SCHEMA; only a few are held, wherever they are cut.
-        known_movies: (I,) the movie ids there are.
-        scale: the ratings there can be.
+        tables: consecutive parts of one events table, in EVENTS_SCHEMA, of any size; only a few are in memory at a time.
+        known_movies: (I,) the ids of all movies.
+        scale: the ratings that are possible.
     """
     known = np.unique(known_movies)
 
@@ -54,7 +54,7 @@ def _profile_events(
     starts = np.flatnonzero(begins)
 
     def per_user(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Counts by user; faults are rare."""
+        """Count flags by user; they are rare."""
         places = np.flatnonzero(flags)
         return np.bincount(np.searchsorted(starts, places, side="right") - 1, minlength=len(starts))
 
@@ -78,13 +78,13 @@ def _profile_events(
 
 
 def _repeated(same_second: NDArray[np.bool_], movie: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which events, (N,), repeat the movie of another of the same user and second; all of such a group but one.
+    """Mark events, (N,), that repeat the movie of another event of the same user and second; one of each group is not marked.
 
     Args:
-        same_second: (N,) whether an event shares user and second with the one before: groups are its runs.
-        movie: (N,).
+        same_second: (N,) whether an event has the user and second of the event before it.
+        movie: (N,) movie ids.
     """
-    # Only events in groups of two or more can repeat: they are few, and sorting them is what costs.
+    # Only events that share their second with another can be repeats. They are few, and sorting is the slow part.
     in_group = same_second.copy()
     in_group[:-1] |= same_second[1:]
     rows = np.flatnonzero(in_group)
@@ -97,7 +97,7 @@ def _repeated(same_second: NDArray[np.bool_], movie: NDArray[np.int64]) -> NDArr
     width = int(movies.max(initial=0)) + 1
     key = np.sort(group * width + movies)
     twice = key[1:][key[1:] == key[:-1]] // width
-    # Any event of the group stands for the repeated one: counts by user come out the same.
+    # Which event of a group is marked does not matter, since the marks are counted by user.
     repeated = np.zeros(len(movie), dtype=bool)
     firsts = np.searchsorted(group, twice)
     nth = np.arange(len(twice)) - np.searchsorted(twice, twice)
@@ -106,7 +106,7 @@ def _repeated(same_second: NDArray[np.bool_], movie: NDArray[np.int64]) -> NDArr
 
 
 def profile_items(items: pa.Table) -> pd.DataFrame:
-    """One row per item: identity, flags and the embedding's norm and faults."""
+    """Summarise items: one row per item, with its ids, flags, the norm of its embedding and the count of its NaNs."""
     column = items["embedding"].combine_chunks()
     embedding = np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(-1, column.type.list_size)
     identity = items.select(["item_index", "movie_id", "title", "has_text", "has_metadata"]).to_pandas()
@@ -126,7 +126,7 @@ def profile_transitions(
     split: NDArray[np.uint8],
     frame: int,
 ) -> pd.DataFrame:
-    """One row per user of a transition dataset: events, transitions and the bounds of their codes."""
+    """Summarise a dataset of transitions: one row per user, with its events, its transitions and the ranges of their values."""
     events = np.diff(offsets)
 
     def profile(first: int) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def profile_transitions(
 def _bounds(
     items: NDArray[Any], codes: NDArray[np.uint8], timestamps: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """The bounds of the events of every user who has any, by the user's place."""
+    """The ranges of the events of every user who has events, indexed by the user's position."""
     some = np.flatnonzero(np.diff(offsets))
     starts = offsets[some]
     falls = np.zeros(len(items), dtype=bool)

@@ -1,4 +1,4 @@
-"""What must hold of the transition dataset, judged on one profile row per user."""
+"""The expectations on a dataset of transitions, which is validated by one profile row per user."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
-    """Critical: ranges, order and all three splits. Warning: users who give no transition.
+    """Critical: ranges, order and all three splits. Warning: users without transitions.
 
     Args:
-        items: I, the number of items the dataset knows.
-        scale: of its ratings.
+        items: I, the number of items of the dataset.
+        scale: the ratings that are possible.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -25,7 +25,7 @@ def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
             gxe.ExpectColumnValuesToBeUnique(column="user_id", severity="critical", notes="Splits are by user."),
             gxe.ExpectColumnDistinctValuesToEqualSet(
                 column="split", value_set=["train", "validation", "test"], severity="critical",
-                notes="There is something to learn from, to choose by and to judge on.",
+                notes="Training, model selection and evaluation each need users.",
             ),
             gxe.ExpectColumnSumToBeBetween(
                 column="transitions", min_value=1, severity="critical", notes="At least one transition."
@@ -47,7 +47,7 @@ def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
             ),
             gxe.ExpectColumnValuesToBeBetween(
                 column="transitions", min_value=1, mostly=0.9, severity="warning",
-                notes="Users with F events or fewer give no transition.",
+                notes="Users with F events or fewer have no transitions.",
             ),
         ],
     )  # fmt: skip

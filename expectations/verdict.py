@@ -1,4 +1,4 @@
-"""What a suite says of a table, for programs and people; Great Expectations is not needed to read it."""
+"""The result of validating a table; it is read without Great Expectations."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Failure(BaseModel):
-    """One expectation that was not met."""
+    """One expectation that a table does not meet."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,7 +21,7 @@ class Failure(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What a suite says of a table."""
+    """The result of validating a table with a suite."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,9 +33,9 @@ class Verdict(BaseModel):
     warnings: tuple[Failure, ...]
 
     def message(self) -> str:
-        """The verdict for people: what was expected, what was found, where, and what to do next."""
+        """The result as text: what was expected, what was found, where, and what to do next."""
         if self.rows == 0:
-            return f"{self.suite}: expected rows; found an empty table. Check the step before and its input."
+            return f"{self.suite}: expected rows; found an empty table. Check the previous step and its input."
         lines = [
             f"{self.suite}: {self.rows} rows, {self.expectations} expectations: {'passed' if self.passed else 'FAILED'}."
         ]
@@ -47,5 +47,5 @@ class Verdict(BaseModel):
                 lines.append(f"- {label}: {failure.expectation}({failure.column or 'table'}): {count}. {failure.why}")
                 lines += [f"    {json.dumps(example, default=str)}" for example in failure.examples]
         if not self.passed:
-            lines.append("Mend the input named above and run again; nothing after this gate was made.")
+            lines.append("Correct the input named above and run again; no later step has run.")
         return "\n".join(lines)

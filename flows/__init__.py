@@ -1,1 +1,1 @@
-"""What runs: one file per deployment, wiring only, and the command line."""
+"""Prefect flows, one file per flow; the command line and the example profiles are in folders of this package."""

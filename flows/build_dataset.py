@@ -1,4 +1,4 @@
-"""`build-dataset`: raw ratings and metadata → a gated transition dataset."""
+"""The flow `build-dataset`: from ratings and metadata to a validated dataset of transitions."""
 
 from prefect import flow
 
@@ -22,14 +22,14 @@ def build_dataset(
     export: ExportParams | None = None,
     cluster: ClusterParams | None = None,
 ) -> ArtifactRef:
-    """Ingest, embed, gate and export; returns the dataset.
+    """Read the sources, compute embeddings, validate every table, and write the dataset; returns the dataset.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        source: where ratings and metadata come from.
-        features: what an item embedding is made of.
-        export: how histories become transitions, and what is held out.
-        cluster: where Dask's work is done.
+        source: the files or web services that ratings and metadata are read from.
+        features: what the item embeddings are computed from.
+        export: how histories become transitions, and which users are held out.
+        cluster: the Dask cluster that encodes texts.
     """
     preset = load_profile(profile)
     source, features = source or preset.source, features or preset.features

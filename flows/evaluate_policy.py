@@ -1,4 +1,4 @@
-"""`evaluate-policy`: policies and their dataset → the report."""
+"""The flow `evaluate-policy`: from a dataset and its policies to the report."""
 
 from prefect import flow
 
@@ -21,16 +21,16 @@ def evaluate_policy(
     published: str | None = None,
     with_champion: bool = False,
 ) -> ArtifactRef:
-    """Judge policies beside one another, the champion and the baselines; returns the report.
+    """Evaluate policies and the baselines on the same test users; returns the report.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        dataset: digest, its beginning, or `latest`.
-        policies: digests, their beginnings, folders of pulled policies, or policy@<alias or digest> where `published` says;
-            empty: the newest of every learner on this dataset. `policy@champion` is judged as the champion.
-        evaluation: length of lists, steps per user, sample sizes, sections to leave out.
-        published: s3://bucket/prefix or a folder; empty: where the profile publishes to.
-        with_champion: whether the published champion, if there is one, is judged too.
+        dataset: its digest, the first digits of it, or `latest`.
+        policies: digests or their first digits, folders of pulled policies, or policy@<alias or digest> for published ones;
+            default: the newest policy of every learner on this dataset. `policy@champion` is reported as the champion.
+        evaluation: length of the lists, steps per user, sample sizes, sections to leave out.
+        published: s3://bucket/prefix or a folder where policies are published; default: the profile's.
+        with_champion: whether to evaluate the published champion too, if there is one.
     """
     preset = load_profile(profile)
     chosen = artifact_store().select("dataset", dataset)
@@ -41,6 +41,6 @@ def evaluate_policy(
     found = policies_named(named, place) if policies else policies_on(chosen, [])
     is_named = len(named) < len(policies or ())
     champion = find_champion(place, must_be=is_named) if with_champion or is_named else None
-    if is_named and champion:  # by whatever other name it was given
+    if is_named and champion:  # it may have been named by its digest too
         found = {name: ref for name, ref in found.items() if ref.digest != champion.digest}
     return evaluate(chosen, found, evaluation or preset.evaluate, champion)

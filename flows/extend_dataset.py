@@ -1,4 +1,4 @@
-"""`extend-dataset`: later ratings appended to a dataset; what is old keeps its embedding, its split and its place in time."""
+"""The flow `extend-dataset`: append later ratings to a dataset; its items keep their embeddings, its users their split."""
 
 from prefect import flow
 
@@ -20,15 +20,15 @@ def extend_dataset(
     source: SourceParams | None = None,
     cluster: ClusterParams | None = None,
 ) -> ArtifactRef:
-    """Append a source's ratings to a dataset; returns the extended one, equal to a rebuild with the same items and cut.
+    """Append ratings to a dataset; returns the extended dataset, which equals a rebuild with the same items and time cut.
 
-    Tags of the source are not read: all statistics stay those of the dataset's training users.
+    Tags are not read, because all statistics stay those of the dataset's training users.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        dataset: digest, its beginning, or `latest`.
-        source: the later ratings, and the movies that are new; what the dataset knows already may be in it or not.
-        cluster: where Dask's work is done.
+        dataset: its digest, the first digits of it, or `latest`.
+        source: the later ratings and the new movies; it may also hold ratings that the dataset has.
+        cluster: the Dask cluster that encodes texts.
     """
     preset = load_profile(profile)
     source, cluster = source or preset.source, cluster or preset.cluster

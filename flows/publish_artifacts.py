@@ -1,4 +1,4 @@
-"""`publish-artifacts`: dataset, policies and report → the object store."""
+"""The flow `publish-artifacts`: upload a report, its dataset and its policies."""
 
 from prefect import flow
 
@@ -10,12 +10,12 @@ from tasks.publish import PublishParams, destination, move_aliases, publish_arti
 
 @flow(name="publish-artifacts", validate_parameters=True)
 def publish_artifacts(profile: str = "sample", report: str = "latest", publish: PublishParams | None = None) -> str:
-    """Publish a report with the dataset and the policies it judges, then move aliases; returns the URI.
+    """Publish a report with its dataset and policies, then move the aliases; returns the URI.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        report: digest, its beginning, or `latest`.
-        publish: where to, and when the champion changes.
+        report: its digest, the first digits of it, or `latest`.
+        publish: where to publish, and when the champion changes.
     """
     params = publish or load_profile(profile).publish
     store = artifact_store()

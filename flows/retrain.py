@@ -1,4 +1,4 @@
-"""`retrain`: everything, from raw files to published artifacts."""
+"""The flow `retrain`: all stages, from ratings to published artifacts."""
 
 from prefect import flow
 from pydantic import BaseModel
@@ -19,7 +19,7 @@ from tasks.train import Device, TrainParams
 
 
 class Retrained(BaseModel):
-    """What a retraining made."""
+    """The artifacts that a retraining made, and the URI they are published to."""
 
     dataset: ArtifactRef
     policies: dict[str, ArtifactRef]
@@ -39,18 +39,18 @@ def retrain(
     evaluation: EvaluateParams | None = None,
     publish: PublishParams | None = None,
 ) -> Retrained:
-    """Build, train, evaluate, publish; what is unchanged since an earlier run is used again.
+    """Build a dataset, train, evaluate and publish; steps whose inputs, parameters and code have not changed are skipped.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        source: where ratings and metadata come from.
-        features: what an item embedding is made of.
-        export: how histories become transitions, and what is held out.
-        cluster: where Dask's work is done.
-        train: learners, their hyper-parameters, length and seed.
-        device: `auto` takes the GPU where there is one.
-        evaluation: length of lists, steps per user, sample sizes.
-        publish: where to, and when the champion changes.
+        source: the files or web services that ratings and metadata are read from.
+        features: what the item embeddings are computed from.
+        export: how histories become transitions, and which users are held out.
+        cluster: the Dask cluster that encodes texts.
+        train: learners, their hyper-parameters, the length of training and the seed.
+        device: `auto` uses the GPU if there is one.
+        evaluation: length of the lists, steps per user, sample sizes.
+        publish: where to publish, and when the champion changes.
     """
     preset = load_profile(profile)
     dataset = build_dataset(profile, source, features, export, cluster)

@@ -1,4 +1,4 @@
-"""`train-policy`: a dataset → one policy per learner."""
+"""The flow `train-policy`: from a dataset to one policy per learner."""
 
 from prefect import flow
 
@@ -13,13 +13,13 @@ from tasks.train import Device, TrainParams, train_learners
 def train_policy(
     profile: str = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
 ) -> dict[str, ArtifactRef]:
-    """Train every learner on a dataset of this work directory; returns the policies by learner.
+    """Train every learner on a dataset of this work directory; returns the policies by name of the learner.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
-        dataset: digest, its beginning, or `latest`.
-        train: learners, their hyper-parameters, length and seed.
-        device: `auto` takes the GPU where there is one.
+        dataset: its digest, the first digits of it, or `latest`.
+        train: learners, their hyper-parameters, the length of training and the seed.
+        device: `auto` uses the GPU if there is one.
     """
     chosen = artifact_store().select("dataset", dataset)
     with judging():

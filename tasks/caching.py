@@ -1,7 +1,7 @@
-"""One decorator that makes a function a cached, retried Prefect task whose result is an artifact.
+"""A decorator that makes a function a Prefect task whose result is a cached artifact.
 
-Prefect's own policies either never hit across runs, miss a changed helper, or hit on a deleted file. So the key is
-the artifact's digest, all code that shapes the artifact goes into it, and the artifact itself is looked at first.
+Prefect's cache policies never hit in another run, ignore a changed helper function, or hit although the file was deleted.
+Here the cache key is the artifact's digest, which includes the code, and a hit requires that the artifact is whole.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ logging.getLogger("marquee").setLevel(logging.INFO)
 logging.getLogger("distributed").setLevel(logging.WARNING)
 
 P = ParamSpec("P")
-# Called before an artifact is made: what a flow needs later can start beside that work, and does not if all is there.
+# Called before an artifact is made, so that a flow starts a helper process beside that work, and only if there is work.
 before_work: ContextVar[Callable[[], None]] = ContextVar("before_work", default=lambda: None)
 
 
@@ -39,34 +39,36 @@ def home() -> Path:
 
 
 def artifact_store() -> ArtifactStore:
-    """The artifacts of this work directory, verified as closely as `MARQUEE_VERIFY` (manifest, sizes, hashes) says."""
+    """The artifacts of this work directory; `MARQUEE_VERIFY` (manifest, sizes or hashes) sets how they are verified."""
     depth = os.environ.get("MARQUEE_VERIFY", "hashes")
     try:
         return ArtifactStore(home() / "artifacts", Depth[depth.upper()])
     except KeyError:
-        raise MarqueeError(f"MARQUEE_VERIFY: expected manifest, sizes or hashes; found {depth!r}.") from None
+        raise MarqueeError(
+            f"MARQUEE_VERIFY: expected manifest, sizes or hashes; found {depth!r}. Set one of these."
+        ) from None
 
 
 def artifact_task(
     kind: str, *, schema_version: int = 1, outside: Sequence[str] = (), retries: int = 2
 ) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
-    """Make `function(draft, ...)`, which fills a draft, a task that returns the finished artifact's reference.
+    """Make a function that fills a draft, `function(draft, ...)`, a task that returns a reference to the artifact.
 
-    Arguments that are `ArtifactRef`s, or dictionaries of them, are the recipe's inputs, all others its parameters,
-    except those named in `outside`: they say how or where the work is done and must not change what comes out.
+    Arguments that are `ArtifactRef`s, or dictionaries of them, are the inputs of the artifact's recipe. All others are
+    its parameters, except those named in `outside`.
 
     Args:
         kind: the artifact's kind, and the task's name in the Prefect UI.
-        schema_version: to be raised when readers of the artifact must change.
-        outside: argument names that are not part of the digest.
-        retries: how often a failure that is not a typed error is tried again.
+        schema_version: raise it when readers of the artifact must change.
+        outside: names of arguments that say how or where the work is done; they must not change the result.
+        retries: how often to try again after an error that is not typed.
     """
 
     def decorate(function: Callable[Concatenate[Draft, P], None]) -> Callable[P, ArtifactRef]:
         signature = inspect.signature(function)
 
         def run(recipe: Recipe, arguments: dict[str, Any]) -> ArtifactRef:
-            # Another server, or a cleared one, may know nothing of what this work directory holds.
+            # Another Prefect server, or a reset one, does not know the artifacts of this work directory.
             if (found := artifact_store().find(recipe.kind, recipe.digest)) is not None:
                 return found
             inputs = list(references(arguments).values())
@@ -108,7 +110,7 @@ def artifact_task(
 
 
 def references(arguments: dict[str, Any]) -> dict[str, ArtifactRef]:
-    """The references among arguments, those in a dictionary as `argument.key`."""
+    """The references among the arguments; a reference in a dictionary is named `argument.key`."""
     found: dict[str, ArtifactRef] = {}
     for name, value in arguments.items():
         if isinstance(value, ArtifactRef):
@@ -121,7 +123,7 @@ def references(arguments: dict[str, Any]) -> dict[str, ArtifactRef]:
 def artifact_prefect_task(
     run: Callable[[Recipe, dict[str, Any]], ArtifactRef], kind: str, purpose: str | None, retries: int
 ) -> Task[[Recipe, dict[str, Any]], ArtifactRef]:
-    """The Prefect task around `run`: persisted as JSON, retried with jitter unless the failure is a typed error."""
+    """The Prefect task around `run`: its result is stored as JSON, and errors that are not typed are retried."""
     return task(
         name=kind,
         description=inspect.cleandoc(purpose or ""),
@@ -135,6 +137,6 @@ def artifact_prefect_task(
 
 
 async def is_worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Typed errors (bad input, a failed gate, a full disk) stay what they are; all else may have been bad luck."""
+    """Whether a task may succeed when it runs again: not after a typed error, such as bad input or a full disk."""
     error = await state.aresult(raise_on_failure=False)
     return not isinstance(error, MarqueeError | ValueError)

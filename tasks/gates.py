@@ -1,4 +1,4 @@
-"""The gates between stages: Great Expectations judges a table; a failed verdict stops the flow."""
+"""Gates between the stages: a table is validated with Great Expectations, and a failed validation stops the flow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,12 +27,12 @@ JUDGE = JudgeProcess()
 
 
 class GateError(MarqueeError):
-    """A table does not meet its expectations; names them, with sample rows."""
+    """A table does not meet its expectations; the message names them and shows sample rows."""
 
 
 @contextmanager
 def judging() -> Iterator[None]:
-    """Around the steps of a flow that has gates: its judge starts beside the first one that has work to do, ends after all."""
+    """For the steps of a flow with gates: start the judge's process beside the first step that is not cached; end it at the end."""
     token = before_work.set(JUDGE.start)
     try:
         yield
@@ -43,14 +43,14 @@ def judging() -> Iterator[None]:
 
 @artifact_task("validation-movies")
 def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
-    """Judge the movies table and build its Data Docs."""
+    """Validate the movies and write their Data Docs."""
     table = read_table(movies, "movies.parquet", MOVIES_COLUMNS)
     keep(draft, JUDGE.judge(movies_suite, table.to_pandas(), draft.path))
 
 
 @artifact_task("validation-events")
 def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale) -> None:
-    """Judge the events, one profile row per user, and build their Data Docs."""
+    """Validate the events by one profile row per user, and write their Data Docs."""
     tables = row_groups(artifact_store().open(events) / "events.parquet")
     profile = profile_events(tables, known_movies(movies), scale)
     keep(draft, JUDGE.judge(events_suite, profile, draft.path, scale=scale))
@@ -58,14 +58,14 @@ def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: 
 
 @artifact_task("validation-items")
 def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
-    """Judge the items and their embeddings and build their Data Docs."""
+    """Validate the items and their embeddings, and write their Data Docs."""
     profile = profile_items(read_table(items, "items.parquet"))
     keep(draft, JUDGE.judge(items_suite, profile, draft.path, items=movies.rows))
 
 
 @artifact_task("validation-transitions")
 def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
-    """Judge the transition dataset, one profile row per user, and build its Data Docs."""
+    """Validate the dataset of transitions by one profile row per user, and write its Data Docs."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     profile: pd.DataFrame = profile_transitions(
         items=data.item.cpu().numpy(),
@@ -80,14 +80,14 @@ def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
 
 
 def keep(draft: Draft, verdict: Verdict) -> None:
-    """Note the verdict in the artifact's manifest."""
+    """Keep the verdict in the artifact's manifest."""
     draft.rows = verdict.rows
     draft.facts = verdict.model_dump(mode="json")
 
 
 @task(name="gate", task_run_name="gate-{name}")
 def pass_gate(name: str, validation: ArtifactRef) -> None:
-    """Show the verdict in the UI and stop the flow if it is not a pass.
+    """Show the verdict in Prefect's UI, and stop the flow unless the table passed.
 
     Raises:
         GateError: an expectation of critical severity failed, or the table is empty.
@@ -105,7 +105,7 @@ def pass_gate(name: str, validation: ArtifactRef) -> None:
 
 
 def gate(name: str, judged: Callable[..., ArtifactRef], *tables: ArtifactRef | RatingScale) -> None:
-    """Judge tables and let them pass, or stop.
+    """Validate a table, and stop the flow unless it passed.
 
     Raises:
         GateError: see `pass_gate`.

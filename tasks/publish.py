@@ -1,4 +1,4 @@
-"""Artifacts to the object store, and aliases that say which is latest and which is best."""
+"""Upload artifacts and move the aliases `latest` and `champion`."""
 
 import logging
 from typing import Literal
@@ -21,14 +21,18 @@ class PublishParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    to: str | None = Field(None, description="s3://bucket/prefix or a folder; empty: published/ in the work directory.")
+    to: str | None = Field(
+        None, description="s3://bucket/prefix or a folder; default: published/ in the work directory."
+    )
     champion: Literal["if-better", "always", "never"] = Field(
-        "if-better", description="Whether policy@champion moves; better means validation NDCG@10 on the same dataset."
+        "if-better",
+        description="When policy@champion moves to the new policy; better means a higher NDCG@10 on the validation users "
+        "of the same dataset.",
     )
 
 
 def destination(params: PublishParams) -> str:
-    """The URI artifacts are published to."""
+    """The URI that artifacts are published to."""
     return open_store(params.to or str(home() / "published")).uri
 
 
@@ -40,13 +44,13 @@ def destination(params: PublishParams) -> str:
     retry_condition_fn=is_worth_retrying,
 )
 def publish_artifact(ref: ArtifactRef, to: str) -> None:
-    """Upload one artifact unless it is there."""
+    """Upload an artifact, unless it is published already."""
     uploaded = publish(open_store(to), artifact_store(), ref)
     logger.info("%s/%s: %s", ref.kind, ref.digest, "published" if uploaded else "was published already")
 
 
 def best_policy(policies: dict[str, ArtifactRef]) -> tuple[str, float]:
-    """The learner whose policy ranks validation users' next movies best, and its NDCG@10."""
+    """The learner whose policy has the highest NDCG@10 on the validation users, and that NDCG@10."""
     score = {name: validation_score(ref) for name, ref in policies.items()}
     best = max(score, key=lambda name: score[name])
     return best, score[best]
@@ -61,7 +65,7 @@ def validation_score(policy: ArtifactRef) -> float:
 def move_aliases(
     dataset: ArtifactRef, policies: dict[str, ArtifactRef], report: ArtifactRef, params: PublishParams
 ) -> None:
-    """Let `latest` name these artifacts, each learner's name its policy, and `champion` the best policy so far."""
+    """Move `latest` to these artifacts, each learner's alias to its policy, and `champion` to the best policy."""
     store = open_store(destination(params))
     best, score = best_policy(policies)
     why = {"dataset": dataset.digest, "learner": best, "validation_ndcg@10": score}

@@ -1,1 +1,1 @@
-"""Artifact folders: immutable, content-hashed, published to and pulled from object stores."""
+"""Artifact folders: written once, verified by hash, published to and downloaded from object stores."""

@@ -1,4 +1,4 @@
-"""A folder or bucket that the processes of one distributed job share: whole, checked blobs under given names."""
+"""A folder or bucket through which the processes of one distributed job pass files, each with a checksum."""
 
 import hashlib
 import secrets
@@ -8,40 +8,46 @@ import fsspec
 from storage.errors import MarqueeError
 
 CHECKSUM_BYTES = 32
-# Object stores show a blob when it is whole; everywhere else a rename makes it so.
+# These stores show an object only when it is complete; elsewhere a blob is written under another name and renamed.
 ATOMIC_PUT = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
 
 
 class ExchangeError(MarqueeError):
-    """The shared folder or bucket cannot be used, or is not the one that the others see."""
+    """The shared folder or bucket cannot be used, or other processes see another one."""
 
 
 class Exchange:
-    """Named blobs below an fsspec URL (`file:///shared/folder`, `s3://bucket/prefix`); credentials by environment.
+    """Named blobs in a folder or bucket.
 
-    Every blob is followed by its SHA-256, so that a torn, foreign or rotten one reads as a missing one.
+    Each blob is stored with its SHA-256; a blob that is incomplete or damaged counts as missing.
+
+    Args:
+        url: an fsspec URL, `file:///shared/folder` or `s3://bucket/prefix`; credentials come from the environment.
+
+    Raises:
+        ExchangeError: the URL's protocol is unknown or its package is not installed.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         try:
-            # A cached file system would keep the endpoint and credentials that the environment had before.
+            # fsspec would reuse a file system with the endpoint and credentials of an earlier environment.
             self.files, self.folder = fsspec.core.url_to_fs(
                 self.url, use_listings_cache=False, skip_instance_cache=True
             )
         except (ImportError, ValueError) as error:
             raise ExchangeError(
                 f"{self.url}: expected an fsspec URL such as file:///shared/folder or s3://bucket/prefix; "
-                f"found {type(error).__name__}: its protocol is unknown or its package is not installed."
+                f"found {type(error).__name__}: the protocol is unknown or its package is not installed. Install it or correct the URL."
             ) from error
         protocols = (self.files.protocol,) if isinstance(self.files.protocol, str) else self.files.protocol
         self.atomic_put = not ATOMIC_PUT.isdisjoint(protocols)
 
     def write(self, name: str, blob: bytes) -> None:
-        """Write a blob so that readers see all of it or none.
+        """Write a blob; readers see all of it or nothing.
 
         Raises:
-            ExchangeError: the place cannot be written.
+            ExchangeError: the folder or bucket cannot be written.
         """
         path, data = f"{self.folder}/{name}", blob + hashlib.sha256(blob).digest()
         try:
@@ -52,14 +58,14 @@ class Exchange:
             temporary = f"{self.folder}/.{name}.{secrets.token_hex(4)}.tmp"
             self.files.pipe_file(temporary, data)
             self.files.mv(temporary, path)
-        except Exception as error:  # each file system has errors of its own
+        except Exception as error:  # every file system raises its own errors
             raise self._unusable("written", error) from error
 
     def read(self, name: str) -> bytes | None:
-        """The blob, or None where it is missing or not whole.
+        """Read a blob; None if it is missing, incomplete or damaged.
 
         Raises:
-            ExchangeError: the place cannot be read.
+            ExchangeError: the folder or bucket cannot be read.
         """
         try:
             data: bytes = self.files.cat_file(f"{self.folder}/{name}")
@@ -71,10 +77,10 @@ class Exchange:
         return blob if hashlib.sha256(blob).digest() == checksum else None
 
     def remove(self) -> None:
-        """Remove all blobs, and the folder; content if there are none.
+        """Remove all blobs and the folder, if there are any.
 
         Raises:
-            ExchangeError: the place cannot be emptied.
+            ExchangeError: the folder or bucket cannot be emptied.
         """
         try:
             self.files.rm(self.folder, recursive=True)

@@ -15,12 +15,12 @@ from storage.errors import ArtifactDamagedError, ArtifactError
 from storage.files import sha256_file
 
 MANIFEST = "manifest.json"
-MEASURED = ("report",)  # kinds that hold measured times: of two with one digest the first stands
+MEASURED = ("report",)  # kinds with measured times in them: if two have the same digest, the first is kept
 PACKAGES = ("marquee", "numpy", "pandas", "pyarrow", "h5py", "torch", "transformers", "scikit-learn", "prefect")
 
 
 class Depth(IntEnum):
-    """How closely an artifact is looked at before it is used."""
+    """How an artifact is verified before it is used; each level includes those before it."""
 
     MANIFEST = 0
     SIZES = 1
@@ -28,7 +28,7 @@ class Depth(IntEnum):
 
 
 class Recipe(BaseModel):
-    """Everything an artifact is a function of; two equal recipes name the same artifact."""
+    """Everything that determines an artifact; equal recipes name the same artifact."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
 
 
 class FileEntry(BaseModel):
-    """One file of an artifact, its path relative to the artifact's folder."""
+    """One file of an artifact; its path is relative to the artifact's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The one file that answers "what produced this, from what, and is it whole?"."""
+    """What produced an artifact, from which inputs, and which files it consists of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,58 +80,64 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
-        """A manifest from its JSON, checked against itself.
+        """Read a manifest from JSON and check that it is consistent.
 
         Raises:
-            ArtifactDamagedError: it is torn, foreign or contradicts itself.
+            ArtifactDamagedError: it is incomplete, has another format, or is not consistent.
         """
         try:
             manifest = cls.model_validate_json(data)
         except ValueError as error:
             raise ArtifactDamagedError(
-                f"{where}: expected a marquee-artifact/1 manifest; it does not parse."
+                f"{where}: expected a marquee-artifact/1 manifest; it does not parse. Make or publish the artifact again."
             ) from error
         return manifest.check_itself(where)
 
     def check_itself(self, where: str) -> Self:
-        """Refuse a manifest whose digest or content hash does not follow from what it says.
+        """Check that the digest and the content hash match the recipe and the files, and that paths stay in the folder.
 
         Raises:
-            ArtifactDamagedError: the digest, the content hash or a path in it is not genuine.
+            ArtifactDamagedError: one of them does not.
         """
         if self.digest != self.recipe.digest:
-            raise ArtifactDamagedError(f"{where}: expected digest {self.recipe.digest}; found {self.digest}.")
+            raise ArtifactDamagedError(
+                f"{where}: expected the digest of its recipe, {self.recipe.digest}; found {self.digest}."
+            )
         if self.sha256 != content_sha256(self.files):
-            raise ArtifactDamagedError(f"{where}: the content hash does not follow from the files it lists.")
+            raise ArtifactDamagedError(f"{where}: expected the content hash of its files; found another.")
         for entry in self.files:
             if Path(entry.path).is_absolute() or ".." in Path(entry.path).parts:
-                raise ArtifactDamagedError(f"{where}: {entry.path!r} points outside the artifact's folder.")
+                raise ArtifactDamagedError(
+                    f"{where}: expected paths in the artifact's folder; found {entry.path!r}, which is outside."
+                )
         return self
 
 
 def content_sha256(files: Sequence[FileEntry]) -> str:
-    """Hash of an artifact's content: of its sorted file names and their SHA-256, no timestamps."""
+    """SHA-256 of the sorted paths and SHA-256 hashes of an artifact's files; times do not count."""
     lines = "".join(f"{entry.sha256}  {entry.path}\n" for entry in sorted(files, key=lambda entry: entry.path))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Parse and check `folder/manifest.json`.
+    """Read and check `folder/manifest.json`.
 
     Raises:
         ArtifactError: there is no manifest.
-        ArtifactDamagedError: it is torn, foreign or contradicts itself.
+        ArtifactDamagedError: it is incomplete, has another format, or is not consistent.
     """
     path = folder / MANIFEST
     try:
         text = path.read_bytes()
     except FileNotFoundError as error:
-        raise ArtifactError(f"{folder}: expected an artifact; found no {MANIFEST}.") from error
+        raise ArtifactError(
+            f"{folder}: expected an artifact; found no {MANIFEST}. Check the path, or make the artifact first."
+        ) from error
     return Manifest.parse(text, str(path))
 
 
 def verify_files(folder: Path, manifest: Manifest, depth: Depth = Depth.HASHES) -> None:
-    """Compare the files of `folder` with its manifest.
+    """Compare the files of a folder with the manifest.
 
     Raises:
         ArtifactDamagedError: a file is missing, has another size or (at `Depth.HASHES`) other bytes.
@@ -145,11 +151,11 @@ def verify_files(folder: Path, manifest: Manifest, depth: Depth = Depth.HASHES) 
             found = "no file" if size is None else f"{size} bytes"
             raise ArtifactDamagedError(f"{path}: expected {entry.size_bytes} bytes; found {found}.")
         if depth >= Depth.HASHES and sha256_file(path) != entry.sha256:
-            raise ArtifactDamagedError(f"{path}: expected sha256 {entry.sha256}; the bytes are others.")
+            raise ArtifactDamagedError(f"{path}: expected SHA-256 {entry.sha256}; found other bytes.")
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape the bytes of artifacts."""
+    """Versions of Python and of the packages that the bytes of artifacts depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

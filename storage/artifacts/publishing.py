@@ -1,7 +1,8 @@
-"""Publishing artifacts, moving aliases, pulling: files first, manifest last, nothing trusted unverified.
+"""Publish artifacts to an object store, move aliases, and pull artifacts.
 
-Keys: `artifacts/<kind>/<digest>/<content>/<file>`, then `artifacts/<kind>/<digest>/manifest.json`, which makes the
-artifact visible; `aliases/<kind>/<name>.json` names one of them and is moved by compare-and-swap.
+Files are uploaded to `artifacts/<kind>/<digest>/<content>/<file>`, and then the manifest to
+`artifacts/<kind>/<digest>/manifest.json`, which makes the artifact visible. An alias, `aliases/<kind>/<name>.json`, names one
+artifact and is moved by compare-and-swap. Every pulled file is verified against the manifest.
 """
 
 import logging
@@ -38,17 +39,17 @@ class Alias(BaseModel):
     name: str
     digest: str
     sha256: str
-    previous: str | None  # the digest it named before
+    previous: str | None  # the digest that it named before
     moved_at: str
     why: dict[str, Any]
 
 
 def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> bool:
-    """Upload an artifact; True if it was not there yet. Of a kind that holds measured times the one published first stands.
+    """Upload an artifact; True if it was not published yet. Of a kind with measured times the first one published is kept.
 
     Raises:
         ArtifactConflictError: the same digest is published with other content.
-        ObjectStoreError: the store refused, or keeps other sizes than were sent.
+        ObjectStoreError: the store refused, or has another size than was sent.
     """
     folder = artifacts.open(ref)
     manifest = artifacts.manifest(ref)
@@ -68,13 +69,17 @@ def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> b
     if published is None or (published.sha256 != manifest.sha256 and ref.kind not in MEASURED):
         raise ArtifactConflictError(
             f"{store.uri}: {ref.kind}/{ref.digest} is published with other content than this machine made. "
-            "Published artifacts never change: pull that one, or find out why this machine differs."
+            "Published artifacts never change: pull that one, or find out why this machine made other bytes."
         )
     return False
 
 
 def read_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias, str] | None:
-    """The alias and the etag to move it by, or None."""
+    """An alias and the etag that moving it requires, or None if there is no such alias.
+
+    Raises:
+        ArtifactDamagedError: it does not parse.
+    """
     found = store.get(_alias_key(kind, name))
     if found is None:
         return None
@@ -82,7 +87,7 @@ def read_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias, str] | 
         return Alias.model_validate_json(found[0]), found[1]
     except ValidationError as error:
         raise ArtifactDamagedError(
-            f"{store.uri}/{_alias_key(kind, name)}: expected an alias; it does not parse."
+            f"{store.uri}/{_alias_key(kind, name)}: expected an alias; found what does not parse. Remove it and publish again."
         ) from error
 
 
@@ -93,16 +98,16 @@ def move_alias(
     why: dict[str, Any],
     should_move: Callable[[Alias | None], bool] = lambda present: True,
 ) -> Alias | None:
-    """Let an alias name a published artifact; None if `should_move`, shown the present alias, says no.
+    """Move an alias to a published artifact; None if `should_move` returns False for the alias's present state.
 
     Raises:
         UnknownAliasError: the artifact is not published.
-        AliasMovedError: others kept moving it meanwhile.
+        AliasMovedError: others moved it each time that we tried.
     """
     published = _published_manifest(store, ref.kind, ref.digest)
     if published is None:
         raise UnknownAliasError(
-            f"{store.uri}: {ref.kind}/{ref.digest} is not published; publish it before {name} names it."
+            f"{store.uri}: {ref.kind}/{ref.digest} expected a published artifact; found none. Publish it before {name} is moved to it."
         )
     for _ in range(ALIAS_TRIES):
         found = read_alias(store, ref.kind, name)
@@ -123,16 +128,16 @@ def move_alias(
         if store.compare_and_swap(_alias_key(ref.kind, name), alias.model_dump_json(indent=2).encode(), etag):
             return alias
     raise AliasMovedError(
-        f"{store.uri}: {ref.kind}@{name} was moved by others {ALIAS_TRIES} times meanwhile. Run again."
+        f"{store.uri}: {ref.kind}@{name} expected to move it; others moved it {ALIAS_TRIES} times meanwhile. Run again."
     )
 
 
 def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
-    """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/`, verify every hash, resume what was begun.
+    """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/` and verify every hash; partial files are resumed.
 
     Raises:
-        UnknownAliasError: no such alias or digest; names those there are.
-        ArtifactDamagedError: an object's bytes are not the manifest's, twice.
+        UnknownAliasError: there is no such alias or digest; the message lists those there are.
+        ArtifactDamagedError: an object's bytes are not those of the manifest, after two downloads.
     """
     kind, _, name = spec.partition("@")
     manifest = _resolve(store, kind, name or "latest")
@@ -158,15 +163,15 @@ def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
 
 
 def _fetch(store: ObjectStore, key: str, path: Path, sha256: str) -> None:
-    """Bring one file to its full, verified length; a wrong one is fetched from its start once more."""
+    """Download one file and verify it; if its bytes are wrong, download it from the start once more."""
     for _ in range(2):
         store.download(key, path)
         if sha256_file(path) == sha256:
             return
-        logger.warning("%s: the bytes are not the manifest's; fetching it again from the start.", key)
+        logger.warning("%s: the bytes are not those of the manifest; downloading again from the start.", key)
         path.unlink()
     raise ArtifactDamagedError(
-        f"{store.uri}/{key}: expected sha256 {sha256}; the object's bytes are others, twice. Publish the artifact anew."
+        f"{store.uri}/{key}: expected SHA-256 {sha256}; found other bytes, twice. Publish the artifact again."
     )
 
 
@@ -176,7 +181,8 @@ def _resolve(store: ObjectStore, kind: str, name: str) -> Manifest:
         manifest = _published_manifest(store, kind, alias[0].digest)
         if manifest is None or manifest.sha256 != alias[0].sha256:
             raise ArtifactDamagedError(
-                f"{store.uri}: {kind}@{name} names {alias[0].digest}, which is not there as it was."
+                f"{store.uri}: {kind}@{name}: expected {alias[0].digest} as it was published; found other content, or none. "
+                "Publish it again."
             )
         return manifest
     manifests = [key.split("/")[2] for key in store.keys(f"artifacts/{kind}/") if key.count("/") == 3]
@@ -185,7 +191,7 @@ def _resolve(store: ObjectStore, kind: str, name: str) -> Manifest:
         return manifest
     aliases = [Path(key).stem for key in store.keys(f"aliases/{kind}/")]
     raise UnknownAliasError(
-        f"{store.uri}: expected {kind}@{name}; found {len(matching)} such. "
+        f"{store.uri}: expected {kind}@{name}; found {len(matching)} artifacts of that name. "
         f"Aliases: {', '.join(aliases) or 'none'}. Digests: {', '.join(manifests[:20]) or 'none'}."
     )
 
@@ -197,7 +203,10 @@ def _published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest 
         return None
     manifest = Manifest.parse(found[0], f"{store.uri}/{key}")
     if (manifest.recipe.kind, manifest.digest) != (kind, digest):
-        raise ArtifactDamagedError(f"{store.uri}/{key}: the manifest is of {manifest.recipe.kind}/{manifest.digest}.")
+        raise ArtifactDamagedError(
+            f"{store.uri}/{key}: expected the manifest of {kind}/{digest}; found that of "
+            f"{manifest.recipe.kind}/{manifest.digest}. Publish the artifact again."
+        )
     return manifest
 
 

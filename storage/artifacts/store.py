@@ -1,4 +1,4 @@
-"""Immutable artifact folders: written whole or not at all, named by what made them, verified when used."""
+"""Immutable artifact folders: written completely or not at all, named by their recipe, verified when they are used."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ logger = logging.getLogger("marquee.artifacts")
 
 
 class ArtifactRef(BaseModel):
-    """A small JSON-serialisable name of one artifact; what tasks take and return."""
+    """A reference to one artifact, small enough to be a task's argument or result in JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class ArtifactRef(BaseModel):
 
 @dataclass
 class Draft:
-    """An artifact being written: files go below `path`, what is known of them into the other fields."""
+    """An artifact that is being written: files go into the folder `path`, facts about them into the other fields."""
 
     path: Path
     digest: str
@@ -62,21 +62,32 @@ class Draft:
 
     @property
     def committed(self) -> ArtifactRef:
-        """The reference, once the enclosing `ArtifactStore.create` has ended well."""
+        """The reference to the finished artifact.
+
+        Raises:
+            ArtifactError: the block of `ArtifactStore.create` has not ended yet.
+        """
         if self.ref is None:
-            raise ArtifactError("the artifact is not committed yet: read the reference after the with-block.")
+            raise ArtifactError(
+                "expected a finished artifact; found one that is being written. Read the reference after the with-block."
+            )
         return self.ref
 
 
 class ArtifactStore:
-    """The artifacts below one root folder, as `root/kind/digest/`; a pulled folder has this layout too."""
+    """The artifacts in one folder, as `root/kind/digest/`; `marquee pull` makes the same layout.
+
+    Args:
+        root: the folder; it is made when the first artifact is written.
+        depth: how `find` verifies an artifact.
+    """
 
     def __init__(self, root: Path, depth: Depth = Depth.HASHES) -> None:
         self.root = root.absolute()
         self.depth = depth
 
     def folder(self, kind: str, digest: str) -> Path:
-        """Where the artifact stands, or will."""
+        """The folder of an artifact, which need not exist."""
         return self.root / kind / digest
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
@@ -96,7 +107,7 @@ class ArtifactStore:
         )
 
     def find(self, kind: str, digest: str) -> ArtifactRef | None:
-        """The whole, verified artifact, or None where it is missing or damaged (which is logged as a warning)."""
+        """A verified artifact, or None if it is missing or damaged; damage is logged as a warning."""
         folder = self.folder(kind, digest)
         if not folder.exists():
             return None
@@ -109,7 +120,7 @@ class ArtifactStore:
         return self.ref(manifest)
 
     def open(self, ref: ArtifactRef) -> Path:
-        """The folder behind a reference, cheaply re-checked (it was verified in full when it was found).
+        """The folder of an artifact, after a check of its sizes; its bytes were verified when it was found.
 
         Raises:
             ArtifactError: it is not in this store.
@@ -120,7 +131,7 @@ class ArtifactStore:
         verify_files(folder, manifest, Depth.SIZES)
         if manifest.sha256 != ref.sha256:
             raise ArtifactDamagedError(
-                f"{folder}: expected content {ref.sha256}; found {manifest.sha256}. Run the flow again to mend it."
+                f"{folder}: expected content {ref.sha256}; found {manifest.sha256}. Run the flow again to make it again."
             )
         return folder
 
@@ -133,11 +144,11 @@ class ArtifactStore:
             try:
                 found.append(read_manifest(path.parent))
             except ArtifactDamagedError as error:
-                logger.warning("Passed over: %s", error)
+                logger.warning("Skipped a damaged artifact: %s", error)
         return found
 
     def select(self, kind: str, name: str = "latest") -> ArtifactRef:
-        """An artifact of this store by digest prefix, or the newest of its kind for `latest`.
+        """An artifact by the first digits of its digest, or the newest one of its kind for `latest`.
 
         Raises:
             ArtifactError: none or several match.
@@ -151,16 +162,18 @@ class ArtifactStore:
         return self.ref(max(found, key=lambda manifest: manifest.created_at))
 
     def take_in(self, folder: Path, kind: str) -> ArtifactRef:
-        """Copy an artifact's folder from elsewhere, such as one that was pulled, into this store, unless it is there.
+        """Copy an artifact from elsewhere, such as a pulled one, into this store, unless it is there.
 
         Raises:
-            ArtifactError: it is none of this kind.
+            ArtifactError: it has another kind.
             ArtifactDamagedError: its bytes are not the ones its manifest names.
             ArtifactConflictError: this store has the same digest with other content.
         """
         manifest = read_manifest(folder)
         if manifest.recipe.kind != kind:
-            raise ArtifactError(f"{folder}: expected an artifact of kind {kind}; found one of {manifest.recipe.kind}.")
+            raise ArtifactError(
+                f"{folder}: expected an artifact of kind {kind}; found {manifest.recipe.kind}. Give another folder."
+            )
         verify_files(folder, manifest)
         final = self.folder(kind, manifest.digest)
         known = self.find(kind, manifest.digest)
@@ -173,20 +186,22 @@ class ArtifactStore:
                 fsync_path(final.parent)
             known = self.ref(manifest)
         if known.sha256 != manifest.sha256:
-            found = f"found {manifest.sha256}. Use a work directory of its own (MARQUEE_HOME)."
-            raise ArtifactConflictError(f"{folder}: expected content {known.sha256}, which {final} has; {found}")
+            raise ArtifactConflictError(
+                f"{folder}: expected content {known.sha256}, as in {final}; found {manifest.sha256}. "
+                "Use another work directory for it (MARQUEE_HOME)."
+            )
         return known
 
     @contextmanager
     def create(self, recipe: Recipe, inputs: Sequence[ArtifactRef] = ()) -> Iterator[Draft]:
-        """Write an artifact: a draft folder is yielded; leaving the block commits it by an atomic rename.
+        """Write an artifact: yield a draft, and rename its folder to the final name when the block ends.
 
-        Licence notes and the mark of generated data are inherited from `inputs`. When two writers make the same
-        artifact the second finds the first's and drops its own.
+        Licence notes and the flag of generated data are inherited from `inputs`. If two writers make the same artifact,
+        the second one discards its own.
 
         Raises:
             StorageFullError, StorageUnwritableError: see `storage.files.writing_to`; nothing is left behind.
-            ArtifactConflictError: another writer committed the same digest with different content meanwhile.
+            ArtifactConflictError: another writer has made the same digest with different content meanwhile.
         """
         final = self.folder(recipe.kind, recipe.digest)
         owner = f"{platform.node()}.{os.getpid()}"
@@ -209,7 +224,7 @@ class ArtifactStore:
     def _commit(self, recipe: Recipe, draft: Draft, final: Path) -> ArtifactRef:
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
         if not paths:
-            raise ArtifactError(f"{recipe.kind}: expected at least one file in the artifact; none was written.")
+            raise ArtifactError(f"{recipe.kind}: expected at least one file in the artifact; found none.")
         for path in paths:
             fsync_path(path)
         files = tuple(
@@ -255,7 +270,7 @@ class ArtifactStore:
 
 
 def _sweep_dead_drafts(folder: Path) -> None:
-    """Remove drafts left by processes of this machine that no longer live (a SIGKILL runs no clean-up)."""
+    """Remove drafts of processes of this machine that have ended; a killed process cannot remove its own."""
     for draft in folder.glob(f".draft.*.{platform.node()}.*"):
         pid = draft.name.rsplit(".", 2)[1]
         if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():

@@ -15,7 +15,7 @@ STORES = {
 
 
 class ObjectStore(Protocol):
-    """Keys and bytes, with the two conditional writes that immutability and aliases need."""
+    """Bytes under keys, with the two conditional writes that immutable artifacts and movable aliases need."""
 
     uri: str
 
@@ -24,11 +24,11 @@ class ObjectStore(Protocol):
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store only if the key is free; False if it is taken."""
+        """Store bytes only if the key is free; False if not."""
         ...
 
     def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Replace only what still has `etag` (None: nothing there); False if someone was faster."""
+        """Replace the bytes only if their etag is still `etag` (None: the key is free); False if not."""
         ...
 
     def get(self, key: str) -> tuple[bytes, str] | None:
@@ -40,7 +40,7 @@ class ObjectStore(Protocol):
         ...
 
     def download(self, key: str, path: Path) -> None:
-        """Append to `path` what it lacks of the object, from its present length on."""
+        """Append to the file at `path` the rest of the object, from the file's length on."""
         ...
 
     def keys(self, prefix: str) -> list[str]:

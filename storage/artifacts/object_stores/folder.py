@@ -18,7 +18,11 @@ def open_uri(uri: str) -> "LocalFolder":
 
 
 class LocalFolder:
-    """A folder as an object store; conditional writes under one lock file."""
+    """A folder; conditional writes hold the lock of one file.
+
+    Args:
+        root: the folder; it is made by the first write.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -27,7 +31,9 @@ class LocalFolder:
     def _path(self, key: str) -> Path:
         path = self.root / key
         if ".." in Path(key).parts:
-            raise ObjectStoreError(f"{key}: expected a key below the store; found one that leaves it.")
+            raise ObjectStoreError(
+                f"{key}: expected a key in the store's folder; found one that leaves it. Use a key without .. in it."
+            )
         return path
 
     @contextmanager
@@ -39,16 +45,16 @@ class LocalFolder:
                 yield
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key, whole or not at all."""
+        """Store a file's bytes under a key, completely or not at all."""
         with writing_to(self.root), replacing(self._path(key)) as temporary:
             shutil.copyfile(path, temporary)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store only if the key is free."""
+        """Store bytes only if the key is free; False if not."""
         return self.compare_and_swap(key, data, None)
 
     def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Replace only what still has `etag`."""
+        """Replace the bytes only if their etag is still `etag` (None: the key is free); False if not."""
         with self._lock():
             present = self.get(key)
             if (present[1] if present else None) != etag:
@@ -57,7 +63,7 @@ class LocalFolder:
             return True
 
     def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their SHA-256, or None."""
+        """The bytes and their SHA-256 as the etag, or None."""
         try:
             data = self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -70,10 +76,10 @@ class LocalFolder:
         return path.stat().st_size if path.is_file() else None
 
     def download(self, key: str, path: Path) -> None:
-        """Append to `path` what it lacks."""
+        """Append to the file at `path` the rest of the object, from the file's length on."""
         source_path = self._path(key)
         if not source_path.is_file():
-            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
+            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
         with source_path.open("rb") as source, path.open("ab") as target:
             source.seek(target.tell())
             shutil.copyfileobj(source, target)

@@ -46,7 +46,12 @@ def open_uri(uri: str) -> "S3":
 
 
 class S3:
-    """A bucket, below a prefix; refuses servers that ignore conditions."""
+    """A bucket with a prefix for all keys; a server that ignores conditional writes is refused.
+
+    Args:
+        bucket: its name.
+        prefix: what all keys begin with; may be empty.
+    """
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket = bucket
@@ -60,7 +65,7 @@ class S3:
                     s3={"addressing_style": "path"},
                     retries={"mode": "standard", "max_attempts": 4},
                     connect_timeout=10,
-                    # Servers of some age refuse the checksum trailers that newer SDKs send unasked.
+                    # Older servers refuse the checksum trailers that newer versions of boto3 send by default.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 ),
@@ -68,7 +73,7 @@ class S3:
 
     @contextmanager
     def _speaking(self, key: str) -> Iterator[None]:
-        """Turn the SDK's errors into ours; keys, secrets and signed headers stay out of the text."""
+        """Turn boto3's errors into ours, without keys, secrets and signed headers in their messages."""
         try:
             yield
         except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError):
@@ -82,8 +87,10 @@ class S3:
                     f"{self.uri}: expected credentials that may use this bucket; the store answered {code}. "
                     "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy."
                 ) from None
-            advice = " Create the bucket, or mend the URI." if code == "NoSuchBucket" else ""
-            raise ObjectStoreError(f"{self.uri}/{key}: the store answered {code}.{advice}") from None
+            advice = "Create the bucket, or correct the URI." if code == "NoSuchBucket" else "Run again later."
+            raise ObjectStoreError(
+                f"{self.uri}/{key}: expected an answer; the store answered {code}. {advice}"
+            ) from None
         except ConnectionError as error:
             raise ObjectStoreError(
                 f"{self.uri}: expected an S3 endpoint that answers; found {type(error).__name__}. Check AWS_ENDPOINT_URL."
@@ -94,7 +101,7 @@ class S3:
             ) from None
 
     def _put(self, key: str, data: bytes, **condition: str) -> bool:
-        """False where the condition does not hold (412); a busy key (409) is tried again."""
+        """Store bytes; False if the condition does not hold (412). A busy key (409) is tried again."""
         for attempt in range(BUSY_TRIES):
             with self._speaking(key):
                 try:
@@ -112,11 +119,11 @@ class S3:
                         raise
             time.sleep(0.05 * 2**attempt)
         raise ObjectStoreError(
-            f"{self.uri}/{key}: the store stayed busy (409) for {BUSY_TRIES} tries. Run again later."
+            f"{self.uri}/{key}: expected to write; the store was busy (409) {BUSY_TRIES} times. Run again later."
         )
 
     def _require_conditions(self) -> None:
-        """Ask the server once whether it keeps both conditions, in both directions.
+        """Test once whether the server honours both conditions, when they hold and when they do not.
 
         Raises:
             UnsupportedObjectStoreError: it does not.
@@ -136,29 +143,29 @@ class S3:
                 self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
         if (first, second, right, wrong) != (True, False, True, False):
             raise UnsupportedObjectStoreError(
-                f"{self.uri}: expected a store that keeps If-None-Match and If-Match on PUT; this one ignores them. "
+                f"{self.uri}: expected a store that honours If-None-Match and If-Match on PUT; this one ignores them. "
                 "Publish to AWS S3, Ceph, MinIO or a folder instead."
             )
         self._probed = True
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key, in parts where it is large, with the type by which browsers show a page."""
+        """Store a file's bytes under a key; large files in parts. Browsers show a page by its content type."""
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         with self._speaking(key):
             self.client.upload_file(str(path), self.bucket, self.prefix + key, ExtraArgs={"ContentType": kind})
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store only if the key is free."""
+        """Store bytes only if the key is free; False if not."""
         self._require_conditions()
         return self._put(key, data, IfNoneMatch="*")
 
     def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Replace only what still has `etag`."""
+        """Replace the bytes only if their etag is still `etag` (None: the key is free); False if not."""
         self._require_conditions()
         return self._put(key, data, IfNoneMatch="*") if etag is None else self._put(key, data, IfMatch=etag)
 
     def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their etag (unquoted: Ceph compares it so), or None."""
+        """The bytes and their etag, without quotes since Ceph compares it so; or None."""
         with self._speaking(key):
             try:
                 answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
@@ -179,11 +186,11 @@ class S3:
                 raise
 
     def download(self, key: str, path: Path) -> None:
-        """Append to `path` what it lacks, by a range request."""
+        """Append to the file at `path` the rest of the object, by a range request."""
         have = path.stat().st_size if path.exists() else 0
         total = self.size(key)
         if total is None:
-            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none.")
+            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
         if have >= total:
             path.touch()
             return

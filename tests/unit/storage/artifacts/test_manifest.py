@@ -51,7 +51,7 @@ def test_a_consistent_manifest_is_read() -> None:
     ("make", "message"),
     [
         (lambda: b"{", "does not parse"),
-        (lambda: manifest(recipe=recipe(parameters={"a": 2})), "expected digest"),
+        (lambda: manifest(recipe=recipe(parameters={"a": 2})), "expected the digest"),
         (lambda: manifest(files=(FileEntry(path="data.txt", size_bytes=1, sha256="1" * 64),)), "content hash"),
         (lambda: manifest("data.txt", "../outside"), "outside"),
         (lambda: manifest("a/../../outside"), "outside"),

@@ -66,7 +66,7 @@ def test_nothing_is_visible_when_the_writer_fails(tmp_path: Path) -> None:
         raise RuntimeError
     assert store.find("toy", recipe().digest) is None
     assert list((tmp_path / "toy").iterdir()) == []
-    with pytest.raises(ArtifactError, match="not committed"):
+    with pytest.raises(ArtifactError, match="found one that is being written"):
         _ = draft.committed
 
 
