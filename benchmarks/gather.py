@@ -1,8 +1,9 @@
-"""Claim: batches gathered from compact arrays come 10 times as fast as from torch's default DataLoader, at 1 M/s or more.
+"""Claim: batches gathered from compact arrays come 10 times as fast as from torch's default DataLoader.
 
     python benchmarks/gather.py [events, default 2,000,000]
 
 Prints transitions per second (median of several rounds), the ratio to the better of the two default loaders, and peak memory.
+TD3 on two CPU cores uses 11,000 to 30,000 transitions per second (benchmarks/training.py), so more speed here gains little.
 """
 
 import resource
@@ -18,7 +19,6 @@ from shaped import DIM, FRAME, conditions, write_dataset
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from models.sampling import UniformSampler
-from storage.dataset import gather as transitions_gather
 from storage.dataset.reader import TransitionDataset
 
 BATCH, BATCHES, ROUNDS = 4096, 150, 7
@@ -48,28 +48,17 @@ class OneByOne(Dataset[tuple[torch.Tensor, ...]]):
 
 
 def default_loader(data: TransitionDataset, workers: int, batches: int) -> Loader:
-    """Torch's own way: sampler, workers, default collation."""
+    """Torch's default loader: sampler, workers, default collation."""
     dataset = OneByOne(data)
     sampler = RandomSampler(dataset, replacement=True, num_samples=BATCH * batches)
     return lambda: iter(DataLoader(dataset, BATCH, sampler=sampler, num_workers=workers))
 
 
 def gathered(data: TransitionDataset, dtype: torch.dtype = torch.float32) -> Loader:
-    """Ours, as training uses it: seeded sampler, reused buffers."""
+    """Our loader, as training uses it: seeded sampler, reused buffers."""
     sampler = UniformSampler(data.starts("all"), BATCH, seed=0)
     ring = data.ring(BATCH, dtype=dtype)
     return lambda: (data.gather(sampler.next(), next(ring)) for _ in range(BATCHES))
-
-
-def pure(data: TransitionDataset) -> Loader:
-    """The same without the compiled helper."""
-
-    def batches() -> Iterator[object]:
-        compiled, transitions_gather._gather = transitions_gather._gather, None
-        yield from gathered(data)()
-        transitions_gather._gather = compiled
-
-    return batches
 
 
 def rate(loader: Loader) -> float:
@@ -89,7 +78,6 @@ def main() -> None:
         "DataLoader, 0 workers": (default_loader(data, 0, 4), 3),
         "DataLoader, 2 workers": (default_loader(data, 2, 8), 3),
         "gather": (gathered(data), ROUNDS),
-        "gather, torch alone": (pure(data), 3),
         "gather, bfloat16": (gathered(data, torch.bfloat16), ROUNDS),
     }
     medians = {}

@@ -21,7 +21,7 @@ def export(
     """Write a dataset in the format that CORL and d3rlpy read."""
     from rich.progress import Progress
 
-    from storage.dataset.dense import DenseDtype, export_dense
+    from storage.dataset.dense_writer import DenseDtype, export_dense
     from storage.dataset.format import Split
 
     wanted = [one_of(Split, "--splits", name.strip()) for name in splits.split(",")]

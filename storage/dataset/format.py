@@ -57,8 +57,8 @@ def opened(path: Path, layout: str) -> Iterator[h5py.File]:
 
 
 _OTHER = {
-    "compact": "Open the transitions.h5 it was exported from, or read its rows with storage.dataset.dense_rows.DenseRows or plain h5py.",
-    "dense": "Make one with storage.dataset.dense.export_dense (marquee export --layout dense).",
+    "compact": "Open the transitions.h5 it was exported from, or read it with storage.dataset.dense_source.DenseSource or plain h5py.",
+    "dense": "Make one with storage.dataset.dense_writer.export_dense (marquee export --layout dense).",
 }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage.dataset.format import Head, Split, need_within, opened, slices, timely_events
-from storage.dataset.gather import DTYPES, Compact, Gathered, gather, new_batch, ring_of
+from storage.dataset.gather import DTYPES, Compact, TransitionBatch, gather, new_batch, ring_of
 from storage.dataset.histories import rows_of
 
 
@@ -110,13 +110,14 @@ class TransitionDataset:
         if dtype not in DTYPES:
             raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}.")
         if dtype not in self._compact:
-            flags = torch.tensor([0, 1], dtype=dtype, device=self.item.device)
             self._compact[dtype] = Compact(
-                self.item, self.rating_code, self.offset, self.embedding.to(dtype), self.reward_of_code.to(dtype), flags
+                self.item, self.rating_code, self.offset, self.embedding.to(dtype), self.reward_of_code.to(dtype)
             )
         return self._compact[dtype]
 
-    def gather(self, starts: Tensor, out: Gathered | None = None, dtype: torch.dtype = torch.float32) -> Gathered:
+    def gather(
+        self, starts: Tensor, out: TransitionBatch | None = None, dtype: torch.dtype = torch.float32
+    ) -> TransitionBatch:
         """The transitions at `starts` (B,), on the arrays' device.
 
         Args:
@@ -128,7 +129,9 @@ class TransitionDataset:
             out = new_batch(len(starts), self.frame, self.dim, dtype, self.item.device)
         return gather(self.compact(out.observation.dtype), self.frame, starts, out)
 
-    def ring(self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32) -> Iterator[Gathered | None]:
+    def ring(
+        self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32
+    ) -> Iterator[TransitionBatch | None]:
         """Buffers for `gather`, used in turn: a batch is overwritten `depth` batches later. None on a GPU: it has its own."""
         if self.item.device.type != "cpu":
             while True:

@@ -1,4 +1,4 @@
-"""Shuffled batches straight from a file, for datasets larger than memory: every transition once per epoch."""
+"""Read shuffled batches straight from a file, for datasets larger than memory: every transition once per epoch."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,70 +10,72 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.dataset.gather import Gathered, ring_of
+from storage.dataset.gather import TransitionBatch, ring_of
 from storage.errors import DatasetError
 
-BUFFER_ROWS = 1 << 20
 
-
-class InMemory(Protocol):
-    """Some pieces of a source."""
+class Loaded(Protocol):
+    """Some blocks of a source in memory."""
 
     @property
     def rows(self) -> Tensor:
-        """(T,) int64, what names each transition among those in memory."""
+        """(T,) int64, one number per transition in memory; `fill` takes them."""
 
-    def fill(self, rows: Tensor, out: Gathered) -> None:
-        """Copy some of `rows` into a batch."""
+    def fill(self, rows: Tensor, out: TransitionBatch) -> None:
+        """Copy the transitions `rows` into a batch."""
 
 
 class Source(Protocol):
-    """A file that is read in pieces; see `storage.dataset.pieces.CompactPieces` and `storage.dataset.dense_rows.DenseRows`."""
+    """A file that is read in blocks: `storage.dataset.compact_source.CompactSource` or `storage.dataset.dense_source.DenseSource`."""
 
     path: Path
     frame: int
     dim: int
     dtype: torch.dtype
-    rows: NDArray[np.int64]  # (P,) transitions of each piece
+    buffer_rows: int  # transitions that a stream mixes at a time, unless told otherwise
+    rows: NDArray[np.int64]  # (P,) transitions of each block
 
-    def load(self, pieces: Sequence[int] | NDArray[np.int64]) -> InMemory:
-        """Read some pieces; they stay good until the load after the next one, which may use their memory."""
+    def load(self, blocks: Sequence[int] | NDArray[np.int64]) -> Loaded:
+        """Read some blocks."""
 
 
 class TransitionStream:
     """Batches of one source in shuffled order, seeded and resumable.
 
-    Pieces are read in random order, `buffer_rows` transitions' worth at a time; within that buffer the order is random
-    too, and a thread reads the next buffer meanwhile. So neighbours in the file are apart in an epoch, memory is that of
-    two buffers, and the disk sees long reads only.
+    Blocks are read in random order until a buffer holds about `buffer_rows` transitions. The buffer is shuffled while a
+    thread reads the next one. Neighbours in the file are therefore apart in an epoch, memory holds two buffers, and the
+    disk is read in long runs.
     """
 
     def __init__(
-        self, source: Source, batch_size: int, seed: int = 0, buffer_rows: int = BUFFER_ROWS, depth: int = 2
+        self, source: Source, batch_size: int, seed: int = 0, buffer_rows: int | None = None, depth: int = 2
     ) -> None:
-        """Make ready to read.
+        """Prepare to read.
 
         Args:
             source: what to read.
             batch_size: B; the last batch of an epoch may be smaller.
             seed: of the order.
-            buffer_rows: transitions to mix at a time; at least one piece is.
+            buffer_rows: transitions to mix at a time, at least one block; None: the source's `buffer_rows`.
             depth: a batch's memory is used again `depth` batches later.
+
+        Raises:
+            DatasetError: the source has no transitions.
         """
         if not len(source.rows):
             raise DatasetError(f"{source.path}: expected transitions of the split to stream; found none.")
         self.source, self.batch_size, self.seed = source, batch_size, seed
-        self.buffer_rows = buffer_rows
+        self.buffer_rows = source.buffer_rows if buffer_rows is None else buffer_rows
         self.epoch = 0
-        self.seen = 0  # transitions of this epoch that were handed out
+        self.seen = 0  # transitions of this epoch that were returned
         self._ring = ring_of(depth, batch_size, source.frame, source.dim, source.dtype)
 
     def __len__(self) -> int:
         """Transitions of an epoch."""
         return int(self.source.rows.sum())
 
-    def __iter__(self) -> Iterator[Gathered]:
-        """The batches, on the CPU, that are left of this epoch; the next call begins the next epoch.
+    def __iter__(self) -> Iterator[TransitionBatch]:
+        """The remaining batches of this epoch, on the CPU; the next call begins the next epoch.
 
         Raises:
             DatasetError: a checksum does not match.
@@ -95,22 +97,22 @@ class TransitionStream:
             yield out.rows(0, filled)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was handed out so far."""
+        """The place in the epochs: continue from it with `load_state_dict`."""
         return {"epoch": self.epoch, "seen": self.seen, "seed": self.seed, "buffer_rows": self.buffer_rows}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, with the next `iter`, from `state_dict()`."""
+        """Continue from `state_dict()` with the next `iter`."""
         self.epoch, self.seen = state["epoch"], state["seen"]
         self.seed, self.buffer_rows = state["seed"], state["buffer_rows"]
 
     def _groups(self) -> list[NDArray[np.int64]]:
-        """The pieces of each buffer of this epoch."""
+        """The blocks of each buffer of this epoch."""
         order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.source.rows))
         number = np.cumsum(self.source.rows[order]) - self.source.rows[order]
         return np.split(order, np.flatnonzero(np.diff(number // self.buffer_rows)) + 1)
 
-    def _buffers(self) -> Iterator[tuple[InMemory, Tensor]]:
-        """This epoch's buffers and the shuffled rows of each that were not handed out yet."""
+    def _buffers(self) -> Iterator[tuple[Loaded, Tensor]]:
+        """This epoch's buffers, and the shuffled rows of each that were not returned yet."""
         skip, waiting = self.seen, []
         for place, group in enumerate(self._groups()):
             count = int(self.source.rows[group].sum())
@@ -128,7 +130,7 @@ class TransitionStream:
                 yield ready
                 del ready
 
-    def _load(self, epoch: int, place: int, group: NDArray[np.int64], skip: int) -> tuple[InMemory, Tensor]:
+    def _load(self, epoch: int, place: int, group: NDArray[np.int64], skip: int) -> tuple[Loaded, Tensor]:
         buffer = self.source.load(group)
         rows = buffer.rows.numpy()
         np.random.default_rng((self.seed, epoch, place)).shuffle(rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from unit.storage.dataset.transitions_support import written
 
-from storage.dataset.dense import export_dense
+from storage.dataset.dense_writer import export_dense
 from storage.dataset.reader import TransitionDataset
 
 D4RL_KEYS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from storage.dataset.compact_source import CompactSource, LoadedHistories
 from storage.dataset.format import FORMAT, Split, scale_attributes
 from storage.dataset.gather import new_batch
-from storage.dataset.pieces import CompactPieces, Loaded
 from storage.dataset.writer import read_back
 from storage.errors import DatasetError, StorageFullError
 from storage.files import replacing, writing_to
@@ -51,7 +51,7 @@ def export_dense(
         StorageFullError: the disk has less room than the file will need; nothing was written.
         DatasetError: the dataset is not whole, the splits hold no transition, or a value is beyond float16.
     """
-    sources = {split: CompactPieces(dataset, split, getattr(torch, dtype)) for split in splits}
+    sources = {split: CompactSource(dataset, split, getattr(torch, dtype)) for split in splits}
     rows = {split: int(source.rows.sum()) for split, source in sources.items()}
     total = sum(rows.values())
     if len(rows) < len(splits) or not total:
@@ -69,8 +69,8 @@ def export_dense(
         with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
             writer = _Rows(file, total, first)
             for source in sources.values():
-                for piece in range(len(source.rows)):
-                    writer.add(source.load([piece]))
+                for block in range(len(source.rows)):
+                    writer.add(source.load([block]))
                     progress(writer.written + writer.held, total)
             writer.flush()
             file.attrs.update(
@@ -108,7 +108,7 @@ def chunk_rows(row_bytes: int) -> int:
 class _Rows:
     """The six members, written in whole chunks."""
 
-    def __init__(self, file: h5py.File, total: int, source: CompactPieces) -> None:
+    def __init__(self, file: h5py.File, total: int, source: CompactSource) -> None:
         self.block = min(total, BLOCK_ROWS)
         self.batch = new_batch(self.block, source.frame, source.dim, source.dtype)
         self.rewards = torch.empty(self.block)  # float32 whatever the batch is
@@ -123,8 +123,8 @@ class _Rows:
             for name, shape, kind in ((name, part.shape, part.dtype) for name, part in zip(MEMBERS, self._block(), strict=True))
         ]  # fmt: skip
 
-    def add(self, loaded: Loaded) -> None:
-        """Take the transitions of a piece."""
+    def add(self, loaded: LoadedHistories) -> None:
+        """Take the transitions of one block of histories."""
         taken = 0
         while taken < len(loaded.rows):
             count = min(self.block - self.held, len(loaded.rows) - taken)
@@ -155,7 +155,7 @@ class _Rows:
         return observation, action, self.rewards.numpy(), following, terminal.astype(bool), self.timeouts.numpy()
 
 
-def _refuse_overflow(source: CompactPieces, dtype: DenseDtype) -> None:
+def _refuse_overflow(source: CompactSource, dtype: DenseDtype) -> None:
     most = float(np.finfo(dtype).max)
     largest = max(float(np.abs(source.head.embedding).max()), float(np.abs(source.head.reward_of_code()).max()))
     if largest > most:

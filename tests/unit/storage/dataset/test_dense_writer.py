@@ -8,10 +8,9 @@ import pytest
 import torch
 from unit.storage.dataset.transitions_support import arguments, some_histories, written
 
-from storage.dataset import dense
-from storage.dataset import gather as transitions_gather
-from storage.dataset.dense import MEMBERS, dense_size, export_dense
-from storage.dataset.dense_rows import DenseRows
+from storage.dataset import dense_writer
+from storage.dataset.dense_source import DenseSource
+from storage.dataset.dense_writer import MEMBERS, DenseDtype, dense_size, export_dense
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.stream import TransitionStream
 from storage.dataset.writer import write_transitions
@@ -22,12 +21,12 @@ LENGTHS = [30, 8, 12, 3, 0, 40, 25, 9, 4]
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TransitionDataset:
-    monkeypatch.setattr(dense, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(dense_writer, "BLOCK_ROWS", 16)
     return written(tmp_path, LENGTHS, time_cut=700)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_values_equal_gather(data: TransitionDataset, tmp_path: Path, dtype: dense.DenseDtype) -> None:
+def test_values_equal_gather(data: TransitionDataset, tmp_path: Path, dtype: DenseDtype) -> None:
     facts = export_dense(data.path, tmp_path / "dense.h5", dtype=dtype, splits=("train", "test"))
     expected = [data.gather(data.starts(split), dtype=getattr(torch, dtype)) for split in ("train", "test")]
     joined = [torch.cat(parts).numpy() for parts in zip(*expected, strict=True)]
@@ -78,12 +77,12 @@ def test_a_disk_too_small_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_the_estimate_holds(tmp_path: Path, dtype: dense.DenseDtype) -> None:
+def test_the_estimate_holds(tmp_path: Path, dtype: DenseDtype) -> None:
     histories = some_histories([300] * 10)
     write_transitions(tmp_path / "t.h5", [histories], **arguments(histories, dim=64))
     facts = export_dense(tmp_path / "t.h5", tmp_path / "dense.h5", dtype=dtype, splits=("all",))
     estimate = dense_size(facts["rows"], 3, 64, dtype)
-    assert facts["size_bytes"] <= estimate <= facts["size_bytes"] + dense.SLACK_BYTES + (1 << 20)
+    assert facts["size_bytes"] <= estimate <= facts["size_bytes"] + dense_writer.SLACK_BYTES + (1 << 20)
 
 
 def test_beyond_float16_is_refused(tmp_path: Path) -> None:
@@ -101,7 +100,7 @@ def test_layouts_are_not_mistaken_for_one_another(data: TransitionDataset, tmp_p
     with pytest.raises(DatasetError, match=r"expected the compact layout; found dense.*exported from"):
         TransitionDataset.open(tmp_path / "dense.h5")
     with pytest.raises(DatasetError, match=r"expected the dense layout; found compact.*export_dense"):
-        DenseRows(data.path)
+        DenseSource(data.path)
 
 
 def test_splits_without_transitions_are_refused(tmp_path: Path) -> None:
@@ -122,24 +121,20 @@ def test_progress_ends_at_the_whole(data: TransitionDataset, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("split", [None, "train", "test"])
-@pytest.mark.parametrize("compiled", [True, False])
 def test_a_dense_file_streams_every_row_once(
     data: TransitionDataset,
     tmp_path: Path,
-    dtype: dense.DenseDtype,
+    dtype: DenseDtype,
     split: str | None,
-    compiled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from unit.storage.dataset.test_stream import kept, rows_of
 
-    monkeypatch.setattr("storage.dataset.dense_rows.BLOCK_ROWS", 16)
-    if not compiled:
-        monkeypatch.setattr(transitions_gather, "_gather", None)
+    monkeypatch.setattr("storage.dataset.dense_source.BLOCK_ROWS", 16)
     export_dense(data.path, tmp_path / "dense.h5", dtype=dtype, splits=("train", "test"))
     names = ("train", "test") if split is None else (split,)
     expected = rows_of([data.gather(data.starts(name), dtype=getattr(torch, dtype)) for name in names])
-    stream = TransitionStream(DenseRows(tmp_path / "dense.h5", split), 10, buffer_rows=40)
+    stream = TransitionStream(DenseSource(tmp_path / "dense.h5", split), 10, buffer_rows=40)
     assert sorted(rows_of(kept(stream))) == sorted(expected)
     assert len(stream) == len(expected)
 
@@ -147,7 +142,7 @@ def test_a_dense_file_streams_every_row_once(
 def test_damage_shows_while_streaming(data: TransitionDataset, tmp_path: Path) -> None:
     path = tmp_path / "dense.h5"
     export_dense(data.path, path)
-    source = DenseRows(path)
+    source = DenseSource(path)
     with h5py.File(path) as file:
         place = file["actions"].id.get_chunk_info(0).byte_offset
     spoilt = bytearray(path.read_bytes())
@@ -161,4 +156,4 @@ def test_a_split_without_transitions_is_refused(tmp_path: Path) -> None:
     data = written(tmp_path, [30, 30, 30], time_cut=10_000)
     export_dense(data.path, tmp_path / "dense.h5", splits=("train", "time"))
     with pytest.raises(DatasetError, match="expected transitions of time; found none"):
-        DenseRows(tmp_path / "dense.h5", "time")
+        DenseSource(tmp_path / "dense.h5", "time")

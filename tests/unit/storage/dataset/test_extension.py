@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.dataset import tail
+from storage.dataset import extension
+from storage.dataset.extension import extend_transitions
 from storage.dataset.histories import Histories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.dataset.splits import SplitParams, split_later_users, split_users
-from storage.dataset.tail import extend_transitions
 from storage.dataset.writer import write_transitions
 from storage.errors import DatasetError
 
@@ -97,7 +97,7 @@ def test_equals_a_full_rebuild_byte_for_byte(
     split |= dict(zip(later.tolist(), split_later_users(later, SPLITS).tolist(), strict=True))
     write(folder / "rebuilt.h5", union, ALL_MOVIES, split)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail, "BLOCK_EVENTS", block)
+        patch.setattr(extension, "BLOCK_EVENTS", block)
         facts = extend(folder / "base.h5", histories(ingested(new), ALL_MOVIES, per_block), folder / "out.h5")
     assert (folder / "out.h5").read_bytes() == (folder / "rebuilt.h5").read_bytes()
     assert facts["events_added"] == len(union) - len(old)
