@@ -1,4 +1,4 @@
-"""Claim: the texts of 27k movies are encoded several times faster than naively, and to the same vectors.
+"""Claim: the texts of 27k movies are encoded at least twice as fast as naively on all cores, and to the same vectors.
 
     python benchmarks/texts.py [texts, default 3,000] [rounds, default 3]
 
@@ -26,7 +26,9 @@ import torch
 from distributed import Client
 from numpy.typing import NDArray
 
-from models.encoders.text import Precision, TextEncoder, item_text, resolve_precision
+from models.encoders.text import Precision, item_text, resolve_precision
+from models.encoders.text_encoders.minilm import load_minilm
+from models.encoders.text_encoders.transformer import TransformerEncoder
 from storage.artifacts.exchange import Exchange
 from storage.sources.sample.release import FACTORS
 from tasks.dask_cluster import dask_client
@@ -57,7 +59,7 @@ def real_texts(folder: Path, count: int) -> list[str]:
     return [item_text(title, year, genres.split("|"), *rest) for title, year, genres, *rest in columns]
 
 
-def naive(encoder: TextEncoder, texts: list[str], size: int = 64) -> Vectors:
+def naive(encoder: TransformerEncoder, texts: list[str], size: int = 64) -> Vectors:
     """Unit vectors, (N, width), by batches in file order."""
     parts = []
     for first in range(0, len(texts), size):
@@ -91,8 +93,8 @@ def main() -> None:
     texts = real_texts(Path(real), count) if real else generated_texts(count)
     rows = np.random.default_rng(0).permutation(len(texts))[:SAMPLE]
     sample = [texts[row] for row in rows]
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
-    encoders = {precision: TextEncoder.load("minilm", MAX_TOKENS, precision) for precision in precisions}
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    encoders = {precision: load_minilm(MAX_TOKENS, precision) for precision in precisions}
     full = encoders["float32"]
     tokens = [len(ids) for ids in full.tokenizer(texts, truncation=True, max_length=MAX_TOKENS)["input_ids"]]
     spec = EncoderSpec("minilm", MAX_TOKENS, resolve_precision("auto"))

@@ -1,13 +1,20 @@
-"""Where bfloat16 pays."""
+"""Whether bfloat16 is worth using on a device."""
 
 import torch
 
 
 def bfloat16_is_fast(device: str) -> bool:
-    """Whether it multiplies faster than float32: on a GPU that has it, on a CPU with tiles for it (AMX).
+    """Whether the device multiplies bfloat16 natively, which is faster than float32; other devices emulate it slowly.
 
-    AVX-512's bfloat16 instructions alone were measured to be slower; what has none imitates them, slower by far.
+    Measured on a CPU with AVX512-BF16 but without AMX: products of 128 to 2,048 rows 2 times as fast, encoding of texts
+    1.8 times.
+
+    Args:
+        device: as torch names it: `cpu`, `cuda`, `cuda:1` …
+
+    Returns: True for a GPU with bfloat16, and for a CPU with AMX or AVX512-BF16.
     """
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))

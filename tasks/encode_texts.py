@@ -18,6 +18,7 @@ from distributed import Client, as_completed
 from numpy.typing import NDArray
 
 from models.encoders.text import Precision, TextEncoder, item_text
+from models.encoders.text_encoders import find_encoder
 from storage.artifacts.exchange import Exchange, ExchangeError
 
 logger = logging.getLogger("marquee.texts")
@@ -47,7 +48,7 @@ class Encoded(NamedTuple):
 def _load(spec: EncoderSpec) -> TextEncoder:
     torch.set_num_threads(1)  # every core has its worker, or its thread of a worker
     keep_freed_memory()
-    return TextEncoder.load(spec.name, spec.max_tokens, spec.precision)
+    return find_encoder(spec.name).load(spec.max_tokens, spec.precision)
 
 
 def keep_freed_memory() -> None:

@@ -17,15 +17,12 @@ from typing import Any, cast
 FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storage")
 # Modules whose code does not count, because no byte of an artifact depends on it.
 INFRASTRUCTURE = {
-    "models.compiled": "loads compiled helpers",
     "models.encoders.errors": "errors",
     "models.errors": "errors",
     "storage.artifacts.exchange": "passes files between processes",
     "storage.artifacts.manifest": "describes artifacts",
     "storage.artifacts.store": "keeps artifacts",
     "storage.checkpoints": "keeps and reads checkpoints",
-    "storage.compiled": "loads compiled helpers",
-    "storage.dataset.chunks": "reads files in pieces",
     "storage.errors": "errors",
     "storage.files": "writes files safely",
     "storage.tensorboard": "writes logs beside the artifact",

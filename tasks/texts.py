@@ -10,15 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.encoders.text import Precision, encoder_sha256, resolve_precision
+from models.encoders.text import Precision, resolve_precision
+from models.encoders.text_encoders import ENCODERS, find_encoder
 from storage.artifacts.exchange import Exchange, ExchangeError
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.dask_cluster import ClusterParams, dask_client
-from tasks.encode_texts import EncoderSpec, encode_texts, item_texts
-from tasks.fingerprint import code_fingerprint, module_fingerprint
+from tasks.encode_texts import EncoderSpec, encode_partition, encode_texts, item_texts
+from tasks.fingerprint import code_fingerprint
 from tasks.ingest import read_table
 from tasks.progress import Progress
 
@@ -30,12 +31,15 @@ class TextParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    encoder: str = Field("minilm", description="Text encoder: minilm (offline), a local folder, or a hub model's name.")
+    encoder: str = Field(
+        "minilm",
+        description=f"Text encoder: {', '.join(ENCODERS)}, a local folder, or a hub model's name. minilm works offline.",
+    )
     max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a movie's text that are read.")
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Of the encoder's arithmetic; auto: bfloat16 on a GPU or a CPU with AMX, int8 on a CPU with "
-        "AVX512-VNNI, else float32.",
+        description="Precision of the encoder's arithmetic; auto: bfloat16 if the GPU or CPU multiplies it natively, else "
+        "float32.",
     )
 
 
@@ -90,7 +94,7 @@ def make_texts(
         ArtifactError: `base` was made by another encoder, other parameters or other code.
     """
     params = params.model_copy(update={"precision": resolve_precision(params.precision)})
-    weights = encoder_sha256(params.encoder)
+    weights = find_encoder(params.encoder).identity()
     texts = encode_movies(movies, params, weights, cluster, _base(params, weights, base))
     try:
         exchange(movies, params, weights, cluster).remove()
@@ -106,8 +110,7 @@ def exchange(movies: ArtifactRef, params: TextParams, weights: str, cluster: Clu
 
 
 def _identity(params: TextParams, weights: str) -> str:
-    code = [module_fingerprint(name) for name in ("models.encoders.text", "models.encoders.int8")]
-    made_of = [params.model_dump(mode="json"), weights, code]
+    made_of = [params.model_dump(mode="json"), weights, code_fingerprint(encode_partition)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 

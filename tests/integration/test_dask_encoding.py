@@ -18,7 +18,7 @@ import torch
 from prefect.testing.utilities import prefect_test_harness
 from tests_support import REPOSITORY, free_port
 
-from models.encoders.text import TextEncoder
+from models.encoders.text_encoders.minilm import load_minilm
 from storage.artifacts.exchange import Exchange, ExchangeError
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
@@ -42,7 +42,7 @@ SPEC = EncoderSpec("minilm", 32)
 def alone() -> Iterator[np.ndarray]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield TextEncoder.load("minilm", 32).encode(TEXTS)
+    yield load_minilm(32).encode(TEXTS)
     torch.set_num_threads(threads)
 
 

@@ -3,11 +3,13 @@ import pytest
 
 from models.encoders.errors import EncoderError
 from models.encoders.text import TextEncoder, item_text
+from models.encoders.text_encoders import find_encoder
+from models.encoders.text_encoders.minilm import load_minilm
 
 
 @pytest.fixture(scope="module")
 def encoder() -> TextEncoder:
-    return TextEncoder.load("minilm", max_tokens=64)
+    return load_minilm(64)
 
 
 def test_item_text_leaves_out_what_is_unknown() -> None:
@@ -35,4 +37,4 @@ def test_order_batches_and_odd_texts(encoder: TextEncoder) -> None:
 def test_unknown_model_names_the_offline_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # as the variable does at import
     with pytest.raises(EncoderError, match="offline encoder: minilm"):
-        TextEncoder.load("nobody/has-this-model")
+        find_encoder("nobody/has-this-model").load(64, "float32")
