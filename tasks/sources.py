@@ -115,35 +115,46 @@ def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
         release, metadata = find_release(folder), (MetadataFile(path=folder / "metadata"),)
     elif params.release is not None:
         release = open_named_release(params.release)
-    files: dict[str, Path] = {}
-    if release is not None:
-        files = {role: path for role, path in release.files.items() if path is not None}
-    if params.generic is not None:
-        items = params.generic.items  # without a table of items, the rated items are used
-        files = {"ratings": params.generic.ratings, "movies": params.generic.ratings if items is None else items.path}
     exports = tuple(find_metadata(metadata))
     imdb = find_imdb(params.imdb) if params.imdb else {}
-    every = files | {f"metadata-{place}": export.path for place, export in enumerate(exports)}
-    every |= {f"imdb-{kind}": path for kind, path in sorted(imdb.items())}
-    for role, path in every.items():
-        logger.info("%s: %s", role, path)
-    sha256 = {role: sha256_file(path) for role, path in every.items()}
-    # How a file is read changes the result, and so does its name if the result keeps it: both count as content.
-    sha256 |= {f"metadata-{place}-read-by": read_by(export) for place, export in enumerate(exports)}
-    sha256 |= {f"metadata-{place}-name": export.path.name for place, export in enumerate(exports)}
-    if release is not None:
-        sha256 |= {f"{role}-read-by": release.kind for role in files}
-    if params.generic is not None:
-        sha256 |= {f"{role}-read-by": read_by(params.generic) for role in files}
-        sha256 |= {f"{role}-name": path.name for role, path in files.items()}
     return Source(
         release=release,
         generic=params.generic,
         metadata=exports,
         imdb=imdb,
-        sha256=sha256,
+        sha256=hash_files(release, params.generic, exports, imdb),
         generated=sample is not None,
     )
+
+
+def hash_files(
+    release: Release | None, generic: GenericParams | None, metadata: tuple[MetadataFile, ...], imdb: dict[str, Path]
+) -> dict[str, str]:
+    """The hashes of the raw files by role.
+
+    How a file is read changes the result, and so does its name if the result keeps it; both are entries of their own,
+    `<role>-read-by` and `<role>-name`.
+    """
+    files: dict[str, Path] = {}
+    read_as: dict[str, str] = {}
+    if release is not None:
+        files = {role: path for role, path in release.files.items() if path is not None}
+        read_as = dict.fromkeys(files, release.kind)
+    if generic is not None:
+        items = generic.items  # without a table of items, the rated items are used
+        files = {"ratings": generic.ratings, "movies": generic.ratings if items is None else items.path}
+        read_as = dict.fromkeys(files, read_by(generic))
+    named = [] if generic is None else list(files)
+    for place, file in enumerate(metadata):
+        role = f"metadata-{place}"
+        files[role], read_as[role] = file.path, read_by(file)
+        named.append(role)
+    files |= {f"imdb-{kind}": path for kind, path in sorted(imdb.items())}
+    for role, path in files.items():
+        logger.info("%s: %s", role, path)
+    sha256 = {role: sha256_file(path) for role, path in files.items()}
+    sha256 |= {f"{role}-read-by": way for role, way in read_as.items()}
+    return sha256 | {f"{role}-name": files[role].name for role in named}
 
 
 def read_by(declared: BaseModel) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,58 +81,58 @@ def read_imdb(paths: Sequence[Path], wanted: AbstractSet[str], bad: BadRows) -> 
     """
     files = find_imdb(paths)
     facts: dict[str, Any] = {"files": {kind: path.name for kind, path in sorted(files.items())}}
-    movies: dict[str, Movie] = {}
+    found = _Titles()
 
     def read(kind: str, keys: AbstractSet[str], take: Callable[[Row], None]) -> None:
         if kind in files:
             facts[kind] = _read(files[kind], kind, keys, take, bad)
 
-    directors: dict[str, list[str]] = {}
-    writers: dict[str, list[str]] = {}
-    credits: dict[str, list[Credit]] = {}
-
-    def take_title(row: Row) -> None:
-        movie = _title(row)
-        movies.setdefault(_key(row), {"imdb_id": _key(row)}).update(movie)
-
-    def take_rating(row: Row) -> None:
-        movie = _rating(row)
-        movies.setdefault(_key(row), {"imdb_id": _key(row)}).update(movie)
-
-    def take_crew(row: Row) -> None:
-        directors[_key(row)] = _listed(row["directors"])
-        writers[_key(row)] = _listed(row["writers"])
-
-    def take_credit(row: Row) -> None:
-        credits.setdefault(_key(row), []).append(_credit(row))
-
-    read("title.basics", wanted, take_title)
-    read("title.ratings", wanted, take_rating)
-    read("title.crew", wanted, take_crew)
-    read("title.principals", wanted, take_credit)
-
-    people: dict[str, tuple[list[str], list[str], list[str]]] = {}  # cast, directors, writers of a title
-    for title in {**directors, **credits}:
-        listed = sorted(credits.get(title, ()))
-        people[title] = (
-            _distinct(listed, ON_STAGE)[:CAST_SIZE],
-            directors.get(title) or _distinct(listed, {"director"}),
-            writers.get(title) or _distinct(listed, {"writer"}),
-        )
+    read("title.basics", wanted, lambda row: found.add(_key(row), _title(row)))
+    read("title.ratings", wanted, lambda row: found.add(_key(row), _rating(row)))
+    read("title.crew", wanted, found.take_crew)
+    read("title.principals", wanted, found.take_credit)
+    people = found.people()
+    needed = {person for lists in people.values() for persons in lists.values() for person in persons}
     names: dict[str, str] = {}
-
-    def take_name(row: Row) -> None:
-        if name := fields.text(row["primaryName"]):
-            names[row["nconst"] or ""] = name
-
-    needed = {person for lists in people.values() for persons in lists for person in persons}
-    read("name.basics", needed, take_name)
+    read("name.basics", needed, lambda row: names.update(_name(row)))
     for title, lists in people.items():
-        movie = movies.setdefault(title, {"imdb_id": title})
-        for field, persons in zip(("cast", "directors", "writers"), lists, strict=True):
-            movie[field] = [names[person] for person in persons if person in names]
+        named = {field: [names[person] for person in persons if person in names] for field, persons in lists.items()}
+        found.add(title, named)
+    movies = found.movies
     facts |= {"titles": len(movies), "people": len(needed), "people_without_name": len(needed - set(names))}
     return source_table([movies[title] for title in sorted(movies)]), facts
+
+
+@dataclass
+class _Titles:
+    """What was read of the wanted titles, by id; people are ids, as in nm0000001."""
+
+    movies: dict[str, Movie] = field(default_factory=dict)
+    directors: dict[str, list[str]] = field(default_factory=dict)
+    writers: dict[str, list[str]] = field(default_factory=dict)
+    credits: dict[str, list[Credit]] = field(default_factory=dict)
+
+    def add(self, title: str, known: Movie) -> None:
+        self.movies.setdefault(title, {"imdb_id": title}).update(known)
+
+    def take_crew(self, row: Row) -> None:
+        self.directors[_key(row)] = _listed(row["directors"])
+        self.writers[_key(row)] = _listed(row["writers"])
+
+    def take_credit(self, row: Row) -> None:
+        self.credits.setdefault(_key(row), []).append(_credit(row))
+
+    def people(self) -> dict[str, dict[str, list[str]]]:
+        """Cast, directors and writers of every title that has any."""
+        people = {}
+        for title in {**self.directors, **self.credits}:
+            listed = sorted(self.credits.get(title, ()))
+            people[title] = {
+                "cast": _distinct(listed, ON_STAGE)[:CAST_SIZE],
+                "directors": self.directors.get(title) or _distinct(listed, {"director"}),
+                "writers": self.writers.get(title) or _distinct(listed, {"writer"}),
+            }
+        return people
 
 
 def _read(path: Path, kind: str, keys: AbstractSet[str], take: Callable[[Row], None], bad: BadRows) -> dict[str, int]:
@@ -199,6 +200,11 @@ def _title(row: Row) -> Movie:
         "metadata_genres": _listed(row["genres"]),
         "runtime_minutes": fields.number(row["runtimeMinutes"], fields.LEAST["runtime_minutes"]),
     }
+
+
+def _name(row: Row) -> dict[str, str]:
+    name = fields.text(row["primaryName"])
+    return {row["nconst"] or "": name} if name else {}
 
 
 def _rating(row: Row) -> Movie:

@@ -97,6 +97,12 @@ def test_bad_lines_are_told_by_line_whether_wanted_or_not(tmp_path: Path) -> Non
     ]
 
 
+def test_a_title_of_which_only_a_broken_line_exists_is_not_in_the_table(tmp_path: Path) -> None:
+    folder = dumps(tmp_path, "title.ratings", title_ratings=["tt0000001\t99\t5", "tt0000002\t7.0\t5"])
+    table, facts = read_imdb([folder], WANTED, BadRows("quarantine"))
+    assert (table["imdb_id"].to_pylist(), facts["titles"]) == (["tt0000002"], 1)
+
+
 def test_damaged_archives_and_other_files_are_refused(tmp_path: Path) -> None:
     lines = [f"tt{n:07d}\t5.0\t{n * 7919 % 1000}" for n in range(5000)]
     dumps(tmp_path, "title.ratings", packed=True, title_ratings=lines)

@@ -2,12 +2,14 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from storage.errors import MetadataUnavailableError
-from storage.sources.web.crawl import OUTAGES_IN_A_ROW, crawl
+from storage.sources.web import crawl as crawling
+from storage.sources.web.crawl import OUTAGES_IN_A_ROW, CrawlProgress, crawl
 from storage.sources.web.fetch import Fetcher, GivenUpError
 from storage.sources.web.response_cache import ResponseCache
 from storage.sources.web.service import MovieIds, Query
@@ -56,3 +58,14 @@ def test_an_answer_that_expires_too_early_is_asked_for_again(tmp_path: Path) -> 
     within = datetime.now(UTC) + timedelta(days=SERVICE.cache_days - 1)
     assert crawled(tmp_path, [None] * 3, until=within)["cached"] == 3
     assert crawled(tmp_path, [None] * 3, until=within + timedelta(days=2))["fetched"] == 3
+
+
+def test_the_time_left_follows_the_pace_of_the_last_movies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crawling, "time", SimpleNamespace(monotonic=lambda: 300.0))
+    state = crawling._Crawl(SERVICE, ResponseCache(tmp_path), None, datetime.now(UTC), total=100)
+    assert state.progress() == CrawlProgress(0, 100, None, {})
+    state.counts.update(fetched=25, cached=5)
+    state.recent.extend(range(0, 300, 10))  # a movie in ten seconds
+    assert state.progress() == CrawlProgress(30, 100, 700.0, {"fetched": 25, "cached": 5})
+    state.counts.update(absent=70)
+    assert state.progress().eta_seconds == 0

@@ -65,15 +65,13 @@ def test_no_slot_is_given_to_two_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"torn", b"\xff" * 16, struct.pack("<dd", 1e300, float("nan")), b"x" * 99])
-def test_a_damaged_clock_starts_anew(tmp_path: Path, data: bytes) -> None:
+def test_damaged_times_count_as_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "rate").write_bytes(data)
-    began = time.monotonic()
-    asyncio.run(RateLimiter(tmp_path / "rate", 100).turn())
-    assert time.monotonic() - began < 0.5
+    before = time.time()
+    assert before <= RateLimiter(tmp_path / "rate", 100).reserve() <= time.time()
 
 
 def test_the_clock_may_have_been_set_back(tmp_path: Path) -> None:
-    (tmp_path / "rate").write_bytes(struct.pack("<dd", time.time() + 90_000, time.time() + 90_000))
-    began = time.monotonic()
-    asyncio.run(RateLimiter(tmp_path / "rate", 100).turn())
-    assert time.monotonic() - began < 0.5
+    before = time.time()
+    (tmp_path / "rate").write_bytes(struct.pack("<dd", before + 90_000, before + 90_000))
+    assert before <= RateLimiter(tmp_path / "rate", 100).reserve() <= time.time()

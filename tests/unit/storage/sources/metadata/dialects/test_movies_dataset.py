@@ -30,10 +30,10 @@ def test_python_literals_are_matched_not_evaluated(tmp_path: Path) -> None:
 def test_literals_cannot_be_made_to_hang(tmp_path: Path) -> None:
     cells = ["[" + "{'name': 'a', " * 20_000, "[{" + "'a'" * 50_000, "'" * 100_000, "[{'n': '" + "\\" * 100_001]
     rows = "".join(f"False,,0,{cell.replace(chr(44), ';')},{place},,,T,1,[],,\n" for place, cell in enumerate(cells))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(MetadataError, match="none readable"):
         read_export(export(tmp_path, rows, header=LITERALS))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_keywords_beside_the_exports(tmp_path: Path) -> None:
