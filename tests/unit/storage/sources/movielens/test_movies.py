@@ -1,17 +1,15 @@
-import csv
 import os
 import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import RatingsSchemaError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.movies import parse_title, read_movies
 from storage.sources.movielens.releases import Release, find_release
-from storage.sources.movielens.text_tables import read_rows
 from storage.tables import IDENTITY_SCHEMA
 
 
@@ -217,28 +215,6 @@ def test_ml_10m_is_utf_8_and_quotes_are_plain_characters(tmp_path: Path) -> None
     assert movies["title"].to_pylist() == ['"Great Performances" Cats', "Amélie (Destin, Le)"]
     assert facts["without_genres"] == 1
     assert [(row.line, row.reason) for row in bad.rows] == [(3, "expected UTF-8; found the byte 0xe9")]
-
-
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(TEXT, max_size=8), st.booleans())
-def test_whatever_csv_writes_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, titles: list[str], windows: bool
-) -> None:
-    path = tmp_path_factory.mktemp("r") / "t.csv"
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\r\n" if windows else "\n")
-        writer.writerows([["a", "b"], *([str(place), title] for place, title in enumerate(titles))])
-    lone = [title for title in titles if "\r" in title or title.count("\n") > 90]
-    assume(not lone)  # csv leaves lone carriage returns unquoted
-    rows = list(read_rows(path, ("a", "b"), BadRows()))
-    assert [row.fields[1] for row in rows] == titles
-    line = 2
-    for row, title in zip(rows, titles, strict=True):
-        assert row.line == line
-        line += 1 + title.count("\n")
 
 
 @settings(max_examples=150, deadline=None)
