@@ -1,61 +1,153 @@
-"""Real servers and real runs for tests, on free ports, stopped by themselves."""
+"""Real servers and real runs for tests; one of each for all pytest-xdist workers, on free ports."""
 
 import os
+import random
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests_support import REPOSITORY, Marquee, changes, free_port, values_of, wait_for
+from forked_cli_support import ForkedCli
+from tests_support import (
+    REPOSITORY,
+    Marquee,
+    Shared,
+    SmallRun,
+    absent_tools,
+    changes,
+    find_chromium,
+    free_port,
+    required,
+    values_of,
+    wait_for,
+)
+
+SHARED = pytest.StashKey[Shared]()
+TOOLS = ("real_data", "radosgw", "chromium")  # fixtures that give a test what may be absent
 
 
-@pytest.fixture(scope="session")
-def prefect_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of processes that talk to a real Prefect server, started for this session."""
-    port = free_port()
-    home = tmp_path_factory.mktemp("prefect")
-    env = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
-    }
-    env.pop("MARQUEE_HOME", None)
-    log = (home / "server.log").open("w")
-    prefect = str(Path(sys.executable).with_name("prefect"))
-    server = subprocess.Popen(
-        [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)], env=env, stdout=log, stderr=log
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/api/health", server)
-        yield env
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the folder of the process that started them."""
+    given = getattr(config, "workerinput", {}).get("shared")
+    config.stash[SHARED] = Shared(Path(given or tempfile.mkdtemp(prefix="marquee-tests-")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell a pytest-xdist worker the shared folder."""
+    node.workerinput["shared"] = str(node.config.stash[SHARED].folder)  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the shared servers when all workers are done."""
+    if not hasattr(config, "workerinput"):
+        config.stash[SHARED].stop_servers()
+        shutil.rmtree(config.stash[SHARED].folder, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by the tools that they need; deselect those whose tool is absent, unless all tools are required."""
+    for item in items:
+        for name in TOOLS:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(name)
+    if os.environ.get("MARQUEE_REQUIRE_TOOLS"):
+        return
+    absent = absent_tools()
+    dropped = [item for item in items if any(item.get_closest_marker(tool) for tool in absent)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which tests did not run because their tool is absent."""
+    if not os.environ.get("MARQUEE_REQUIRE_TOOLS"):
+        for tool, why in absent_tools().items():
+            terminalreporter.write_line(f"NOT RUN: tests marked {tool}: {why}", yellow=True)
+
+
+def pytest_runtest_setup() -> None:
+    """Start every test with the same global random numbers."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:  # tests that do not import it need not wait for it
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture
-def marquee(prefect_env: dict[str, str], tmp_path: Path) -> Marquee:
-    """Run the command line against the session's server in a work directory of this test."""
+def nobody() -> Iterator[str]:
+    """The URL of a port that is taken, and where nothing answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest) -> Shared:
+    return request.config.stash[SHARED]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real releases and exports."""
+    required("real_data")
+    return Path(os.environ["MARQUEE_REAL_DATA"])
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the browser."""
+    required("chromium")
+    return str(find_chromium())
+
+
+@pytest.fixture(scope="session")
+def prefect_env(shared: Shared) -> dict[str, str]:
+    """The environment of processes that talk to a real Prefect server, started for this test run."""
+
+    def start(home: Path) -> dict[str, str]:
+        port = free_port()
+        more = {
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "HF_HUB_OFFLINE": "1",
+        }
+        command = [
+            str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port),
+        ]  # fmt: skip
+        server = shared.server(command, home / "server.log", os.environ | more)
+        wait_for(f"http://127.0.0.1:{port}/api/health", server)
+        return more
+
+    env: dict[str, str] = os.environ | shared.once("prefect", start)
+    env.pop("MARQUEE_HOME", None)
+    return env
+
+
+@pytest.fixture(scope="session")
+def forked_cli(prefect_env: dict[str, str]) -> Iterator[ForkedCli]:
+    with ForkedCli(prefect_env) as cli:
+        yield cli
+
+
+@pytest.fixture
+def marquee(forked_cli: ForkedCli, tmp_path: Path) -> Marquee:
+    """Run the command line against the shared server in a work directory of this test."""
 
     def call(
         *arguments: str, ok: bool = True, home: Path | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "flows.cli", *arguments]
-        place = {"MARQUEE_HOME": str(home or tmp_path / "home")}
-        done = subprocess.run(
-            command,
-            env=prefect_env | place | env,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=850,
-        )
+        done = forked_cli.run(arguments, {"MARQUEE_HOME": str(home or tmp_path / "home")} | env, tmp_path)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr
         return done
 
@@ -63,21 +155,24 @@ def marquee(prefect_env: dict[str, str], tmp_path: Path) -> Marquee:
 
 
 @pytest.fixture(scope="session")
-def small_run(
-    prefect_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, str], str]:
-    """A whole retraining of seconds on generated data: its work directory, KEY=VALUE lines and output."""
-    home = tmp_path_factory.mktemp("small")
-    command = [sys.executable, "-m", "flows.cli", "retrain", *changes()]
-    env = prefect_env | {"MARQUEE_HOME": str(home)}
-    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=850)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home, values_of(done.stdout), done.stdout + done.stderr
+def small_run(shared: Shared, prefect_env: dict[str, str]) -> SmallRun:
+    """A whole retraining of seconds on generated data, by a process of its own."""
+
+    def retrain(home: Path) -> str:
+        command = [sys.executable, "-m", "flows.cli", "retrain", *changes()]
+        env = prefect_env | {"MARQUEE_HOME": str(home)}
+        done = subprocess.run(
+            command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=850
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + "\0" + done.stderr
+
+    out, _, err = shared.once("small", retrain).partition("\0")
+    return SmallRun(shared.folder / "small", values_of(out), out + err)
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("chromium is not installed")
-    return found
+@pytest.fixture
+def small_home(small_run: SmallRun, tmp_path: Path) -> Path:
+    """A copy of the small run's work directory, which the test may change: the one that `marquee` uses by default."""
+    unfinished = shutil.ignore_patterns(".*")  # another worker may be writing to the original
+    return Path(shutil.copytree(small_run.home, tmp_path / "home", ignore=unfinished))

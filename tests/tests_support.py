@@ -1,11 +1,19 @@
-"""What several test files share that is no fixture."""
+"""What several test files share and that is no fixture."""
 
+import fcntl
+import json
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = {
@@ -27,6 +35,14 @@ SMALL = {
 Marquee = Callable[..., subprocess.CompletedProcess[str]]
 
 
+class SmallRun(NamedTuple):
+    """A whole retraining on generated data: its work directory, KEY=VALUE lines and output."""
+
+    home: Path
+    values: dict[str, str]
+    output: str
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -40,9 +56,9 @@ def changes(**more: str) -> list[str]:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    """Until a server answers, or fail with its exit."""
+    """Wait until a server answers; fail if it ends before that."""
     for _ in range(int(seconds / 0.2)):
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310
                 return
@@ -55,3 +71,67 @@ def values_of(output: str) -> dict[str, str]:
     """The KEY=VALUE lines at the end of an output."""
     pairs = (line.partition("=") for line in output.splitlines() if line.split("=")[0].isupper())
     return {key: value for key, _, value in pairs}
+
+
+def required(tool: str) -> None:
+    """Fail the test if its tool is absent. Such tests are deselected before, unless MARQUEE_REQUIRE_TOOLS is set."""
+    if (why := absent_tools().get(tool)) is not None:
+        pytest.fail(f"{tool}: {why}; this test must run because MARQUEE_REQUIRE_TOOLS is set")
+
+
+def absent_tools() -> dict[str, str]:
+    """The tools that are not here, by the name of the fixture that gives them, and why."""
+    found = {
+        "real_data": os.environ.get("MARQUEE_REAL_DATA"),
+        "radosgw": shutil.which("radosgw") and shutil.which("ceph-mon"),
+        "chromium": find_chromium(),
+    }
+    why = {
+        "real_data": "MARQUEE_REAL_DATA names no folder of real releases",
+        "radosgw": "not installed (apt-get install radosgw ceph-mon ceph-osd ceph-mgr ceph-common uuid-runtime)",
+        "chromium": "not installed",
+    }
+    return {tool: why[tool] for tool, place in found.items() if not place}
+
+
+def find_chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Shared:
+    """Servers and runs that all pytest-xdist workers of one test run use together.
+
+    The first worker that asks makes the thing under a file lock; the others read what it wrote. Servers run in sessions
+    of their own and are stopped by the process that started the workers.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def once(self, name: str, make: Callable[[Path], Any]) -> Any:
+        """The JSON value that `make` returned when it was called, by whichever worker, with a new folder."""
+        with (self.folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            answer = self.folder / f"{name}.json"
+            if not answer.exists():
+                place = self.folder / name
+                place.mkdir(exist_ok=True)
+                answer.write_text(json.dumps(make(place)))
+            return json.loads(answer.read_text())
+
+    def server(self, command: list[str], log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a process that lives until the test run ends."""
+        with log.open("w") as stream:
+            process = subprocess.Popen(command, env=env, stdout=stream, stderr=stream, start_new_session=True)
+        with (self.folder / "process-groups").open("a") as groups:
+            groups.write(f"{process.pid}\n")
+        return process
+
+    def stop_servers(self) -> None:
+        """Kill every server and its children; their state is in this folder and goes with it."""
+        groups = self.folder / "process-groups"
+        for group in groups.read_text().split() if groups.exists() else []:
+            try:
+                os.killpg(int(group), signal.SIGKILL)
+            except ProcessLookupError:
+                continue

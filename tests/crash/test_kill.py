@@ -1,4 +1,4 @@
-"""SIGKILL in every stage; the next run goes on and ends with the same content as one that was never killed."""
+"""A run killed by SIGKILL in any stage goes on when it is started again, and ends with the content of a whole run."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests_support import REPOSITORY, Marquee, changes
+from tests_support import REPOSITORY, Marquee, SmallRun, changes
 
 from storage.artifacts.manifest import MEASURED
 from storage.artifacts.store import ArtifactStore
@@ -27,11 +27,11 @@ SIGNS = (
 )
 
 
-def kill_at(env: dict[str, str], home: Path, sign: str) -> None:
+def kill_at(env: dict[str, str], home: Path, sign: str, parameters: list[str]) -> None:
     known = set(home.glob(sign))
-    command = [sys.executable, "-m", "flows.cli", "retrain", *changes(**STEPS)]
+    command = [sys.executable, "-m", "flows.cli", "retrain", *parameters]
     process = subprocess.Popen(
-        command, env=env | THREADS | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command, env=env | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
     while process.poll() is None and not set(home.glob(sign)) - known:
@@ -40,6 +40,16 @@ def kill_at(env: dict[str, str], home: Path, sign: str) -> None:
         os.killpg(process.pid, signal.SIGKILL)  # its Dask workers too, as the machine's death would
     process.wait()
     assert process.returncode == -signal.SIGKILL, f"{sign} never showed; exit code {process.returncode}"
+
+
+def retrain(env: dict[str, str], home: Path) -> str:
+    """What a whole run by a process of its own prints: torch reads OMP_NUM_THREADS when it is imported."""
+    command = [sys.executable, "-m", "flows.cli", "retrain", *changes(**STEPS)]
+    done = subprocess.run(
+        command, env=env | {"MARQUEE_HOME": str(home)}, cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def contents(home: Path) -> dict[str, set[tuple[str, str]]]:
@@ -52,23 +62,34 @@ def contents(home: Path) -> dict[str, set[tuple[str, str]]]:
     }
 
 
-@pytest.mark.timeout(600)
-def test_killed_in_every_stage(prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path) -> None:
-    home = tmp_path / "killed"
+def test_killed_in_training(small_run: SmallRun, prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    kill_at(prefect_env, home, "checkpoints/*/step-*.pt", changes())
+    before = {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}
+    assert before
+    marquee("retrain", *changes())
+    assert all(path.read_text() == text for path, text in before.items()), "what was finished before was made again"
+    assert not list(home.rglob(".draft.*"))
+    assert contents(home) == contents(small_run.home)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_killed_in_every_stage(prefect_env: dict[str, str], tmp_path: Path) -> None:
+    home, env = tmp_path / "killed", prefect_env | THREADS
     made: dict[Path, str] = {}
     store = ArtifactStore(home / "artifacts")
     for sign in SIGNS:
-        kill_at(prefect_env, home, sign)
+        kill_at(env, home, sign, changes(**STEPS))
         whole = {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}
         assert made.items() <= whole.items(), "what was finished before was made again"
         made = whole
         for path in made:
             assert store.find(path.parent.parent.name, path.parent.name) is not None
-    last = marquee("retrain", *changes(**STEPS), home=home, **THREADS)
+    assert "PUBLISHED=" in retrain(env, home)
     assert (
         made.items() <= {path: path.read_text() for path in (home / "artifacts").glob("*/[!.]*/manifest.json")}.items()
     )
     assert not list(home.rglob(".draft.*"))
-    assert "PUBLISHED=" in last.stdout
-    marquee("retrain", *changes(**STEPS), home=tmp_path / "whole", **THREADS)
+    retrain(env, tmp_path / "whole")
     assert contents(home) == contents(tmp_path / "whole")

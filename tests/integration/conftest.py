@@ -1,10 +1,6 @@
-"""S3 servers over HTTP on loopback."""
+"""S3 servers over HTTP on loopback, and a Prefect server for tasks that run in this process."""
 
-import os
 import secrets
-import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +8,8 @@ from typing import NamedTuple
 
 import boto3
 import pytest
-from tests_support import free_port, wait_for
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from tests_support import Shared, free_port, required, wait_for
 
 
 class Endpoint(NamedTuple):
@@ -24,47 +21,33 @@ class Endpoint(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[Endpoint]:
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/moto-api/", server)
-        yield Endpoint(f"http://127.0.0.1:{port}", "motokey", "motosecret-" + secrets.token_hex(8))
-    finally:
-        server.terminate()
-        server.wait(10)
+def moto(shared: Shared) -> Endpoint:
+    def start(folder: Path) -> Endpoint:
+        port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        wait_for(f"http://127.0.0.1:{port}/moto-api/", shared.server(command, folder / "log"))
+        return Endpoint(f"http://127.0.0.1:{port}", "motokey", "motosecret-" + secrets.token_hex(8))
+
+    return Endpoint(*shared.once("moto", start))
 
 
 @pytest.fixture(scope="session")
-def radosgw() -> Iterator[Endpoint]:
-    if shutil.which("radosgw") is None or shutil.which("ceph-mon") is None:
-        pytest.skip(
-            "radosgw is not installed: apt-get install radosgw ceph-mon ceph-osd ceph-mgr ceph-common uuid-runtime"
-        )
-    # Unix socket paths are at most 107 bytes long: not below pytest's folder.
-    folder = Path(f"/tmp/marquee-rgw-{secrets.token_hex(4)}")  # noqa: S108
-    endpoint = Endpoint("", "marquee-" + secrets.token_hex(4), "secret-" + secrets.token_hex(12))
-    script = str(Path(__file__).with_name("radosgw.sh"))
-    ports = [free_port() for _ in range(3)]
-    try:
-        done = subprocess.run(
-            [script, str(folder), endpoint.access_key, endpoint.secret_key, *map(str, ports)],
-            capture_output=True, text=True, check=False, timeout=180,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        yield endpoint._replace(url=f"http://127.0.0.1:{ports[0]}")
-    finally:
-        pids = (folder / "pids").read_text().split() if (folder / "pids").exists() else []
-        for pid in reversed(pids):
-            try:
-                os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        shutil.rmtree(folder, ignore_errors=True)
+def radosgw(shared: Shared) -> Endpoint:
+    required("radosgw")
+
+    def start(folder: Path) -> Endpoint:
+        keys = "marquee-" + secrets.token_hex(4), "secret-" + secrets.token_hex(12)
+        ports = [free_port() for _ in range(3)]
+        script = str(Path(__file__).with_name("radosgw.sh"))
+        log = folder / "start.log"
+        code = shared.server([script, str(folder), *keys, *map(str, ports)], log).wait(180)
+        assert code == 0, log.read_text()
+        return Endpoint(f"http://127.0.0.1:{ports[0]}", *keys)
+
+    return Endpoint(*shared.once("radosgw", start))
 
 
-@pytest.fixture(params=["moto", pytest.param("radosgw", marks=pytest.mark.radosgw)])
+@pytest.fixture(params=["moto", pytest.param("radosgw", marks=(pytest.mark.radosgw, pytest.mark.nightly))])
 def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[Endpoint, str]:
     """An endpoint, set in the environment as boto3 reads it, and the URI of a fresh bucket there."""
     endpoint: Endpoint = request.getfixturevalue(request.param)
@@ -85,3 +68,12 @@ def environment(endpoint: Endpoint) -> dict[str, str]:
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }
+
+
+@pytest.fixture
+def prefect_here(prefect_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process run tasks against the shared Prefect server, in a work directory of this test."""
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    settings = (PREFECT_HOME, PREFECT_API_URL, PREFECT_SERVER_ANALYTICS_ENABLED)
+    with temporary_settings({setting: prefect_env[setting.name] for setting in settings}):
+        yield

@@ -21,7 +21,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2Vu.Zm9yLXRlc3Rz"
 V3_KEY = "0123456789abcdef0123456789ABCDEF"
 OMDB_KEY = "s3cretk3y"
 CALM = Patience(attempts=4, first_delay_seconds=0.02, longest_delay_seconds=0.05)
-QUICK = CALM.model_copy(update={"silence_seconds": 1.0, "whole_seconds": 2.0})  # where waiting is what is tested
+QUICK = CALM.model_copy(update={"silence_seconds": 2.5, "whole_seconds": 5.0})  # where waiting is what is tested
 LENIENT: dict[str, Any] = {"max_failed_share": 1.0}  # parameters of the service
 
 

@@ -61,38 +61,29 @@ def test_unwritable_home_missing_folder_and_unknown_encoder(tmp_path: Path, marq
     assert "MARQUEE_HOME" in failed.stderr
     failed = marquee("build-dataset", "--data", str(tmp_path / "absent"), ok=False)
     assert "SourceError" in failed.stderr
-    failed = marquee("build-dataset", *changes(features__text__encoder="nobody/none"), ok=False, HF_HUB_OFFLINE="1")
+    failed = marquee("build-dataset", *changes(features__text__encoder="nobody/none"), ok=False)
     assert "EncoderError" in failed.stderr
     assert "minilm" in failed.stderr
 
 
-def test_absent_gpu_is_a_typed_error(small_run: tuple[Path, dict[str, str], str], marquee: Marquee) -> None:
-    failed = marquee(
-        "train-policy",
-        "--device",
-        "cuda",
-        *changes(train__seed="9"),
-        home=small_run[0],
-        ok=False,
-        CUDA_VISIBLE_DEVICES="",
-    )
+def test_absent_gpu_is_a_typed_error(small_home: Path, marquee: Marquee) -> None:
+    again = changes(train__seed="9")
+    failed = marquee("train-policy", "--device", "cuda", *again, ok=False, CUDA_VISIBLE_DEVICES="")
     assert "DeviceMissingError" in failed.stderr
 
 
-def test_a_diverging_run_stops_and_its_best_policy_can_be_kept(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee
-) -> None:
+def test_a_diverging_run_stops_and_its_best_policy_can_be_kept(small_home: Path, marquee: Marquee) -> None:
     rhythm = "steps: 300, batch_size: 32, validate_every: 5, checkpoint_every: 20, log_every: 5, patience: null"
     bounds = f"{{{rhythm}, max_value: 4.5}}"
     rates = "{hidden_dim: 16, critic_learning_rate: 0.02}"
     run = changes(train__trainer=bounds, train__td3_bc=rates, train__learners="[td3_bc]")
-    stopped = marquee("train-policy", *run, home=small_run[0], ok=False)
+    stopped = marquee("train-policy", *run, ok=False)
     said = " ".join(stopped.stderr.split())
     assert "DivergenceError: td3_bc: update" in said
     assert "below 4.5 in magnitude" in said
     assert "train.on_divergence=keep-best" in said
-    checkpoint = max(small_run[0].glob("checkpoints/*/step-*.pt"))
-    kept = marquee("train-policy", *run, "--set", "train.on_divergence=keep-best", home=small_run[0])
+    checkpoint = max(small_home.glob("checkpoints/*/step-*.pt"))
+    kept = marquee("train-policy", *run, "--set", "train.on_divergence=keep-best")
     assert f"resumed at update {int(checkpoint.stem[5:])}" in kept.stdout + kept.stderr
     manifest = json.loads((Path(values_of(kept.stdout)["POLICY_TD3_BC"]) / "manifest.json").read_text())
     assert "below 4.5 in magnitude" in manifest["facts"]["diverged"]

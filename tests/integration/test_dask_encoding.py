@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from prefect.testing.utilities import prefect_test_harness
 from tests_support import REPOSITORY, free_port
 
 from models.encoders.text_encoders.minilm import load_minilm
@@ -214,26 +213,24 @@ def movies_of(texts: list[str], name: str) -> ArtifactRef:
 
 
 def test_texts_of_an_earlier_artifact_are_kept_and_bytes_are_those_of_a_full_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prefect_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params, cluster = TextParams(max_tokens=32), ClusterParams(workers=1, exchange=f"file://{tmp_path}/exchange")
-    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     grown = ["new one", *TEXTS[:20], "new two"]
-    with prefect_test_harness(server_startup_timeout=120):
-        monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "grown"))
-        base = make_texts(movies_of(TEXTS[:20], "small"), params, cluster)
-        kept = make_texts(movies_of(grown, "grown"), params, cluster, base)
-        facts = artifact_store().manifest(kept).facts
-        assert (facts["kept"], facts["kept_from"]) == (20, base.digest)
-        assert artifact_store().manifest(kept).recipe.parameters["params"]["precision"] != "auto"
-        old, new = (np.load(artifact_store().open(ref) / "texts.npy") for ref in (base, kept))
-        assert np.array_equal(new[1:-1], old)
-        with pytest.raises(ArtifactError, match="64 tokens"):
-            make_texts(movies_of(grown, "grown"), TextParams(max_tokens=64), cluster, base)
-        assert artifact_store().manifest(make_texts(movies_of(TEXTS[:1], "one"), params, cluster)).facts["kept"] == 1
-        monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "whole"))
-        whole = make_texts(movies_of(grown, "grown"), params, cluster)
-        assert artifact_store().manifest(whole).facts["kept"] == 0
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "grown"))
+    base = make_texts(movies_of(TEXTS[:20], "small"), params, cluster)
+    kept = make_texts(movies_of(grown, "grown"), params, cluster, base)
+    facts = artifact_store().manifest(kept).facts
+    assert (facts["kept"], facts["kept_from"]) == (20, base.digest)
+    assert artifact_store().manifest(kept).recipe.parameters["params"]["precision"] != "auto"
+    old, new = (np.load(artifact_store().open(ref) / "texts.npy") for ref in (base, kept))
+    assert np.array_equal(new[1:-1], old)
+    with pytest.raises(ArtifactError, match="64 tokens"):
+        make_texts(movies_of(grown, "grown"), TextParams(max_tokens=64), cluster, base)
+    assert artifact_store().manifest(make_texts(movies_of(TEXTS[:1], "one"), params, cluster)).facts["kept"] == 1
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "whole"))
+    whole = make_texts(movies_of(grown, "grown"), params, cluster)
+    assert artifact_store().manifest(whole).facts["kept"] == 0
     assert (whole.digest, whole.sha256) == (kept.digest, kept.sha256)
     assert not list((tmp_path / "exchange").iterdir()), "finished work leaves nothing behind"
 

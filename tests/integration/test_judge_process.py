@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 from tests_support import REPOSITORY
 
 from expectations.judge_process import JudgeError, JudgeProcess
@@ -190,17 +189,15 @@ def make_toy(draft: Draft, size: int) -> None:
     (draft.path / "toy").write_text("x" * size)
 
 
-def test_work_begins_where_an_artifact_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+def test_work_begins_where_an_artifact_is_missing(prefect_here: None, tmp_path: Path) -> None:
     begun: list[Path] = []
     token = before_work.set(lambda: begun.extend(tmp_path.glob("artifacts/toy/*")))  # what is there by then
     try:
-        with prefect_test_harness(server_startup_timeout=120):
-            assert make_toy(1) == make_toy(1)
-            assert begun == []
-            make_toy(2)
-            assert len(begun) == 1
-            make_toy(2)
-            assert len(begun) == 1
+        assert make_toy(1) == make_toy(1)
+        assert begun == []
+        make_toy(2)
+        assert len(begun) == 1
+        make_toy(2)
+        assert len(begun) == 1
     finally:
         before_work.reset(token)

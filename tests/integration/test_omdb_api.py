@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +21,8 @@ def by_imdb(*numbers: int) -> list[MovieIds]:
     return [MovieIds(None, f"tt{number:07}") for number in numbers]
 
 
-@pytest.mark.real_data
-def test_all_recorded_answers_become_rows(tmp_path: Path) -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder with omdb-api")
-    recorded = json.loads(Path(root, "omdb-api", "omdb.json").read_text())
+def test_all_recorded_answers_become_rows(real_data: Path, tmp_path: Path) -> None:
+    recorded = json.loads(Path(real_data, "omdb-api", "omdb.json").read_text())
     known = {body["imdbID"]: body for body in recorded if body["Response"] == "True"}
     answers = {imdb_id: json.dumps(body).encode() for imdb_id, body in known.items()}
     failing = {f"tt9{number:07}": json.dumps(recorded_failure).encode() for number, recorded_failure in enumerate(

@@ -1,11 +1,11 @@
 """The whole way on generated data: what it makes, re-uses, mends and makes again."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests_support import REPOSITORY, Marquee, changes, values_of
+from tests_support import REPOSITORY, Marquee, SmallRun, changes, values_of
 
 from evaluation.baselines import BASELINES
 from storage.artifacts.store import ArtifactStore
@@ -35,20 +35,23 @@ def post(env: dict[str, str], path: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
-def states_since(env: dict[str, str], moment: str) -> dict[str, set[str]]:
-    """Names of the final states of all task runs that began after a moment, by task."""
-    runs = post(env, "task_runs/filter", {"task_runs": {"expected_start_time": {"after_": moment}}, "limit": 200})
+def flow_runs_of(env: dict[str, str], output: str) -> dict[str, dict[str, list[str]]]:
+    """A filter of the flow run that a command's output links to, and of its subflows."""
+    (parent,) = re.findall(r"in the Prefect UI: \S+/runs/flow-run/([0-9a-f-]+)", output)
+    children = post(env, "flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [parent]}}})
+    return {"id": {"any_": [parent, *(child["id"] for child in children)]}}
+
+
+def states_of(env: dict[str, str], output: str) -> dict[str, set[str]]:
+    """Names of the final states of all task runs of a command, by task."""
+    runs = post(env, "task_runs/filter", {"flow_runs": flow_runs_of(env, output), "limit": 200})
     states: dict[str, set[str]] = {}
     for run in runs:
         states.setdefault(run["name"].rsplit("-", 1)[0], set()).add(run["state_name"])
     return states
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat()
-
-
-def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> None:
+def test_outputs_and_last_lines(small_run: SmallRun) -> None:
     home, values, output = small_run
     assert list(values) == ["DATASET", "POLICY", "REPORT", "PUBLISHED"]
     data = TransitionDataset.open(Path(values["DATASET"]))
@@ -77,19 +80,16 @@ def test_outputs_and_last_lines(small_run: tuple[Path, dict[str, str], str]) -> 
     assert not list(home.rglob(".draft.*"))
 
 
-def test_second_run_does_no_heavy_task(
-    small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str], marquee: Marquee
-) -> None:
-    home, values, _ = small_run
-    moment = now()
-    again = marquee("retrain", *changes(), home=home)
-    assert values_of(again.stdout) == values
-    states = states_since(prefect_env, moment)
+def test_second_run_does_no_heavy_task(small_run: SmallRun, prefect_env: dict[str, str], marquee: Marquee) -> None:
+    again = marquee("retrain", *changes(), home=small_run.home)
+    assert values_of(again.stdout) == small_run.values
+    states = states_of(prefect_env, again.stdout)
     assert {name: states[name] for name in HEAVY} == {name: {"Cached"} for name in HEAVY}
 
 
-def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str]) -> None:
-    artifacts = post(prefect_env, "artifacts/filter", {"limit": 200})
+def test_ui_artifacts_are_there(small_run: SmallRun, prefect_env: dict[str, str]) -> None:
+    ids = flow_runs_of(prefect_env, small_run.output)["id"]
+    artifacts = post(prefect_env, "artifacts/filter", {"artifacts": {"flow_run_id": ids}, "limit": 200})
     kinds = {(artifact["key"], artifact["type"]) for artifact in artifacts}
     assert {
         ("train-td3-bc", "progress"),
@@ -110,31 +110,26 @@ def test_ui_artifacts_are_there(small_run: tuple[Path, dict[str, str], str], pre
 
 
 def test_missing_and_damaged_artifacts_are_made_again_alike(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+    small_run: SmallRun, small_home: Path, marquee: Marquee
 ) -> None:
-    first, values, _ = small_run
-    home = tmp_path / "copy"
-    shutil.copytree(first, home)
-    store = ArtifactStore(home / "artifacts")
+    store = ArtifactStore(small_home / "artifacts")
     texts, dataset = store.select("texts"), store.select("dataset")
     shutil.rmtree(store.folder("texts", texts.digest))
     spoilt = store.folder("dataset", dataset.digest) / "transitions.h5"
     spoilt.write_bytes(spoilt.read_bytes()[:-1] + b"?")
     kept = {kind: store.manifests(kind)[0].created_at for kind in ("movies", "items", "report")}
-    done = marquee("retrain", *changes(), home=home)
+    done = marquee("retrain", *changes())
     assert "is damaged and will be made again" in done.stdout + done.stderr
     assert store.find("texts", texts.digest) is not None
     assert store.find("dataset", dataset.digest) is not None
     assert {kind: store.manifests(kind)[0].created_at for kind in kept} == kept
-    assert Path(values_of(done.stdout)["REPORT"]).parent.name == Path(values["REPORT"]).parent.name
+    assert Path(values_of(done.stdout)["REPORT"]).parent.name == Path(small_run.values["REPORT"]).parent.name
 
 
 def test_changed_helper_invalidates_exactly_what_depends_on_it(
-    small_run: tuple[Path, dict[str, str], str], prefect_env: dict[str, str], tmp_path: Path
+    small_home: Path, prefect_env: dict[str, str], tmp_path: Path
 ) -> None:
-    first, _, _ = small_run
-    home, code = tmp_path / "home", tmp_path / "code"
-    shutil.copytree(first, home)
+    home, code = small_home, tmp_path / "code"
     for package in ("flows", "tasks", "models", "expectations", "evaluation", "storage"):
         shutil.copytree(REPOSITORY / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
     helper = code / "models" / "encoders" / "reduce.py"
@@ -152,9 +147,7 @@ def test_changed_helper_invalidates_exactly_what_depends_on_it(
     assert made - {"policy"} == expected  # two learners, two policies, from the start
 
 
-def test_published_artifacts_can_be_pulled(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
-) -> None:
+def test_published_artifacts_can_be_pulled(small_run: SmallRun, marquee: Marquee, tmp_path: Path) -> None:
     _, values, _ = small_run
     for spec in ("policy@latest", "policy@champion", "policy@td3_bc", "dataset@latest", "report@latest"):
         done = marquee("pull", spec, "--from", values["PUBLISHED"], "--to", str(tmp_path / "pulled"))
@@ -165,37 +158,29 @@ def test_published_artifacts_can_be_pulled(
     assert "champion" in failed.stderr
 
 
-def test_stages_run_alone_by_digest(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
-) -> None:
-    first, values, _ = small_run
-    home = tmp_path / "copy"
-    shutil.copytree(first, home)
+def test_stages_run_alone_by_digest(small_run: SmallRun, small_home: Path, marquee: Marquee, tmp_path: Path) -> None:
+    values = small_run.values
     digest = Path(values["DATASET"]).parent.name
-    trained = marquee(
-        "train-policy", "--dataset", digest[:8], *changes(train__learners="[td3]", train__seed="5"), home=home
-    )
+    trained = marquee("train-policy", "--dataset", digest[:8], *changes(train__learners="[td3]", train__seed="5"))
     assert list(values_of(trained.stdout)) == ["POLICY_TD3"]
-    judged = marquee("evaluate-policy", *changes(), home=home)
+    judged = marquee("evaluate-policy", *changes())
     report = json.loads(Path(values_of(judged.stdout)["REPORT"]).with_name("report.json").read_text())
     inputs = {one["role"]: one["digest"] for one in report["cards"]["provenance"]["inputs"]}
     assert inputs["td3"] == Path(values_of(trained.stdout)["POLICY_TD3"]).name
-    published = marquee("publish", "--to", str(tmp_path / "elsewhere"), *changes(), home=home)
+    published = marquee("publish", "--to", str(tmp_path / "elsewhere"), *changes())
     assert values_of(published.stdout)["PUBLISHED"] == (tmp_path / "elsewhere").as_uri()
 
 
 def test_any_policies_are_compared_side_by_side(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+    small_run: SmallRun, small_home: Path, marquee: Marquee, tmp_path: Path
 ) -> None:
-    first, values, _ = small_run
-    home, pulled = tmp_path / "copy", tmp_path / "pulled"
-    shutil.copytree(first, home)
-    other = marquee("train-policy", *changes(train__learners="[td3_bc]", train__seed="5"), home=home)
+    home, values, pulled = small_home, small_run.values, tmp_path / "pulled"
+    other = marquee("train-policy", *changes(train__learners="[td3_bc]", train__seed="5"))
     digest = Path(values_of(other.stdout)["POLICY_TD3_BC"]).name
     marquee("pull", "policy@td3_bc", "--from", values["PUBLISHED"], "--to", str(pulled))
     folder = next((pulled / "policy").iterdir())
     specs = ("policy@ranking", digest[:10], str(folder), f"policy@{folder.name}")
-    done = marquee("compare", *specs, "--from", values["PUBLISHED"], *changes(), home=home)
+    done = marquee("compare", *specs, "--from", values["PUBLISHED"], *changes())
     path = Path(values_of(done.stdout)["REPORT"])
     report = json.loads(path.with_name("report.json").read_text())
     results = [one for one in report["methods"]["results"] if (one["split"], one["protocol"]) == ("test", "next-item")]
@@ -205,7 +190,7 @@ def test_any_policies_are_compared_side_by_side(
     assert "runner-up" in [one["role"] for one in report["verdict"]["opponents"]]
     assert len(ArtifactStore(home / "artifacts").manifests("baselines")) == 1, "baselines were tuned again"
     with_champion = marquee(
-        "compare", "policy@champion", "policy@latest", digest, "--from", values["PUBLISHED"], *changes(), home=home
+        "compare", "policy@champion", "policy@latest", digest, "--from", values["PUBLISHED"], *changes()
     )
     report = json.loads(Path(values_of(with_champion.stdout)["REPORT"]).with_name("report.json").read_text())
     assert report["verdict"]["opponents"][0]["role"] == "champion"
@@ -214,22 +199,22 @@ def test_any_policies_are_compared_side_by_side(
         ("0000", "ArtifactError"),
         ("dataset@latest", "policy@<alias"),
     ):
-        failed = marquee("compare", spec, "--from", values["PUBLISHED"], *changes(), home=home, ok=False)
+        failed = marquee("compare", spec, "--from", values["PUBLISHED"], *changes(), ok=False)
         assert error in failed.stderr
 
 
 def test_a_retraining_is_held_against_the_champion(
-    small_run: tuple[Path, dict[str, str], str], marquee: Marquee, tmp_path: Path
+    small_run: SmallRun, small_home: Path, marquee: Marquee, tmp_path: Path
 ) -> None:
-    first, values, _ = small_run
-    home = tmp_path / "copy"
-    shutil.copytree(first, home)
-    again = marquee("retrain", *changes(train__seed="9", evaluate__leave_out="[off_policy, distances]"), home=home)
+    again = marquee("retrain", *changes(train__seed="9", evaluate__leave_out="[off_policy, distances]"))
     report = json.loads(Path(values_of(again.stdout)["REPORT"]).with_name("report.json").read_text())
     assert report["verdict"]["opponents"][0]["role"] == "champion"
     assert "the champion" in report["verdict"]["headline"]
     cards = {one["name"]: one for one in report["cards"]["models"]}
-    assert (cards["champion"]["kind"], cards["champion"]["digest"]) == ("champion", Path(values["POLICY"]).name)
+    assert (cards["champion"]["kind"], cards["champion"]["digest"]) == (
+        "champion",
+        Path(small_run.values["POLICY"]).name,
+    )
     assert report["off_policy"] is None
 
 

@@ -1,7 +1,6 @@
 """The whole way on a real MovieLens release with two real metadata exports."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,9 @@ from tests_support import Marquee, values_of
 from storage.artifacts.store import ArtifactStore
 
 
-@pytest.mark.real_data
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder with ml-latest-small, tmdb-movies and tmdb-5000")
+def test_real_release_end_to_end(real_data: Path, marquee: Marquee, tmp_path: Path) -> None:
     overrides = {
         "features.text.max_tokens": "16",
         "train.trainer": "{steps: 200, validate_every: 100, log_every: 100}",
@@ -24,8 +20,8 @@ def test_real_release_end_to_end(marquee: Marquee, tmp_path: Path) -> None:
         "evaluate.max_steps": "500",
     }
     done = marquee(
-        "retrain", "--profile", "ml-latest-small", "--data", f"{root}/ml-latest-small",
-        "--metadata", f"{root}/tmdb-movies,{root}/tmdb-5000",
+        "retrain", "--profile", "ml-latest-small", "--data", f"{real_data}/ml-latest-small",
+        "--metadata", f"{real_data}/tmdb-movies,{real_data}/tmdb-5000",
         *(part for name, value in overrides.items() for part in ("--set", f"{name}={value}")),
     )  # fmt: skip
     report = json.loads(Path(values_of(done.stdout)["REPORT"]).with_name("report.json").read_text())

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from tests_support import SmallRun
 
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
@@ -57,8 +57,8 @@ def quiet_page(path: Path, chromium: str, **look: Any) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[str, str], str], chromium: str) -> None:
-    path = Path(small_run[1]["REPORT"])
+def test_report_opens_offline_and_draws_every_chart(small_run: SmallRun, chromium: str) -> None:
+    path = Path(small_run.values["REPORT"])
     report = json.loads(path.with_name("report.json").read_text())
     assert path.stat().st_size < 6_000_000
     with quiet_page(path, chromium, viewport={"width": 1200, "height": 800}) as page:
@@ -93,9 +93,9 @@ def test_report_opens_offline_and_draws_every_chart(small_run: tuple[Path, dict[
 
 
 def test_report_is_readable_in_the_dark_on_a_phone_and_on_paper(
-    small_run: tuple[Path, dict[str, str], str], chromium: str, tmp_path: Path
+    small_run: SmallRun, chromium: str, tmp_path: Path
 ) -> None:
-    path = Path(small_run[1]["REPORT"])
+    path = Path(small_run.values["REPORT"])
     for scheme, least in (("light", True), ("dark", False)):
         with quiet_page(path, chromium, color_scheme=scheme) as page:
             ground, ink = (
@@ -140,9 +140,7 @@ def artifact(kind: str, files: dict[str, pa.Table], facts: dict[str, object] | N
     return draft.committed
 
 
-def test_feature_report_opens_offline_and_is_in_the_ui(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chromium: str
-) -> None:
+def test_feature_report_opens_offline_and_is_in_the_ui(prefect_here: None, chromium: str) -> None:
     items, rng = 60, np.random.default_rng(0)
     movies = pa.table(
         {
@@ -160,18 +158,17 @@ def test_feature_report_opens_offline_and_is_in_the_ui(
     rated = pa.table({"movie_id": rng.integers(0, items - 5, 900) * 3})
     block = {"width": 8, "known_items": items, "weight": 1.0, "variance_share": 1.0, "kept_share": 0.9, "note": "words"}
     facts = {"blocks": {"text": block}, "explained_variance": 0.9, "explained_by_dimension": [0.2, 0.1] * 3}
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
-    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    with prefect_test_harness(server_startup_timeout=120):
-        refs = (
-            artifact("items", {"items.parquet": table}, facts),
-            artifact("movies", {"movies.parquet": movies}),
-            artifact("events", {"events.parquet": rated}),
-        )
-        report = report_features(*refs, FeatureReportParams(points=50))
-        with get_client(sync_client=True) as client:
-            shown = {found.key: found for found in client.read_artifacts()}
-    path = artifact_store().open(report) / "features.html"
+    refs = (
+        artifact("items", {"items.parquet": table}, facts),
+        artifact("movies", {"movies.parquet": movies}),
+        artifact("events", {"events.parquet": rated}),
+    )
+    path = artifact_store().open(report_features(*refs, FeatureReportParams(points=50))) / "features.html"
+    keys = ArtifactFilter(key=ArtifactFilterKey(any_=["features", "embedding"]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=keys)
+    (task_run,) = {one.task_run_id for one in found if path.as_uri() in (one.description or "")}
+    shown = {one.key: one for one in found if one.task_run_id == task_run}
     assert json.loads(shown["features"].data)[0] == {"block": "text", "skipped": None} | block
     assert path.as_uri() in (shown["features"].description or "")
     assert str(shown["embedding"].data).startswith("data:image/png;base64,")

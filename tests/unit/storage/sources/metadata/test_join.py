@@ -1,9 +1,7 @@
-import os
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,13 +95,11 @@ def test_join_is_the_plain_one(rows: list[Any], sources: list[list[dict[str, Any
         assert found["has_metadata"] == bool(matches)
 
 
-@pytest.mark.real_data
-def test_real_sources_join_a_real_release() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    files = find_metadata((MetadataFile(path=Path(root, "tmdb-movies")), MetadataFile(path=Path(root, "tmdb-5000"))))
-    release = read_movies(find_release(Path(root, "ml-latest-small")), BadRows())[0]
+def test_real_sources_join_a_real_release(real_data: Path) -> None:
+    files = find_metadata(
+        (MetadataFile(path=Path(real_data, "tmdb-movies")), MetadataFile(path=Path(real_data, "tmdb-5000")))
+    )
+    release = read_movies(find_release(Path(real_data, "ml-latest-small")), BadRows())[0]
     joined, facts = join_metadata(release, [(file.path.name, read_metadata(file)[0]) for file in files])
     assert facts["joined_by_tmdb_id_against_imdb_id"] == 5
     assert 0.6 < facts["covered"] / joined.num_rows < 0.75

@@ -1,4 +1,3 @@
-import os
 import re
 from pathlib import Path
 
@@ -235,12 +234,8 @@ def test_damage_is_set_aside_with_a_line_that_exists(
     assert bad.table().num_rows == len(bad.rows)
 
 
-@pytest.mark.real_data
-def test_real_release() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    folder = Path(root) / "ml-latest-small"
+def test_real_release(real_data: Path) -> None:
+    folder = real_data / "ml-latest-small"
     movies, facts = read_movies(find_release(folder), BadRows())
     assert movies.num_rows == 9742
     assert facts["without_tmdb_id"] == 8

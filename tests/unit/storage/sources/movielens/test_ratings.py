@@ -1,6 +1,5 @@
 """Ratings tables: which are read, which are refused, and the messages."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -193,12 +192,8 @@ def test_random_damage_gives_only_typed_errors(
         assert "expected" in str(error)
 
 
-@pytest.mark.real_data
-def test_real_release() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    folder = Path(root) / "ml-latest-small"
+def test_real_release(real_data: Path) -> None:
+    folder = real_data / "ml-latest-small"
     histories, facts = read(
         folder / "ratings.csv", read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
     )

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -83,11 +82,7 @@ def test_open_release_takes_folders_and_names_what_it_takes(tmp_path: Path) -> N
     assert len(RELEASES) == 8
 
 
-@pytest.mark.real_data
-def test_real_release() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    release = find_release(Path(root) / "ml-latest-small")
+def test_real_release(real_data: Path) -> None:
+    release = find_release(real_data / "ml-latest-small")
     assert (release.kind, release.name) == ("csv", "ml-latest-small")
     assert [role for role, path in release.files.items() if path] == ["ratings", "movies", "links", "tags"]

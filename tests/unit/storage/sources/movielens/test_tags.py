@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +94,8 @@ def test_tags_of_ml_10m_may_hold_quotes_and_colons(tmp_path: Path) -> None:
     assert [(row.file, row.line) for row in bad.rows] == [("tags.dat", 3)]
 
 
-@pytest.mark.real_data
-def test_real_tags() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
-    found = find_release(Path(root) / "ml-latest-small")
+def test_real_tags(real_data: Path) -> None:
+    found = find_release(real_data / "ml-latest-small")
     movies, _ = read_movies(found, BadRows())
     table, facts = read_tags(found, movies["movie_id"].to_numpy(), BadRows())
     assert (facts["rows"], facts["tags"], facts["users"], facts["tagged_movies"]) == (3683, 3683, 58, 1572)

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,12 @@ def test_credits_beside_the_exports(tmp_path: Path, dialect: str) -> None:
     assert (movie["tmdb_id"], movie["directors"], movie["writers"]) == (5, ["D"], ["W'"])
 
 
-@pytest.mark.real_data
-def test_real_exports_have_no_broken_row() -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
+def test_real_exports_have_no_broken_row(real_data: Path) -> None:
     read = [
         read_metadata(file, BadRows("reject"))
-        for file in find_metadata(tuple(MetadataFile(path=Path(root, name)) for name in ("tmdb-movies", "tmdb-5000")))
+        for file in find_metadata(
+            tuple(MetadataFile(path=Path(real_data, name)) for name in ("tmdb-movies", "tmdb-5000"))
+        )
     ]
     assert [(facts["rows"], facts["dropped_repeated"]) for _, facts, _ in read] == [(10_866, 1), (4_803, 0)]
     udacity, kaggle = (table for table, _, _ in read)

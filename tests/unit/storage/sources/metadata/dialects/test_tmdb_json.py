@@ -1,7 +1,6 @@
 import datetime as dt
 import gzip
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -44,11 +43,7 @@ def test_json_lines_of_details(tmp_path: Path, name: str) -> None:
     assert facts["dropped_broken"] == 4
 
 
-@pytest.mark.real_data
-def test_real_details_as_json_lines(tmp_path: Path) -> None:
-    root = os.environ.get("MARQUEE_REAL_DATA")
-    if not root:
-        pytest.skip("MARQUEE_REAL_DATA names no folder")
+def test_real_details_as_json_lines(real_data: Path, tmp_path: Path) -> None:
     names = (
         "movie_details_607",
         "movie_details_10140",
@@ -56,7 +51,7 @@ def test_real_details_as_json_lines(tmp_path: Path) -> None:
         "movie-blank-homepage-release-date",
         "error-status-response",
     )
-    bodies = [json.loads(Path(root, "tmdb-api", f"{name}.json").read_text()) for name in names]
+    bodies = [json.loads(Path(real_data, "tmdb-api", f"{name}.json").read_text()) for name in names]
     (tmp_path / "d.jsonl").write_text("\n".join(json.dumps(body) for body in bodies))
     bad = BadRows("quarantine")
     table, _ = read_export(tmp_path / "d.jsonl", bad)
