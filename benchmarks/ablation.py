@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from evaluation.protocols.beyond_accuracy import coverage
 from evaluation.protocols.cases import Cases, next_item_cases, validation_cases
-from evaluation.protocols.metrics import PerUser, accuracy_per_user
+from evaluation.protocols.metrics import accuracy_per_user
+from evaluation.protocols.per_user import PerUser
 from evaluation.protocols.ranking import rank_cases
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.protocols.validation import CRITERION, validation_metrics

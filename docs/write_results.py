@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from evaluation.protocols.metrics import label
 from evaluation.report.report import Report, read_report
 from evaluation.report.sections.methods.numbers import Comparison, MethodResult
-from evaluation.report.sections.popularity.numbers import PopularityView
+from evaluation.report.sections.popularity.numbers import PopularitySection, PopularityView
 
 HERE = Path(__file__).parent
 
@@ -104,7 +104,8 @@ class Results:
 
     def cold_view(self, split: str, protocol: str) -> PopularityView:
         """The first report's view of items that nobody had rated in training, among others."""
-        return next(one for one in self.first.popularity.views if (one.split, one.protocol) == (split, protocol))
+        section: PopularitySection = self.first.popularity
+        return next(one for one in section.views if (one.split, one.protocol) == (split, protocol))
 
     def cold(self, split: str, protocol: str) -> str:
         """Markdown: how the first report's methods find such items, the best first, with 95 % intervals."""

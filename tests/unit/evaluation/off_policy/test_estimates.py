@@ -122,7 +122,7 @@ def test_warns_of_policies_that_the_log_does_not_reach(section: OffPolicySection
     policies = by_name(section)
     contrary = policies["contrary"]  # recommends what each user likes least and hardly ever chooses
     assert contrary.warning is not None
-    assert "so seldom chosen" in contrary.warning
+    assert "chosen so rarely" in contrary.warning
     assert contrary.support < 0.5
     assert policies["random"].warning is not None
     assert contrary.effective_users < 0.3 * section.users < 0.8 * section.users < policies["markov"].effective_users
@@ -137,7 +137,7 @@ def test_tells_where_the_reward_model_is_wrong_by_the_difference_from_doubly_rob
     for name, policy in by_name(section).items():
         correction = known(policy.correction.value)
         assert correction == pytest.approx(known(policy.doubly_robust.value) - known(policy.direct.value)), name
-        wrong = policy.warning is not None and "reward model is wrong" in policy.warning
+        wrong = policy.warning is not None and "reward model is biased" in policy.warning
         assert wrong == (name in ("ideal", "contrary")), name
         assert wrong == (abs(correction) > bound), name
         if wrong:
@@ -271,13 +271,13 @@ def test_each_reason_for_a_warning_is_said_alone() -> None:
         assert warning(estimates, 0.95, PARAMS, scale) is None
     nothing = Value(float("nan"), float("nan"), float("nan"))
     for estimates, support, word in (
-        (replace(sound, effective_users=19.0), 0.95, "19 users"),
+        (replace(sound, effective_users=19.0), 0.95, "number of users is 19"),
         (sound, 0.7, "30%"),
-        (replace(sound, mean_weight=Value(2.4, 2.0, 2.9)), 0.95, "more frequent"),
-        (replace(sound, mean_weight=Value(0.3, 0.1, 0.6)), 0.95, "less frequent"),
+        (replace(sound, mean_weight=Value(2.4, 2.0, 2.9)), 0.95, "more often"),
+        (replace(sound, mean_weight=Value(0.3, 0.1, 0.6)), 0.95, "less often"),
         (replace(sound, correction=Value(0.6, 0.2, 1.0)), 0.95, "0.30 higher"),
         (replace(sound, correction=Value(-0.6, -1.0, -0.2)), 0.95, "0.30 lower"),
-        (replace(sound, effective_users=0.0, doubly_robust=nothing, correction=nothing), 0.95, "0 users"),
+        (replace(sound, effective_users=0.0, doubly_robust=nothing, correction=nothing), 0.95, "number of users is 0"),
     ):
         said = warning(estimates, support, PARAMS, scale)
         assert said is not None

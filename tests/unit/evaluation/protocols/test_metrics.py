@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rankings_support import random_ranked
 
-from evaluation.protocols.metrics import KS, accuracy_per_user, mult_vae_per_user
+from evaluation.protocols import metrics
+from evaluation.protocols.cases import Protocol
+from evaluation.protocols.metrics import (
+    COMPARED,
+    KS,
+    METRICS,
+    Metric,
+    Sought,
+    accuracy_per_user,
+    columns_of,
+    mult_vae_per_user,
+)
 from evaluation.protocols.per_user import PerUser, mean_by_user, means
 from evaluation.protocols.ranking import Ranked
 
@@ -54,7 +65,8 @@ def test_users_without_liked_items_are_left_out_of_liked_means() -> None:
 
 def test_no_cases() -> None:
     found = accuracy_per_user(ranked([], [], []))
-    assert found.values.shape == (0, 48)
+    of_cases = [name for name, metric in METRICS.items() if metric.of == "cases"]
+    assert found.values.shape == (0, 2 * len(of_cases) * len(KS))
     assert np.isnan(means(found)["ndcg@10"])
     assert mult_vae_per_user(ranked([], [], [])).values.shape == (0, 3)
 
@@ -128,3 +140,28 @@ def test_only_metrics_of_the_same_users_stand_beside_one_another() -> None:
     assert one.beside(PerUser(np.array([1]), ("b",), np.zeros((1, 1)))).column("b").tolist() == [0]
     with pytest.raises(ValueError, match="same users"):
         one.beside(other)
+
+
+@pytest.mark.parametrize("protocol", COMPARED)
+def test_the_main_table_begins_with_the_deciding_metric_and_ends_with_positive_items(protocol: Protocol) -> None:
+    columns = columns_of(protocol)
+    assert columns[0] == COMPARED[protocol][0]
+    assert set(COMPARED[protocol]) <= set(columns)
+    assert len(columns) == len(set(columns)) == sum(len(one.columns.get(protocol, ())) for one in METRICS.values())
+    positive = [name.endswith("_liked") for name in columns]
+    assert positive == sorted(positive)
+
+
+def test_an_entry_of_the_registry_is_measured_named_and_formatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def precision(sought: Sought, k: int) -> NDArray[np.float64]:
+        return sought.total(k) / k
+
+    added = Metric("Precision", precision, columns={"next-item": ("10_liked", "5")}, digits=2)
+    monkeypatch.setattr(metrics, "METRICS", METRICS | {"precision": added})
+    found = accuracy_per_user(ranked([7], [[0, 9, 30]], [[False, True, False]]))
+    assert found.column("precision@10").tolist() == [0.2]
+    assert found.column("precision@10_liked").tolist() == [0.1]
+    assert [name for name in columns_of("next-item") if "precision" in name] == ["precision@5", "precision@10_liked"]
+    assert metrics.label("precision@10_liked") == "Precision@10, rated 4+"
+    assert metrics.formatted("precision@10", 0.2) == "0.20"
+    assert metrics.formatted("precision@10", None) == "–"

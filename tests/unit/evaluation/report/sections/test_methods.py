@@ -10,7 +10,7 @@ from torch import Tensor
 
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
-from evaluation.protocols.metrics import COMPARED, LIST_TABLE, columns_of
+from evaluation.protocols.metrics import COMPARED, KS, LIST_TABLE, METRICS, columns_of
 from evaluation.protocols.ranking import rank_cases
 from evaluation.report.formats import without_nan
 from evaluation.report.sections.methods.charts import draw
@@ -77,7 +77,14 @@ def test_results_have_every_metric_of_their_protocol(section: MethodsSection) ->
         assert one.users
         assert one.cases
     next_item = judged[0].metrics
-    assert len(next_item) == 48 + 6 + 5 + 12
+    names = {
+        f"{name}@{k}{suffix}"
+        for name, metric in METRICS.items()
+        for suffix in (("", "_liked") if metric.of == "cases" else ("",))
+        for k in KS
+        if k >= metric.from_k
+    }
+    assert set(next_item) == names
     assert next_item["hit@10"] == next_item["recall@10"]
     assert not {"coverage@10", "gini@10"} & set(judged[0].intervals)
 
