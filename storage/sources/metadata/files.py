@@ -33,7 +33,7 @@ class MetadataFile(BaseModel):
         "", max_length=500, description="Terms of the data in one sentence, for manifests and reports."
     )
     list_separator: str = Field("|", min_length=1, max_length=5, description="Separator of lists within a cell.")
-    csv: CsvFormat = Field(COMMA, description="Format of a CSV file.")
+    csv: CsvFormat = Field(COMMA, description="Format of the file, if it is CSV.")
 
     @model_validator(mode="before")
     @classmethod
