@@ -1,12 +1,12 @@
-"""What each part of the ranking learner adds to it, and what is left without the part.
+"""Ablation of the ranking learner: what each of its parts adds.
 
     python benchmarks/ablation.py TRANSITIONS.h5 [seeds, default 3] [variant, …]
 
-Every variant is trained with the product's trainer, chosen and tuned on the validation users, and judged once on the test
-users, whom nothing was fit or tuned on. Prints the mean over seeds of NDCG@10, of NDCG@10 for liked targets (4 stars or
-more), coverage@10 and the mean rating of those recommended items that the user rated later; how much more NDCG@10 a part has
-than the default, and a variant than the default's learnt terms, user by user. ± is half a 95 % bootstrap interval over users,
-a mean over seeds.
+Every variant is trained by `models.trainer`, selected and tuned on the validation users, and evaluated once on the test
+users, whom nothing was fit or tuned on. Prints the means over seeds of NDCG@10, of NDCG@10 for liked targets (4 stars or
+more), of coverage@10 and of the rating of recommended items that the user rated later; and the difference in NDCG@10, paired
+by user, of a part to the default and of a variant to the default's learnt terms. ± is half a 95 % bootstrap interval over
+users, a mean over seeds.
 """
 
 import sys
@@ -29,9 +29,9 @@ from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.protocols.validation import CRITERION, validation_metrics
 from flows.parameters import load_profile
 from models.histories import Scorer
-from models.learners import LearnerConfig
+from models.learners.config import LearnerConfig
 from models.learners.ranking_config import RankingConfig
-from models.ranking_policy import RankingPolicy, RankingPolicyConfig, tune_shares
+from models.ranking_policy import RankingPolicy, RankingPolicyConfig, tune_weights
 from models.sampling import UniformSampler
 from models.trainer import Trainer
 from storage.dataset.reader import TransitionDataset
@@ -44,23 +44,23 @@ def ranking(**policy: Any) -> RankingConfig:
     return RankingConfig.model_validate({"policy": policy})
 
 
-# what is left out of a trained default policy before its shares are tuned: name → shares and weights that stay fixed
+# Parts left out of a trained default policy before its weights are tuned: name → weights that stay fixed
 PARTS: dict[str, dict[str, float]] = {
     "default": {},
-    "without the critic": {"critic_mix": 0.0},
+    "without the critic": {"critic_weight": 0.0},
     "without the learnt action": {"actor": 0.0},
     "without the fitted terms": {"fitted": 0.0},
-    "without the fitted terms and the critic": {"fitted": 0.0, "critic_mix": 0.0},
+    "without the fitted terms and the critic": {"fitted": 0.0, "critic_weight": 0.0},
     "without transitions": {"transitions": 0.0},
     "without content": {"content": 0.0},
-    "re-ranked by the critic alone": {"critic_mix": 100.0},
+    "re-ranked by the critic alone": {"critic_weight": 100.0},
 }
 HEAD = "| method | NDCG@10 | sd over seeds | NDCG@10 liked | coverage@10 | later rating | s |\n|---|---|---|---|---|---|---|"
 ALONE = {"fitted": 0.0}
-# what is trained otherwise, and stands without the fitted terms, which would hide it: name → learner's config
+# Variants trained otherwise, compared without the fitted terms, which would hide the difference: name → learner's config
 VARIANTS: dict[str, RankingConfig] = {
     "without own vectors": ranking(own_vectors=False),
-    "items' vectors begun at random": ranking(embeddings=False),
+    "item vectors initialised at random": ranking(embeddings=False),
     "with TD3's term, λ 0.1": RankingConfig(value_weight=0.1),
     "with weighted rewards, 0.5": RankingConfig(reward_weight=0.5),
     "state: attention": ranking(state="attention"),
@@ -72,22 +72,22 @@ VARIANTS: dict[str, RankingConfig] = {
 
 
 class Judge:
-    """Validation of one seed."""
+    """The validation cases of one seed."""
 
     def __init__(self, data: TransitionDataset, seed: int) -> None:
         self.data, self.seed = data, seed
         self.cases = validation_cases(data, 2000, seed)
 
     def metrics(self, policy: Any) -> dict[str, float]:
-        """On the validation users."""
+        """Metrics of a policy on the validation users."""
         return validation_metrics(self.data, policy, self.cases)
 
     def tuned(self, policy: RankingPolicy, fixed: dict[str, float]) -> RankingPolicy:
-        """A copy with tuned shares but for those that are fixed."""
+        """A copy with tuned weights, except those that are fixed."""
         copied = copy(policy)
         copied.params = policy.params.model_copy(update=fixed)
 
-        found: dict[RankingPolicyConfig, float] = {}  # what is fixed makes many of the tried ones one
+        found: dict[RankingPolicyConfig, float] = {}  # fixed weights make many candidates equal
 
         def judge(tried: RankingPolicy) -> float:
             tried.params = tried.params.model_copy(update=fixed)
@@ -95,16 +95,16 @@ class Judge:
                 found[tried.params] = self.metrics(tried)[CRITERION]
             return found[tried.params]
 
-        shares = tune_shares(copied, judge)
+        weights = tune_weights(copied, judge)
         copied.params = copied.params.model_copy(update=fixed)
-        print(f"  {fixed or 'all'}: {shares}", file=sys.stderr, flush=True)
+        print(f"  {fixed or 'all'}: {weights}", file=sys.stderr, flush=True)
         return copied
 
 
 def trained(config: LearnerConfig, judge: Judge, params: TrainParams | None = None) -> Scorer:
-    """The policy that is best on validation users, its shares not tuned; trained as the shipped profile trains, or by `params`."""
+    """The policy that is best on validation users, with untuned weights; trained as in ml-latest-small, or by `params`."""
     params = params or load_profile("ml-latest-small").train
-    trainer = params.sequence_trainer if isinstance(config, RankingConfig) else params.trainer
+    trainer = params.trainer_of(config.name)
     learning = make_learning(config, judge.data, trainer.batch_size, "cosine", "cpu", judge.seed)
     sampler = UniformSampler(judge.data.starts("train"), learning.batch_size, judge.seed)
 
@@ -121,14 +121,14 @@ def trained(config: LearnerConfig, judge: Judge, params: TrainParams | None = No
 def trained_by(
     judges: list[Judge], config: LearnerConfig, params: TrainParams | None = None
 ) -> tuple[list[Scorer], float]:
-    """One policy a seed, and the seconds that one took."""
+    """One policy per seed, and the seconds per policy."""
     began = time.perf_counter()
     policies = [trained(config, judge, params) for judge in judges]
     return policies, (time.perf_counter() - began) / len(judges)
 
 
 def tuned_by(judges: list[Judge], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
-    """Every seed's policy with its shares tuned but for those that are fixed."""
+    """Every seed's policy with tuned weights, except those that are fixed."""
     return [
         judge.tuned(policy, fixed)
         for judge, policy in zip(judges, policies, strict=True)
@@ -147,7 +147,7 @@ def later_rating(data: TransitionDataset, cases: Cases, best: np.ndarray[Any, An
 
 
 class Judged(NamedTuple):
-    """What test users say of a method, a policy a seed."""
+    """Metrics of a method on test users, one policy per seed."""
 
     per_user: list[PerUser]
     ratings: list[float]
@@ -155,7 +155,7 @@ class Judged(NamedTuple):
 
 
 def judged(data: TransitionDataset, scorers: list[Scorer]) -> Judged:
-    """Rank the test users' next items."""
+    """Rank the test users' next items by each policy."""
     cases = next_item_cases(data, "test", 20)
     found = Judged([], [], [])
     for scorer in scorers:
@@ -167,12 +167,12 @@ def judged(data: TransitionDataset, scorers: list[Scorer]) -> Judged:
 
 
 def half_interval(values: list[NDArray[np.float64]]) -> float:
-    """Half the 95 % interval of a mean over users, values (U,) a seed, itself a mean over seeds."""
+    """Half the 95 % interval of a mean over users, averaged over seeds; values (U,) per seed."""
     return float(np.mean([np.diff(bootstrap_intervals(one[:, None], seed=0)) / 2 for one in values]))
 
 
 def row(found: Judged, seconds: float) -> str:
-    """The line's numbers."""
+    """The numbers of one line."""
     values = {name: [one.column(name) for one in found.per_user] for name in ("ndcg@10", "ndcg@10_liked")}
     seeds = {name: [float(np.nanmean(one)) for one in columns] for name, columns in values.items()}
     parts = [f"{np.mean(seeds[name]):.4f} ± {half_interval(values[name]):.4f}" for name in values]
@@ -184,7 +184,7 @@ def row(found: Judged, seconds: float) -> str:
 
 
 def difference(found: Judged, reference: Judged) -> str:
-    """How much more NDCG@10 than the reference has, user by user and seed by seed."""
+    """Difference in NDCG@10 to the reference, paired by user and seed."""
     values = [
         mine.column("ndcg@10") - other.column("ndcg@10")
         for mine, other in zip(found.per_user, reference.per_user, strict=True)
@@ -193,7 +193,7 @@ def difference(found: Judged, reference: Judged) -> str:
 
 
 def lines(judges: list[Judge], wanted: list[str]) -> Iterator[str]:
-    """One line per method, as it is done: parts beside the default, variants beside its learnt terms."""
+    """Yield one line per method: parts compared with the default, variants with its learnt terms."""
     data = judges[0].data
     made, spent = trained_by(judges, RankingConfig())
     reference = None
@@ -211,7 +211,7 @@ def lines(judges: list[Judge], wanted: list[str]) -> Iterator[str]:
 
 
 def judges_given(seeds: int) -> tuple[list[Judge], list[str]]:
-    """What the command line names: one judge a seed, `seeds` unless told, and the words after them."""
+    """The command line's arguments: one judge per seed, by default `seeds` of them, and the words after."""
     torch.set_num_threads(1)
     data = TransitionDataset.open(Path(sys.argv[1]))
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else seeds

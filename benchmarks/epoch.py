@@ -19,7 +19,7 @@ import torch
 from shaped import DIM, FRAME, conditions, write_dataset
 
 from models.batch import Batch
-from models.learners import make_learner
+from models.learners.registry import make_learner
 from models.learners.td3 import TD3Config
 from models.sampling import UniformSampler
 from models.space import Space
@@ -50,7 +50,7 @@ def seconds(work: Callable[[], object], times: int) -> float:
 def loops(data: TransitionDataset, starts: torch.Tensor) -> tuple[Callable[[], Batch], Callable[[], object]]:
     """One batch gathered; one gathered and learnt from."""
     sampler, ring = UniformSampler(starts, BATCH, seed=0), data.ring(BATCH)
-    learner = make_learner(TD3Config(), Space.of(data.embedding, FRAME), "cpu", seed=0)
+    learner = make_learner(TD3Config(), Space.of(data.embedding, FRAME, data.reward_bounds), "cpu", seed=0)
 
     def gather() -> Batch:
         return Batch(*data.gather(sampler.next(), next(ring)))

@@ -1,6 +1,6 @@
-"""TD3's update as RecNN publishes it (recnn/nn/update/td3.py, models.py), written anew: what the learners' speed is against.
+"""TD3's update as RecNN publishes it (recnn/nn/update/td3.py, models.py), rewritten: the baseline of the speed benchmarks.
 
-Its way is kept, its faults that cost no time are not: six separate networks with dropout, a graph through the target actor,
+The rewrite keeps what costs time and leaves out faults that do not: six separate networks with dropout, a graph through the target actor,
 a policy forward at every step, gradients of the critic's weights in the policy's loss, targets moved parameter by parameter.
 """
 
@@ -34,7 +34,7 @@ class RecNN:
         self.policy_delay, self.step = policy_delay, 0
 
     def update(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
-        """One step of both critics, the actor's and all targets' at every `policy_delay`-th."""
+        """One step of both critics; every `policy_delay`-th time also of the actor and all target networks."""
         state, action, reward, next_state, done = batch
         reward, done = reward.unsqueeze(1), done.unsqueeze(1)
         next_action = self.target_policy(next_state)

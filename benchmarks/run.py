@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "off_policy": "off_policy.py",
     "retrain": f"whole_way.py retrain {REAL}",
     "search": "search.py TRANSITIONS.h5",
-    "ladder": "ladder.py TRANSITIONS.h5",
+    "presets": "presets.py TRANSITIONS.h5",
     "ablation": "ablation.py TRANSITIONS.h5",
 }
 NEEDS_REAL_DATA = ("retrain", "texts")

@@ -1,10 +1,10 @@
-"""Claim: the baselines that are trained, and what `ranking` wins by, are tuned on validation users, as what is fit is.
+"""Claim: the learners and the fitted terms of `ranking` are tuned on validation users, as the other baselines are.
 
-    python benchmarks/search.py TRANSITIONS.h5 [fitted | ranking | gru4rec | sasrec | reward_actor_critic | ddpg | td3 | td3_bc …]
+    python benchmarks/search.py TRANSITIONS.h5 [fitted | learner …]
 
-One hyper-parameter after another: all values of it, the best so far of the others; the best NDCG@10 on the
-validation users, whom checkpoints are chosen on too, stays. `fitted` are the terms of the ranking learner that need no
-training. Prints every candidate, the best of each kind and where it differs from the default.
+Tunes one hyper-parameter after another, with the best values so far of the others, by NDCG@10 on the validation users, who
+also select the checkpoints. `fitted` are the terms of `ranking` that need no training. Prints every candidate, the best of
+each kind and its differences from the default.
 """
 
 import sys
@@ -17,49 +17,51 @@ from ablation import Judge, trained
 
 from evaluation.protocols.validation import CRITERION
 from models.histories import Scorer
-from models.learners import LearnerConfig
-from models.learners.ddpg import DDPGConfig
-from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
-from models.learners.reward_actor_critic import RewardActorCriticConfig
-from models.learners.td3 import TD3Config
-from models.learners.td3_bc import TD3BCConfig
+from models.learners.config import LearnerConfig
+from models.learners.registry import LEARNERS
 from models.ranking_policy import RankingPolicy
 from storage.dataset.reader import TransitionDataset
 from tasks.learning import make_learning
 
 Grid = dict[str, tuple[Any, ...]]
-SEQUENTIAL: Grid = {
+# Of these each learner from transitions is tuned over the hyper-parameters that it has.
+TRANSITIONS: Grid = {
+    "alpha": (2.5, 0.1, 0.5, 10.0),
+    "actor_learning_rate": (1e-5, 3e-4, 3e-6),
+    "critic_learning_rate": (1e-5, 1e-4, 3e-4),
+    "discount": (0.99, 0.9, 0.5),
+}
+SEQUENCES: Grid = {
     "learning_rate": (5e-4, 1e-3, 2e-3),
     "policy.dropout": (0.3, 0.5, 0.1),
     "item_decay": (1e-3, 1e-2),
 }
-RATES: Grid = {"actor_learning_rate": (1e-5, 3e-4, 3e-6), "critic_learning_rate": (1e-5, 1e-4, 3e-4)}
-LADDER: Grid = RATES | {"discount": (0.99, 0.9, 0.5)}
+RANKING: Grid = {"learning_rate": (5e-4, 1e-3, 2e-3), "item_decay": (1e-3, 0.1, 1.0)}
 FITTED: Grid = {
     "kernel.ridge": (100.0, 30.0, 300.0, 1000.0),
     "kernel.backward": (0.3, 0.0, 0.1, 1.0),
     "kernel.popularity_power": (0.15, 0.0, 0.3),
-    "kernel.fade": (0.78, 0.6, 0.9),
+    "kernel.decay": (0.78, 0.6, 0.9),
     "kernel.window": (20, 10, 40),
     "kernel.min_count": (3, 1, 5),
-    "policy.transitions_fade": (0.78, 0.6, 0.9),
+    "policy.transitions_decay": (0.78, 0.6, 0.9),
     "policy.content": (4.0, 0.0, 2.0, 8.0),
-    "policy.content_fade": (0.7, 0.5, 0.85),
+    "policy.content_decay": (0.7, 0.5, 0.85),
 }
-KINDS: dict[str, tuple[LearnerConfig, Grid]] = {
-    "fitted": (RankingConfig(), FITTED),
-    "ranking": (RankingConfig(), {"learning_rate": (5e-4, 1e-3, 2e-3), "item_decay": (1e-3, 0.1, 1.0)}),
-    "gru4rec": (Gru4RecConfig(), SEQUENTIAL),
-    "sasrec": (SasRecConfig(), SEQUENTIAL),
-    "reward_actor_critic": (RewardActorCriticConfig(), RATES),
-    "ddpg": (DDPGConfig(), LADDER),
-    "td3": (TD3Config(), LADDER),
-    "td3_bc": (TD3BCConfig(), {"alpha": (2.5, 0.1, 0.5, 10.0)} | LADDER),
-}
+
+
+def kind_of(name: str) -> tuple[LearnerConfig, Grid]:
+    """A learner's default hyper-parameters and its grid; `fitted` is `ranking` without training."""
+    config = LEARNERS["ranking" if name == "fitted" else name].config.model_validate({})
+    if name in ("fitted", "ranking"):
+        return config, FITTED if name == "fitted" else RANKING
+    if LEARNERS[name].learns_from == "sequences":
+        return config, SEQUENCES
+    return config, {field: values for field, values in TRANSITIONS.items() if field in type(config).model_fields}
 
 
 def changed(config: LearnerConfig, name: str, value: Any) -> LearnerConfig:
-    """The same with one value, whose name may have a dot, set."""
+    """A copy with one value changed; its name may have a dot."""
     values = config.model_dump()
     place, _, last = name.rpartition(".")
     (values[place] if place else values)[last] = value
@@ -67,17 +69,17 @@ def changed(config: LearnerConfig, name: str, value: Any) -> LearnerConfig:
 
 
 def untrained(data: TransitionDataset, config: LearnerConfig) -> Scorer:
-    """The fitted terms of a ranking learner's policy alone."""
+    """A ranking policy of the fitted terms alone."""
     policy = make_learning(config, data, 1, "cosine", "cpu", 0).policy
     assert isinstance(policy, RankingPolicy)  # noqa: S101
-    alone = {"fitted": 1.0, "actor": 0.0, "popularity": 0.0, "critic_mix": 0.0}
+    alone = {"fitted": 1.0, "actor": 0.0, "popularity": 0.0, "critic_weight": 0.0}
     policy.params = policy.params.model_copy(update=alone)
     return policy
 
 
 def search(kind: str, judge: Judge) -> None:
     """Tune one kind; prints as it goes."""
-    config, grid = KINDS[kind]
+    config, grid = kind_of(kind)
     best, tried = -1.0, set()
     for name, values in grid.items():
         chosen = config
@@ -104,7 +106,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     judge = Judge(TransitionDataset.open(Path(sys.argv[1])), 0)
-    for kind in sys.argv[2:] or KINDS:
+    for kind in sys.argv[2:] or ("fitted", *LEARNERS):
         search(kind, judge)
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/td3.py [updates in a round, default 60] [rounds, default 9] [batch, default 256] [--bfloat16]
 
-The ways take turns, a round each; medians over rounds. Both sides use Adam and a policy delay of 2 (and of 10, RecNN's
-own): RecNN's Ranger would be slower still. What "RecNN" does is in recnn.py. CPU time is that of all threads. With
---bfloat16 also TD3 with products of that precision, which pays where the processor has AMX.
+The ways run in turn, one round each; prints medians over rounds. Both sides use Adam and a policy delay of 2 (and of 10,
+RecNN's own); RecNN's Ranger would be slower. recnn.py holds RecNN's update. CPU time is that of all threads. --bfloat16
+adds TD3 with bfloat16 products, which are faster on processors with AMX.
 """
 
 import resource
@@ -18,7 +18,7 @@ from recnn import RecNN
 from shaped import DIM, FRAME, conditions
 
 from models.batch import Batch
-from models.learners import make_learner
+from models.learners.registry import make_learner
 from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.space import Space
@@ -27,7 +27,7 @@ OBSERVATION = FRAME * DIM + FRAME
 
 
 def batches(size: int, count: int = 8) -> list[Batch]:
-    """Normal vectors, rewards of MovieLens' range."""
+    """Random batches with rewards from -4 to 5."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -43,8 +43,8 @@ def batches(size: int, count: int = 8) -> list[Batch]:
 
 
 def ways(precisions: Sequence[Precision]) -> dict[str, Callable[[Batch], object]]:
-    """The updates that are compared, the baselines before what is held against them."""
-    space = Space(OBSERVATION, DIM, 1.0)
+    """The updates that are compared, each baseline first."""
+    space = Space(OBSERVATION, DIM, 1.0, -4.0, 5.0)
     found: dict[str, Callable[[Batch], object]] = {}
     for delay in (2, 10):
         found[f"RecNN, policy delay {delay}"] = RecNN(OBSERVATION, DIM, 256, delay).update

@@ -22,7 +22,7 @@ from recnn import RecNN
 from shaped import DIM, FRAME, conditions, write_dataset
 
 from models.batch import Batch
-from models.learners import make_learner
+from models.learners.registry import make_learner
 from models.learners.td3 import TD3Config
 from models.sampling import UniformSampler
 from models.space import Space
@@ -42,7 +42,9 @@ def ways(data: TransitionDataset, batches: int) -> dict[str, tuple[Iterator[Batc
         while True:
             yield Batch(*data.gather(sampler.next(), next(ring)))
 
-    learner = make_learner(TD3Config(policy_delay=DELAY), Space.of(data.embedding, FRAME), "cpu", seed=0)
+    learner = make_learner(
+        TD3Config(policy_delay=DELAY), Space.of(data.embedding, FRAME, data.reward_bounds), "cpu", seed=0
+    )
     same = next(ours())
     return {
         "DataLoader + RecNN": (loaded(data, 0, batches), recnn()),

@@ -1,7 +1,7 @@
-"""The baselines every report has beside the policies: which there are, and how they are tuned."""
+"""Tuning and fitting of the baselines that every report compares the policies with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -9,67 +9,35 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluation.protocols.cases import validation_cases
 from evaluation.protocols.validation import CRITERION, validation_metrics
-from models.baselines.als import AlsConfig, fit_als
-from models.baselines.ease import EaseConfig, fit_ease
-from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
-from models.baselines.markov import MarkovConfig, fit_markov
-from models.baselines.popularity import PopularityConfig, RecentPopularityConfig, fit_popularity
+from models.baselines.entry import Grid
 from models.baselines.recency import Recency
-from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
+from models.baselines.registry import BASELINES
 from models.baselines.training import TrainingData
 from models.histories import Scorer
 from storage.dataset.reader import TransitionDataset
 
-Grid = dict[str, tuple[int | float | None, ...]]
 Values = dict[str, int | float | None]
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A kind of hyper-parameters and the fit that takes them."""
-
-    config: type[BaseModel]
-    fit: Callable[[Any, TrainingData], Scorer]
-
-
-BASELINES: Mapping[str, Baseline] = {
-    "popularity": Baseline(PopularityConfig, fit_popularity),
-    "recent popularity": Baseline(RecentPopularityConfig, fit_popularity),
-    "content similarity": Baseline(ContentConfig, fit_content),
-    "collaborative similarity": Baseline(CollaborativeConfig, fit_collaborative),
-    "markov": Baseline(MarkovConfig, fit_markov),
-    "item-knn": Baseline(ItemKnnConfig, fit_item_knn),
-    "als": Baseline(AlsConfig, fit_als),
-    "ease": Baseline(EaseConfig, fit_ease),
-}
-# How much of a history counts is the first thing tuned, at the first values of all else; so these are the usual ones.
-RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7, 0.5)}
-GRIDS: Mapping[str, Grid] = {
-    "popularity": {},
-    "recent popularity": {},  # nothing to choose by: validation users' steps lie before the time cut
-    "content similarity": RECENCY,
-    "collaborative similarity": {"factors": (128, 64, 256, 512)} | RECENCY,
-    "markov": {"window": (10, 5, 20), "fade": (0.8, 0.6, 1.0), "shrink": (100.0, 30.0, 300.0)} | RECENCY,
-    "item-knn": {"neighbours": (100, 20, 1000), "shrink": (0.0, 10.0)} | RECENCY,
-    "als": {"factors": (64, 128), "regularisation": (10.0, 3.0), "confidence": (10.0, 3.0)} | RECENCY,
-    "ease": {"regularisation": (200.0, 100.0, 50.0, 500.0)} | RECENCY,
-}
-
-
 class BaselineParams(BaseModel):
-    """Which baselines policies are held against, and what each is tuned over."""
+    """Which baselines the policies are compared with, and the grid of each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[str, ...] = Field(
-        tuple(BASELINES), min_length=1, description="Of the registry, in the report's order."
+        tuple(BASELINES), min_length=1, description="Baselines by name, in the report's order."
     )
-    grids: dict[str, Grid] = Field(dict(GRIDS), description="By baseline and hyper-parameter: the values tried.")
+    grids: dict[str, Grid] = Field(
+        {name: entry.grid for name, entry in BASELINES.items()},
+        description="By baseline and hyper-parameter: the values tried.",
+    )
     max_items: int = Field(
-        8000, ge=10, le=50_000, description="Item-to-item matrices hold the most frequent so many items."
+        8000, ge=10, le=50_000, description="Item-to-item matrices hold this many of the most frequent items."
     )
-    validation_steps: int = Field(2000, ge=10, description="At most so many next-item steps of validation users.")
-    seed: int = Field(0, ge=0, description="Of the steps' draw; a learner's seed gives it the same steps.")
+    validation_steps: int = Field(2000, ge=10, description="Maximum number of next-item steps of validation users.")
+    seed: int = Field(
+        0, ge=0, description="Seed that samples the steps; a learner with the same seed is validated on the same steps."
+    )
 
     @model_validator(mode="after")
     def _all_candidates_are_valid(self) -> "BaselineParams":
@@ -84,7 +52,7 @@ class BaselineParams(BaseModel):
         return self
 
     def candidates(self, name: str) -> tuple[list[Values], list[Values]]:
-        """All value sets of a baseline's grid: of what its fit depends on, and of recency."""
+        """All combinations of a baseline's grid: of the hyper-parameters that its fit depends on, and of recency."""
         grid = self.grids.get(name, {})
         fits = [axis for axis in grid if axis not in Recency.model_fields]
         recencies = [axis for axis in grid if axis in Recency.model_fields]
@@ -96,7 +64,7 @@ class BaselineParams(BaseModel):
 
 
 def training_data(data: TransitionDataset, max_items: int) -> TrainingData:
-    """What baselines may learn from: training users' events up to the time cut."""
+    """The events that baselines are fit on: those of training users up to the time cut."""
     return TrainingData(*data.training_events(), data.embedding, max_items)
 
 
@@ -105,11 +73,12 @@ def tune_baselines(
 ) -> dict[str, list[dict[str, Any]]]:
     """Choose every baseline's hyper-parameters by NDCG@10 on the same steps of validation users.
 
-    First recency, all values of it at the first fit, which is made once; then the other fits, with the recency found.
-    So a grid of f fits and r recencies costs f fits and f + r - 1 rankings of at most `params.validation_steps` steps.
+    Recency is tuned first, at the first combination of the other hyper-parameters, which is fit once; then the other
+    combinations are tuned at the chosen recency. A grid of f fits and r recencies costs f fits and f + r - 1 rankings of at
+    most `params.validation_steps` steps.
 
     Returns:
-        By baseline the candidates judged, best first, the earlier of equals: their `config`, and as `validation` metrics.
+        by baseline the candidates, best first, the earlier of equals: their `config` and their `validation` metrics.
     """
     cases = validation_cases(data, params.validation_steps, params.seed)
     training = training_data(data, params.max_items)
@@ -140,7 +109,7 @@ def tune_baselines(
 def fit_baselines(
     data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int
 ) -> dict[str, Scorer]:
-    """Baselines by name, fit with the hyper-parameters chosen for each."""
+    """Fit baselines with the hyper-parameters chosen for each; by name."""
     training = training_data(data, max_items)
     return {
         name: BASELINES[name].fit(BASELINES[name].config.model_validate(config), training)
@@ -149,7 +118,7 @@ def fit_baselines(
 
 
 def with_whole_histories(scorer: Scorer) -> Scorer:
-    """A baseline that weighs all of a history alike, as in the papers; policies and what knows no recency stay as they are."""
+    """A baseline with all of a history weighted equally, as in the papers; other scorers are returned unchanged."""
     if not isinstance(getattr(scorer, "recency", None), Recency):
         return scorer
     whole: Scorer = replace(scorer, recency=Recency(last=None))  # type: ignore[type-var]
@@ -157,7 +126,7 @@ def with_whole_histories(scorer: Scorer) -> Scorer:
 
 
 def tuning_table(tuned: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """A row per baseline: what was chosen, how it scored on the validation users, how many were tried, and the worst."""
+    """One row per baseline: the choice, its validation metrics, the number of candidates, and the worst score."""
     return [
         {
             "name": name,

@@ -55,6 +55,6 @@ def build_dataset(
         items = build_items(movies, events, splits, features, cluster, tags)
         gate("items", judge_items, items, movies)
         report_features(items, movies, events)
-        dataset = make_dataset(events, items, splits, export.frame, scale)
+        dataset = make_dataset(events, items, splits, export.frame, scale, export.reward)
         gate("transitions", judge_transitions, dataset)
         return dataset

@@ -1,8 +1,21 @@
-"""What a learner learns from: one batch of transitions, or of pieces of histories, as tensors on one device."""
+"""Training batches: transitions or sequences, as tensors on one device."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
+
+
+class BatchSource(Protocol):
+    """A dataset that batches are gathered from; a transition is named by its start, see `storage.dataset.reader`."""
+
+    def gather(self, starts: Tensor, out: Any = None) -> Iterable[Tensor]:
+        """The members of `Batch` for the transitions at `starts` (B,), written to `out` if given."""
+        ...
+
+    def sequences(self, starts: Tensor, length: int) -> Iterable[Tensor]:
+        """The members of `Sequences` that end with the actions of the transitions at `starts` (B,)."""
+        ...
 
 
 class Batch(NamedTuple):
@@ -11,7 +24,7 @@ class Batch(NamedTuple):
     Legend of shapes, all float32:
         observation       (B, S)   F embeddings, oldest first, then their F rewards
         action            (B, D)   the embedding of the event after the frame
-        reward            (B,)     2 * (rating - 2.5) for MovieLens: -4 … 5
+        reward            (B,)     the rating by the dataset's reward map
         next_observation  (B, S)   the frame moved by one event
         terminal          (B,)     1 on the last transition of a history, else 0
     """
@@ -24,10 +37,10 @@ class Batch(NamedTuple):
 
 
 class Sequences(NamedTuple):
-    """B pieces of histories; every event but the first is an action taken in the state before it.
+    """B sequences of events; every event but the first is an action taken in the state before it.
 
-    items (B, L + 1) int64, -1 where there is no event (left); rewards (B, L + 1) float32; terminal (B,), 1 where the last
-    event ends its history.
+    items (B, L + 1) int64, padded on the left with -1; rewards (B, L + 1) float32; terminal (B,), 1 where the last event
+    ends its history.
     """
 
     items: Tensor
@@ -36,10 +49,10 @@ class Sequences(NamedTuple):
 
     @property
     def before(self) -> tuple[Tensor, Tensor]:
-        """Items and rewards, (B, L) each, that states before actions are made of: without the last action, as when ranking."""
+        """Items and rewards, (B, L) each, without the last event: the states before the actions are made of them."""
         return self.items[:, :-1], self.rewards[:, :-1]
 
     @property
     def taken(self) -> Tensor:
-        """Where an action was taken in a state, (B, L) bool: place l is the event at l + 1, taken in the state after that at l."""
+        """Mask of the actions, (B, L) bool: place l stands for the event at l + 1, taken in the state after the event at l."""
         return (self.items[:, :-1] >= 0) & (self.items[:, 1:] >= 0)

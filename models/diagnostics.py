@@ -1,27 +1,24 @@
-"""Is training healthy? What the critic thinks of a held-out batch, and how the policy's actions lie to the logged ones."""
+"""Diagnostics of training on a held-out batch: the critics' values, and the policy's actions beside the logged ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.learners.actor import ActorLearner
-from models.learners.actor_critic import ActorCritic
-from models.learners.ranking import Ranking
+from models.learners.entry import Comparison
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
-AMONG = 128  # actions whose pairwise distances are taken
+AMONG = 128  # actions whose pairwise distances are computed
 COMPONENTS = 8  # principal components in which the two distributions of actions are compared
 RIDGE = 1e-3  # of the logged actions' mean variance there: keeps the divergence of collapsed actions finite
-SATURATED = 0.99  # share of the largest coordinate from which on a tanh has next to no gradient
+SATURATED = 0.99  # fraction of the largest coordinate above which a tanh has almost no gradient
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Matrices as small as these gain nothing from a second thread, and wait long for it where cores are shared."""
+    """Use one thread: such small matrices gain nothing from a second one, and wait for it where cores are shared."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -31,15 +28,9 @@ def one_thread() -> Iterator[None]:
 
 
 @one_thread()
-def diagnose(learner: ActorLearner | Ranking, batch: Any) -> dict[str, float]:
-    """All diagnostics of a learner on a batch of its own; a learner without a critic has none of values."""
-    if isinstance(learner, Ranking):
-        actions, logged, values = learner.compare(batch)
-        return action_diagnostics(actions, logged) | value_diagnostics(values)
-    found = action_diagnostics(learner.act(batch.observation), batch.action, learner.space.max_action)
-    if isinstance(learner, ActorCritic):
-        found |= value_diagnostics(learner.values(batch))
-    return found
+def diagnose(found: Comparison) -> dict[str, float]:
+    """All diagnostics of what a learner's `compare` found; without critics there are none of values."""
+    return action_diagnostics(found.actions, found.logged, found.max_action) | value_diagnostics(found.values)
 
 
 @one_thread()
@@ -53,14 +44,14 @@ def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
 
 @one_thread()
 def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None = None) -> dict[str, float]:
-    """Where a policy's actions (B, D) lie to those logged in the same states, and to one another.
+    """Distances of a policy's actions (B, D) to those logged in the same states, and among one another.
 
     Args:
         actions: the policy's, (B, D), B ≥ 2.
         logged: (B, D).
-        max_action: the largest coordinate an action can have, where the policy is bounded.
+        max_action: the bound of an action's coordinates, if there is one.
     """
-    some = actions[:: max(1, len(actions) // AMONG)][:AMONG]  # evenly, since a batch is sorted by user
+    some = actions[:: max(1, len(actions) // AMONG)][:AMONG]  # evenly spaced, because a batch is sorted by user
     first, second = torch.triu_indices(len(some), len(some), 1, device=some.device)
     directions = normalize(some, dim=1)
     found = {
@@ -81,7 +72,7 @@ def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None
 
 
 def described(name: str, sample: Tensor) -> dict[str, float]:
-    """Mean, standard deviation (of the sample as it is) and quantiles of a sample (N,)."""
+    """Mean, standard deviation (without correction) and quantiles of a sample (N,)."""
     sample = sample.double()
     levels = torch.tensor(list(QUANTILES.values()), dtype=torch.float64, device=sample.device)
     moments = torch.stack((sample.mean(), sample.std(correction=0)))
@@ -94,10 +85,12 @@ def described(name: str, sample: Tensor) -> dict[str, float]:
 def effective_rank(actions: Tensor) -> float:
     """The exponential of the entropy of the Gram matrix's eigenvalues, for actions (B, D) of unit length (Roy & Vetterli 2007).
 
-    From 1, all actions point the same way, to min(B, D).
+    From 1 (all actions have the same direction) to min(B, D).
     """
     directions = normalize(actions.double(), dim=1)
-    spectrum = torch.linalg.eigvalsh(directions.T @ directions).clamp_min(0)  # the Gram matrix's, but for zeros
+    spectrum = torch.linalg.eigvalsh(directions.T @ directions).clamp_min(
+        0
+    )  # the same as the Gram matrix's, except zeros
     share = spectrum / spectrum.sum().clamp_min(1e-12)
     return float(torch.exp(torch.special.entr(share).sum()))
 
@@ -105,8 +98,8 @@ def effective_rank(actions: Tensor) -> float:
 def kl_to_logged(actions: Tensor, logged: Tensor) -> float:
     """KL(policy ‖ logged) in nats between Gaussians fitted to both sets of actions (B, D).
 
-    In the logged actions' first principal components, where B rows are enough for a covariance. Large where the policy
-    goes where nothing was logged, or keeps to a small part of what was.
+    Computed in the logged actions' first principal components, for which B rows are enough. Large if the policy leaves the
+    region of the logged actions, or covers a small part of it.
     """
     actions, logged = actions.double(), logged.double()
     mean = logged.mean(0)

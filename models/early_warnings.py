@@ -1,11 +1,11 @@
-"""What in a run's metrics announces trouble, while it can still be mended."""
+"""Early warnings: signs in a run's metrics that training goes wrong."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-LOOKS = 4  # in a row, at growth and at overfitting: fewer would take noise for a trend
-GROWTH = 1.5  # from look to look
+VALIDATIONS = 4  # in a row, for growth and overfitting: fewer would take noise for a trend
+GROWTH = 1.5  # from one validation to the next
 SHARE_SATURATED = 0.5
 LEAST_COSINE = 0.01  # mean distance among actions
 LEAST_RANK = 1.1
@@ -14,7 +14,7 @@ Row = tuple[int, str, str, float]  # step, split, metric, value
 
 
 class EarlyWarning(NamedTuple):
-    """One thing to look at."""
+    """One warning."""
 
     kind: str
     step: int
@@ -22,31 +22,31 @@ class EarlyWarning(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a healthy run keeps to."""
+    """Bounds of a healthy run."""
 
-    lowest_return: float  # that an episode can have, γ counted
+    lowest_return: float  # of an episode, discounted
     highest_return: float
     criterion: str  # the validation metric that chooses the policy
     criterion_sign: float  # 1 if higher is better, else -1
 
 
 def early_warnings(rows: Sequence[Row], limits: Limits) -> list[EarlyWarning]:
-    """The warnings that a metrics table up to its last validation gives; one of a kind at most."""
+    """The warnings of a metrics table up to its last validation, at most one of each kind."""
     found = (values_explode(rows, limits), policy_overfits(rows, limits), actor_saturates(rows), actions_collapse(rows))
     return [warning for warning in found if warning is not None]
 
 
 def checks_made(rows: Sequence[Row]) -> list[str]:
-    """The kinds of warning that a metrics table holds enough for: those that could have been given."""
+    """The kinds of warning that a metrics table holds enough rows for."""
 
-    def looks(metric: str) -> int:
+    def validations(metric: str) -> int:
         return len(series(rows, "validation", metric))
 
     enough = {
-        "values-explode": looks("value_policy") > 0,
-        "policy-overfits": looks("actor_loss") > LOOKS and len(series(rows, "train", "actor_loss")) > 0,
-        "actor-saturates": looks("action_saturation") > 0,
-        "actions-collapse": looks("action_cosine_among") > 2,  # the first does not count, see there
+        "values-explode": validations("value_policy") > 0,
+        "policy-overfits": validations("actor_loss") > VALIDATIONS and len(series(rows, "train", "actor_loss")) > 0,
+        "actor-saturates": validations("action_saturation") > 0,
+        "actions-collapse": validations("action_cosine_among") > 2,  # the first does not count, see below
     }
     return [kind for kind, there in enough.items() if there]
 
@@ -57,58 +57,64 @@ def series(rows: Sequence[Row], split: str, metric: str) -> list[tuple[int, floa
 
 
 def values_explode(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
-    """The policy's value is beyond any possible return, or grows geometrically."""
+    """The policy's value is outside the possible returns, or grows geometrically."""
     values = series(rows, "validation", "value_policy")
     if not values:
         return None
     step, value = values[-1]
     if not limits.lowest_return <= value <= limits.highest_return:
         bounds = f"{limits.lowest_return:.4g} to {limits.highest_return:.4g}"
-        text = f"the policy's mean value is {value:.4g}; returns can only be from {bounds}. The critic overestimates."
+        text = f"the policy's mean value is {value:.4g}; returns are within {bounds}. The critic overestimates."
         return EarlyWarning("values-explode", step, text)
-    last = [abs(value) for _, value in values[-LOOKS - 1 :]]
+    last = [abs(value) for _, value in values[-VALIDATIONS - 1 :]]
     floor = (
         max(abs(limits.lowest_return), abs(limits.highest_return)) / 100
-    )  # values that start from 0 grow fast at first
-    if len(last) > LOOKS and last[0] > floor and all(b > GROWTH * a for a, b in pairwise(last)):
-        text = f"the policy's mean value grew {GROWTH:g}-fold or more at each of {LOOKS} looks, to {value:.4g}."
+    )  # values that start at 0 grow fast at first
+    if len(last) > VALIDATIONS and last[0] > floor and all(b > GROWTH * a for a, b in pairwise(last)):
+        text = f"the policy's mean value grew {GROWTH:g}-fold or more at each of {VALIDATIONS} validations, to {value:.4g}."
         return EarlyWarning("values-explode", step, text)
     return None
 
 
 def policy_overfits(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
-    """The policy's loss falls on training users while validation users see it worsen, look after look."""
-    steps = [step for step, _ in series(rows, "validation", "actor_loss")][-LOOKS - 1 :]
+    """The policy's loss falls on training users while it worsens on validation users, in several validations in a row."""
+    steps = [step for step, _ in series(rows, "validation", "actor_loss")][-VALIDATIONS - 1 :]
     train = series(rows, "train", "actor_loss")
-    losses = [[value for at, value in train if at <= step][-1:] for step in steps]  # the last logged before each look
-    if len(steps) <= LOOKS or not all(losses) or not strictly_falls([loss for (loss,) in losses]):
+    losses = [
+        [value for at, value in train if at <= step][-1:] for step in steps
+    ]  # the last logged before each validation
+    if len(steps) <= VALIDATIONS or not all(losses) or not strictly_falls([loss for (loss,) in losses]):
         return None
     for metric, sign in (("actor_loss", -1.0), (limits.criterion, limits.criterion_sign)):
-        held_out = [sign * value for _, value in series(rows, "validation", metric)][-LOOKS - 1 :]
+        held_out = [sign * value for _, value in series(rows, "validation", metric)][-VALIDATIONS - 1 :]
         if strictly_falls(held_out):
-            text = f"at {LOOKS} looks in a row the policy's loss fell on training users and {metric} worsened on validation users."
+            text = f"in {VALIDATIONS} validations in a row the policy's loss fell on training and {metric} worsened on validation users."
             return EarlyWarning("policy-overfits", steps[-1], text)
     return None
 
 
 def actor_saturates(rows: Sequence[Row]) -> EarlyWarning | None:
-    """Most coordinates of the policy's actions stand at their bound, where a tanh hardly learns."""
+    """Most coordinates of the policy's actions are at their bound, where a tanh has almost no gradient."""
     shares = series(rows, "validation", "action_saturation")
     if not shares or shares[-1][1] <= SHARE_SATURATED:
         return None
     step, share = shares[-1]
-    return EarlyWarning("actor-saturates", step, f"{share:.0%} of the actions' coordinates stand at their bound.")
+    return EarlyWarning("actor-saturates", step, f"{share:.0%} of the actions' coordinates are at their bound.")
 
 
 def actions_collapse(rows: Sequence[Row]) -> EarlyWarning | None:
-    """The policy does nearly the same whatever the state, and not only at its beginning."""
+    """The policy's actions are nearly the same in all states, not only at the start of training."""
     cosines = series(rows, "validation", "action_cosine_among")
     ranks = series(rows, "validation", "action_effective_rank")
-    looks = list(zip(cosines, ranks, strict=True))[1:][-2:]  # a network that has hardly learnt says the same to all
-    if len(looks) < 2 or not all(cosine < LEAST_COSINE or rank < LEAST_RANK for (_, cosine), (_, rank) in looks):
+    last = list(zip(cosines, ranks, strict=True))[1:][
+        -2:
+    ]  # an untrained network gives nearly the same action in all states
+    if len(last) < 2 or not all(cosine < LEAST_COSINE or rank < LEAST_RANK for (_, cosine), (_, rank) in last):
         return None
-    (step, cosine), (_, rank) = looks[-1]
-    text = f"the policy's actions are nearly one: mean cosine {1 - cosine:.3f} among them, effective rank {rank:.2f}."
+    (step, cosine), (_, rank) = last[-1]
+    text = (
+        f"the policy's actions are nearly the same: mean cosine {1 - cosine:.3f} among them, effective rank {rank:.2f}."
+    )
     return EarlyWarning("actions-collapse", step, text)
 
 

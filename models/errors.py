@@ -1,12 +1,12 @@
-"""Errors of models; a ValueError, since models know nothing of the rest of Marquee."""
+"""Errors of models. They are ValueErrors, because models import nothing of the other packages."""
 
 
 class LearnerError(ValueError):
-    """A learner cannot go on: its input, its numbers or its saved state are not what they must be."""
+    """A learner cannot continue: its input, its numbers or its saved state are invalid."""
 
 
 class DivergenceError(LearnerError):
-    """Training ran away; what was learnt up to `best_step` is kept."""
+    """Training diverged; the policy of update `best_step` is kept."""
 
     def __init__(self, message: str, step: int, metric: str, value: float, bound: float, best_step: int) -> None:
         super().__init__(message)
@@ -16,6 +16,6 @@ class DivergenceError(LearnerError):
         self.bound = bound
         self.best_step = best_step
 
-    def told_as(self, message: str) -> "DivergenceError":
-        """The same, in other words."""
+    def with_message(self, message: str) -> "DivergenceError":
+        """A copy with another message."""
         return DivergenceError(message, self.step, self.metric, self.value, self.bound, self.best_step)

@@ -1,4 +1,4 @@
-"""The items nearest to an action, and the best of any scores, exactly and quickly."""
+"""Exact and fast search: the items nearest to an action, and the best k of any scores."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from torch.nn.functional import normalize
 from models.errors import LearnerError
 
 Similarity = Literal["cosine", "dot", "euclidean"]
-GROUP = 32  # items that are looked at together; the best k groups hold the best k items
+GROUP = 32  # items per group; the k groups with the highest maxima hold the best k items
 
 
 class NearestItems:
-    """Items (I, D) made ready for one measure, so that scores are one matrix product.
+    """Items (I, D) prepared for one similarity measure, so that scores are one matrix product.
 
     Scores of actions a and items e, higher is nearer: cosine, cos(a, e); dot, a·e; euclidean, a·e - |e|²/2, which orders
     items as their distance does, since |a - e|² = |a|² - 2 (a·e - |e|²/2).
@@ -25,7 +25,7 @@ class NearestItems:
         self.offset = items.square().sum(1) / -2 if measure == "euclidean" else None
 
     def scores(self, actions: Tensor, out: Tensor | None = None) -> Tensor:
-        """Scores (B, I) of actions (B, D), float32; in `out` where it is given."""
+        """Scores (B, I) of actions (B, D), float32; written to `out` if given."""
         if self.measure == "cosine":
             actions = normalize(actions, dim=1)
         if self.offset is None:
@@ -34,10 +34,10 @@ class NearestItems:
 
 
 def top_items(scores: Tensor, k: int) -> Tensor:
-    """The places of the k highest scores of each row, (B, k) int64, highest first; of equals the smaller place first.
+    """The places of the k highest scores of each row, (B, k) int64, highest first; of equal scores the smaller place first.
 
-    The first k columns of a stable descending sort, without sorting: rows whose k-th and (k+1)-th score differ need only
-    the set of the best, which any top-k finds; the others are looked at again.
+    Equals the first k columns of a stable descending sort, but faster: in rows whose k-th and (k+1)-th score differ, any
+    top-k finds the right set; only the other rows are searched again.
 
     Raises:
         LearnerError: a score is NaN.
@@ -58,22 +58,22 @@ def top_items(scores: Tensor, k: int) -> Tensor:
 
 
 def need_numbers(highest: Tensor) -> None:
-    """Refuse rows whose highest score, (B,), is NaN, which counts as the highest.
+    """Refuse NaN among the rows' highest scores, (B,); NaN counts as the highest of a row.
 
     Raises:
-        LearnerError: there are some.
+        LearnerError: there is one.
     """
     if bool(highest.isnan().any()):
         raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
 
 
 def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:
-    """How many scores of each row come before the one at its place, as a stable descending sort has them: (B,) int64.
+    """Count the scores of each row before the one at its place in a stable descending sort: (B,) int64.
 
     Args:
         scores: (B, I) float32.
         places: (B,) int64.
-        room: (B, I) float32, overwritten; ones are counted there, since sums of bool are several times slower.
+        room: (B, I) float32, overwritten; used for counting, because sums of bool are several times slower.
     """
     own = scores.gather(1, places.unsqueeze(1))
     before = torch.gt(scores, own, out=room).sum(1).long()
@@ -86,8 +86,8 @@ def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:
 def _highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` highest scores of each row and their places, (B, count) each, in any order among equals.
 
-    The best `count` of all groups' maxima are of groups that hold `count` scores no lower than all others: one pass over
-    the scores, then few candidates.
+    The `count` groups with the highest maxima hold the `count` highest scores: one pass over the scores leaves few
+    candidates.
     """
     groups = scores.shape[1] // GROUP
     if groups <= 4 * count:

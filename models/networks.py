@@ -1,4 +1,4 @@
-"""The two networks of deterministic actor-critic methods."""
+"""The actor and critic networks of deterministic actor-critic methods."""
 
 import math
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def products_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """Where matrix products, and their gradients', are computed in `precision`; weights keep their own dtype."""
+    """Context in which matrix products and their gradients are computed in `precision`; weights keep their dtype."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class Actor(nn.Module):
     """π(s): two hidden ReLU layers, tanh scaled to ±max_action (Fujimoto et al. 2018, appendix C).
 
-    Shapes: observation (B, S) → action (B, D). `last_bound`: the last layer starts uniform in ±it; none: as torch does.
-    `precision`: of the matrix products; what comes out is of the weights' dtype.
+    Shapes: observation (B, S) → action (B, D). `last_bound`: the last layer is initialised uniformly within
+    ± this; none: torch's default. `precision`: of the matrix products; the result has the weights' dtype.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """n independent Q(s, a) in one stack of batched products: the same sums as n networks, fewer and larger.
+    """n independent critics Q(s, a) in one stack of batched products: the same numbers as n networks, in fewer operations.
 
-    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`: as the actor's.
+    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`: as for the actor.
     """
 
     def __init__(
@@ -91,19 +91,19 @@ class Critics(nn.Module):
         )
 
     def forward(self, observation: Tensor, action: Tensor, count: int | None = None) -> Tensor:
-        """Q_1 … Q_n of (s, a), (n, B); with `count` only the first so many.
+        """Q_1 … Q_n of (s, a), (n, B); with `count` only the first `count` of them.
 
-        W [s | a] = W_s s + W_a a: nothing is copied together, and where only the action learns, no gradient of the long
-        observation is made.
+        W [s | a] = W_s s + W_a a: s and a are not concatenated, and if only the action needs a gradient, none is computed for
+        the long observation.
         """
         return self.of_several(observation, action.unsqueeze(1), count).squeeze(-1)
 
     def of_several(
         self, observation: Tensor, actions: Tensor, count: int | None = None, precision: Precision | None = None
     ) -> Tensor:
-        """The same of C actions in each state: (B, S), (B, C, D) → (n, B, C). W_s s is made once a state.
+        """The same of C actions in each state: (B, S), (B, C, D) → (n, B, C). W_s s is computed once per state.
 
-        To put actions in order takes a `precision` of float32: bfloat16 makes equals of values that lie near one another.
+        Ranking actions needs a `precision` of float32: bfloat16 makes nearby values equal.
         """
         weights, biases = list(self.weights), list(self.biases)
         if count is not None:
@@ -120,7 +120,7 @@ class Critics(nn.Module):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """What is computed here gives the module's weights no gradient, only its inputs."""
+    """Context in which the module's weights get no gradient, while its inputs do."""
     module.requires_grad_(False)
     try:
         yield

@@ -17,7 +17,7 @@ ScheduleName = Literal["constant", "warm_restarts", "cyclic"]
 
 
 class OptimiserConfig(BaseModel):
-    """How gradients become steps; the learning rates themselves are the learner's."""
+    """Optimiser, schedule and clipping; learning rates are parameters of the learners."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,23 +27,25 @@ class OptimiserConfig(BaseModel):
     )
     schedule: ScheduleName = Field(
         "constant",
-        description="warm_restarts: cosine from the learning rate to 0, again and again [SGDR, Loshchilov & Hutter 2017]; "
-        "cyclic: up and down between a quarter of it and it [Smith 2017].",
+        description="warm_restarts: cosine decay from the learning rate to 0, repeated [SGDR, Loshchilov & Hutter 2017]; "
+        "cyclic: between a quarter of the learning rate and the learning rate [Smith 2017].",
     )
-    period: int = Field(1000, ge=2, le=10_000_000, description="Steps of the first restart, or of one whole cycle.")
-    period_growth: int = Field(2, ge=1, le=10, description="Each restart's period in units of the last [SGDR, §4].")
+    period: int = Field(1000, ge=2, le=10_000_000, description="Steps until the first restart, or of one whole cycle.")
+    period_growth: int = Field(
+        2, ge=1, le=10, description="Factor between the periods of successive restarts [SGDR, §4]."
+    )
     weight_decay: float = Field(
         0.0, ge=0, le=1, description="Added to the gradient as L2; decoupled from it in adamw. The article: 0.01."
     )
     momentum: float = Field(
-        0.9, ge=0, lt=1, description="Of sgd, Nesterov's, and of rmsprop; the others have their own."
+        0.9, ge=0, lt=1, description="Momentum of sgd (Nesterov's) and of rmsprop; the others have their own."
     )
     max_gradient_norm: float = Field(
-        10.0, gt=0, le=1e12, description="Gradients longer than this are shortened, never turned."
+        10.0, gt=0, le=1e12, description="Gradients with a larger norm are scaled down to it."
     )
 
     def of_kind(self, name: str) -> "OptimiserConfig":
-        """The same by another optimiser.
+        """A copy with another optimiser.
 
         Raises:
             LearnerError: there is no such optimiser.
@@ -54,7 +56,7 @@ class OptimiserConfig(BaseModel):
 
 
 class Optimiser:
-    """Clipping, a step and its schedule for some parameters; resumes exactly from `state_dict()`."""
+    """Optimiser with gradient clipping and a schedule; resumes exactly from `state_dict()`."""
 
     def __init__(self, inner: torch.optim.Optimizer, schedule: LRScheduler | None, max_gradient_norm: float) -> None:
         self.inner = inner
@@ -63,11 +65,11 @@ class Optimiser:
         self.parameters = [parameter for group in inner.param_groups for parameter in group["params"]]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set the gradients to zero."""
         self.inner.zero_grad()
 
     def step(self) -> Tensor:
-        """Shorten the gradient, step, move the schedule on; returns the gradient's norm before, 0-d."""
+        """Clip the gradient, take a step, advance the schedule; returns the gradient's norm before clipping, 0-d."""
         norm = clip_grad_norm_(self.parameters, self.max_gradient_norm)
         self.inner.step()
         if self.schedule is not None:
@@ -75,21 +77,21 @@ class Optimiser:
         return norm
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments, step counts and the schedule's place."""
+        """Moments, step counts and the schedule's position."""
         return {
             "optimiser": self.inner.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
+        """Continue from `state_dict()`."""
         self.inner.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[Parameter], learning_rate: float) -> Optimiser:
-    """A fresh optimiser of `config`."""
+    """Make the optimiser of `config`."""
     inner = _optimiser(config, list(parameters), learning_rate)
     return Optimiser(inner, _schedule(config, inner, learning_rate), config.max_gradient_norm)
 

@@ -1,12 +1,12 @@
 """A trained policy: history → observation → action → a score for every item."""
 
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from models.errors import LearnerError
-from models.histories import Histories, flat_observation
+from models.histories import Histories, Scorer, flat_observation
 from models.nearest import NearestItems, Similarity
 from models.networks import Actor, Critics
 from models.wolpertinger import re_ranked
@@ -14,11 +14,27 @@ from models.wolpertinger import re_ranked
 FORMAT = "marquee-policy/2"
 
 
-class Policy:
-    """An actor, the items it chooses from, the measure by which its action ranks them, and critics that may re-order the nearest.
+class Publishable(Scorer, Protocol):
+    """A policy that can be stored: see `tasks.policies.load_policy`."""
 
-    With `candidates` > 0 those items nearest to the action that a user has not seen are ordered by the lesser of the
-    critics' values, Q(s, e_i): Wolpertinger (Dulac-Arnold et al. 2015, §4), whose answer is the first of them.
+    def act(self, histories: Histories) -> Tensor:
+        """π(s): (B, D)."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """All of the policy but its tensors, as JSON."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        ...
+
+
+class Policy:
+    """An actor, the items it chooses from, the measure of nearness that ranks them, and optionally critics that re-rank.
+
+    With `candidates` > 0 that many unseen items nearest to the action are ordered by the smaller of the critics' values
+    Q(s, e_i): Wolpertinger (Dulac-Arnold et al. 2015, §4).
     """
 
     def __init__(
@@ -48,7 +64,7 @@ class Policy:
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
-        """How well each item fits each history's action: (B, I), higher is better; the critics re-order the best."""
+        """Score each item by its nearness to the action: (B, I), higher is better; the critics re-rank the best."""
         observation = self.observations(histories)
         scores = self.nearest.scores(self.actor(observation))
         if (critics := self.critics) is None:
@@ -60,7 +76,7 @@ class Policy:
         return re_ranked(scores, histories.items, self.candidates, values)
 
     def config(self) -> dict[str, Any]:
-        """What besides the tensors makes this policy, as JSON."""
+        """All of this policy but its tensors, as JSON."""
         return {
             "format": FORMAT,
             "observation_dim": self.actor.observation_dim,
@@ -73,7 +89,7 @@ class Policy:
         }
 
     def parts(self) -> nn.ModuleDict:
-        """The actor, and the critics where they have a say."""
+        """The actor, and the critics if they re-rank."""
         return nn.ModuleDict({"actor": self.actor} | ({} if self.critics is None else {"critics": self.critics}))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -85,10 +101,10 @@ class Policy:
         """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
 
         Raises:
-            LearnerError: they are of another format or do not fit one another.
+            LearnerError: the format is another one, or config and tensors do not fit one another.
         """
         if config.get("format") != FORMAT:
-            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it anew.")
+            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
         try:
             sizes = config["observation_dim"], config["action_dim"], config["hidden_dim"]
             actor = Actor(*sizes, config["max_action"])

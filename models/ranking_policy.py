@@ -1,4 +1,4 @@
-"""A policy that ranks the whole catalogue: what follows what, likeness of content, and a learnt action, in one sum."""
+"""A policy that scores the whole catalogue by a sum of item transitions, content similarity, a learnt action and popularity."""
 
 from collections.abc import Callable
 from itertools import product
@@ -16,16 +16,16 @@ from models.rows import rows_of_items
 from models.states import StateName, make_state
 from models.wolpertinger import re_ranked
 
-FORMAT = "marquee-ranking-policy/3"
+FORMAT = "marquee-ranking-policy/4"
 
 
 def root(sums: Tensor) -> Tensor:
-    """√|x| with the sign of x: the kernel's sums are heavy-tailed."""
+    """Compute √|x| with the sign of x: the kernel's sums are heavy-tailed."""
     return sums.sign() * sums.abs().sqrt()
 
 
 class RankingPolicyConfig(BaseModel):
-    """What a ranking policy is made of."""
+    """State, weights of the terms and re-ranking of a ranking policy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,65 +33,68 @@ class RankingPolicyConfig(BaseModel):
         "gru", description="State encoder: frame (the article's flat observation), gru or attention."
     )
     width: int = Field(128, ge=4, le=4096, description="H, width of a state.")
-    length: int = Field(50, ge=2, le=1000, description="L, latest events of a history that are looked at.")
+    length: int = Field(50, ge=2, le=1000, description="L, latest events of a history that are used.")
     frame: int = Field(10, ge=1, le=1000, description="F, events in the state `frame`.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Of the coordinates of events and states, while training.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout of the coordinates of events and states in training.")
     transitions: float = Field(1.0, ge=0, le=100, description="Weight of the transition kernel; 0: left out.")
-    transitions_fade: float = Field(0.78, gt=0, lt=1, description="Worth of an event over that of the next later one.")
-    content: float = Field(4.0, ge=0, le=100, description="Weight of the likeness of embeddings; 0: left out.")
-    content_fade: float = Field(0.7, gt=0, lt=1, description="As for transitions.")
+    transitions_decay: float = Field(
+        0.78, gt=0, lt=1, description="Weight of an event relative to that of the next later one."
+    )
+    content: float = Field(4.0, ge=0, le=100, description="Weight of the similarity of embeddings; 0: left out.")
+    content_decay: float = Field(0.7, gt=0, lt=1, description="As for transitions.")
     fitted: float = Field(
-        0.0, ge=0, le=100, description="Share of the fitted terms in the scores; tuned after training."
+        0.0, ge=0, le=100, description="Weight of the fitted terms in the scores; tuned after training."
     )
-    actor: float = Field(1.0, ge=0, le=10, description="Share of the learnt action in the scores; 0: left out.")
-    popularity: float = Field(
-        1.0, ge=0, le=10, description="Share of what training learnt of popularity in the scores."
-    )
+    actor: float = Field(1.0, ge=0, le=10, description="Weight of the learnt action in the scores; 0: left out.")
+    popularity: float = Field(1.0, ge=0, le=10, description="Weight of the learnt popularity term in the scores.")
     own_vectors: bool = Field(
-        True, description="Whether items with training events learn vectors beside their content."
+        True, description="Whether items with training events learn a vector added to their embedding."
     )
-    embeddings: bool = Field(True, description="Whether items' vectors begin as their embeddings, or at random.")
-    critic_width: int = Field(256, ge=4, le=4096, description="Of the critics' hidden layers.")
-    critic_mix: float = Field(
+    embeddings: bool = Field(True, description="Whether item vectors are initialised as the embeddings, or at random.")
+    critic_width: int = Field(256, ge=4, le=4096, description="Width of the critics' hidden layers.")
+    critic_weight: float = Field(
         0.0,
         ge=0,
         le=100,
-        description="Weight of the critic's value beside the score among the best candidates, both standardised; 0: none.",
+        description="Weight of the critics' value against the score in re-ranking the best candidates, both standardised; 0: none.",
     )
     critic_candidates: int = Field(
-        50, ge=0, le=1000, description="How many best items the critic has a say on; 0: none, and no share is tuned."
+        50, ge=0, le=1000, description="How many best items the critics re-rank; 0: none, and no weight is tuned."
     )
 
     @property
     def has_fitted_terms(self) -> bool:
-        """Whether there is anything to give a share to."""
+        """Whether there are fitted terms to weight."""
         return self.transitions > 0 or self.content > 0
 
 
-FITTED_SHARES = (0.0, 0.25, 1.0)
-LEARNT_SHARES: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
-CRITIC_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+FITTED_WEIGHTS = (0.0, 0.25, 1.0)
+LEARNT_WEIGHTS: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
+CRITIC_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Catalogue(NamedTuple):
-    """What is known of the I items before training, all from training events; M of them have rows in the kernel.
+    """What is known of the I items before training, from training events alone; M of them have rows in the kernel.
 
-    embedding (I, D), counts (I,) training events, items (M,) ascending item indices, kernel (M, M).
+    embedding (I, D), counts (I,) training events, items (M,) ascending item indices, kernel (M, M); largest_reward: the
+    largest absolute reward there can be.
     """
 
     embedding: Tensor
     counts: Tensor
     items: Tensor
     kernel: Tensor
+    largest_reward: float
 
 
 class RankingPolicy(nn.Module):
     """score(i) = f F(i) + a z π(s)·(e_i + u_i) + p log(1 + count_i), a fitted term, a learnt action and popularity.
 
-    F(i) = w √(Σ_age x^age K[item(age), i]) + v Σ_age y^age e_item(age)·e_i, √ keeping signs: the transition kernel K is fit in
-    closed form, e are the items' embeddings, w, v, x, y hyper-parameters. The actor π, z, p and, for items with training
-    events, u are learnt: what nobody rated is scored by its content. The shares f, a, that of p and the critic's are
-    tuned on validation users after training (`tune_shares`), since a likelihood is not a ranking of the best ten.
+    F(i) = w √(Σ_age x^age K[item(age), i]) + v Σ_age y^age e_item(age)·e_i, where √ keeps signs, the transition kernel K is fit
+    in closed form, e are the items' embeddings, and w, v, x, y are hyper-parameters. The actor π, z, p and the item vectors u
+    are learnt. Items without training events have no u; they are scored by their content. The weights f and a, that of p
+    and that of the critics are tuned on validation users after training (`tune_weights`), because the likelihood that
+    training maximises is not the ranking metric.
 
     Legend of shapes: items, rewards (B, L); states (B, L, H); actions π(s) (B, L, D), of length 1 as the embeddings e.
     """
@@ -114,6 +117,7 @@ class RankingPolicy(nn.Module):
             ("log_count", torch.log1p(catalogue.counts.float())),
         ):
             self.register_buffer(name, tensor, persistent=False)
+        self.largest_reward = catalogue.largest_reward
         self.embedding_length = float(catalogue.embedding.norm(dim=1).mean())
         self.popularity = nn.Parameter(torch.tensor(0.5))
         self.state_encoder = make_state(config.state, dim, config.width, config.frame)
@@ -129,11 +133,11 @@ class RankingPolicy(nn.Module):
         return begin + self.free * (self.log_count > 0).unsqueeze(1) if self.params.own_vectors else begin
 
     def states(self, items: Tensor, rewards: Tensor) -> Tensor:
-        """The state after each event, (B, L, H); no event, zeros."""
+        """The state after each event, (B, L, H); zeros where there is no event."""
         there = items >= 0
-        # Not by brackets, whose gradient adds in an order that depends on threads.
+        # Not by indexing, whose gradient is summed in an order that depends on the number of threads.
         vectors = embedding(items.clamp_min(0), self.vectors()) * there.unsqueeze(-1)
-        states: Tensor = self.state_encoder(self.drop(vectors), rewards / 5, there)
+        states: Tensor = self.state_encoder(self.drop(vectors), rewards / self.largest_reward, there)
         return states * there.unsqueeze(-1)
 
     def actions(self, states: Tensor) -> Tensor:
@@ -141,19 +145,19 @@ class RankingPolicy(nn.Module):
         return normalize(self.head(self.drop(states)), dim=-1)
 
     def learnt_scores(self, actions: Tensor, candidates: Tensor, actor: float = 1.0, popularity: float = 1.0) -> Tensor:
-        """What is learnt, a z π(s)·(e + u) + p log(1 + count), of C candidates: (…, D), (C,) → (…, C)."""
+        """The learnt terms, a z π(s)·(e + u) + p log(1 + count), of C candidates: (…, D), (C,) → (…, C)."""
         fit = actor * self.action_scale * (actions @ self.vectors()[candidates].T)
         return fit + popularity * self.popularity * self.log_count[candidates]
 
     def fitted_scores(self, items: Tensor) -> Tensor:
-        """What is fitted, F, after the last event of items (B, L): (B, I)."""
+        """The fitted terms, F, after the last event of items (B, L): (B, I)."""
         rows = self.row[items.clamp_min(0)].where(items >= 0, -1)
         age = torch.arange(items.shape[1] - 1, -1, -1, device=items.device)
         had = torch.zeros((len(items), len(self.items) + 1), device=items.device)
-        worth = (self.params.transitions_fade**age).expand(items.shape)
-        had.scatter_add_(1, rows.where(rows >= 0, len(self.items)), worth)
+        weight = (self.params.transitions_decay**age).expand(items.shape)
+        had.scatter_add_(1, rows.where(rows >= 0, len(self.items)), weight)
         liked = (
-            self.unit[items.clamp_min(0)] * (items >= 0).unsqueeze(-1) * (self.params.content_fade**age).unsqueeze(-1)
+            self.unit[items.clamp_min(0)] * (items >= 0).unsqueeze(-1) * (self.params.content_decay**age).unsqueeze(-1)
         )
         scores = self.params.content * (liked.sum(1) @ self.unit.T)
         scores[:, self.items] += self.params.transitions * root(had[:, :-1] @ self.kernel)
@@ -161,7 +165,7 @@ class RankingPolicy(nn.Module):
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
-        """How well each item fits each history next: (B, I), higher is better; the critic re-orders the best."""
+        """Score each item as the next of each history: (B, I), higher is better; the critics re-rank the best."""
         was_training = self.training
         self.eval()
         items, rewards = histories.last(self.params.length)
@@ -170,12 +174,14 @@ class RankingPolicy(nn.Module):
         scores = self.learnt_scores(self.actions(state), everything, self.params.actor, self.params.popularity)
         if self.params.fitted > 0:
             scores += self.params.fitted * self.fitted_scores(items)
-        if self.params.critic_mix > 0 and self.params.critic_candidates > 0:
+        if self.params.critic_weight > 0 and self.params.critic_candidates > 0:
 
             def values(chosen: Tensor) -> Tensor:
                 return self.critics.of_several(state, self.unit[chosen]).amin(0)
 
-            scores = re_ranked(scores, histories.items, self.params.critic_candidates, values, self.params.critic_mix)
+            scores = re_ranked(
+                scores, histories.items, self.params.critic_candidates, values, self.params.critic_weight
+            )
         self.train(was_training)
         return scores
 
@@ -186,7 +192,7 @@ class RankingPolicy(nn.Module):
 
     @torch.no_grad()
     def act(self, histories: Histories) -> Tensor:
-        """π(s), as long as an embedding is on average: (B, D)."""
+        """π(s), scaled to the mean length of an embedding: (B, D)."""
         was_training = self.training
         self.eval()
         action = self.actions(self.states(*histories.last(self.params.length))[:, -1])
@@ -194,11 +200,15 @@ class RankingPolicy(nn.Module):
         return action * self.embedding_length
 
     def config(self) -> dict[str, Any]:
-        """What besides the tensors makes this policy, as JSON."""
-        return {"format": FORMAT, "policy": self.params.model_dump(mode="json")}
+        """All of this policy but its tensors, as JSON."""
+        return {
+            "format": FORMAT,
+            "policy": self.params.model_dump(mode="json"),
+            "largest_reward": self.largest_reward,
+        }
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that scoring needs but the items' embeddings, by name, on the CPU; the kernel in half precision."""
+        """All tensors that scoring needs, except the items' embeddings, by name, on the CPU; the kernel in half precision."""
         learnt = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         fitted = {"items": self.items.cpu(), "counts": self.log_count.expm1().round().cpu()}
         return (
@@ -212,16 +222,17 @@ class RankingPolicy(nn.Module):
         """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
 
         Raises:
-            LearnerError: they are of another format or do not fit one another.
+            LearnerError: the format is another one, or config and tensors do not fit one another.
         """
         if config.get("format") != FORMAT:
-            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}.")
+            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
         try:
             fitted = Catalogue(
                 embedding,
                 tensors["fitted.counts"],
                 tensors["fitted.items"],
                 tensors["fitted.kernel"].float(),
+                config["largest_reward"],
             )
             policy = cls(RankingPolicyConfig.model_validate(config["policy"]), fitted)
             policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
@@ -230,16 +241,23 @@ class RankingPolicy(nn.Module):
         return policy.eval()
 
 
-def tune_shares(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
-    """Set, by what `judge` finds best, the shares of all terms there are, then the critic's; returns what was chosen.
+def tune_weights(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
+    """Set the weights of the policy's terms, then that of the critics, to the values that `judge` scores highest.
 
-    23 scorings, 5 without fitted terms and critic; the earlier of equals wins.
+    Takes 23 scorings, 5 without fitted terms and critics; the earlier of equal values wins.
+
+    Args:
+        policy: changed in place.
+        judge: the validation metric of a policy, higher is better.
+
+    Returns:
+        the chosen weights by name.
     """
-    grid = ({"fitted": FITTED_SHARES} if policy.params.has_fitted_terms else {}) | LEARNT_SHARES
-    # Without any term all scores are equal, and the order of items in the catalogue would be what is judged.
+    grid = ({"fitted": FITTED_WEIGHTS} if policy.params.has_fitted_terms else {}) | LEARNT_WEIGHTS
+    # All weights 0 are left out: all scores would be equal, and the order of the catalogue would be judged.
     rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values()) if any(values)]]
     if policy.params.critic_candidates > 0:
-        rounds.append([{"critic_mix": mix} for mix in CRITIC_SHARES])
+        rounds.append([{"critic_weight": weight} for weight in CRITIC_WEIGHTS])
     for tried in rounds:
         start, found = policy.params, []
         for chosen in tried:

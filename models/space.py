@@ -1,4 +1,4 @@
-"""What a learner knows of its problem before the first batch."""
+"""Sizes and bounds of a learning problem, known before the first batch."""
 
 from typing import NamedTuple, Self
 
@@ -13,15 +13,20 @@ class Space(NamedTuple):
     observation_dim: int
     action_dim: int
     max_action: float
-    lowest_reward: float = -4.0  # a rating scale's worst and best, see `Batch`
-    highest_reward: float = 5.0
+    lowest_reward: float
+    highest_reward: float
 
     @classmethod
-    def of(cls, embedding: Tensor, frame: int) -> Self:
-        """The space of frames of F events over items (I, D).
+    def of(cls, embedding: Tensor, frame: int, reward_bounds: tuple[float, float]) -> Self:
+        """Make the space of a dataset.
+
+        Args:
+            embedding: of the items, (I, D).
+            frame: F, events in one observation.
+            reward_bounds: least and greatest reward.
 
         Raises:
-            LearnerError: there is no item, or an item's vector is not finite or all zero, so that no action is like it.
+            LearnerError: there is no item, or an item's vector is not finite or all zero, so that no action is similar to it.
         """
         lengths = embedding.abs().amax(1) if embedding.numel() else embedding.new_zeros(0)
         good = lengths.isfinite() & (lengths > 0)
@@ -31,10 +36,21 @@ class Space(NamedTuple):
                 f"embedding: expected a finite, non-zero vector for every item; found {found}. Encode the items again."
             )
         dim = embedding.shape[1]
-        return cls(frame * dim + frame, dim, float(lengths.max()))
+        return cls(frame * dim + frame, dim, float(lengths.max()), *reward_bounds)
+
+    @property
+    def liked_reward(self) -> float:
+        """The least reward of a liked rating, which is 7/9 of the way up the scale: 4 of 0.5 … 5 stars."""
+        # A millionth lower, as the float32 reward of exactly that rating may be rounded down.
+        return self.lowest_reward + (7 / 9 - 1e-6) * (self.highest_reward - self.lowest_reward)
+
+    @property
+    def largest_reward(self) -> float:
+        """The largest absolute reward."""
+        return max(abs(self.lowest_reward), abs(self.highest_reward))
 
     def returns(self, discount: float) -> tuple[float, float]:
-        """The least and greatest discounted return that an episode, however long, can have."""
+        """The least and greatest discounted return of an episode of any length."""
         horizon = 1 / (1 - discount)
         lowest, highest = self.lowest_reward, self.highest_reward
         return min(lowest, lowest * horizon), max(highest, highest * horizon)

@@ -1,7 +1,7 @@
-"""State encoders: what a ranking policy makes of a history, at every event of it.
+"""State encoders: the state of a ranking policy after every event of a history.
 
-Histories are filled on the left: vectors (B, L, D) and rewards (B, L) are zero where `there`, (B, L) bool, says that no event
-is. Nothing of that reaches the states of events, (B, L, H), which are the same however much was filled up.
+Histories are padded on the left: vectors (B, L, D) and rewards (B, L) are zero where the mask `there`, (B, L) bool, is false.
+Padding does not influence the states of events, (B, L, H).
 """
 
 from typing import Literal
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 StateName = Literal["frame", "gru", "attention"]
-LONGEST = 1000  # events that have a place of their own
+LONGEST = 1000  # events with a learnt position
 HEADS = 2
 
 
 class FrameState(nn.Module):
     """The article's flat observation at every event, `[e_1 … e_F | r_1 … r_F]`, then one hidden layer.
 
-    Events before a history's first are zeros.
+    Missing events are zeros.
     """
 
     def __init__(self, dim: int, width: int, frame: int) -> None:
@@ -44,7 +44,7 @@ class GruState(nn.Module):
 
     def forward(self, vectors: Tensor, rewards: Tensor, there: Tensor) -> Tensor:
         """States (B, L, H)."""
-        # Events first and what is filled up after them, for the unit's biases would move it through empty places.
+        # Padding is moved behind the events, because the biases would change the state over padding.
         events = torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)
         place = torch.arange(there.shape[1], device=there.device)
         empty = (~there).sum(1, keepdim=True)
@@ -55,13 +55,13 @@ class GruState(nn.Module):
 class AttentionState(nn.Module):
     """Causal self-attention over a history's events, two blocks (Kang & McAuley 2018, SASRec).
 
-    Places are counted from the newest event back.
+    Positions are counted backwards from the newest event.
     """
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.enter = nn.Linear(dim + 1, width)
-        self.place = nn.Parameter(torch.zeros(LONGEST + 1, width))  # one farther than any learnt has none
+        self.place = nn.Parameter(torch.zeros(LONGEST + 1, width))  # zeros for events further back
         block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=0.2, batch_first=True, norm_first=True)
         self.blocks = nn.TransformerEncoder(block, 2, norm=nn.LayerNorm(width), enable_nested_tensor=False)
 
@@ -71,14 +71,14 @@ class AttentionState(nn.Module):
         events = self.enter(torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)) + self.place[:length].flip(0)
         place = torch.arange(length, device=there.device)
         later, own = place > place.unsqueeze(1), place == place.unsqueeze(1)
-        # An empty place sees itself: with nothing to attend to it would be NaN, and spoil all others in the next block.
+        # Padding attends to itself: with nothing to attend to it would be NaN, and the next block would spread it.
         masked = (later | ~there.unsqueeze(1)) & ~own
         states: Tensor = self.blocks(events, mask=masked.repeat_interleave(HEADS, 0))
         return states
 
 
 def rows_at(values: Tensor, places: Tensor) -> Tensor:
-    """Each history's vectors, (B, L, D), in the order of `places`, (B, L)."""
+    """Reorder each history's vectors, (B, L, D), by `places`, (B, L)."""
     return values.gather(1, places.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 

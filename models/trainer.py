@@ -1,73 +1,26 @@
-"""The training loop: draw, gather, update; validate, log, checkpoint; change the optimiser when the criterion turns."""
+"""The training loop: sample, gather, update; validate, log, checkpoint; next optimiser when the criterion stops improving."""
 
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from models.early_warnings import EarlyWarning, Limits, Row, early_warnings
 from models.errors import DivergenceError, LearnerError
-from models.learners import Learner
-from models.optimisers import OptimiserName
+from models.learners.entry import Learner
 from models.sampling import UniformSampler
+from models.trainer_config import CRITERIA, TrainerConfig
 
 logger = logging.getLogger("marquee.train")
-Criterion = Literal["ndcg@10", "ndcg@10_liked", "policy_loss"]
-CRITERIA: dict[Criterion, tuple[str, float]] = {  # the validation metric, and 1 if higher is better, else -1
-    "ndcg@10": ("ndcg@10", 1.0),
-    "ndcg@10_liked": ("ndcg@10_liked", 1.0),
-    "policy_loss": ("actor_loss", -1.0),
-}
 VALUES = ("value_logged", "value_policy", "value_target")
-FORMAT = "marquee-training/2"
-
-
-class TrainerConfig(BaseModel):
-    """Length and rhythm of training, and what ends it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(2000, ge=1, le=100_000_000, description="At most so many updates, over all stages.")
-    batch_size: int = Field(256, ge=2, le=65_536, description="Transitions in one update.")
-    log_every: int = Field(50, ge=1, description="Updates between rows of the metrics table, which hold their means.")
-    validate_every: int = Field(250, ge=1, description="Updates between looks at the validation users.")
-    checkpoint_every: int = Field(
-        500, ge=1, description="Updates between checkpoints; a look that is the best so far makes one too."
-    )
-    select_by: Criterion = Field(
-        "ndcg@10",
-        description="What is best on validation users: a ranking metric (higher), or the policy loss (lower).",
-    )
-    patience: int | None = Field(
-        10,
-        ge=1,
-        le=10_000,
-        description="Looks without a new best after which a stage ends; none: only `steps` ends it.",
-    )
-    stages: tuple[OptimiserName, ...] = Field(
-        (),
-        max_length=8,
-        description="Optimisers one after another, each from the best state so far, as [radam, adam] in the article; "
-        "empty: one stage with the learner's own.",
-    )
-    max_value: float = Field(1e4, gt=0, description="A mean |Q| beyond this is divergence and stops the run.")
-
-    @model_validator(mode="after")
-    def _stages_end(self) -> "TrainerConfig":
-        if len(self.stages) > 1 and self.patience is None:
-            raise ValueError("stages: expected a patience that ends each of them; found none. Set patience.")
-        return self
+FORMAT = "marquee-training/3"
 
 
 class Trainer:
-    """Runs one learner; an interrupted and resumed run ends, on the CPU, in the same bits as an uninterrupted one.
-
-    Generic in the batch: `gather` makes of drawn numbers what the learner learns from.
-    """
+    """Trains one learner. On the CPU an interrupted and resumed run ends in the same bits as an uninterrupted one."""
 
     def __init__(
         self,
@@ -79,16 +32,16 @@ class Trainer:
         returns: tuple[float, float] = (-math.inf, math.inf),
         made_with: dict[str, str] | None = None,
     ) -> None:
-        """Make a run that has not begun.
+        """Make a run at update 0.
 
         Args:
-            learner: that is trained.
-            sampler: of what a batch is made from.
-            gather: makes the batch.
-            validate: the learner's metrics on the validation users, as it is now.
-            config: length, rhythm, stages.
-            returns: least and greatest return of an episode; a value beyond them gives a warning.
-            made_with: what a checkpoint must agree on to be resumed here (dataset, learner), by name.
+            learner: the one to train.
+            sampler: draws the starts of a batch.
+            gather: makes a batch of starts.
+            validate: computes the learner's present metrics on the validation users.
+            config: length, intervals, stages.
+            returns: least and greatest return of an episode; a value outside gives a warning.
+            made_with: what a checkpoint must agree on to be resumed (dataset, learner), by name.
         """
         self.learner = learner
         self.sampler = sampler
@@ -104,20 +57,20 @@ class Trainer:
         self.window: dict[str, tuple[Tensor, int]] = {}  # sum and count of each training metric since its last row
         self.stage = 0
         self.stage_starts = [0]
-        self.looks_since_best = 0
-        self.turned = False
+        self.validations_since_best = 0
+        self.stopped = False
         self.best_score = -math.inf  # sign * criterion
         self.best_step = 0
         self.best_policy: dict[str, Tensor] = {}
-        self.best_learner: dict[str, Any] = {}  # only where another stage may begin from it
+        self.best_learner: dict[str, Any] = {}  # only if another stage may start from it
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.turned or self.step >= self.config.steps
+        """Whether training is finished."""
+        return self.stopped or self.step >= self.config.steps
 
     def best(self, metric: str) -> float:
-        """A validation metric of the policy that is kept."""
+        """A validation metric of the best policy."""
         row = (self.best_step, "validation", metric)
         return next(value for *name, value in self.rows if tuple(name) == row)
 
@@ -127,35 +80,35 @@ class Trainer:
         """Train until the last stage ends, or `config.steps`; returns the metrics table.
 
         Args:
-            on_log: told the step and the table's new rows.
-            on_checkpoint: given the step and `state_dict()`.
+            on_log: called with the step and the table's new rows.
+            on_checkpoint: called with the step and `state_dict()`.
 
         Raises:
-            DivergenceError: a metric or weight is not finite, or values exceed `config.max_value`; no checkpoint holds
-                any of that, the newest has the best policy so far.
-            LearnerError: the learner refuses a batch, or does not report what the policy is selected by.
+            DivergenceError: a metric or weight is not finite, or values exceed `config.max_value`; no checkpoint is
+                written of such a state, and the newest one has the best policy so far.
+            LearnerError: the learner refuses a batch, or does not report the selection criterion.
         """
         if self.step == 0 and self.config.stages:
             self.learner.restart(self.config.stages[0])
         if self.step == 0:
-            self._look()  # what a learner starts from may be the best it has
+            self._validate()  # the initial policy may be the best
             on_log(0, self.rows)
         while not self.ended:
-            self._sum_up(self.learner.update(self.gather(self.sampler.next())))
+            self._add_to_window(self.learner.update(self.gather(self.sampler.next())))
             self.step += 1
             last, before, better = self.step == self.config.steps, len(self.rows), False
             if self.step % self.config.log_every == 0 or last:
                 self._record("train", self._means())
                 self.window = {}
             if self.step % self.config.validate_every == 0 or last:
-                better = self._look()
+                better = self._validate()
             if len(self.rows) > before:
                 on_log(self.step, self.rows[before:])
             if (self.step % self.config.checkpoint_every == 0 or better) and not self.ended:
                 on_checkpoint(self.step, self._sound_state())
         return self.rows
 
-    def _sum_up(self, metrics: dict[str, Tensor]) -> None:
+    def _add_to_window(self, metrics: dict[str, Tensor]) -> None:
         for name, value in metrics.items():
             if name in self.window:
                 total, count = self.window[name]
@@ -164,7 +117,7 @@ class Trainer:
                 self.window[name] = (value.clone(), 1)
 
     def _means(self) -> dict[str, float]:
-        """The means since the last row: one NaN among them shows, and the device is asked once."""
+        """The means since the last row; a NaN in the window shows in its mean, and the device is read once."""
         if not self.window:
             return {}
         means = torch.stack([(total / count).double() for total, count in self.window.values()]).tolist()
@@ -186,9 +139,9 @@ class Trainer:
         message = f"update {self.step}: expected {metric} to stay {wanted}; found {value:g}. {kept}".rstrip()
         return DivergenceError(message, self.step, metric, value, bound, self.best_step)
 
-    def _look(self) -> bool:
-        """Validate; whether the learner is better than ever. Goes on to the next stage when the criterion has turned."""
-        self._need_finite({"policy": self.learner.acting.state_dict()})  # no ranking metric would show it
+    def _validate(self) -> bool:
+        """Validate; whether the learner is the best so far. Ends the stage if it has not improved for long enough."""
+        self._need_finite({"policy": self.learner.acting.state_dict()})  # a ranking metric may hide it
         metrics = self.validate()
         self._record("validation", metrics)
         if self.metric not in metrics:
@@ -196,33 +149,35 @@ class Trainer:
         self._warn()
         score = self.sign * metrics[self.metric]
         if better := score > self.best_score:
-            self.best_score, self.best_step, self.looks_since_best = score, self.step, 0
+            self.best_score, self.best_step, self.validations_since_best = score, self.step, 0
             self.best_policy = cloned(self.learner.acting.state_dict())
             if self.stage + 1 < len(self.config.stages):
                 self.best_learner = cloned(self.learner.state_dict())
         else:
-            self.looks_since_best += 1
-            if self.config.patience is not None and self.looks_since_best >= self.config.patience:
+            self.validations_since_best += 1
+            if self.config.patience is not None and self.validations_since_best >= self.config.patience:
                 self._end_stage()
         return better
 
     def _end_stage(self) -> None:
-        """The criterion has turned: on with the next optimiser from the best state, or no further."""
+        """Start the next stage from the best state, or stop."""
         logger.info(
-            "Update %d: no better %s at %d looks, the best was at update %d",
-            self.step, self.config.select_by, self.looks_since_best, self.best_step,
+            "Update %d: no improvement of %s in %d validations; the best was at update %d",
+            self.step, self.config.select_by, self.validations_since_best, self.best_step,
         )  # fmt: skip
         if self.stage + 1 >= len(self.config.stages):
-            self.turned = True
+            self.stopped = True
             return
         self.stage += 1
         self.stage_starts.append(self.step)
-        self.looks_since_best = 0
+        self.validations_since_best = 0
         self.learner.load_state_dict(cloned(self.best_learner))
         self.learner.restart(self.config.stages[self.stage])
         if self.stage + 1 == len(self.config.stages):
             self.best_learner = {}
-        logger.info("Update %d: on from update %d with %s", self.step, self.best_step, self.config.stages[self.stage])
+        logger.info(
+            "Update %d: continue from update %d with %s", self.step, self.best_step, self.config.stages[self.stage]
+        )
 
     def _warn(self) -> None:
         known = {warning.kind for warning in self.warnings}
@@ -232,7 +187,7 @@ class Trainer:
                 logger.warning("Update %d: %s: %s", warning.step, warning.kind, warning.message)
 
     def _sound_state(self) -> dict[str, Any]:
-        """`state_dict()`, unless a value or weight is spoilt: a bad state must not take a good checkpoint's place."""
+        """`state_dict()`, if all values and weights are sound: a bad state must not replace a good checkpoint."""
         self._need_bounded("train", self._means())
         state = self.state_dict()
         self._need_finite(state["learner"])
@@ -244,7 +199,7 @@ class Trainer:
                 raise self._divergence(f"all numbers of {name}", math.nan, math.inf)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of the run, as tensors and plain values."""
+        """The run's whole state, as tensors and plain values."""
         return {
             "made_with": self.made_with,
             "step": self.step,
@@ -253,7 +208,7 @@ class Trainer:
             "window": {name: list(pair) for name, pair in self.window.items()},
             "stage": self.stage,
             "stage_starts": self.stage_starts,
-            "looks_since_best": self.looks_since_best,
+            "validations_since_best": self.validations_since_best,
             "best_score": self.best_score,
             "best_step": self.best_step,
             "best_policy": self.best_policy,
@@ -263,17 +218,17 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`.
+        """Continue from `state_dict()`.
 
         Raises:
-            LearnerError: it is of another learner, architecture, dataset or version; says which.
+            LearnerError: it is of another learner, architecture, dataset or version.
         """
         found = state.get("made_with", {"format": "an earlier one"})
         for name, expected in self.made_with.items():
             if found.get(name) != expected:
                 raise LearnerError(
-                    f"checkpoint: expected {name} {expected}; found {found.get(name)}. Remove the checkpoint to train anew, "
-                    "or train with what it was made with."
+                    f"checkpoint: expected {name} {expected}; found {found.get(name)}. Remove the checkpoint to train "
+                    "from the start, or train with what it was made with."
                 )
         self.learner.load_state_dict(state["learner"])
         self.sampler.load_state_dict(state["sampler"])
@@ -283,18 +238,18 @@ class Trainer:
         self.warnings = [EarlyWarning(*warning) for warning in state["warnings"]]
         self.window = {name: (total.to(device), count) for name, (total, count) in state["window"].items()}
         self.stage, self.stage_starts = state["stage"], list(state["stage_starts"])
-        self.looks_since_best = state["looks_since_best"]
+        self.validations_since_best = state["validations_since_best"]
         self.best_score, self.best_step = state["best_score"], state["best_step"]
         self.best_policy, self.best_learner = state["best_policy"], state["best_learner"]
 
 
 def sizes(tensors: dict[str, Tensor]) -> str:
-    """Names and shapes, readable and comparable."""
+    """Names and shapes of tensors as text."""
     return ", ".join(f"{name} {'×'.join(map(str, tensor.shape))}" for name, tensor in tensors.items())
 
 
 def cloned(state: Any) -> Any:
-    """A state that later updates leave as it is."""
+    """A deep copy of a state."""
     if isinstance(state, Tensor):
         return state.detach().clone()
     if isinstance(state, dict):
@@ -305,7 +260,7 @@ def cloned(state: Any) -> Any:
 
 
 def tensors_of(state: Any) -> list[Tensor]:
-    """The tensors anywhere in a state."""
+    """All tensors in a nested state."""
     if isinstance(state, Tensor):
         return [state]
     parts = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()

@@ -1,4 +1,4 @@
-"""A policy that was trained on another catalogue, as a scorer of this one."""
+"""Policies trained on another catalogue, as scorers of this one."""
 
 import torch
 from torch import Tensor
@@ -8,17 +8,17 @@ from models.histories import Histories, Scorer
 
 
 class Translated:
-    """A scorer whose items go by other indices: histories are told in its items, its scores in ours.
+    """A scorer of another catalogue: translates histories to its item indices and its scores back to ours.
 
-    Events of items it does not know are left out of a history; where fewer than `shortest` are left, the oldest of them stands
-    in for those before it. Items it does not know come after all others.
+    Events of items that it does not know are dropped from a history; if fewer than `shortest` remain, the oldest of them is
+    repeated in front. Items that it does not know are ranked after all others.
     """
 
     def __init__(self, scorer: Scorer, own: Tensor, shortest: int) -> None:
-        """Keep what translates.
+        """Make the translation.
 
         Args:
-            scorer: of J items of its own.
+            scorer: of its own J items.
             own: (I,) int64, the scorer's index of each of our I items; -1 where it has none.
             shortest: F, events that its histories must have.
 
@@ -30,8 +30,8 @@ class Translated:
         self.scorer, self.own, self.shortest = scorer, own, shortest
 
     def scores(self, histories: Histories) -> Tensor:
-        """How well each of our items fits each history next: (B, I); all alike where no event of a history is known."""
-        items, rewards = self.told(histories)
+        """Score each of our items as the next of each history: (B, I); all equal if no event of a history is known."""
+        items, rewards = self.translated(histories)
         silent = items[:, -1] < 0
         items[silent, -self.shortest :] = 0
         theirs = self.scorer.scores(Histories(items, rewards))
@@ -41,13 +41,13 @@ class Translated:
         ours[silent] = 0
         return ours
 
-    def told(self, histories: Histories) -> Histories:
-        """The histories in the scorer's items, (B, max(L, F)); -1 on the left, and throughout where nothing is known."""
+    def translated(self, histories: Histories) -> Histories:
+        """The histories in the scorer's item indices, (B, max(L, F)), padded on the left with -1."""
         missing = self.shortest - histories.items.shape[1]
         items = torch.nn.functional.pad(histories.items, (max(missing, 0), 0), value=-1)
         rewards = torch.nn.functional.pad(histories.rewards, (max(missing, 0), 0))
         theirs = self.own[items.clamp_min(0)].where(items >= 0, -1)
-        order = (theirs >= 0).int().sort(dim=1, stable=True).indices  # what is known to the right, as old as before
+        order = (theirs >= 0).int().sort(dim=1, stable=True).indices  # known events to the right, in their order
         theirs, rewards = theirs.gather(1, order), rewards.gather(1, order)
         oldest = (theirs < 0).sum(1, keepdim=True).clamp_max(theirs.shape[1] - 1)
         place = torch.arange(theirs.shape[1], device=theirs.device)

@@ -24,7 +24,8 @@ from evaluation.report.registry import OPTIONAL
 from evaluation.report.report import methods_table, pictures, templates_sha256, verdict_markdown, write_report
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
-from models.learners import SEQUENTIAL
+from models.learners.registry import LEARNERS
+from models.policy import Publishable
 from models.translated import Translated
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
@@ -34,7 +35,6 @@ from storage.sources.sample.truth import true_rewards
 from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
-from tasks.learning import Publishable
 from tasks.policies import load_on
 from tasks.progress import Progress
 
@@ -159,7 +159,8 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     manifest = store.manifest(ref)
     scorer = load_on(store.open(ref), data)
     acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
-    actual: Kind = "baseline" if manifest.facts["learner"] in SEQUENTIAL and kind == "policy" else kind
+    entry = LEARNERS.get(manifest.facts["learner"])
+    actual: Kind = "baseline" if entry is not None and entry.baseline and kind == "policy" else kind
     cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=manifest.facts.get("peak_mib"))
     return Contestant(name, actual, scorer, acting, cost)
 
@@ -186,7 +187,7 @@ def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArr
     truth = load_truth(artifact_store().open(about["sample"]))
     if not np.isin(data.user_ids, truth.user_ids).all() or not np.isin(data.movie_ids, truth.movie_ids).all():
         return None
-    return true_rewards(truth, data.user_ids, data.movie_ids, data.scale)
+    return true_rewards(truth, data.user_ids, data.movie_ids, data.reward)
 
 
 def evaluate(

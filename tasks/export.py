@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import read_histories
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import SplitParams
 from storage.dataset.writer import write_transitions
 from storage.tables import embedding_matrix
@@ -24,6 +24,10 @@ class ExportParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     frame: int = Field(10, ge=1, le=200, description="F: events in one observation.")
+    reward: RewardMap | None = Field(
+        None,
+        description="Reward of a rating, scale * rating + offset; none: from -4 at the lowest rating to 5 at the highest.",
+    )
     splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
 
 
@@ -35,6 +39,7 @@ def make_dataset(
     splits: ArtifactRef,
     frame: int,
     scale: RatingScale = HALF_STARS,
+    reward: RewardMap | None = None,
 ) -> None:
     """Write transitions.h5 (compact layout) beside the items it refers to."""
     catalogue = read_table(items, "items.parquet")
@@ -48,6 +53,7 @@ def make_dataset(
         movie_ids=movie_ids,
         embeddings=embedding_matrix(catalogue),
         scale=scale,
+        reward=reward,
         frame=frame,
         time_cut=json.loads((artifact_store().open(splits) / "splits.json").read_text())["time_cut"],
         provenance={"events": events.digest, "items": items.digest, "splits": splits.digest},

@@ -1,43 +1,23 @@
-"""What training one learner needs besides the loop: the learner, its batches, what judges it, the policy that comes out."""
+"""A learner on a dataset: the learner itself, its batches, and the policy that it trains."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
-from evaluation.baselines import training_data
-from models.batch import Batch, Sequences
+from models.baselines.training import TrainingData
 from models.bfloat16 import bfloat16_is_fast
-from models.histories import Histories, Scorer
-from models.learners import LearnerConfig, make_learner
-from models.learners.actor import ActorLearner
-from models.learners.actor_critic import ActorCritic
-from models.learners.ranking import Ranking
-from models.learners.ranking_config import RankingConfig
+from models.learners.config import ActorConfig, LearnerConfig, SequenceConfig
+from models.learners.entry import Learner
+from models.learners.registry import LEARNERS, make_learner
 from models.nearest import Similarity
-from models.policy import Policy
+from models.policy import Publishable
 from models.space import Space
 from storage.dataset.reader import TransitionDataset
 
 logger = logging.getLogger("marquee.train")
-
-
-class Publishable(Scorer, Protocol):
-    """A policy that can be written down: see `tasks.policies.load_policy`."""
-
-    def act(self, histories: Histories) -> Tensor:
-        """π(s): (B, D)."""
-        ...
-
-    def config(self) -> dict[str, Any]:
-        """What besides the tensors makes it, as JSON."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Its tensors by name."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -45,15 +25,15 @@ class Learning:
     """One learner on one dataset.
 
     Attributes:
-        learner: that is trained.
-        batch_size: starts in one update.
-        gather: makes a batch of starts, of any number.
-        gather_in_turn: the same of `batch_size` starts, in arrays that may be overwritten two batches later.
-        policy: the learner's policy, as it is now.
-        returns: least and greatest discounted return.
+        learner: the learner that is trained.
+        batch_size: starts per update.
+        gather: makes a batch of any number of starts.
+        gather_in_turn: makes a batch of `batch_size` starts in buffers that are overwritten two batches later.
+        policy: the learner's policy, with its present weights.
+        returns: least and greatest discounted return of an episode.
     """
 
-    learner: ActorLearner | Ranking
+    learner: Learner
     batch_size: int
     gather: Callable[[Tensor], Any]
     gather_in_turn: Callable[[Tensor], Any]
@@ -69,35 +49,51 @@ def make_learning(
     device: str,
     seed: int,
 ) -> Learning:
-    """The learner of `config` on a dataset; `similarity` is how the actions of the article's ladder rank items.
+    """Make the learner of `config` on a dataset.
+
+    Args:
+        config: the learner's hyper-parameters.
+        data: on `device`.
+        batch_size: transitions per update; learners from sequences have their own size.
+        similarity: how the actions of learners from transitions rank items.
+        device: of torch.
+        seed: of the networks and the noise.
 
     Raises:
         LearnerError: the dataset's embeddings or events are not what the learner needs.
     """
-    space = Space.of(data.embedding, data.frame)
-    returns = space.returns(getattr(config, "discount", 0.0))
-    if isinstance(config, RankingConfig):
-        ranking = Ranking(config, training_data(data, config.kernel.max_items), device, seed)
-
-        def sequences(starts: Tensor) -> Sequences:
-            return Sequences(*data.sequences(starts, config.policy.length))
-
-        return Learning(ranking, config.sequences, sequences, sequences, ranking.policy, returns)
-    if config.precision == "bfloat16" and not bfloat16_is_fast(device):
-        logger.warning(
-            "%s: bfloat16 multiplies slower than float32 here, by far where it is imitated (no AMX, no such GPU); "
-            "it learns as well. Set precision to float32.",
-            config.name,
-        )
-    learner = make_learner(config, space, device, seed)
+    space = Space.of(data.embedding, data.frame, data.reward_bounds)
+    learner: Learner
+    if isinstance(config, SequenceConfig):
+        events = TrainingData(*data.training_events(), data.embedding)
+        learner = LEARNERS[config.name].learner(config, space, events, device, seed)
+        batch_size = config.sequences
+    else:
+        learner = make_learner(config, space, device, seed)
+        warn_of_slow_products(config, device)
     buffers = data.ring(batch_size)
 
-    def transitions(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts))
+    def gather(starts: Tensor) -> Any:
+        return learner.gather(data, starts)
 
-    def transitions_in_turn(starts: Tensor) -> Batch:
-        return Batch(*data.gather(starts, next(buffers)))
+    def gather_in_turn(starts: Tensor) -> Any:
+        return learner.gather(data, starts, next(buffers))
 
-    asked = (learner.critics, learner.config.critic_candidates) if isinstance(learner, ActorCritic) else (None, 0)
-    policy = Policy(learner.policy, data.embedding, similarity, *asked)
-    return Learning(learner, batch_size, transitions, transitions_in_turn, policy, returns)
+    return Learning(
+        learner,
+        batch_size,
+        gather,
+        gather if isinstance(config, SequenceConfig) else gather_in_turn,
+        learner.recommender(data.embedding, similarity),
+        space.returns(getattr(config, "discount", 0.0)),
+    )
+
+
+def warn_of_slow_products(config: LearnerConfig, device: str) -> None:
+    """Log a warning if the learner multiplies in bfloat16 where that is slow."""
+    if isinstance(config, ActorConfig) and config.precision == "bfloat16" and not bfloat16_is_fast(device):
+        logger.warning(
+            "%s: bfloat16 is slower than float32 here, by far where it is emulated (no AMX, no such GPU); it learns as well. "
+            "Set precision to float32.",
+            config.name,
+        )

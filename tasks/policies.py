@@ -1,4 +1,4 @@
-"""Trained policies by digest, learner or published name, ready to score a dataset's items."""
+"""Trained policies by digest, learner or published name, loaded as scorers of a dataset's items."""
 
 import json
 import logging
@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.histories import Scorer
-from models.policy import FORMAT as LADDER
-from models.policy import Policy
+from models.policy import FORMAT as NEAREST
+from models.policy import Policy, Publishable
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
@@ -25,31 +25,30 @@ from storage.artifacts.store import ArtifactRef
 from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
-from tasks.learning import Publishable
 
 CHAMPION = "policy@champion"
-FORMATS: dict[str | None, type[Policy | RankingPolicy]] = {LADDER: Policy, RANKING: RankingPolicy}
+FORMATS: dict[str | None, type[Policy | RankingPolicy]] = {NEAREST: Policy, RANKING: RankingPolicy}
 logger = logging.getLogger("marquee.policies")
 
 
 def load_policy(folder: Path, embedding: Tensor) -> Publishable:
     """The policy in an artifact's folder, on the items (I, D) it was trained with."""
     config = config_of(folder)
-    kind = FORMATS.get(config.get("format"), Policy)  # which refuses what is none
+    kind = FORMATS.get(config.get("format"), Policy)  # which refuses an unknown format
     return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """What besides the tensors makes the policy in an artifact's folder."""
+    """The config of the policy in an artifact's folder."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     return config
 
 
 def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
-    """The policy in an artifact's folder as a scorer of a dataset's items, which it need not have been trained on.
+    """The policy in an artifact's folder as a scorer of a dataset's items, also if it was trained on another dataset.
 
     Raises:
-        LearnerError: it knows none of them.
+        LearnerError: it knows none of the items.
     """
     items = pq.read_table(folder / "items.parquet", columns=["movie_id", "embedding"])
     ids = items["movie_id"].to_numpy()
@@ -86,15 +85,15 @@ def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactR
 
 @task(name="find-policies")
 def policies_named(specs: list[str], published: str) -> dict[str, ArtifactRef]:
-    """Policies by the names a user gives them, by learner, and where two are of one learner by its digest too.
+    """Find policies; returns them by learner, or by learner and digest if two have the same learner.
 
     Args:
-        specs: of each `policy@<alias or digest>` where `published` says, a folder of a pulled policy, or the digest, its
+        specs: for each policy, `policy@<alias or digest>` in `published`, the folder of a pulled policy, or the digest, its
             beginning, or `latest`, of one in the work directory.
         published: s3://bucket/prefix, or a folder.
 
     Raises:
-        ArtifactError: a policy is not where it is looked for, or is none.
+        ArtifactError: a policy is not found, or the artifact is no policy.
     """
     found = {ref.digest: ref for ref in (policy_named(spec, published) for spec in specs)}
     learners = {digest: str(artifact_store().manifest(ref).facts["learner"]) for digest, ref in found.items()}
@@ -106,7 +105,7 @@ def policies_named(specs: list[str], published: str) -> dict[str, ArtifactRef]:
 
 
 def policy_named(spec: str, published: str) -> ArtifactRef:
-    """One policy, brought into the work directory: see `policies_named`."""
+    """Bring one policy into the work directory; see `policies_named`."""
     store = artifact_store()
     if "@" in spec:
         kind, _, _ = spec.partition("@")
@@ -120,14 +119,14 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
 
 @task(name="find-champion")
 def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
-    """The policy that is champion where `published` says, brought into the work directory; None where there is none.
+    """Bring the champion of `published` into the work directory; returns None if there is none.
 
     Args:
         published: s3://bucket/prefix, or a folder.
-        must_be: whether none is an error.
+        must_be: whether a missing champion is an error.
 
     Raises:
-        UnknownAliasError: there must be one, and is none.
+        UnknownAliasError: `must_be` is set and there is no champion.
     """
     store = open_store(published)
     if not must_be and read_alias(store, "policy", "champion") is None:
@@ -137,7 +136,7 @@ def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
     found = config_of(artifact_store().open(champion)).get("format")
     if not must_be and found not in FORMATS:
         logger.warning(
-            "%s is of format %s, which is read no more: it is not judged beside the others.", CHAMPION, found
+            "%s is of format %s, which is no longer read: it is not evaluated with the others.", CHAMPION, found
         )
         return None
     return champion

@@ -1,15 +1,15 @@
-"""One learner on one dataset: train, resume after a kill, keep the policy that ranks best on validation users."""
+"""Training of learners on a dataset: resume after a kill, keep the policy that ranks best on validation users."""
 
 import json
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 from safetensors.torch import save_file
 
 from evaluation.costs import Memory
@@ -18,19 +18,15 @@ from evaluation.protocols.validation import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
-from models.learners import LADDER, LearnerConfig, LearnerName
-from models.learners.ddpg import DDPGConfig
-from models.learners.policy_learning import PolicyLearningConfig
+from models.learners.config import LearnerConfig
 from models.learners.presets import PresetName, with_preset
-from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
-from models.learners.reward_actor_critic import RewardActorCriticConfig
-from models.learners.td3 import TD3Config
-from models.learners.td3_bc import TD3BCConfig
-from models.learners.td_actor_critic import TDActorCriticConfig
+from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.nearest import Similarity
-from models.ranking_policy import RankingPolicy, tune_shares
+from models.policy import Publishable
+from models.ranking_policy import RankingPolicy, tune_weights
 from models.sampling import UniformSampler
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
 from storage.dataset.reader import TransitionDataset
@@ -38,7 +34,7 @@ from storage.errors import CheckpointError, MarqueeError
 from storage.tensorboard import EventFile
 from tasks.caching import artifact_store, artifact_task, home
 from tasks.ingest import copy_file
-from tasks.learning import Publishable, make_learning
+from tasks.learning import make_learning
 from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.train")
@@ -46,46 +42,48 @@ Device = Literal["auto", "cpu", "cuda"]
 OnDivergence = Literal["stop", "keep-best"]
 
 
+def known_learner(name: str) -> str:
+    """Refuse a name that is not in the registry."""
+    if name not in LEARNERS:
+        raise ValueError(f"learners: expected names among {list(LEARNERS)}; found {name!r}.")
+    return name
+
+
 class DeviceMissingError(MarqueeError):
-    """The device asked for is not in this machine."""
+    """The requested device is not available on this machine."""
 
 
-class TrainParams(BaseModel):
-    """Which learners are trained, how long, and how validation judges them."""
+# One field per learner of the registry, so that forms, profiles and `--set train.td3.target_noise=…` know its parameters.
+_FIELDS: dict[str, Any] = {
+    name: (entry.config, Field(entry.config.model_validate({}), description=entry.summary))
+    for name, entry in LEARNERS.items()
+}
+LearnerConfigs: Any = create_model("LearnerConfigs", __config__=ConfigDict(frozen=True, extra="forbid"), **_FIELDS)
+LearnerName = Annotated[str, AfterValidator(known_learner), WithJsonSchema({"type": "string", "enum": list(LEARNERS)})]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class TrainParams(LearnerConfigs, BaseModel):
+    """Which learners are trained, how long, and how they are validated."""
 
     learners: tuple[LearnerName, ...] = Field(
-        ("ranking", "td3_bc"), min_length=1, description="Trained one after another."
+        ("ranking", "td3_bc"), min_length=1, description="Learners to train, in this order."
     )
     preset: PresetName = Field(
-        "default", description="article: the hyper-parameters of the article's code; those given here count first."
+        "default", description="article: the hyper-parameters of the article's code; values given here take precedence."
     )
-    policy_learning: PolicyLearningConfig = Field(PolicyLearningConfig(), description="Imitation of liked choices.")
-    reward_actor_critic: RewardActorCriticConfig = Field(
-        RewardActorCriticConfig(), description="Actor-critic with reward regression."
+    trainer: TrainerConfig = Field(
+        TrainerConfig(),
+        description="Training loop of learners from transitions: " + ", ".join(TRANSITION_LEARNERS) + ".",
     )
-    td_actor_critic: TDActorCriticConfig = Field(
-        TDActorCriticConfig(), description="Actor-critic with temporal difference."
-    )
-    ddpg: DDPGConfig = Field(DDPGConfig(), description="DDPG's hyper-parameters.")
-    td3: TD3Config = Field(TD3Config(), description="TD3's hyper-parameters.")
-    ranking: RankingConfig = Field(RankingConfig(), description="TD3's with an actor that learns to rank.")
-    gru4rec: Gru4RecConfig = Field(Gru4RecConfig(), description="GRU4Rec, a baseline that is trained.")
-    sasrec: SasRecConfig = Field(SasRecConfig(), description="SASRec, a baseline that is trained.")
-    td3_bc: TD3BCConfig = Field(TD3BCConfig(), description="TD3's with behaviour cloning.")
-    trainer: TrainerConfig = Field(TrainerConfig(), description="Length and rhythm of the article's ladder.")
     sequence_trainer: TrainerConfig = Field(
         TrainerConfig(steps=6000, log_every=100, validate_every=300, checkpoint_every=600, patience=4),
-        description="Of learners from sequences (ranking, gru4rec, sasrec): one update of theirs is 16 × 50 transitions.",
+        description="Training loop of learners from sequences: one of their updates covers 16 × 50 transitions.",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="Of the networks, the batches and the noise.")
-    similarity: Similarity = Field("cosine", description="How a policy's action ranks items.")
-    validation_steps: int = Field(
-        2000, ge=10, description="At most so many next-item steps per look at validation users."
-    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of the networks, the batches and the noise.")
+    similarity: Similarity = Field("cosine", description="How the actions of learners from transitions rank items.")
+    validation_steps: int = Field(2000, ge=10, description="Maximum number of next-item steps per validation.")
     on_divergence: OnDivergence = Field(
-        "stop", description="What a run that runs away does: fail, or end with the best policy it had."
+        "stop", description="stop: a diverged training fails; keep-best: it ends with its best policy."
     )
 
     @model_validator(mode="before")
@@ -93,8 +91,17 @@ class TrainParams(BaseModel):
     def _fill_in_the_preset(cls, values: Any) -> Any:
         return with_preset(values) if isinstance(values, dict) else values
 
+    def config_of(self, learner: str) -> LearnerConfig:
+        """The hyper-parameters of a learner."""
+        config: LearnerConfig = getattr(self, learner)
+        return config
 
-@artifact_task("policy", outside=("device", "on_divergence"))  # the latter: whether a policy comes out, not which
+    def trainer_of(self, learner: str) -> TrainerConfig:
+        """The training loop's parameters for a learner."""
+        return self.trainer if LEARNERS[learner].learns_from == "transitions" else self.sequence_trainer
+
+
+@artifact_task("policy", outside=("device", "on_divergence"))  # it decides whether there is a policy, not which
 def train_learner(
     draft: Draft,
     dataset: ArtifactRef,
@@ -106,7 +113,7 @@ def train_learner(
     device: Device,
     on_divergence: OnDivergence,
 ) -> None:
-    """Train a learner on the training transitions; keeps weights, config, metrics and the items they rank."""
+    """Train a learner on the training transitions; writes weights, config, metrics and the items that are ranked."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
     memory = Memory()
@@ -118,7 +125,7 @@ def train_learner(
 
     def validate() -> dict[str, float]:
         losses = {name: float(value) for name, value in learning.learner.losses(held_out).items()}
-        return validation_metrics(data, learning.policy, cases) | losses | diagnose(learning.learner, held_out)
+        return validation_metrics(data, learning.policy, cases) | losses | diagnose(learning.learner.compare(held_out))
 
     made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
     run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer, learning.returns, made_with)
@@ -137,25 +144,23 @@ def train_learner(
 
 
 def checkpoints_of(digest: str) -> Checkpoints:
-    """Of the training that makes the policy of that digest."""
+    """The checkpoints of the training of the policy with that digest."""
     return Checkpoints(home() / "checkpoints" / digest)
 
 
 def chosen_device(device: Device) -> str:
-    """The torch device that is meant.
+    """The name of the torch device.
 
     Raises:
-        DeviceMissingError: CUDA is asked for and torch finds none.
+        DeviceMissingError: CUDA is requested and torch finds none.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceMissingError(
-            "device: expected cuda; torch finds none here. Install a CUDA build of torch, or use auto."
-        )
+        raise DeviceMissingError("device: expected cuda; found none. Install a CUDA build of torch, or use auto.")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def resume(run: Trainer, checkpoints: Checkpoints, name: str) -> None:
-    """Go on from the newest checkpoint, if there is one.
+    """Continue from the newest checkpoint, if there is one.
 
     Raises:
         CheckpointError: it is of another dataset or learner.
@@ -170,16 +175,16 @@ def resume(run: Trainer, checkpoints: Checkpoints, name: str) -> None:
 
 
 def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_divergence: OnDivergence) -> str | None:
-    """Train, showing how it goes in the log, the Prefect UI and TensorBoard; returns how it diverged, if it did.
+    """Train, with progress in the log, the Prefect UI and TensorBoard; returns the message of a divergence, if any.
 
     Raises:
-        DivergenceError: it did, and that is to stop it; the newest checkpoint is the last good one.
+        DivergenceError: training diverged and `on_divergence` is stop; the newest checkpoint is the last good one.
     """
     steps = run.config.steps
     progress = Progress(f"train-{name}".replace("_", "-"), f"Training {name}")
     board = home() / "tensorboard"
     events = EventFile(board / f"{name}-{checkpoints.folder.name}", run.step)
-    logger.info("%s: to watch it, tensorboard --logdir %s", name, board)
+    logger.info("%s: watch it with tensorboard --logdir %s", name, board)
 
     def show(step: int, rows: Sequence[Row]) -> None:
         events.write(rows)
@@ -191,11 +196,11 @@ def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_diverge
         run.run(show, checkpoints.save)
     except DivergenceError as error:
         if on_divergence == "stop" or not run.best_policy:
-            raise error.told_as(
+            raise error.with_message(
                 f"{name}: {error} The last good checkpoint is in {checkpoints.folder}. Run again with "
-                "train.on_divergence=keep-best to end there with its best policy, or lower the learning rates and train anew."
+                "train.on_divergence=keep-best to end with its best policy, or lower the learning rates and train again."
             ) from error
-        logger.warning("%s: %s It ends the run.", name, error)
+        logger.warning("%s: %s Training ends here.", name, error)
         return str(error)
     finally:
         events.close()
@@ -203,7 +208,7 @@ def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_diverge
 
 
 def facts_of(run: Trainer) -> dict[str, Any]:
-    """What a manifest says of a run that ended."""
+    """The manifest's facts about a finished run."""
     return {
         "updates": run.step,
         "selected_update": run.best_step,
@@ -218,17 +223,17 @@ def facts_of(run: Trainer) -> dict[str, Any]:
 def tuned(
     policy: RankingPolicy, metrics: Callable[[RankingPolicy], dict[str, float]], selected_by: str
 ) -> dict[str, Any]:
-    """Tune a ranking policy's shares on validation users; what a manifest says of them.
+    """Tune the weights of a ranking policy's terms on validation users; returns the manifest's facts about them.
 
-    By what the checkpoint was selected by, where that is a ranking metric: no share changes a loss.
+    By the criterion that selected the checkpoint if it is a ranking metric, else by NDCG@10: no weight changes a loss.
     """
     criterion = selected_by if selected_by in metrics(policy) else CRITERION
-    shares = tune_shares(policy, lambda tried: metrics(tried)[criterion])
-    return {"shares": shares, "validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
+    weights = tune_weights(policy, lambda tried: metrics(tried)[criterion])
+    return {"shares": weights, "validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
 
 
 def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None:
-    """The policy's files: weights as safetensors, config as JSON, metrics as a table."""
+    """Write the policy's files: weights as safetensors, config as JSON, metrics as a table."""
     save_file(policy.tensors(), draft.path / "policy.safetensors")
     (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
     table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
@@ -241,19 +246,19 @@ def brief(metrics: dict[str, float]) -> str:
 
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
-    """The policies of all wanted learners, by the learner's name."""
+    """Train all requested learners; returns the policies by learner."""
     policies: dict[str, ArtifactRef] = {}
     for name in params.learners:
         policies[name] = train_learner(
             dataset,
-            getattr(params, name),
-            params.trainer if name in LADDER else params.sequence_trainer,
+            params.config_of(name),
+            params.trainer_of(name),
             params.seed,
             params.similarity,
             params.validation_steps,
             device,
             params.on_divergence,
         )
-        # Only now: until the policy is committed a kill must find its training where it was.
+        # Only now: until the policy is committed, a killed training must find its checkpoints.
         checkpoints_of(policies[name].digest).clear()
     return policies

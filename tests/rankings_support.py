@@ -12,7 +12,7 @@ from evaluation.report.figures import Chart
 from evaluation.report.page import render_partial
 from storage.dataset.histories import Histories
 from storage.dataset.reader import TransitionDataset
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.writer import write_transitions
 
 DEPTH = 100
@@ -41,7 +41,9 @@ def random_ranked(
     return Ranked(asked, offset, items, liked, ranks, orders[:, :DEPTH]), orders
 
 
-def small_dataset(path: Path, users: int = 60, items: int = 120, seed: int = 0) -> TransitionDataset:
+def small_dataset(
+    path: Path, users: int = 60, items: int = 120, seed: int = 0, reward: RewardMap | None = None
+) -> TransitionDataset:
     """Users of 8 to 40 events; low items are popular, the last ten appear after the time cut only; D = 8, F = 3."""
     rng = np.random.default_rng(seed)
     length = rng.integers(8, 41, users)
@@ -66,6 +68,7 @@ def small_dataset(path: Path, users: int = 60, items: int = 120, seed: int = 0) 
         movie_ids=np.arange(items) + 1000,
         embeddings=rng.normal(size=(items, 8)).astype(np.float32),
         scale=RatingScale(),
+        reward=reward,
         frame=3,
         time_cut=90,
         provenance={},

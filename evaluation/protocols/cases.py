@@ -13,7 +13,6 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import DatasetError
 
 Protocol = Literal["next-item", "fold-in", "mult-vae"]
-POSITIVE_REWARD = 3.0  # 4 of 5 stars
 VALIDATION_LAST = 20  # steps per validation user
 
 
@@ -117,7 +116,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
     rng = np.random.default_rng(seed)
     _, number = dataset.head.runs(split, dataset.timely)
     offset = dataset.head.offset
-    positive = (dataset.reward_of_code[dataset.rating_code.int()] >= POSITIVE_REWARD).cpu().numpy()
+    positive = (dataset.rating_code >= dataset.scale.liked_code).cpu().numpy()
     users, events, known, sought, place = [], [], [], [], 0
     for user in np.flatnonzero(number > 0).tolist():
         rows = offset[user] + np.flatnonzero(positive[offset[user] : offset[user + 1]])

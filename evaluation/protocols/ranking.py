@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluation.protocols.cases import POSITIVE_REWARD, Cases
+from evaluation.protocols.cases import Cases
 from models.histories import Scorer
 from models.nearest import ranks_of, top_items
 from storage.dataset.reader import TransitionDataset
@@ -76,7 +76,7 @@ def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: 
         cases.users.cpu().numpy(),
         offset.cpu().numpy(),
         items.cpu().numpy(),
-        (dataset.rewards_of(events) >= POSITIVE_REWARD).cpu().numpy(),
+        dataset.liked(events).cpu().numpy(),
         ranks.cpu().numpy(),
         best.cpu().numpy(),
     )

@@ -1,1 +1,1 @@
-"""What a policy must beat; each is fit on training events alone and scores all items from a history."""
+"""Baselines: each file holds a method that is fit on training events and scores all items for a history."""

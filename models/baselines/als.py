@@ -10,15 +10,16 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from models.baselines.recency import Recency
+from models.baselines.entry import BaselineEntry
+from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData
 from models.histories import Histories
 
-ITEM_BLOCK = 1024  # items whose factors' squares are held at a time
+ITEM_BLOCK = 1024  # items whose squared factors are in memory at a time
 
 
 class AlsConfig(Recency):
-    """Size and weights of the factorisation, and how much of a history a new user's factors are made from."""
+    """Size and weights of the factorisation, and how much of a history counts."""
 
     factors: int = Field(64, ge=1, le=1024, description="Width of a user's and of an item's vector.")
     regularisation: float = Field(10.0, gt=0, description="λ of the squared vectors [2008, eq. 3].")
@@ -28,7 +29,7 @@ class AlsConfig(Recency):
 
 @dataclass(frozen=True)
 class Als:
-    """Scores items by the factors that a history gives its user, the items' factors (I, f) being fixed."""
+    """Scores items by user factors that are solved for from a history, given the items' factors (I, f)."""
 
     factors: Tensor
     regularisation: float
@@ -38,8 +39,8 @@ class Als:
     def scores(self, histories: Histories) -> Tensor:
         """`yᵢ · x` with x = (YᵀY + λI + Yᵀ(C - I)Y)⁻¹ YᵀC p [2008, eq. 4]: (B, I).
 
-        A faded event counts 1 + α · weight. f² multiplications per history and item that any history of the batch
-        holds, and f³ per history.
+        A decayed event counts 1 + α · weight. Costs f² multiplications per history and item of the batch, and f³ per
+        history.
         """
         weights = self.recency.weights(histories, len(self.factors))
         width = self.factors.shape[1]
@@ -54,9 +55,9 @@ class Als:
 
 
 def fit_als(config: AlsConfig, data: TrainingData) -> Als:
-    """Factor who had what by `implicit`, whose result depends neither on threads nor on the run; items nobody had are 0.
+    """Factor the user-item matrix by `implicit`, whose result is deterministic; items without training events get zeros.
 
-    Each iteration: events × factors, and items + users times factors².
+    Each iteration costs events × factors, plus (items + users) × factors².
     """
     _, user = torch.unique_consecutive(data.users, return_inverse=True)
     had = csr_matrix(
@@ -65,11 +66,11 @@ def fit_als(config: AlsConfig, data: TrainingData) -> Als:
     )
     had.sum_duplicates()
     had.data[:] = 1 + config.confidence
-    with threadpool_limits(1, "blas"):  # as the library asks: it spreads the work over threads itself
+    with threadpool_limits(1, "blas"):  # as the library asks: it uses threads itself
         model = AlternatingLeastSquares(
             factors=config.factors,
             regularization=config.regularisation,
-            alpha=1.0,  # confidences are in the matrix: the library's own α leaves out the 1
+            alpha=1.0,  # the matrix holds the confidences: the library's own α leaves out the 1
             iterations=config.iterations,
             random_state=0,
         )
@@ -77,3 +78,13 @@ def fit_als(config: AlsConfig, data: TrainingData) -> Als:
     factors = torch.from_numpy(model.item_factors).to(data.items.device)
     factors[data.counts == 0] = 0.0
     return Als(factors, config.regularisation, config.confidence, config)
+
+
+ENTRY = BaselineEntry(
+    "als",
+    AlsConfig,
+    fit_als,
+    summary="Matrix factorisation of implicit feedback; a history's user factors are solved for.",
+    paper="Hu, Koren & Volinsky 2008",
+    grid={"factors": (64, 128), "regularisation": (10.0, 3.0), "confidence": (10.0, 3.0)} | RECENCY,
+)

@@ -3,21 +3,22 @@
 import torch
 from pydantic import Field
 
+from models.baselines.entry import BaselineEntry
 from models.baselines.item_to_item import ItemToItem
-from models.baselines.recency import Recency
+from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData
 from models.errors import LearnerError
 
 
 class EaseConfig(Recency):
-    """How strongly the weights are held down, and how much of a history speaks."""
+    """Regularisation, and how much of a history counts."""
 
     regularisation: float = Field(200.0, gt=0, description="λ of the squared weights, in users.")
     min_count: int = Field(5, ge=1, description="Items with fewer training users are left out.")
 
 
 def fit_ease(config: EaseConfig, data: TrainingData) -> ItemToItem:
-    """Fit to who had what: B = I - P / diag(P), P = (XᵀX + λI)⁻¹ (Steck 2019, eq. 8). M³ for the inverse.
+    """Fit B = I - P / diag(P), P = (XᵀX + λI)⁻¹, to the user-item matrix X (Steck 2019, eq. 8). The inverse costs M³.
 
     Raises:
         LearnerError: no item is frequent enough.
@@ -33,3 +34,13 @@ def fit_ease(config: EaseConfig, data: TrainingData) -> ItemToItem:
     weights = -inverse / inverse.diagonal()
     weights.fill_diagonal_(0.0)
     return ItemToItem(weights, data.frequent[kept], data.catalogue, config)
+
+
+ENTRY = BaselineEntry(
+    "ease",
+    EaseConfig,
+    fit_ease,
+    summary="Linear item-item model with a closed-form solution.",
+    paper="Steck 2019, arXiv:1905.03375",
+    grid={"regularisation": (200.0, 100.0, 50.0, 500.0)} | RECENCY,
+)

@@ -2,16 +2,21 @@
 
 from pydantic import Field
 
+from models.baselines.entry import BaselineEntry
 from models.baselines.item_to_item import ItemToItem
-from models.baselines.recency import Recency
+from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData
 
 
 class ItemKnnConfig(Recency):
-    """How alike items are, and how many neighbours speak."""
+    """Similarity of items, number of neighbours, and how much of a history counts."""
 
-    neighbours: int = Field(100, ge=1, le=10_000, description="Nearest items kept of each item; as near ones, too.")
-    shrink: float = Field(10.0, ge=0, description="Added below the fraction, so that few common users say little.")
+    neighbours: int = Field(
+        100, ge=1, le=10_000, description="Nearest items kept of each item, and those equally near."
+    )
+    shrink: float = Field(
+        10.0, ge=0, description="Added to the denominator, so that pairs with few common users score low."
+    )
 
 
 def fit_item_knn(config: ItemKnnConfig, data: TrainingData) -> ItemToItem:
@@ -24,3 +29,13 @@ def fit_item_knn(config: ItemKnnConfig, data: TrainingData) -> ItemToItem:
             least = rows.topk(config.neighbours, dim=1).values[:, -1:]
             rows[rows < least] = 0.0
     return ItemToItem(weights, data.frequent, data.catalogue, config)
+
+
+ENTRY = BaselineEntry(
+    "item-knn",
+    ItemKnnConfig,
+    fit_item_knn,
+    summary="Cosine of the items' sets of users, shrunk, with the nearest neighbours of each item.",
+    paper="Sarwar et al. 2001, Deshpande & Karypis 2004",
+    grid={"neighbours": (100, 20, 1000), "shrink": (0.0, 10.0)} | RECENCY,
+)

@@ -1,4 +1,4 @@
-"""The face of every model that is one matrix from items had to items next."""
+"""Scorer of all baselines that are a matrix from rated items to next items."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from models.rows import rows_of_items
 
 @dataclass(frozen=True)
 class ItemToItem:
-    """Scores an item by the sum, over a history's items, of recency weight times matrix entry; others score 0.
+    """Scores an item by the sum, over a history's items, of recency weight times matrix entry; items without a column score 0.
 
     Legend of shapes:
         weights  (M, M) float32, from the row's item to the column's
@@ -26,12 +26,12 @@ class ItemToItem:
     recency: Recency
 
     def scores(self, histories: Histories) -> Tensor:
-        """Scores (B, I); M additions per event that counts."""
-        items, worth = self.recency.worth(histories, self.catalogue)
+        """Scores (B, I); Costs M additions per event used."""
+        items, weight = self.recency.event_weights(histories, self.catalogue)
         rows = rows_of_items(self.items, self.catalogue)[items.clamp_min(0)]
-        counts = (worth > 0) & (rows >= 0)
+        counts = (weight > 0) & (rows >= 0)
         offsets = torch.cat((counts.new_zeros(1, dtype=torch.int64), counts.sum(1).cumsum(0)[:-1]))
-        sums = embedding_bag(rows[counts], self.weights, offsets, mode="sum", per_sample_weights=worth[counts])
+        sums = embedding_bag(rows[counts], self.weights, offsets, mode="sum", per_sample_weights=weight[counts])
         scores = torch.zeros((len(items), self.catalogue), device=items.device)
         scores[:, self.items] = sums
         return scores

@@ -1,24 +1,30 @@
-"""How much of a history a baseline looks at."""
+"""Recency: how much of a history a baseline uses."""
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from models.baselines.entry import Grid
 from models.histories import Histories
+
+# Recency is tuned first, at the first value of every other axis; so the first values are the usual ones.
+RECENCY: Grid = {"last": (10, 5, 20, 50, None), "decay": (1.0, 0.9, 0.7, 0.5)}
 
 
 class Recency(BaseModel):
-    """The part of a hyper-parameter set that says which items of a history count, and how much; no fit depends on it."""
+    """Hyper-parameters that weight a history's events; no fit depends on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    last: int | None = Field(10, ge=1, le=100_000, description="So many latest events count; none: the whole history.")
-    decay: float = Field(1.0, gt=0, le=1, description="An event's weight over that of the next younger one.")
+    last: int | None = Field(10, ge=1, le=100_000, description="Number of latest events used; none: the whole history.")
+    decay: float = Field(1.0, gt=0, le=1, description="An event's weight relative to that of the next later one.")
 
-    def worth(self, histories: Histories, catalogue: int) -> tuple[Tensor, Tensor]:
-        """The events that may count, items (B, L) int64, -1 for none, and their weights (B, L) float32, `decay ** age`.
+    def event_weights(self, histories: Histories, catalogue: int) -> tuple[Tensor, Tensor]:
+        """Weight the events that are used.
 
-        Of an item had twice the latest event counts, the others weigh 0, as where there is no event.
+        Returns:
+            items (B, L) int64, padded with -1, and weights (B, L) float32, `decay ** age`. Of an item rated twice only the
+            latest event counts; earlier ones and padding have weight 0.
         """
         items = (histories if self.last is None else histories.last(self.last)).items
         place = torch.arange(items.shape[1], device=items.device)
@@ -29,8 +35,8 @@ class Recency(BaseModel):
         return items, (self.decay ** (len(place) - 1 - place)).float() * counts
 
     def weights(self, histories: Histories, catalogue: int) -> Tensor:
-        """Each history's weight of each of the I items: (B, I) float32; 0 for what it does not hold."""
-        items, worth = self.worth(histories, catalogue)
+        """Each history's weight of each of the I items: (B, I) float32; 0 for items not in it."""
+        items, weight = self.event_weights(histories, catalogue)
         weights = torch.zeros((len(items), catalogue + 1), device=items.device)
-        weights.scatter_(1, items.where(worth > 0, catalogue), worth)
+        weights.scatter_(1, items.where(weight > 0, catalogue), weight)
         return weights[:, :catalogue]

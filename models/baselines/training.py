@@ -1,4 +1,4 @@
-"""What baselines are fit on."""
+"""The training events that baselines are fit on."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ USER_BLOCK = 2048  # users whose rows are dense at a time
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training events, users one after another and each user's in time order, and the I items' content vectors.
+    """Training events, grouped by user and in time order, and the embeddings of the I items.
 
     Legend of shapes:
         users      (N,) int64    user row of each event, ascending
@@ -22,7 +22,7 @@ class TrainingData:
         rewards    (N,) float32
         times      (N,) int64    unix seconds
         embedding  (I, D) float32
-        max_items  M at most: item-to-item matrices hold only the most frequent items, since they cost M² numbers
+        max_items  upper bound of M: item-to-item matrices hold only the most frequent items, because they cost M² numbers
     """
 
     users: Tensor
@@ -48,23 +48,23 @@ class TrainingData:
 
     @cached_property
     def frequent(self) -> Tensor:
-        """The `max_items` most frequent items that have events at all, ascending: (M,) int64."""
+        """The `max_items` most frequent items that have events, ascending: (M,) int64."""
         return most_frequent(self.counts, self.max_items, 1)
 
     @cached_property
     def column(self) -> Tensor:
-        """Each item's place in `frequent`, -1 for those left out: (I,) int64."""
+        """Each item's place in `frequent`, or -1: (I,) int64."""
         return rows_of_items(self.frequent, self.catalogue)
 
     @cached_property
     def together(self) -> Tensor:
-        """How many users had both of two frequent items: (M, M) float32; the diagonal is an item's users.
+        """How many users rated both of two frequent items: (M, M) float32; the diagonal counts an item's users.
 
-        M multiplications per event, in blocks of users, so that memory is M² and a block.
+        Costs M multiplications per event; computed in blocks of users, so that memory is M² and one block.
         """
         size = len(self.frequent)
         kept = self.column[self.items] >= 0
-        cells = torch.unique(self.users[kept] * size + self.column[self.items[kept]])  # an item had twice is had
+        cells = torch.unique(self.users[kept] * size + self.column[self.items[kept]])  # an item rated twice counts once
         _, row = torch.unique_consecutive(cells // size, return_inverse=True)
         place = torch.stack((row, cells % size))
         total = torch.zeros((size, size), device=self.items.device)

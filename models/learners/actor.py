@@ -1,24 +1,28 @@
-"""What every learner with an actor shares: its network, its step, its checks, its state."""
+"""Base of the learners from transitions: the actor, its gradient step, its state."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.batch import Batch
+from models.batch import Batch, BatchSource
 from models.checks import BatchCheck
-from models.errors import LearnerError
 from models.learners.config import ActorConfig
 from models.learners.diversity import likeness
+from models.learners.entry import Comparison
+from models.learners.resumable import Resumable
+from models.nearest import Similarity
 from models.networks import Actor
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
+from models.policy import Policy
 from models.space import Space
 
 
-class ActorLearner:
-    """An actor π(s) and its optimiser; shapes as in `Batch`. A learner adds the loss and the rhythm."""
+class ActorLearner(Resumable):
+    """An actor π(s) and its optimiser; shapes as in `Batch`. A learner adds the loss."""
 
     config: ActorConfig
+    kept = ("steps", "actor_metrics")
 
     def __init__(self, config: ActorConfig, space: Space, device: torch.device, seed: int) -> None:
         self.config = config
@@ -44,8 +48,16 @@ class ActorLearner:
 
     @property
     def acting(self) -> nn.Module:
-        """What is judged, kept and published."""
+        """The part that is validated, checkpointed and published."""
         return self.policy
+
+    def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
+        """The policy over items (I, D), which shares the actor's weights."""
+        return Policy(self.policy, embedding, similarity)
+
+    def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Batch:
+        """The transitions at `starts` (B,)."""
+        return Batch(*data.gather(starts, out))
 
     def act(self, observation: Tensor) -> Tensor:
         """π(s), (B, D), without noise or gradient."""
@@ -54,7 +66,7 @@ class ActorLearner:
             return action
 
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The method's loss of the actor, 0-d, and what else is worth knowing."""
+        """The actor's loss, 0-d, and further metrics."""
         raise NotImplementedError
 
     def likeness(self, actions: Tensor) -> Tensor:
@@ -64,10 +76,10 @@ class ActorLearner:
         return self.config.diversity * likeness(actions, self.config.diversity_measure)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the actor.
+        """Take one step of the actor.
 
         Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
         """
         self.check(batch)
         self.steps += 1
@@ -75,7 +87,7 @@ class ActorLearner:
         return self.actor_metrics
 
     def step_actor(self, batch: Batch) -> None:
-        """One clipped step of the actor; its metrics are kept until the next."""
+        """Take one clipped step of the actor and keep its metrics until the next."""
         loss, metrics = self.actor_loss(batch)
         self.actor_optimiser.zero_grad()
         loss.backward()
@@ -85,62 +97,25 @@ class ActorLearner:
         self.actor_metrics = {name: value.detach() for name, value in found.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses and values of a batch, nothing learnt.
+        """The losses and values of a batch, without a step.
 
         Raises:
-            LearnerError: a batch learnt from before was bad.
+            LearnerError: an earlier training batch was bad.
         """
         self.check.settle()
         with torch.no_grad():
             loss, metrics = self.actor_loss(batch)
         return {"actor_loss": loss} | metrics
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """Go on with fresh optimisers of another kind: same learning rates, schedule from its beginning.
+    def compare(self, batch: Batch) -> Comparison:
+        """The policy's actions beside the logged ones."""
+        return Comparison(self.act(batch.observation), batch.action, {}, self.space.max_action)
 
-        Raises:
-            LearnerError: there is no such optimiser.
-        """
+    def restart(self, optimiser: OptimiserName) -> None:
+        """Continue with new optimisers of another kind."""
         self.optimiser = self.optimiser.of_kind(optimiser)
         self.actor_optimiser = self._optimiser_of(self.policy, self.config.actor_learning_rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """What has a state of its own, by name."""
+        """Networks and optimisers by name."""
         return {"policy": self.policy, "actor_optimiser": self.actor_optimiser}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Networks, optimisers and their kind, the noise, the step count.
-
-        Raises:
-            LearnerError: a batch learnt from before was bad.
-        """
-        self.check.settle()
-        return {name: part.state_dict() for name, part in self.parts().items()} | {
-            "learner": type(self).__name__,
-            "optimiser": self.optimiser.name,
-            "generator": self.generator.get_state(),
-            "steps": self.steps,
-            "actor_metrics": self.actor_metrics,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`.
-
-        Raises:
-            LearnerError: it is another learner's, or of other sizes.
-        """
-        if state.get("learner") != type(self).__name__:
-            raise LearnerError(f"state: expected one of {type(self).__name__}; found one of {state.get('learner')!r}.")
-        try:
-            self.restart(state["optimiser"])
-            for name, part in self.parts().items():
-                part.load_state_dict(state[name])
-            self.generator.set_state(state["generator"].cpu())
-            self.steps = state["steps"]
-            self.actor_metrics = {name: value.to(self.device) for name, value in state["actor_metrics"].items()}
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise LearnerError(
-                f"state: expected that of {type(self).__name__} with these sizes; found: {error}. Train anew, or with the "
-                "parameters it was made with."
-            ) from error
-        self.check.forget()

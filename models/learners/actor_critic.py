@@ -1,4 +1,4 @@
-"""What actor-critics on logged transitions share: critics, their step, the actor's loss, targets."""
+"""Base of the actor-critic learners: the critics, their gradient step, the actor's loss, the target networks."""
 
 from copy import deepcopy
 from typing import ClassVar
@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from models.batch import Batch
 from models.learners.actor import ActorLearner
 from models.learners.config import ActorCriticConfig, TemporalDifferenceConfig
+from models.learners.entry import Comparison
+from models.nearest import Similarity
 from models.networks import Critics, frozen, move_towards
 from models.optimisers import Optimiser, OptimiserName
+from models.policy import Policy
 from models.space import Space
 
 
 class ActorCritic(ActorLearner):
-    """An actor and n critics Q_i(s, a). A method says what target y the critics regress."""
+    """An actor and n critics Q_i(s, a). A learner defines the target y that the critics regress."""
 
     config: ActorCriticConfig
     critic_count: ClassVar[int] = 1
@@ -35,21 +38,25 @@ class ActorCritic(ActorLearner):
 
     @property
     def acting(self) -> nn.Module:
-        """The actor; with the critics where they have a say in the ranking."""
+        """The actor, with the critics if they re-rank."""
         if self.config.critic_candidates == 0:
             return self.policy
         return nn.ModuleDict({"actor": self.policy, "critics": self.critics})
 
+    def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
+        """The policy over items (I, D), re-ranked by the critics if `critic_candidates` says so."""
+        return Policy(self.policy, embedding, similarity, self.critics, self.config.critic_candidates)
+
     def target(self, batch: Batch) -> Tensor:
-        """y, (B,), what Q(s, a) should be; called without gradient."""
+        """The target y of Q(s, a), (B,); called without gradient."""
         raise NotImplementedError
 
     def noisy_target(self, batch: Batch) -> Tensor:
-        """`target` as learning sees it, for methods that add noise to it."""
+        """The target in training; learners that add noise to it override this."""
         return self.target(batch)
 
     def within_bounds(self, y: Tensor) -> Tensor:
-        """Targets y, clipped where that is wanted."""
+        """Targets y (B,), clipped to `target_bounds` if there are any."""
         return y if self.target_bounds is None else y.clamp(*self.target_bounds)
 
     def critic_loss(self, batch: Batch, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -61,21 +68,21 @@ class ActorCritic(ActorLearner):
         return loss, {"value_logged": q.mean(), "value_target": clipped.mean(), "targets_clipped": share}
 
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """-Q_1(s, π(s)), and the diversity penalty."""
+        """-Q_1(s, π(s)) plus the diversity penalty."""
         pi = self.policy(batch.observation)
         q = self.critics(batch.observation, pi, count=1)[0]
         return -q.mean() + self.likeness(pi), {"value_policy": q.mean()}
 
     @property
     def actor_is_due(self) -> bool:
-        """Whether this step is the actor's too."""
+        """Whether the actor moves at this step too."""
         return self.steps % self.config.policy_delay == 0
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the critics; every `policy_delay`-th also of the actor.
+        """Take one step of the critics; every `policy_delay`-th time also of the actor.
 
         Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
         """
         self.check(batch)
         metrics = self.step_critics(batch)
@@ -86,7 +93,7 @@ class ActorCritic(ActorLearner):
         return metrics | self.actor_metrics
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:
-        """One clipped step of the critics towards y."""
+        """Take one clipped step of the critics towards y."""
         with torch.no_grad():
             y = self.noisy_target(batch)
         loss, metrics = self.critic_loss(batch, y)
@@ -98,33 +105,35 @@ class ActorCritic(ActorLearner):
         return {name: value.detach() for name, value in found.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """As the actor's, with the critics' loss against the target without noise."""
+        """As the actor's, and the critics' loss against the target without noise."""
         actor = super().losses(batch)
         with torch.no_grad():
             loss, metrics = self.critic_loss(batch, self.target(batch))
         return {"critic_loss": loss} | metrics | actor
 
-    def values(self, batch: Batch) -> dict[str, Tensor]:
-        """Per transition, (B,): the mean critic's value of the logged action, Q_1 of the policy's, the target y."""
+    def compare(self, batch: Batch) -> Comparison:
+        """As the actor's, with values (B,): the critics' mean of the logged action, Q_1 of the policy's, the target y."""
+        found = super().compare(batch)
         with torch.no_grad():
-            return {
+            values = {
                 "logged": self.critics(batch.observation, batch.action).mean(0),
-                "policy": self.critics(batch.observation, self.policy(batch.observation))[0],
+                "policy": self.critics(batch.observation, found.actions)[0],
                 "target": self.within_bounds(self.target(batch)),
             }
+        return found._replace(values=values)
 
     def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor's, the critics' too."""
+        """As the actor's, for the critics too."""
         super().restart(optimiser)
         self.critic_optimiser = self._optimiser_of(self.critics, self.config.critic_learning_rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """With critics."""
+        """As the actor's, with the critics."""
         return super().parts() | {"critics": self.critics, "critic_optimiser": self.critic_optimiser}
 
 
 class TargetActorCritic(ActorCritic):
-    """With slow copies π' and Q_i' of the networks, which targets y are made of (Lillicrap et al. 2016, §3)."""
+    """An actor-critic with target networks π' and Q_i', slowly moving copies (Lillicrap et al. 2016, §3)."""
 
     def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
@@ -137,12 +146,12 @@ class TargetActorCritic(ActorCritic):
         move_towards(self.target_critics, self.critics, rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """With targets."""
+        """As the actor-critic's, with the target networks."""
         return super().parts() | {"target_policy": self.target_policy, "target_critics": self.target_critics}
 
 
 def target_bounds(config: ActorCriticConfig, space: Space) -> tuple[float, float] | None:
-    """What targets are clipped to, if anything."""
+    """The bounds that targets y are clipped to; None: not clipped."""
     if not isinstance(config, TemporalDifferenceConfig):
         return None
     return space.returns(config.discount) if config.target_bounds == "returns" else config.target_bounds

@@ -9,12 +9,26 @@ from models.networks import Precision
 from models.optimisers import OptimiserConfig
 
 
-class ActorConfig(BaseModel):
-    """Of every learner's actor."""
+class LearnerConfig(BaseModel):
+    """Base of all learners' hyper-parameters; a learner's own config says its `name`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    actor_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the actor [Fujimoto & Gu 2021, table 2].")
+    name: str
+
+
+class SequenceConfig(LearnerConfig):
+    """Hyper-parameters of learners from sequences."""
+
+    sequences: int = Field(16, ge=1, le=4096, description="B, sequences per update.")
+
+
+class ActorConfig(LearnerConfig):
+    """Hyper-parameters of learners from transitions, all of which have an actor."""
+
+    actor_learning_rate: float = Field(
+        3e-4, gt=0, le=0.1, description="Learning rate of the actor [Fujimoto & Gu 2021, table 2]."
+    )
     hidden_dim: int = Field(
         256, ge=4, le=4096, description="Width of both hidden layers [Fujimoto et al. 2018, app. C]."
     )
@@ -22,13 +36,13 @@ class ActorConfig(BaseModel):
         None,
         gt=0,
         le=10,
-        description="The actor's last layer starts uniform in ±it [RecNN, init_w]; none: as torch does.",
+        description="The actor's last layer is initialised uniformly within ± this [RecNN, init_w]; none: torch's default.",
     )
     diversity: float = Field(
         0.0,
         ge=0,
         le=1000,
-        description="Weight of the penalty on like actions inside a batch [the article's future work].",
+        description="Weight of the penalty on similar actions within a batch [the article's future work].",
     )
     diversity_measure: DiversityMeasure = Field(
         "cosine", description="Penalise the mean pairwise cosine similarity, or reward the mean pairwise distance."
@@ -36,52 +50,56 @@ class ActorConfig(BaseModel):
     precision: Precision = Field(
         "float32",
         description="Of the networks' matrix products in training; weights, losses and optimisers stay float32. bfloat16 "
-        "pays on processors with AMX and on GPUs; benchmarks/td3.py tells.",
+        "is faster on processors with AMX and on GPUs; measure with benchmarks/td3.py.",
     )
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Kind, schedule, weight decay, clipping.")
 
 
 class ActorCriticConfig(ActorConfig):
-    """Of learners with critics."""
+    """Hyper-parameters of learners with critics."""
 
-    critic_learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the critics [Fujimoto & Gu 2021, table 2].")
+    critic_learning_rate: float = Field(
+        3e-4, gt=0, le=0.1, description="Learning rate of the critics [Fujimoto & Gu 2021, table 2]."
+    )
     critic_last_bound: float | None = Field(
         None,
         gt=0,
         le=10,
-        description="The critics' last layers start uniform in ±it [RecNN, init_w]; none: as torch does.",
+        description="The critics' last layers are initialised uniformly within ± this [RecNN, init_w]; none: torch's default.",
     )
     policy_delay: int = Field(
         1,
         ge=1,
         le=100,
-        description="Critic steps for each actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step].",
+        description="Critic steps per actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step].",
     )
     critic_candidates: int = Field(
         0,
         ge=0,
         le=1000,
-        description="The critics order the so many items nearest to the action [Dulac-Arnold et al. 2015, §4]; 0: none.",
+        description="The critics re-rank this many items nearest to the action [Dulac-Arnold et al. 2015, §4]; 0: none.",
     )
 
 
 class LowRatesConfig(ActorCriticConfig):
-    """Of learners whose actor follows a critic alone, which nobody corrects: at the papers' rates they rank at the level of chance."""
+    """Lower learning rates for actors that follow a critic alone: at the papers' rates they rank at the level of chance."""
 
-    actor_learning_rate: float = Field(1e-5, gt=0, le=0.1, description="Of the actor [RecNN, policy_lr].")
-    critic_learning_rate: float = Field(1e-5, gt=0, le=0.1, description="Of the critics [RecNN, value_lr].")
+    actor_learning_rate: float = Field(1e-5, gt=0, le=0.1, description="Learning rate of the actor [RecNN, policy_lr].")
+    critic_learning_rate: float = Field(
+        1e-5, gt=0, le=0.1, description="Learning rate of the critics [RecNN, value_lr]."
+    )
 
 
 class TemporalDifferenceConfig(ActorCriticConfig):
-    """Of learners whose critics bootstrap."""
+    """Hyper-parameters of learners whose critics bootstrap."""
 
     discount: float = Field(
         0.99, ge=0, lt=1, description="γ [Lillicrap et al. 2016, §7; Fujimoto et al. 2018, table 3]."
     )
     target_bounds: tuple[float, float] | Literal["returns"] | None = Field(
         "returns",
-        description="Targets y are clipped to these [RecNN: min_value, max_value]; returns: what rewards within their "
-        "bounds can sum to, which no true value exceeds; none: not clipped.",
+        description="Targets y are clipped to these [RecNN: min_value, max_value]; returns: to the least and greatest sum of "
+        "discounted rewards, which no true value exceeds; none: not clipped.",
     )
 
     @model_validator(mode="after")

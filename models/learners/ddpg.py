@@ -1,4 +1,4 @@
-"""Deep deterministic policy gradient, on logged transitions (Lillicrap et al. 2016)."""
+"""Deep deterministic policy gradient on logged transitions (Lillicrap et al. 2016)."""
 
 from typing import Literal
 
@@ -6,36 +6,46 @@ from pydantic import Field
 from torch import Tensor
 
 from models.batch import Batch
+from models.learners import article
 from models.learners.actor_critic import TargetActorCritic
 from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
+from models.learners.entry import LearnerEntry
 
 
 class DDPGConfig(LowRatesConfig, TemporalDifferenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ddpg"] = "ddpg"
-    target_rate: float = Field(0.001, gt=0, le=1, description="τ of both targets, every step [2016, §7].")
+    target_rate: float = Field(0.001, gt=0, le=1, description="τ of both target networks, at every step [2016, §7].")
 
 
 class DDPG(TargetActorCritic):
-    """The critic bootstraps from slow copies of both networks, which move at every step."""
+    """The critic bootstraps from target networks, which move at every step."""
 
     config: DDPGConfig
 
     def target(self, batch: Batch) -> Tensor:
-        """The target y = r + γ (1 - d) Q'(s', π'(s')), eq. 4."""
+        """The target y = r + γ (1 - d) Q'(s', π'(s')), (B,), eq. 4."""
         _, _, r, s_next, terminal = batch
-        y: Tensor = (
-            r + self.config.discount * (1 - terminal) * self.target_critics(s_next, self.target_policy(s_next))[0]
-        )
+        q_next = self.target_critics(s_next, self.target_policy(s_next))[0]
+        y: Tensor = r + self.config.discount * (1 - terminal) * q_next
         return y
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the critic, the actor and both targets.
+        """Take one step of the critic, the actor and both target networks.
 
         Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
         """
         metrics = super().update(batch)
         self.move_targets(self.config.target_rate)
         return metrics
+
+
+ENTRY = LearnerEntry(
+    DDPGConfig,
+    DDPG,
+    summary="Actor and critic with slowly moving target networks, which keep the critic's targets stable.",
+    paper="Lillicrap et al. 2016, arXiv:1509.02971",
+    article=article.TEMPORAL_DIFFERENCE | {"target_rate": 0.001},  # soft_tau
+)

@@ -1,4 +1,4 @@
-"""A penalty on policies that recommend the same to everybody; the article proposes both, RecNN has neither."""
+"""A penalty on policies that recommend the same items to all users; the article proposes both, RecNN has neither."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ DiversityMeasure = Literal["cosine", "euclidean"]
 
 
 def likeness(actions: Tensor, measure: DiversityMeasure) -> Tensor:
-    """How alike actions (B, D) are, 0-d: the mean pairwise cosine, or the negative mean pairwise distance."""
+    """Similarity of actions (B, D), 0-d: the mean pairwise cosine, or the negative mean pairwise distance."""
     rows = len(actions)
     if rows < 2:
         return actions.new_zeros(())

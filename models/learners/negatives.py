@@ -1,15 +1,15 @@
-"""Which items a softmax over a large catalogue chooses among: drawn ones, whose chances are known (Jean et al. 2015)."""
+"""Sampled softmax: the items that a batch's softmax is computed over, and their probabilities (Jean et al. 2015)."""
 
 import torch
 from torch import Tensor
 
-POPULARITY = 0.5  # items are drawn by their training events to this power
+POPULARITY = 0.5  # items are sampled in proportion to their training events to this power
 
 
 class Negatives:
-    """Draws for a batch's softmax, by the I items' training events, (I,).
+    """Samples items for a batch's softmax by their training events, counts (I,).
 
-    A catalogue no larger than `most` is used whole, but for items without events.
+    A catalogue of at most `most` items is used whole. Items without training events are not used as negatives.
     """
 
     def __init__(self, counts: Tensor, most: int) -> None:
@@ -18,10 +18,14 @@ class Negatives:
         self.share = (counts / counts.sum()).float()
 
     def with_targets(self, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Items to choose among, ascending, the targets included, and log of how likely each was to be one: (C,), (C,)."""
+        """Sample items, the targets (N,) included.
+
+        Returns:
+            the items, ascending, (C,) int64, and the log-probability that each was among them, (C,).
+        """
         count, device = len(self.draws), self.draws.device
         if count <= self.most:
-            known = (self.draws > 0).nonzero().squeeze(1)  # what nobody rated would only learn that it is never next
+            known = (self.draws > 0).nonzero().squeeze(1)  # others would only be learnt to be never next
             return known, torch.zeros(len(known), device=device)
         drawn = torch.multinomial(self.draws, self.most, replacement=True, generator=generator)
         chosen = torch.cat((drawn, targets)).unique()

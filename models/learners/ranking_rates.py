@@ -1,4 +1,4 @@
-"""Which part of a ranking policy learns at which rate."""
+"""The learning rate of each part of a ranking policy."""
 
 from torch import nn
 
@@ -8,9 +8,9 @@ from models.ranking_policy import RankingPolicy
 
 
 def optimisers_of(policy: RankingPolicy, config: RankingConfig, kind: OptimiserConfig) -> dict[str, Optimiser]:
-    """Optimisers of that kind by name: of the terms' mixture, the actor with its state, the items' own vectors, the critics.
+    """Make optimisers by name: of the learnt terms' factors, the actor with its state, the items' own vectors, the critics.
 
-    What gets no gradient has none.
+    Parameters without a gradient get no optimiser.
     """
     groups: dict[str, list[nn.Parameter]] = {"mixture": [], "actor": [], "item": [], "critic": []}
     of_group = {"popularity": "mixture", "action_scale": "mixture", "free": "item", "critics": "critic"}

@@ -1,4 +1,4 @@
-"""Twin delayed DDPG, on logged transitions (Fujimoto et al. 2018)."""
+"""Twin delayed DDPG on logged transitions (Fujimoto et al. 2018)."""
 
 from typing import Literal
 
@@ -7,52 +7,70 @@ from pydantic import Field
 from torch import Tensor
 
 from models.batch import Batch
+from models.learners import article
 from models.learners.actor_critic import TargetActorCritic
 from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
+from models.learners.entry import LearnerEntry
 
 
 class TD3Config(LowRatesConfig, TemporalDifferenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["td3"] = "td3"
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all targets [2018, table 3].")
-    policy_delay: int = Field(2, ge=1, le=100, description="Critic steps for each actor step [2018, §5.2].")
+    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all target networks [2018, table 3].")
+    policy_delay: int = Field(2, ge=1, le=100, description="Critic steps per actor step [2018, §5.2].")
     target_noise: float = Field(
-        0.2, ge=0, le=2, description="σ of the smoothing noise, in units of max_action [2018, §5.3]."
+        0.2, ge=0, le=2, description="σ of the target policy's noise, in units of max_action [2018, §5.3]."
     )
-    noise_clip: float = Field(0.5, ge=0, le=5, description="c, its bound, in units of max_action [2018, §5.3].")
+    noise_clip: float = Field(0.5, ge=0, le=5, description="c, the noise's bound, in units of max_action [2018, §5.3].")
 
 
 class TD3(TargetActorCritic):
-    """Two critics, the lesser believed; smoothed target actions; actor and targets at every `policy_delay`-th step."""
+    """Two critics, of which the smaller value counts; noisy target actions; delayed steps of the actor and the targets."""
 
     config: TD3Config
     critic_count = 2
 
     def target(self, batch: Batch) -> Tensor:
-        """The target y without smoothing."""
+        """The target y without noise, (B,)."""
         return self.backup(batch, self.target_policy(batch.next_observation))
 
     def noisy_target(self, batch: Batch) -> Tensor:
-        """The target y of ã = clip(π'(s') + clip(ε, -c, c), -max, max), ε ~ N(0, σ), eq. 14."""
+        """The target y, (B,), of ã = clip(π'(s') + clip(ε, -c, c), -max, max), ε ~ N(0, σ), eq. 14."""
         limit = self.space.max_action
         noise = torch.randn(batch.action.shape, generator=self.generator, device=self.device) * self.config.target_noise
         noise = noise.clamp(-self.config.noise_clip, self.config.noise_clip) * limit
         return self.backup(batch, (self.target_policy(batch.next_observation) + noise).clamp(-limit, limit))
 
     def backup(self, batch: Batch, next_action: Tensor) -> Tensor:
-        """The target y = r + γ (1 - d) min(Q1', Q2')(s', ã), eq. 10."""
+        """The target y = r + γ (1 - d) min(Q1', Q2')(s', ã), (B,), eq. 10, of actions ã (B, D)."""
         q_next = self.target_critics(batch.next_observation, next_action).amin(0)
         y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * q_next
         return y
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """One step of the critics; every `policy_delay`-th also of the actor and all targets.
+        """Take one step of the critics; every `policy_delay`-th time also of the actor and all target networks.
 
         Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward beyond its bounds.
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
         """
         metrics = super().update(batch)
         if self.actor_is_due:
             self.move_targets(self.config.target_rate)
         return metrics
+
+
+ENTRY = LearnerEntry(
+    TD3Config,
+    TD3,
+    summary="Two critics, of which the smaller value counts; noise on the target action; an actor that moves at every second step.",
+    paper="Fujimoto, van Hoof & Meger 2018, arXiv:1802.09477",
+    article=article.TEMPORAL_DIFFERENCE
+    | {
+        "actor_last_bound": 0.25,
+        "target_bounds": None,  # RecNN's TD3 does not clip
+        "target_rate": 0.001,
+        "target_noise": 0.5,  # noise_std
+        "noise_clip": 3.0,
+    },
+)

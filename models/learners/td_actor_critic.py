@@ -1,12 +1,14 @@
-"""Actor-critic with temporal difference, without target networks (the article; Sutton & Barto 2018, §6.1, 9.3)."""
+"""Actor-critic with temporal differences and no target networks (the article; Sutton & Barto 2018, §6.1, 9.3)."""
 
 from typing import Literal
 
 from torch import Tensor
 
 from models.batch import Batch
+from models.learners import article
 from models.learners.actor_critic import ActorCritic
 from models.learners.config import TemporalDifferenceConfig
+from models.learners.entry import LearnerEntry
 
 
 class TDActorCriticConfig(TemporalDifferenceConfig):
@@ -16,12 +18,21 @@ class TDActorCriticConfig(TemporalDifferenceConfig):
 
 
 class TDActorCritic(ActorCritic):
-    """The critic bootstraps from itself as it is now; a semi-gradient: none flows through y."""
+    """The critic bootstraps from its current weights by a semi-gradient: no gradient flows through y."""
 
     config: TDActorCriticConfig
 
     def target(self, batch: Batch) -> Tensor:
-        """The target y = r + γ (1 - d) Q(s', π(s'))."""
+        """The target y = r + γ (1 - d) Q(s', π(s')), (B,)."""
         _, _, r, s_next, terminal = batch
         y: Tensor = r + self.config.discount * (1 - terminal) * self.critics(s_next, self.policy(s_next))[0]
         return y
+
+
+ENTRY = LearnerEntry(
+    TDActorCriticConfig,
+    TDActorCritic,
+    summary="A critic predicts the sum of discounted later ratings, bootstrapping from itself; the actor maximises it.",
+    paper="Temporal differences, Sutton 1988; actor-critic, Konda & Tsitsiklis 2000",
+    article=article.TEMPORAL_DIFFERENCE,
+)

@@ -14,7 +14,7 @@ LEAST_FLOOR = 0.01
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A multinomial logit (McFadden 1974) over all unseen items, with a share of the uniform: no item is impossible.
+    """A multinomial logit (McFadden 1974) over all unseen items, mixed with the uniform so that no item is impossible.
 
     μ(a | h) = (1 - floor) softmax_a(w · x(h, a)) + floor / number of unseen items.
 
@@ -26,7 +26,7 @@ class Behaviour:
     floor: float
 
     def log_probabilities(self, features: Tensor, seen: Tensor) -> Tensor:
-        """Log μ, (B, I), of features (B, I, F); -inf where `seen` (B, I) bool says so."""
+        """Log μ, (B, I), of features (B, I, F); -inf for `seen` items, (B, I) bool."""
         return mixed((features[..., OF_HISTORY:] @ self.weights).masked_fill(seen, -torch.inf), self.floor)
 
 
@@ -38,15 +38,15 @@ def mixed(utilities: Tensor, floor: float) -> Tensor:
 
 
 def fit_behaviour(features: Tensor, seen: Tensor, chosen: Tensor) -> Behaviour:
-    """The weights of greatest likelihood, by Newton's method (the likelihood is concave), then the floor by EM.
+    """Fit the weights by maximum likelihood with Newton's method (the likelihood is concave), then the floor by EM.
 
-    Few weights on features that other users' events were counted for: fitted on users whom those counts have not seen,
+    The features are fit on other users' events, and there are few weights: fitted on users that the features have not seen,
     the probabilities are calibrated for further such users.
 
     Args:
         features: (S, I, F), of S steps.
-        seen: (S, I) bool, what each user had rated before.
-        chosen: (S,) int64, what he rated next; not seen before.
+        seen: (S, I) bool, the items each user had rated before.
+        chosen: (S,) int64, the item rated next; not seen before.
 
     Raises:
         LearnerError: there are no steps, or a chosen item was seen.
@@ -55,7 +55,7 @@ def fit_behaviour(features: Tensor, seen: Tensor, chosen: Tensor) -> Behaviour:
         raise LearnerError("behaviour: expected steps whose next item was not rated before; found none, or another.")
     x = features[..., OF_HISTORY:]
     own = x[torch.arange(len(chosen)), chosen]  # (S, C)
-    scale = own.std(0).clamp_min(1e-6)  # Newton in units of one deviation, whatever the data's own are
+    scale = own.std(0).clamp_min(1e-6)  # standardised, so that Newton's method does not depend on units
     x, own = x / scale, own / scale
     weights = torch.zeros(x.shape[2])
 
@@ -87,7 +87,7 @@ def fit_behaviour(features: Tensor, seen: Tensor, chosen: Tensor) -> Behaviour:
 
 
 def _floor(share: Tensor, uniform: Tensor) -> float:
-    """The mixture's weight of the uniform, of greatest likelihood, but 1 % at least: it bounds every weight."""
+    """The maximum-likelihood weight of the uniform, at least 1 %: it bounds all importance weights."""
     floor = 0.05
     for _ in range(50):
         part = floor * uniform

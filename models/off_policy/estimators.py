@@ -1,4 +1,4 @@
-"""Values of one policy by four estimators, with intervals over users and what tells whether to trust them."""
+"""Values of one policy by four estimators, with intervals over users and diagnostics of their reliability."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from models.off_policy.fitted_q import Floats, LoggedSteps, drawn, folds, q_sums
 
 
 class Value(NamedTuple):
-    """An estimate in rewards and its 95 % interval; NaN where nothing that the policy would choose was logged."""
+    """An estimate in rewards and its 95 % interval; NaN if none of the policy's choices was logged."""
 
     value: float
     low: float
@@ -19,20 +19,20 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimates:
-    """What the log says of a policy.
+    """The estimates of one policy.
 
     Attributes:
         direct: DM, one step.
         fitted_q: FQE, the discounted mean of `horizon` steps.
         importance: SNIPS, one step.
         doubly_robust: DR, one step.
-        correction: DR - DM, the weighed mean of the reward model's errors.
-        effective_users: Kish's effective sample size (Σw)² / Σw² of the weights that SNIPS and DR give to users.
+        correction: DR - DM, the weighted mean of the reward model's errors.
+        effective_users: Kish's effective sample size (Σw)² / Σw² of the users' weights in SNIPS and DR.
         effective_steps: the same of unclipped weights of single steps.
         effective_two_steps: the same of products of two neighbouring ones.
-        mean_weight: of unclipped ones; 1 but for chance where μ is right and covers π.
-        clip: weights above it count as it.
-        clipped: share of all weight that clipping took away.
+        mean_weight: of unclipped weights; 1 up to chance if μ is right and covers π.
+        clip: larger weights are clipped to it.
+        clipped: fraction of the sum of weights removed by clipping.
     """
 
     direct: Value
@@ -49,7 +49,7 @@ class Estimates:
 
 
 def user_draws(users: int, draws: int, seed: int) -> Floats:
-    """How often each user is drawn, (1 + draws, U): first everybody once, then bootstrap draws with replacement."""
+    """How often each user is drawn, (1 + draws, U): the first row all ones, then bootstrap draws with replacement."""
     counts = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
     return np.concatenate((np.ones((1, users)), counts))
 
@@ -64,11 +64,11 @@ def estimate(
     discount: float,
     horizon: int,
 ) -> Estimates:
-    """Judge a policy by the log of another.
+    """Estimate a policy's value from the log of another.
 
-    The reward model and Q speak of users whom they were not fitted on: each fold's are fitted on all others (cross-fitting,
-    Chernozhukov et al. 2018). Intervals are percentiles over draws of whole users, all regressions fit anew in each
-    (Hao et al. 2021); what was fitted on other users before (features, μ) is taken as given.
+    The reward model and Q are applied to users that they were not fitted on: those of each fold are fitted on all other folds
+    (cross-fitting, Chernozhukov et al. 2018). Intervals are percentiles over bootstrap draws of users, with all regressions
+    fit again in each (Hao et al. 2021); features and μ, fitted on other users, are taken as given.
 
     Args:
         logged: T steps of U users.
@@ -114,18 +114,18 @@ def estimate(
 
 
 def logged_value(logged: LoggedSteps, counts: Floats) -> Value:
-    """The plain mean of logged rewards: what the log's own choices were worth."""
+    """The mean of logged rewards over users: the value of the log's own choices."""
     return _value(drawn(counts, logged.by_user(logged.rewards)) / counts.sum(1))
 
 
 def effective_sample_size(weights: Floats) -> float:
-    """(Σw)² / Σw² (Kish 1965): so many equally weighed ones would tell as much; 0 where all weights are 0."""
+    """(Σw)² / Σw² (Kish 1965): the number of equally weighted observations with the same variance; 0 if all weights are 0."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def _value(draws: Floats) -> Value:
-    """The first of `draws` is the estimate, the others its bootstrap; draws without any weight tell nothing."""
+    """The first of `draws` is the estimate, the others its bootstrap; draws without any weight are left out."""
     told: NDArray[np.float64] = draws[1:][np.isfinite(draws[1:])]
     if not np.isfinite(draws[0]) or not len(told):
         return Value(float("nan"), float("nan"), float("nan"))

@@ -1,4 +1,4 @@
-"""The few numbers about a history and an item that the behaviour policy and the reward model read."""
+"""Features of a history and an item, the inputs of the behaviour policy and the reward model."""
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,41 +13,39 @@ from models.histories import Histories
 EVENTS_AT_ONCE = 1 << 18
 NAMES = (
     "one",
-    "leaning",  # how far above others' the user's ratings are
+    "leaning",  # how far the user's ratings lie above others'
     "length",  # log(1 + events of the history)
-    "quality",  # how far above other items' the item's ratings are
-    "taste",  # learnt factors: what the history's ratings say of this item
-    "content taste",  # the same by the likeness of embeddings
+    "quality",  # how far the item's ratings lie above other items'
+    "taste",  # the rating that learnt factors predict from the history
+    "content taste",  # the same by the similarity of embeddings
     "popularity",  # log share of training events
     "popularity as of late",  # times the mean of the last five items'
     "like the last",  # cosine to the last three items
     "like the history",
-    "follows",  # log share of what came after items such as the last ten
-    "goes with",  # log of EASE's score, of what users had together with the last twenty
+    "follows",  # log share of this item among those that followed the last ten
+    "goes with",  # log of EASE's score for the last twenty items
 )
-OF_HISTORY = 3  # the first so many do not depend on the item
+OF_HISTORY = 3  # the first of them, which do not depend on the item
 
 
 class FeatureConfig(BaseModel):
-    """How much is learnt from training ratings, and how carefully."""
+    """Size and regularisation of the features' models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     factors: int = Field(8, ge=1, le=256, description="K, width of the rating model's factors.")
-    rounds: int = Field(8, ge=1, le=100, description="Of solving users, then items.")
-    shrink: float = Field(5.0, gt=0, description="Ratings of average kind added to every user's and item's own.")
+    rounds: int = Field(8, ge=1, le=100, description="Rounds of solving users, then items.")
+    shrink: float = Field(5.0, gt=0, description="Number of average ratings added to every user's and item's own.")
     regularisation: float = Field(5.0, gt=0, description="λ of the factors, in squared rewards.")
-    floor: float = Field(0.1, gt=0, lt=1, description="Share of popularity in what follows an item.")
-    together_floor: float = Field(
-        0.01, gt=0, description="Added to EASE's scores, of which most are 0, before the log."
-    )
+    floor: float = Field(0.1, gt=0, lt=1, description="Weight of popularity in the feature `follows`.")
+    together_floor: float = Field(0.01, gt=0, description="Added to EASE's scores before the log, because most are 0.")
 
 
 class Features:
-    """Fit on training users' events; then features of any history and all items.
+    """Features of any history and all items, fit on training users' events.
 
     The rating model is r ≈ mean + lean(u) + quality(i) + p(u)·q(i) with means shrunk to zero and factors by alternating
-    least squares (Koren, Bell & Volinsky 2009); a new user's p solves the same least squares on his history.
+    least squares (Koren, Bell & Volinsky 2009); a new user's p solves the same least squares on the history.
     """
 
     def __init__(self, config: FeatureConfig, data: TrainingData, seed: int = 0) -> None:
@@ -59,12 +57,12 @@ class Features:
         share = (data.counts + 1.0) / (data.counts + 1.0).sum()
         self.share = share  # (I,)
         self.unit = normalize(data.embedding, dim=1)  # (I, D)
-        self.follows = fit_markov(MarkovConfig(window=5, fade=0.8, shrink=10.0, last=10, decay=0.8), data)
-        least = min(5, int(data.together.diagonal().max()))  # of few users' data something is left
+        self.follows = fit_markov(MarkovConfig(window=5, pair_decay=0.8, shrink=10.0, last=10, decay=0.8), data)
+        least = min(5, int(data.together.diagonal().max()))  # so that small data keep some items
         self.together = fit_ease(EaseConfig(regularisation=100.0, last=20, decay=0.9, min_count=least), data)
 
     def _offsets(self, users: Tensor, data: TrainingData) -> tuple[Tensor, Tensor]:
-        """What user's leaning and item's quality leave of each reward (N,), and the quality (I,)."""
+        """Residuals of the rewards (N,) after the users' leaning and the items' quality, and the quality (I,)."""
         quality, lean = torch.zeros(data.catalogue), torch.zeros(int(users[-1]) + 1)
         for _ in range(3):
             for mine, index, other in ((quality, data.items, lean[users]), (lean, users, quality[data.items])):
@@ -83,7 +81,7 @@ class Features:
         return items
 
     def _solved(self, rows: Tensor, count: int, others: Tensor, columns: Tensor, rest: Tensor) -> Tensor:
-        """Each row's factors (count, K), given the others': ridge regression of what is left on them."""
+        """Each row's factors (count, K), given the others': ridge regression of the residuals on them."""
         width = others.shape[1]
         left, right = torch.zeros((count, width * width)), torch.zeros((count, width))
         for begin in range(0, len(rows), EVENTS_AT_ONCE):

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 FOLDS = 2  # by five, no estimate on 190 generated users moves by more than 0.02 stars
-RIDGE = 1e-3  # of each feature's own square: shrinks alike, whatever the features' units
+RIDGE = 1e-3  # times each feature's mean square, so that the shrinkage does not depend on units
 
 
 @dataclass(frozen=True)
 class LoggedSteps:
-    """T logged steps, each user's one after another in time.
+    """T logged steps, grouped by user and in time order.
 
     Legend of shapes:
         users     (T,) int64, ascending from 0 to U - 1, all of them there
@@ -27,7 +27,7 @@ class LoggedSteps:
     followed: NDArray[np.bool_]
 
     def by_user(self, values: Floats) -> Floats:
-        """Means of values (T, …) over each user's steps: (U, …). So every user counts once."""
+        """Means of values (T, …) over each user's steps: (U, …), so that every user counts once."""
         number = np.bincount(self.users)
         first = np.cumsum(number) - number
         return np.asarray(np.add.reduceat(values, first, axis=0) / number.reshape(-1, *[1] * (values.ndim - 1)))
@@ -35,13 +35,13 @@ class LoggedSteps:
 
 @dataclass(frozen=True)
 class QSums:
-    """What the regressions need of every user; sums over any draw of users are their products with its counts.
+    """Per-user sums for the regressions; sums over a draw of users are their products with its counts.
 
     Legend of shapes:
         squares       (U, F, F)  φ φᵀ
         rewards       (U, F)     φ r
         next_squares  (U, F, F)  φ φᵀ where the next step is known
-        passing       (U, F, F)  φ(h, a) ψ(h')ᵀ there, ψ(h') = Σ_a' π(a' | h') φ(h', a')
+        passing       (U, F, F)  φ(h, a) ψ(h')ᵀ of those steps, ψ(h') = Σ_a' π(a' | h') φ(h', a')
         start         (U, F)     ψ(h)
     """
 
@@ -53,7 +53,7 @@ class QSums:
 
 
 def q_sums(logged: LoggedSteps, expected: Floats) -> QSums:
-    """Sums for a policy whose features on average are ψ = `expected` (T, F)."""
+    """Sums for a policy with mean features ψ = `expected` (T, F)."""
     phi = logged.features
     follows = logged.followed[:, None] * phi
     after = np.concatenate((expected[1:], expected[:1]))  # the last row is never followed
@@ -72,7 +72,7 @@ def drawn(counts: Floats, sums: Floats) -> Floats:
 
 
 def folds(users: int) -> NDArray[np.bool_]:
-    """Which of `FOLDS` parts of alike size each user is in: (folds, U); every user is in one."""
+    """Which of `FOLDS` parts of similar size each user is in: (folds, U)."""
     return np.asarray(np.arange(users) % FOLDS == np.arange(FOLDS)[:, None])
 
 
@@ -80,8 +80,8 @@ def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> tup
     """w_1 of the reward model Q_1 = φ · w_1, and w_H of Q_H, a row per draw of users: (draws, F) each.
 
     Q_H is the discounted sum of H rewards when π chooses after the first: w_{k+1} = w_1 + γ M w_k, where M ψ-regresses the
-    next step's average features on this step's: what H rounds of fitted Q evaluation with least squares give. NaN where
-    nobody was drawn.
+    next step's average features on this step's: the result of H rounds of fitted Q evaluation with least squares. NaN if
+    no user was drawn.
     """
     solved = np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0]
     first: Floats = np.where(counts.sum(1, keepdims=True) > 0, solved, np.nan)

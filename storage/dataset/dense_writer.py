@@ -76,7 +76,7 @@ def export_dense(
             file.attrs.update(
                 {name: value for name, value in first.head.attributes.items() if name.startswith("provenance_")}
             )
-            file.attrs.update(scale_attributes(first.head.scale))
+            file.attrs.update(scale_attributes(first.head.scale, first.head.reward))
             file.attrs.update({"frame": first.frame, "dim": first.dim, "time_cut": first.head.time_cut})
             file.attrs["splits"] = ",".join(splits)
             file.attrs["split_rows"] = np.cumsum([0, *rows.values()])

@@ -65,6 +65,7 @@ def extend_transitions(
                 movie_ids=movie_ids,
                 embeddings=embeddings,
                 scale=head.scale,
+                reward=head.reward,
                 frame=head.frame,
                 time_cut=head.time_cut,
                 provenance=provenance,

@@ -11,27 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.errors import DatasetError
 
 FORMAT = "marquee-transitions/1"
 SPLIT_NAMES = ("train", "validation", "test")  # their place is the code in /users/split
 EVENT_MEMBERS = ("events/item", "events/rating", "events/timestamp")
 MEMBERS = (*EVENT_MEMBERS, "users/id", "users/offset", "users/split", "items/id", "items/embedding")
+ATTRIBUTES = (  # of /events/rating
+    "rating_min", "rating_step", "rating_lowest", "rating_highest", "reward_scale", "reward_offset",
+)  # fmt: skip
 EVENTS_AT_ONCE = 1 << 20  # of one read: bounds what a reader holds beside its result
 
 Split = Literal["train", "validation", "test", "time", "all"]
 
 
-def scale_attributes(scale: RatingScale) -> dict[str, float]:
+def scale_attributes(scale: RatingScale, reward: RewardMap) -> dict[str, float]:
     """Attributes of /events/rating: rating = rating_min + rating_step * code, reward = reward_scale * rating + reward_offset."""
     return {
         "rating_min": scale.rating_min,
         "rating_step": scale.step,
         "rating_lowest": scale.lowest,
         "rating_highest": scale.highest,
-        "reward_scale": scale.reward_scale,
-        "reward_offset": scale.reward_offset,
+        "reward_scale": reward.scale,
+        "reward_offset": reward.offset,
     }
 
 
@@ -70,6 +73,7 @@ class Head:
         frame: F, events in one observation.
         time_cut: unix seconds; training sees no later action.
         scale: of the ratings.
+        reward: the reward of a rating.
         user_ids: (U,) int64, outside ids.
         user_split: (U,) uint8, codes of SPLIT_NAMES.
         offset: (U + 1,) int64, first event of each user.
@@ -81,6 +85,7 @@ class Head:
     frame: int
     time_cut: int
     scale: RatingScale
+    reward: RewardMap
     user_ids: NDArray[np.int64]
     user_split: NDArray[np.uint8]
     offset: NDArray[np.int64]
@@ -115,10 +120,12 @@ class Head:
             raise DatasetError(
                 f"{file.filename}: expected members that fit one another; found {shapes} and {sorted(attributes)}."
             )
+        scale, reward = _scale_and_reward(file)
         return cls(
             frame=int(attributes["frame"]),
             time_cut=int(attributes["time_cut"]),
-            scale=_scale(file),
+            scale=scale,
+            reward=reward,
             user_ids=file["users/id"][...],
             user_split=file["users/split"][...],
             offset=offset,
@@ -129,8 +136,7 @@ class Head:
 
     def reward_of_code(self) -> NDArray[np.float32]:
         """(256,) float32: the reward that each rating code stands for."""
-        rating = self.scale.rating_min + self.scale.step * np.arange(256)
-        return (self.scale.reward_scale * rating + self.scale.reward_offset).astype(np.float32)
+        return (self.reward.scale * self.scale.ratings() + self.reward.offset).astype(np.float32)
 
     def runs(self, split: Split, timely: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """A split's transitions as one run of neighbouring starts per user: first start and number, (U,) each.
@@ -188,17 +194,18 @@ def need_within(path: Path, name: str, values: NDArray[Any], most: int) -> None:
         )
 
 
-def _scale(file: h5py.File) -> RatingScale:
+def _scale_and_reward(file: h5py.File) -> tuple[RatingScale, RewardMap]:
     attributes = dict(file["events/rating"].attrs)
     try:
         scale = RatingScale(
             lowest=attributes["rating_lowest"], highest=attributes["rating_highest"], step=attributes["rating_step"]
         )
+        reward = RewardMap(scale=attributes["reward_scale"], offset=attributes["reward_offset"])
     except (KeyError, ValidationError) as error:
         raise DatasetError(
-            f"{file.filename}: expected the rating scale's attributes {sorted(scale_attributes(RatingScale()))}; "
-            f"found {sorted(attributes)}. Run build-dataset again."
+            f"{file.filename}: expected the attributes of a rating scale and a reward map, {list(ATTRIBUTES)}; "
+            f"found {attributes}. Run build-dataset again."
         ) from error
-    if scale_attributes(scale) != {name: attributes.get(name) for name in scale_attributes(scale)}:
+    if scale_attributes(scale, reward) != {name: attributes.get(name) for name in ATTRIBUTES}:
         raise DatasetError(f"{file.filename}: expected a rating scale of one piece; found {attributes}.")
-    return scale
+    return scale, reward

@@ -25,6 +25,8 @@ class TransitionDataset:
         items: I, number of items.
         dim: D, width of an item embedding.
         scale: of the ratings.
+        reward: the reward of a rating.
+        reward_bounds: least and greatest reward of the scale.
         user_ids: (U,) int64, outside ids.
         user_split: (U,) uint8, codes of SPLIT_NAMES.
         movie_ids: (I,) int64, outside ids.
@@ -38,7 +40,8 @@ class TransitionDataset:
 
     def __init__(self, path: Path, head: Head, file: h5py.File) -> None:
         self.path, self.head = path, head
-        self.frame, self.scale = head.frame, head.scale
+        self.frame, self.scale, self.reward = head.frame, head.scale, head.reward
+        self.reward_bounds = head.reward.bounds(head.scale)
         self.user_ids, self.user_split, self.movie_ids = head.user_ids, head.user_split, head.movie_ids
         self.items, self.dim = head.embedding.shape
         self.embedding = torch.from_numpy(head.embedding)
@@ -200,6 +203,10 @@ class TransitionDataset:
         """Rewards, float32, of events, int64 of any shape."""
         rewards: Tensor = self.reward_of_code[self.rating_code[events].int()]
         return rewards
+
+    def liked(self, events: Tensor) -> Tensor:
+        """Whether events, int64 of any shape, have a liked rating: 4 of 0.5 … 5 stars, or as far up another scale."""
+        return self.rating_code[events] >= self.scale.liked_code
 
     def users_of(self, starts: Tensor) -> Tensor:
         """The user row, (B,) int64, of each transition, or of any events."""

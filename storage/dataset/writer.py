@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from storage.dataset.format import EVENT_MEMBERS, FORMAT, MEMBERS, SPLIT_NAMES, scale_attributes
 from storage.dataset.histories import Histories
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.errors import DatasetError
 
 EVENT_CHUNK = 1 << 18
@@ -26,6 +26,7 @@ def write_transitions(
     movie_ids: NDArray[np.int64],
     embeddings: NDArray[np.float32],
     scale: RatingScale,
+    reward: RewardMap | None = None,
     frame: int,
     time_cut: int,
     provenance: Mapping[str, str],
@@ -41,7 +42,8 @@ def write_transitions(
         split: (U,) codes of SPLIT_NAMES.
         movie_ids: (I,) outside ids.
         embeddings: (I, D), finite.
-        scale: what the codes stand for.
+        scale: of the ratings that the codes stand for.
+        reward: of a rating; None: from -4 at the scale's lowest to 5 at its highest.
         frame: F, events in one observation.
         time_cut: unix seconds; later events are held out.
         provenance: digests of the inputs, kept as attributes.
@@ -71,7 +73,7 @@ def write_transitions(
                 f"a user with more than {frame} events",
                 f"at most {length.max(initial=0)}",
             )
-            file["events/rating"].attrs.update(scale_attributes(scale))
+            file["events/rating"].attrs.update(scale_attributes(scale, reward or RewardMap.default(scale)))
             _put(file, "users/id", user_ids.astype(np.int64))
             _put(file, "users/offset", np.concatenate(([0], np.cumsum(length))))
             _put(file, "users/split", split.astype(np.uint8))

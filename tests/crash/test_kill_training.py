@@ -18,11 +18,12 @@ import sys, time
 from pathlib import Path
 import torch
 from models.batch import Batch
-from models.learners import make_learner
+from models.learners.registry import make_learner
 from models.learners.td3_bc import TD3BCConfig
 from models.sampling import UniformSampler
 from models.space import Space
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from storage.checkpoints import Checkpoints
 
 torch.set_num_threads(1)
@@ -31,7 +32,7 @@ config = TrainerConfig(
     steps=60, batch_size=8, log_every=5, validate_every=5, checkpoint_every=3, patience=2, stages=("radam", "adam")
 )
 scores = [0.1, 0.3, 0.2, 0.2, 0.1, 0.4, 0.3, 0.2]  # turns at update 20, and again at 40
-learner = make_learner(TD3BCConfig(hidden_dim=16), Space(3, 2, 1.0), "cpu", 0)
+learner = make_learner(TD3BCConfig(hidden_dim=16), Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0)
 
 def gather(starts):
     time.sleep(pause)

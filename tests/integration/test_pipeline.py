@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests_support import REPOSITORY, Marquee, SmallRun, changes, values_of
 
-from evaluation.baselines import BASELINES
+from models.baselines.registry import BASELINES
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.reader import TransitionDataset
 from storage.sources.sample.release import load_truth, true_affinity
@@ -255,7 +255,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
     assert isinstance(policy, RankingPolicy)
     shipped = liking(policy.scores(known))
-    policy.params = policy.params.model_copy(update={"critic_mix": 2.0})
+    policy.params = policy.params.model_copy(update={"critic_weight": 2.0})
     valued = liking(policy.scores(known))
     ideal = liking(affinity[users][:, movies])
     assert shipped > popular + 0.05 * (ideal - popular), (popular, shipped, valued, ideal)

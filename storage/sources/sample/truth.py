@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RewardMap
 from storage.sources.sample.release import Truth, true_affinity
 
 # As `storage.sources.sample.release` draws them: stars = 3.4 + 0.75 affinity + a user's own 0.35 N(0, 1) + an event's 0.5 N(0, 1),
@@ -22,7 +22,7 @@ def true_ratings(truth: Truth) -> NDArray[np.float32]:
 
 
 def true_rewards(
-    truth: Truth, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64], scale: RatingScale
+    truth: Truth, user_ids: NDArray[np.int64], movie_ids: NDArray[np.int64], reward: RewardMap
 ) -> NDArray[np.float32]:
     """The mean rewards of a dataset's users and items, in the dataset's order: (U, I) float32.
 
@@ -30,10 +30,10 @@ def true_rewards(
         truth: of the sample that the dataset was made from.
         user_ids: (U,) outside ids.
         movie_ids: (I,) outside ids.
-        scale: of the dataset's ratings.
+        reward: the dataset's reward of a rating.
     """
     rows, columns = truth.user_ids.searchsorted(user_ids), truth.movie_ids.searchsorted(movie_ids)
-    return (scale.reward_scale * true_ratings(truth)[np.ix_(rows, columns)] + scale.reward_offset).astype(np.float32)
+    return (reward.scale * true_ratings(truth)[np.ix_(rows, columns)] + reward.offset).astype(np.float32)
 
 
 def _rounded_mean(middle: float) -> float:

@@ -11,8 +11,6 @@ from unit.storage.dataset.transitions_support import arguments, some_histories, 
 
 from evaluation import baselines
 from evaluation.baselines import (
-    BASELINES,
-    GRIDS,
     BaselineParams,
     fit_baselines,
     training_data,
@@ -22,9 +20,11 @@ from evaluation.baselines import (
 )
 from evaluation.protocols.cases import validation_cases
 from evaluation.protocols.validation import CRITERION, validation_metrics
+from models.baselines.entry import BaselineEntry
 from models.baselines.markov import MarkovConfig
 from models.baselines.popularity import PopularityConfig
 from models.baselines.recency import Recency
+from models.baselines.registry import BASELINES
 from models.histories import Histories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.writer import write_transitions
@@ -47,10 +47,10 @@ def data(tmp_path: Path) -> TransitionDataset:
 
 def test_registry_and_default_grids_fit_one_another() -> None:
     params = BaselineParams()
-    assert set(GRIDS) == set(BASELINES) == set(params.names)
+    assert tuple(BASELINES) == params.names
     for name in params.names:
         fits, recencies = params.candidates(name)
-        assert len(fits) * len(recencies) == np.prod([len(axis) for axis in GRIDS[name].values()])
+        assert len(fits) * len(recencies) == np.prod([len(axis) for axis in BASELINES[name].grid.values()])
         assert all(not set(fit) & set(Recency.model_fields) for fit in fits)
         assert all(set(recency) <= set(Recency.model_fields) for recency in recencies)
     assert BaselineParams.model_validate(params.model_dump(mode="json")) == params
@@ -106,7 +106,8 @@ def test_each_fit_is_made_once(data: TransitionDataset, monkeypatch: pytest.Monk
         return ease.fit(config, training)
 
     ease = BASELINES["ease"]
-    monkeypatch.setattr(baselines, "BASELINES", {**BASELINES, "ease": baselines.Baseline(ease.config, counting)})
+    counted = BaselineEntry("ease", ease.config, counting, summary="")
+    monkeypatch.setattr(baselines, "BASELINES", {**BASELINES, "ease": counted})
     tune_baselines(data, BaselineParams(**SMALL))
     assert made == [5.0, 50.0]
 

@@ -13,8 +13,8 @@ from models.diagnostics import (
     effective_rank,
     kl_to_logged,
 )
-from models.learners import make_learner
 from models.learners.policy_learning import PolicyLearningConfig
+from models.learners.registry import make_learner
 from models.learners.td3 import TD3Config
 from models.space import Space
 
@@ -83,16 +83,16 @@ def batch(rows: int = 30) -> Batch:
 
 
 def test_values_are_those_of_the_losses() -> None:
-    learner = make_learner(TD3Config(hidden_dim=8), Space(3, 2, 1.0), "cpu", 0)
-    found, losses = diagnose(learner, batch()), learner.losses(batch())
+    learner = make_learner(TD3Config(hidden_dim=8), Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0)
+    found, losses = diagnose(learner.compare(batch())), learner.losses(batch())
     for name in ("value_logged", "value_policy", "value_target"):
         assert found[name] == pytest.approx(float(losses[name]), rel=1e-4)
         assert found[f"{name}_q05"] < found[f"{name}_q50"] < found[f"{name}_q95"]
 
 
 def test_learners_without_a_critic_have_no_values() -> None:
-    learner = make_learner(PolicyLearningConfig(hidden_dim=8), Space(3, 2, 1.0), "cpu", 0)
-    found = diagnose(learner, batch())
+    learner = make_learner(PolicyLearningConfig(hidden_dim=8), Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0)
+    found = diagnose(learner.compare(batch()))
     assert not [name for name in found if name.startswith("value")]
     assert "kl_to_logged" in found
 
@@ -100,5 +100,5 @@ def test_learners_without_a_critic_have_no_values() -> None:
 def test_clipped_steps_are_counted() -> None:
     for most, share in ((1e-9, 1.0), (1e9, 0.0)):
         config = TD3Config(hidden_dim=8, policy_delay=1, optimiser={"max_gradient_norm": most})  # type: ignore[arg-type]
-        metrics = make_learner(config, Space(3, 2, 1.0), "cpu", 0).update(batch())
+        metrics = make_learner(config, Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0).update(batch())
         assert float(metrics["actor_steps_clipped"]) == float(metrics["critic_steps_clipped"]) == share

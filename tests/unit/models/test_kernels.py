@@ -17,7 +17,7 @@ def events(users: int = 6, length: int = 15, items: int = 8, seed: int = 0) -> T
 
 
 def test_transitions_equal_a_ridge_regression_on_rows_that_are_written_out() -> None:
-    config = KernelConfig(min_count=1, max_items=10, window=4, fade=0.6, ridge=2.0, popularity_power=0.3)
+    config = KernelConfig(min_count=1, max_items=10, window=4, decay=0.6, ridge=2.0, popularity_power=0.3)
     data = events()
     items = kernel_items(data, config)
     assert items.tolist() == list(range(7))  # the eighth was never rated
@@ -28,7 +28,7 @@ def test_transitions_equal_a_ridge_regression_on_rows_that_are_written_out() -> 
             row, after = np.zeros(7), np.zeros(7)
             for age in range(1, config.window + 1):
                 if 0 <= place - age < len(history):
-                    row[history[place - age]] += config.fade ** (age - 1)
+                    row[history[place - age]] += config.decay ** (age - 1)
             if place < len(history):
                 after[history[place]] = 1
             rows.append(row)

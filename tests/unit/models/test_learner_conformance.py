@@ -1,7 +1,7 @@
 """One suite over every learner."""
 
 import io
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -10,26 +10,30 @@ from torch import Tensor
 from models.batch import Batch
 from models.checks import BatchCheck
 from models.errors import LearnerError
-from models.learners import LADDER, SEQUENTIAL, LadderConfig, LearnerName, make_learner
 from models.learners.actor import ActorLearner
-from models.learners.ddpg import DDPGConfig
+from models.learners.config import ActorConfig
 from models.learners.policy_learning import PolicyLearningConfig
-from models.learners.reward_actor_critic import RewardActorCriticConfig
-from models.learners.td3 import TD3Config
+from models.learners.registry import LEARNERS, TRANSITION_LEARNERS, make_learner
 from models.learners.td3_bc import TD3BCConfig
-from models.learners.td_actor_critic import TDActorCriticConfig
 from models.space import Space
 
 ACTOR: dict[str, Any] = {"hidden_dim": 32, "actor_learning_rate": 3e-3}
 CRITIC = ACTOR | {"critic_learning_rate": 3e-3}
-CONFIGS: dict[str, LadderConfig] = {
-    "policy_learning": PolicyLearningConfig(**ACTOR, good_reward=0.9),
+FAST = CRITIC | {"target_rate": 0.02, "good_reward": 0.9}
+
+
+def fast(name: str) -> ActorConfig:
+    """A learner's config with the values of FAST that it has."""
+    config = LEARNERS[name].config
+    values = {key: value for key, value in FAST.items() if key in config.model_fields}
+    made = config.model_validate(values)
+    assert isinstance(made, ActorConfig)
+    return made
+
+
+# From the registry: a new learner is under this suite without a line here.
+CONFIGS: dict[str, ActorConfig] = {name: fast(name) for name in TRANSITION_LEARNERS} | {
     "policy_learning-exponential": PolicyLearningConfig(**ACTOR, weighting="exponential", temperature=0.1),
-    "reward_actor_critic": RewardActorCriticConfig(**CRITIC),
-    "td_actor_critic": TDActorCriticConfig(**CRITIC),
-    "ddpg": DDPGConfig(**CRITIC, target_rate=0.02),
-    "td3": TD3Config(**CRITIC, target_rate=0.02),
-    "td3_bc": TD3BCConfig(**CRITIC, target_rate=0.02),
 }
 # TD3+BC with its own α stays near the logged actions, whose mean is not the best one; with a large α it must find that.
 SEEKING = CONFIGS | {"td3_bc": TD3BCConfig(**CRITIC, target_rate=0.02, alpha=100)}
@@ -39,8 +43,8 @@ BEST = torch.tensor([0.5, -0.3])
 every_learner = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
 
-def learner_of(config: LadderConfig, seed: int = 0) -> ActorLearner:
-    return make_learner(config, Space(S, D, 1.0), "cpu", seed)
+def learner_of(config: ActorConfig, seed: int = 0) -> ActorLearner:
+    return make_learner(config, Space(S, D, 1.0, -4.0, 5.0), "cpu", seed)
 
 
 def bandit_reward(action: Tensor) -> Tensor:
@@ -62,9 +66,10 @@ def train(learner: ActorLearner, steps: int, first: int = 0) -> None:
         learner.update(bandit(64, seed=step))
 
 
-def test_the_suite_covers_every_learner() -> None:
-    assert {config.name for config in CONFIGS.values()} == set(LADDER)
-    assert {*LADDER, "ranking", *SEQUENTIAL} == set(get_args(LearnerName))  # its own suite is test_ranking_learner.py
+def test_the_suite_covers_every_learner_from_transitions() -> None:
+    others = {name for name, entry in LEARNERS.items() if entry.learns_from == "sequences"}
+    assert others == {"ranking", "gru4rec", "sasrec"}  # their suite is test_ranking_learner.py
+    assert {config.name for config in CONFIGS.values()} == set(LEARNERS) - others
 
 
 @pytest.mark.parametrize("name", SEEKING)
@@ -76,7 +81,7 @@ def test_finds_the_known_optimum_of_a_one_step_problem(name: str) -> None:
 
 
 @every_learner
-def test_improves_on_the_logged_actions(config: LadderConfig) -> None:
+def test_improves_on_the_logged_actions(config: ActorConfig) -> None:
     learner = learner_of(config)
     train(learner, 400)
     batch = bandit(500, seed=10_000)
@@ -87,7 +92,7 @@ def test_improves_on_the_logged_actions(config: LadderConfig) -> None:
 
 
 @every_learner
-def test_saves_loads_and_resumes_to_the_same_bits(config: LadderConfig) -> None:
+def test_saves_loads_and_resumes_to_the_same_bits(config: ActorConfig) -> None:
     scheduled = config.optimiser.model_copy(update={"schedule": "warm_restarts", "period": 4})
     config = config.model_copy(update={"optimiser": scheduled})
     whole, half = learner_of(config), learner_of(config)
@@ -129,7 +134,7 @@ def test_metrics_that_are_kept_between_steps_come_back_to_the_learners_device() 
 
 
 @every_learner
-def test_refuses_the_state_of_another(config: LadderConfig) -> None:
+def test_refuses_the_state_of_another(config: ActorConfig) -> None:
     learner = learner_of(config)
     wider = learner_of(config.model_copy(update={"hidden_dim": 33}))
     with pytest.raises(LearnerError, match="with these sizes; found"):
@@ -140,7 +145,7 @@ def test_refuses_the_state_of_another(config: LadderConfig) -> None:
 
 
 @every_learner
-def test_restarts_with_another_optimiser_and_the_same_learning_rates(config: LadderConfig) -> None:
+def test_restarts_with_another_optimiser_and_the_same_learning_rates(config: ActorConfig) -> None:
     learner = learner_of(config)
     train(learner, 3)
     before = learner.act(bandit(5).observation)
@@ -156,7 +161,7 @@ def test_restarts_with_another_optimiser_and_the_same_learning_rates(config: Lad
 
 
 @every_learner
-def test_equal_seeds_learn_alike_and_others_not(config: LadderConfig) -> None:
+def test_equal_seeds_learn_alike_and_others_not(config: ActorConfig) -> None:
     first, second, other = learner_of(config, 1), learner_of(config, 1), learner_of(config, 2)
     for learner in (first, second, other):
         train(learner, 4)
@@ -167,7 +172,7 @@ def test_equal_seeds_learn_alike_and_others_not(config: LadderConfig) -> None:
 
 @every_learner
 @pytest.mark.parametrize("reward", [-4.0, 5.0])
-def test_survives_rewards_at_the_bounds(config: LadderConfig, reward: float) -> None:
+def test_survives_rewards_at_the_bounds(config: ActorConfig, reward: float) -> None:
     learner = learner_of(config)
     for step in range(100):
         batch = bandit(32, seed=step)
@@ -177,7 +182,7 @@ def test_survives_rewards_at_the_bounds(config: LadderConfig, reward: float) -> 
 
 @every_learner
 @pytest.mark.parametrize("member", Batch._fields)
-def test_rejects_nan_before_it_reaches_the_weights(config: LadderConfig, member: str) -> None:
+def test_rejects_nan_before_it_reaches_the_weights(config: ActorConfig, member: str) -> None:
     learner = learner_of(config)
     before = learner.state_dict()["policy"]["layers.0.weight"].clone()
     batch = bandit(8)
@@ -191,12 +196,12 @@ def test_rejects_nan_before_it_reaches_the_weights(config: LadderConfig, member:
 
 @every_learner
 @pytest.mark.parametrize("reward", [-4.01, 5.01, 1e30])
-def test_rejects_rewards_beyond_the_bounds(config: LadderConfig, reward: float) -> None:
+def test_rejects_rewards_beyond_the_bounds(config: ActorConfig, reward: float) -> None:
     learner = learner_of(config)
     before = learner.act(bandit(5).observation)
     batch = bandit(8)
     batch.reward[3] = reward
-    with pytest.raises(LearnerError, match=r"rewards from -4 to 5; found one beyond"):
+    with pytest.raises(LearnerError, match=r"rewards from -4 to 5; found one outside"):
         learner.update(batch)
     assert torch.equal(before, learner.act(bandit(5).observation))
 
@@ -219,7 +224,7 @@ def test_a_check_that_is_read_late_lets_nothing_out(spoil: str) -> None:
 
 
 @every_learner
-def test_validation_losses_teach_nothing(config: LadderConfig) -> None:
+def test_validation_losses_teach_nothing(config: ActorConfig) -> None:
     learner = learner_of(config)
     train(learner, 3)
     before = learner.act(bandit(5).observation)
@@ -230,7 +235,7 @@ def test_validation_losses_teach_nothing(config: LadderConfig) -> None:
 
 
 @every_learner
-def test_updates_report_numbers_that_hold_no_graph(config: LadderConfig) -> None:
+def test_updates_report_numbers_that_hold_no_graph(config: ActorConfig) -> None:
     learner = learner_of(config)
     for seed in range(3):
         metrics = learner.update(bandit(16, seed))
@@ -240,14 +245,14 @@ def test_updates_report_numbers_that_hold_no_graph(config: LadderConfig) -> None
 
 
 @every_learner
-def test_actions_stay_within_the_bounds(config: LadderConfig) -> None:
-    learner = make_learner(config, Space(S, D, 0.25), "cpu", 0)
+def test_actions_stay_within_the_bounds(config: ActorConfig) -> None:
+    learner = make_learner(config, Space(S, D, 0.25, -4.0, 5.0), "cpu", 0)
     train(learner, 50)
     assert learner.act(100 * bandit(50).observation).abs().max() <= 0.25
 
 
 @every_learner
-def test_diversity_drives_actions_apart(config: LadderConfig) -> None:
+def test_diversity_drives_actions_apart(config: ActorConfig) -> None:
     plain = learner_of(config)
     diverse = learner_of(config.model_copy(update={"diversity": 2.0, "diversity_measure": "euclidean"}))
     for learner in (plain, diverse):

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.batch import Batch
-from models.learners import LADDER
 from models.learners.actor_critic import ActorCritic, TargetActorCritic
 from models.learners.ddpg import DDPGConfig
+from models.learners.registry import LEARNERS
 from models.learners.reward_actor_critic import RewardActorCriticConfig
 from models.learners.td3 import TD3, TD3Config
 from models.learners.td3_bc import TD3BC, TD3BCConfig
@@ -33,9 +33,10 @@ CONFIGS = [
     DDPGConfig(**TD, target_rate=0.3),
     DDPGConfig(**TD | {"target_bounds": (-1.0, 0.5)}, target_rate=0.3),
     TD3Config(**TD, target_rate=0.3),
+    TD3Config(**TD, target_rate=0.3, target_noise=2.0, noise_clip=0.9),  # both clips of eq. 14 bind
     TD3BCConfig(**TD, target_rate=0.3, alpha=1.7),
 ]
-IDS = ["reward_actor_critic", "td_actor_critic", "ddpg", "ddpg-clipped", "td3", "td3_bc"]
+IDS = ["reward_actor_critic", "td_actor_critic", "ddpg", "ddpg-clipped", "td3", "td3-clipped", "td3_bc"]
 
 
 def actor(weights: list[Array], s: Array) -> Array:
@@ -104,7 +105,7 @@ def expected_target(learner: ActorCritic, now: list[Array]) -> Array:
 @pytest.mark.parametrize("config", CONFIGS, ids=IDS)
 def test_a_whole_update_equals_numpy_in_float64(config: TDActorCriticConfig) -> None:
     torch.manual_seed(1)
-    learner = LADDER[config.name](config, Space(S, D, LIMIT), torch.device("cpu"), 0)
+    learner = LEARNERS[config.name].learner(config, Space(S, D, LIMIT, -4.0, 5.0), torch.device("cpu"), 0)
     assert isinstance(learner, ActorCritic)
     for part in learner.parts().values():
         if isinstance(part, torch.nn.Module):
@@ -152,9 +153,35 @@ def test_a_whole_update_equals_numpy_in_float64(config: TDActorCriticConfig) -> 
                 np.testing.assert_allclose(is_now, 0.7 * was + 0.3 * followed, rtol=1e-12)
 
 
+def test_td3_clips_the_noise_and_the_target_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ã = clip(π'(s') + clip(ε, -c, c), -max, max), eq. 14: each clip alone is seen to bind."""
+    learner = TD3(
+        TD3Config(**TD, target_noise=2.0, noise_clip=0.5), Space(S, D, LIMIT, -4.0, 5.0), torch.device("cpu"), 0
+    )
+    backed_up: list[torch.Tensor] = []
+
+    def backup(logged: Batch, next_action: torch.Tensor) -> torch.Tensor:
+        backed_up.append(next_action)
+        return logged.reward
+
+    monkeypatch.setattr(learner, "backup", backup)
+    logged = Batch(*(part.float() for part in batch()))
+    with torch.no_grad():
+        learner.noisy_target(logged)
+        monkeypatch.setattr(learner, "target_policy", lambda s: torch.full((len(s), D), 0.9 * LIMIT))
+        learner.noisy_target(logged)
+        pi = learner.policy(logged.next_observation)  # as the target policy before the first step
+    free, near_the_bound = backed_up
+    bound = 0.5 * LIMIT
+    assert (free - pi).abs().max() <= bound + 1e-6
+    assert ((free - pi).abs() > bound - 1e-6).sum() > len(free) / 2  # σ is four times the bound
+    assert near_the_bound.abs().max() <= LIMIT
+    assert (near_the_bound == LIMIT).any()
+
+
 def test_td3s_rhythm() -> None:
     """Actor and targets stand still between the delayed steps."""
-    learner = TD3(TD3Config(**TD | {"policy_delay": 3}), Space(S, D, LIMIT), torch.device("cpu"), 0)
+    learner = TD3(TD3Config(**TD | {"policy_delay": 3}), Space(S, D, LIMIT, -4.0, 5.0), torch.device("cpu"), 0)
     floats = Batch(*(part.float() for part in batch()))
     moved = []
     for _ in range(6):

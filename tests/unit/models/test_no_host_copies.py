@@ -4,18 +4,16 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.batch import Batch
-from models.checks import LATE, BatchCheck
-from models.learners import LADDER, LadderConfig, make_learner
+from models.checks import READ_EVERY, BatchCheck
+from models.learners.registry import LEARNERS, TRANSITION_LEARNERS, make_learner
 from models.sampling import UniformSampler
 from models.space import Space
 from storage.dataset.gather import Compact, fill_batch, new_batch
 
 FRAME, DIM, ITEMS, EVENTS, ROWS = 3, 4, 20, 200, 16
-CONFIG: TypeAdapter[LadderConfig] = TypeAdapter(LadderConfig)
 WAITING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select", "_unique2")
 
 
@@ -43,12 +41,12 @@ def compact() -> Compact:
     )
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", TRANSITION_LEARNERS)
 def test_a_training_step_reads_nothing_back(name: str, compact: Compact) -> None:
-    """Drawing, gathering and learning, until the late look at the checks' verdicts."""
-    space = Space(FRAME * DIM + FRAME, DIM, 1.0)
-    learner = make_learner(CONFIG.validate_python({"name": name}), space, "cpu", seed=0)
-    learner.check = BatchCheck(space, learner.device, every=LATE)
+    """Drawing, gathering and learning, until the results of the checks are read."""
+    space = Space(FRAME * DIM + FRAME, DIM, 1.0, -4.0, 5.0)
+    learner = make_learner(LEARNERS[name].config.model_validate({}), space, "cpu", seed=0)
+    learner.check = BatchCheck(space, learner.device, every=READ_EVERY)
     sampler = UniformSampler(torch.arange(EVENTS // 2 - FRAME), ROWS, seed=0)
     room = new_batch(ROWS, FRAME, DIM, torch.float32)
     with Written() as written:

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from models.batch import Batch
-from models.learners import LearnerConfig, make_learner
+from models.learners.config import LearnerConfig
 from models.learners.ddpg import DDPGConfig
+from models.learners.registry import make_learner
 from models.learners.td3 import TD3Config
 from models.learners.td3_bc import TD3BCConfig
 from models.networks import Precision

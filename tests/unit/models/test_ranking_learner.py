@@ -17,11 +17,14 @@ from models.batch import Sequences
 from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
+from models.learners.gru4rec import Gru4RecConfig
 from models.learners.negatives import Negatives
 from models.learners.ranking import Ranking
-from models.learners.ranking_config import Gru4RecConfig, RankingConfig, SasRecConfig
+from models.learners.ranking_config import RankingConfig
+from models.learners.sasrec import SasRecConfig
 from models.learners.smoothing import smoothed
-from models.ranking_policy import RankingPolicy, tune_shares
+from models.ranking_policy import RankingPolicy, tune_weights
+from models.space import Space
 from models.states import LONGEST, make_state
 
 ITEMS, DIM, LENGTH = 40, 6, 8
@@ -48,6 +51,7 @@ def world(users: int = 30, seed: int = 0) -> TrainingData:
 
 
 DATA = world()
+SPACE = Space.of(DATA.embedding, 4, (-4.0, 5.0))
 
 
 def pieces(rows: int, seed: int = 0) -> Sequences:
@@ -63,7 +67,7 @@ def pieces(rows: int, seed: int = 0) -> Sequences:
 
 
 def learner_of(settings: RankingConfig, seed: int = 0) -> Ranking:
-    return Ranking(settings, DATA, "cpu", seed)
+    return Ranking(settings, SPACE, DATA, "cpu", seed)
 
 
 def train(learner: Ranking, steps: int, first: int = 0) -> dict[str, torch.Tensor]:
@@ -246,7 +250,7 @@ def test_several_threads_learn_the_same_bits(state: str) -> None:
     settings = config(policy={"state": state, "length": 50, "width": 64})
     torch.set_num_threads(2)
     try:
-        learners = [Ranking(settings, data, "cpu", 0) for _ in range(2)]
+        learners = [Ranking(settings, SPACE, data, "cpu", 0) for _ in range(2)]
         for learner in learners:
             for _ in range(4):
                 learner.update(batch)
@@ -290,7 +294,7 @@ def test_looking_teaches_nothing() -> None:
     before = learner.policy.scores(known)
     first, second = learner.losses(probe), learner.losses(probe)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    found = diagnose(learner, probe)
+    found = diagnose(learner.compare(probe))
     assert {"value_policy_q95", "action_effective_rank"} <= found.keys()
     for name in ("value_logged", "value_policy", "value_target"):
         assert found[name] == pytest.approx(float(first[name]), rel=1e-4)
@@ -312,9 +316,9 @@ def test_survives_rewards_at_the_bounds(reward: float) -> None:
     [
         ("rewards", torch.nan, "NaN or infinity in rewards"),
         ("terminal", torch.inf, "NaN or infinity in terminal"),
-        ("rewards", -4.01, "rewards from -4 to 5; found one beyond"),
-        ("rewards", 5.01, "rewards from -4 to 5; found one beyond"),
-        ("rewards", 1e30, "rewards from -4 to 5; found one beyond"),
+        ("rewards", -4.01, "rewards from -4 to 5; found one outside"),
+        ("rewards", 5.01, "rewards from -4 to 5; found one outside"),
+        ("rewards", 1e30, "rewards from -4 to 5; found one outside"),
     ],
 )
 def test_refuses_what_is_no_number_or_no_reward_before_it_reaches_the_weights(
@@ -340,7 +344,7 @@ def test_a_check_that_is_read_late_lets_nothing_out(spoil: str) -> None:
     bad.rewards[0, -1] = 9.0
     learner.update(bad)
     for _ in range(2):
-        with pytest.raises(LearnerError, match="found one beyond"):
+        with pytest.raises(LearnerError, match="found one outside"):
             learner.state_dict() if spoil == "state_dict" else learner.losses(pieces(8))
     learner.load_state_dict(good)
     train(learner, 3)
@@ -368,7 +372,7 @@ def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None
     plain = learner_of(config())
     train(plain, 10)
     changed = plain.policy.config()
-    changed["policy"] |= {"critic_mix": 5.0, "critic_candidates": 7}
+    changed["policy"] |= {"critic_weight": 5.0, "critic_candidates": 7}
     mixed = RankingPolicy.from_tensors(changed, plain.policy.tensors(), DATA.embedding)
     probe = pieces(12, seed=4)
     earlier = torch.arange(shown - LENGTH).expand(12, -1)  # beyond what the state sees, and seen nevertheless
@@ -386,12 +390,12 @@ def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None
 
 
 def test_the_critic_reorders_what_little_is_unseen() -> None:
-    learner = learner_of(config(policy={"critic_mix": 5.0}))
+    learner = learner_of(config(policy={"critic_weight": 5.0}))
     known = Histories(torch.stack((torch.arange(ITEMS - 3), torch.arange(ITEMS - 3))), torch.ones(2, ITEMS - 3))
     whole = Histories(torch.arange(ITEMS).unsqueeze(0), torch.ones(1, ITEMS))
     scores = {mix: [] for mix in (0.0, 5.0)}  # type: dict[float, list[torch.Tensor]]
     for mix, found in scores.items():
-        learner.policy.params = learner.policy.params.model_copy(update={"critic_mix": mix})
+        learner.policy.params = learner.policy.params.model_copy(update={"critic_weight": mix})
         found += [learner.policy.scores(known), learner.policy.scores(whole)]
     assert torch.equal(scores[0.0][0][:, :-3], scores[5.0][0][:, :-3])
     assert torch.isfinite(scores[5.0][0]).all()
@@ -401,9 +405,9 @@ def test_the_critic_reorders_what_little_is_unseen() -> None:
 
 def test_shares_are_set_to_what_is_judged_best() -> None:
     policy = learner_of(config()).policy
-    chosen = tune_shares(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_mix)
-    assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_mix": 0.4}
-    assert (policy.params.fitted, policy.params.critic_mix) == (0.25, 0.4)
+    chosen = tune_weights(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_weight)
+    assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_weight": 0.4}
+    assert (policy.params.fitted, policy.params.critic_weight) == (0.25, 0.4)
 
 
 def test_critics_without_a_say_in_the_ranking_learn_where_they_have_one_in_the_loss() -> None:
@@ -422,15 +426,15 @@ def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[Rankin
     train(learner, 3)
     assert all(torch.equal(now, then) for now, then in zip(learner.policy.critics.parameters(), critics, strict=True))
     assert not any("critic" in name or "value" in name for name in learner.losses(pieces(5)))
-    assert not any(name.startswith("value") for name in diagnose(learner, pieces(5)))
+    assert not any(name.startswith("value") for name in diagnose(learner.compare(pieces(5))))
     asked: list[tuple[float, float, float, float]] = []
 
     def judge(tried: RankingPolicy) -> float:
         shares = tried.params
-        asked.append((shares.fitted, shares.actor, shares.popularity, shares.critic_mix))
+        asked.append((shares.fitted, shares.actor, shares.popularity, shares.critic_weight))
         return -shares.popularity
 
-    assert tune_shares(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
+    assert tune_weights(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
     assert len(set(asked)) == len(asked) == 5
     assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
     assert all(actor + popularity > 0 for _, actor, popularity, _ in asked)  # nothing at all ranks by items' places

@@ -5,19 +5,18 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from models.batch import Batch
-from models.learners import LADDER, LearnerConfig, make_learner
 from models.learners.actor import ActorLearner
 from models.learners.actor_critic import ActorCritic, TargetActorCritic
+from models.learners.registry import LEARNERS, TRANSITION_LEARNERS, make_learner
 from models.networks import Actor, Critics
 from models.space import Space
 
 S, D, B = 5, 3, 16
-every_learner = pytest.mark.parametrize("name", list(LADDER))
-actor_critics = pytest.mark.parametrize("name", [name for name in LADDER if name != "policy_learning"])
+every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
+actor_critics = pytest.mark.parametrize("name", [name for name in TRANSITION_LEARNERS if name != "policy_learning"])
 with_bootstrap = pytest.mark.parametrize("name", ["td_actor_critic", "ddpg", "td3", "td3_bc"])
 with_targets = pytest.mark.parametrize("name", ["ddpg", "td3", "td3_bc"])
 
@@ -32,8 +31,8 @@ def batch(seed: int = 0) -> Batch:
 
 
 def learner_of(name: str, **changes: Any) -> Any:
-    config: LearnerConfig = TypeAdapter(LearnerConfig).validate_python({"name": name, "hidden_dim": 16} | changes)
-    return make_learner(config, Space(S, D, 1.0), "cpu", 0)
+    config = LEARNERS[name].config.model_validate({"hidden_dim": 16} | changes)
+    return make_learner(config, Space(S, D, 1.0, -4.0, 5.0), "cpu", 0)
 
 
 @pytest.mark.parametrize("norm", [1e-3, 1e6])

@@ -10,12 +10,13 @@ from torch import Tensor
 from models.batch import Batch
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
-from models.learners import make_learner
 from models.learners.actor import ActorLearner
+from models.learners.registry import make_learner
 from models.learners.td3_bc import TD3BCConfig
 from models.sampling import UniformSampler
 from models.space import Space
-from models.trainer import Trainer, TrainerConfig
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 
 CONFIG = TrainerConfig(steps=30, batch_size=8, log_every=5, validate_every=10, checkpoint_every=7)
 STAGED = TrainerConfig(
@@ -32,7 +33,7 @@ def gather(starts: Tensor) -> Batch:
 
 
 def learner_of(seed: int = 0, **changes: Any) -> ActorLearner:
-    return make_learner(TD3BCConfig(**({"hidden_dim": 16} | changes)), Space(3, 2, 1.0), "cpu", seed)
+    return make_learner(TD3BCConfig(**({"hidden_dim": 16} | changes)), Space(3, 2, 1.0, -4.0, 5.0), "cpu", seed)
 
 
 def trainer(config: TrainerConfig = CONFIG, scores: Sequence[float] = (), **more: Any) -> Trainer:
@@ -271,7 +272,7 @@ def test_a_foreign_checkpoint_is_refused(other: dict[str, Any], made_with: dict[
     mine = trainer(made_with={"dataset": "a", "learner": "x"})
     with pytest.raises(LearnerError, match=expected):
         mine.load_state_dict(loaded(saved[14]))
-    with pytest.raises(LearnerError, match="expected format marquee-training/2; found an earlier one"):
+    with pytest.raises(LearnerError, match="expected format marquee-training/3; found an earlier one"):
         mine.load_state_dict({"step": 3})
 
 

@@ -14,7 +14,7 @@ from models.histories import Histories
 from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
-from models.trainer import TrainerConfig
+from models.trainer_config import TrainerConfig
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
@@ -59,7 +59,7 @@ def test_critics_that_are_asked_order_the_nearest_items(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("selected_by", "popularity"), [("ndcg@10_liked", 0.0), ("ndcg@10", 0.5), ("actor_loss", 0.5)])
 def test_shares_are_tuned_by_what_the_policy_was_selected_by(selected_by: str, popularity: float) -> None:
-    catalogue = Catalogue(torch.eye(4), torch.ones(4), torch.arange(4), torch.eye(4))
+    catalogue = Catalogue(torch.eye(4), torch.ones(4), torch.arange(4), torch.eye(4), 5.0)
     policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue)
 
     def metrics(tried: RankingPolicy) -> dict[str, float]:

@@ -3,12 +3,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.learners import LADDER, LearnerName
-from models.learners.presets import ARTICLE
+from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.learners.td3 import TD3Config
 from tasks.train import TrainParams
 
-every_learner = pytest.mark.parametrize("name", list(LADDER))
+every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
 
 
 def params(**values: Any) -> TrainParams:
@@ -16,7 +15,7 @@ def params(**values: Any) -> TrainParams:
 
 
 @every_learner
-def test_the_article_fills_in_what_is_not_given(name: LearnerName) -> None:
+def test_the_article_fills_in_what_is_not_given(name: str) -> None:
     config = getattr(params(preset="article"), name)
     assert config.actor_learning_rate == 1e-5
     assert (config.optimiser.name, config.optimiser.weight_decay) == ("radam", 0.01)
@@ -25,8 +24,30 @@ def test_the_article_fills_in_what_is_not_given(name: LearnerName) -> None:
     assert getattr(params(), name) != config
 
 
-def test_every_learner_of_the_ladder_has_its_article_preset() -> None:
-    assert set(ARTICLE) == set(LADDER)
+def test_every_learner_of_the_article_has_its_preset() -> None:
+    assert tuple(name for name, entry in LEARNERS.items() if entry.article) == TRANSITION_LEARNERS
+
+
+def test_every_learner_has_described_and_bounded_parameters_in_the_form() -> None:
+    schema = TrainParams.model_json_schema()
+    assert schema["properties"]["learners"]["items"]["enum"] == list(LEARNERS)
+    for name, entry in LEARNERS.items():
+        assert schema["properties"][name]["description"] == entry.summary
+        assert schema["properties"][name]["$ref"] == f"#/$defs/{entry.config.__name__}"
+        assert all(
+            "description" in field
+            for key, field in schema["$defs"][entry.config.__name__]["properties"].items()
+            if key != "name"
+        )
+    noise = schema["$defs"]["TD3Config"]["properties"]["target_noise"]
+    assert (noise["minimum"], noise["maximum"], noise["default"]) == (0, 2, 0.2)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_is_trained_as_it_learns(name: str) -> None:
+    chosen = params(trainer={"steps": 7}, sequence_trainer={"steps": 9})
+    assert chosen.config_of(name).name == name
+    assert chosen.trainer_of(name).steps == (7 if name in TRANSITION_LEARNERS else 9)
 
 
 def test_what_is_given_counts_first() -> None:
@@ -49,6 +70,7 @@ def test_a_filled_preset_reads_back_as_it_is() -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        {"learners": ["td4"]},
         {"preset": "articles"},
         {"preset": "article", "td3": 5},
         {"preset": "article", "td3": {"optimiser": 5}},

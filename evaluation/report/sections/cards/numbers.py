@@ -5,11 +5,21 @@ from typing import Any
 
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
-from evaluation.report.sections.learner_notes import INTENDED_USE, LADDER_LIMIT, LIMITS, NOTES, Note
-from models.learners import LADDER
+from models.learners.registry import LEARNERS
 from storage.artifacts.manifest import Manifest
 
 Setting = str | int | float | bool | None
+
+INTENDED_USE = (
+    "Ranks the items of the catalogue it was trained on for users whose rated items, in time order, are known. "
+    "For research and offline comparison; an online test must come before a decision that matters."
+)
+LIMITS = (
+    "Learnt from logged choices alone: nobody could choose an item that was not shown, and no offline metric corrects for that.",
+    "Knows the items of its catalogue only; new items need extend-dataset first.",
+    "A metric here is an average over users; users with few ratings or rare tastes may be served worse (see the bias plots).",
+)
+NEAREST_LIMIT = "Ranks by nearness to one predicted point: if a user might like different items next, their mean is near none of them."
 
 
 class ModelCard(Record):
@@ -79,7 +89,7 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
     """The model card from a policy's manifest."""
     facts, recipe = manifest.facts, manifest.recipe
     learner = str(facts.get("learner", name))
-    note = NOTES.get(learner, Note("", ""))
+    entry = LEARNERS.get(learner)
     settings = flat(recipe.parameters.get("config", {})) | {
         f"trainer.{key}": value for key, value in flat(recipe.parameters.get("trainer", {})).items()
     }
@@ -88,10 +98,10 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         kind=kind,
         learner=learner,
         digest=manifest.digest,
-        summary=note.summary,
-        paper=note.paper,
+        summary=entry.summary if entry else "",
+        paper=entry.paper if entry else "",
         intended_use=INTENDED_USE,
-        limits=(*LIMITS, *((LADDER_LIMIT,) if learner in LADDER else ())),
+        limits=(*LIMITS, *((NEAREST_LIMIT,) if entry and entry.learns_from == "transitions" else ())),
         trained_on=recipe.inputs.get("dataset", ""),
         updates=facts.get("updates"),
         selected_update=facts.get("selected_update"),

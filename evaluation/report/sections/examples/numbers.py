@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.protocols.cases import POSITIVE_REWARD
 from evaluation.protocols.metrics import COMPARED
 from evaluation.record import Record
 from evaluation.report.sections.methods.numbers import MethodsSection
@@ -127,8 +126,7 @@ def rated(dataset: TransitionDataset, titles: Sequence[str], event: int) -> Rate
 
 def best_rated(dataset: TransitionDataset, begin: int, end: int) -> list[int]:
     """The events from `begin` to `end` with the best ratings of 4 or more, the latest first among equals."""
-    rewards = dataset.reward_of_code[dataset.rating_code[begin:end].int()]
-    events = [begin + place for place, reward in enumerate(rewards.tolist()) if reward >= POSITIVE_REWARD]
+    events = [event for event in range(begin, end) if dataset.rating_code[event] >= dataset.scale.liked_code]
     return sorted(events, key=lambda event: (-dataset.rating(event), -event))[:BEST_RATED]
 
 

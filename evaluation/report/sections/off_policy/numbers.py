@@ -11,7 +11,7 @@ from evaluation.record import Record
 from models.histories import Scorer
 from models.off_policy.estimators import Estimates, Value
 from storage.dataset.reader import TransitionDataset
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 
 
 class Interval(Record):
@@ -80,8 +80,8 @@ def measure_off_policy(
     found = judge_off_policy(dataset, scorers, params, truth, show)
     facts = {
         "params": params,
-        "reward_scale": dataset.scale.reward_scale,
-        "reward_offset": dataset.scale.reward_offset,
+        "reward_scale": dataset.reward.scale,
+        "reward_offset": dataset.reward.offset,
     }
     if found is None:
         return OffPolicySection(
@@ -98,18 +98,19 @@ def measure_off_policy(
         **facts,
         users=found.users,
         steps=found.steps,
-        logged=_interval(found.logged, dataset.scale),
+        logged=_interval(found.logged, dataset.reward),
         perplexity=found.fit.perplexity,
         perplexity_popularity=found.fit.popularity,
         perplexity_uniform=found.fit.uniform,
         policies=tuple(
-            _policy_value(name, name in baselines, judged, params, dataset.scale)
-            for name, judged in found.judged.items()
+            _policy_value(name, name in baselines, judged, params, dataset) for name, judged in found.judged.items()
         ),
     )
 
 
-def warning(estimates: Estimates, support: float, params: OffPolicyParams, scale: RatingScale) -> str | None:
+def warning(
+    estimates: Estimates, support: float, params: OffPolicyParams, scale: RatingScale, reward: RewardMap
+) -> str | None:
     """Why a method's estimates are unreliable; None if no check fails."""
     said = []
     if estimates.effective_users < params.least_effective:
@@ -128,7 +129,7 @@ def warning(estimates: Estimates, support: float, params: OffPolicyParams, scale
             f"Its mean weight is {mean:.2f} and should be 1: users choose the items it recommends "
             f"{'more' if mean > 1 else 'less'} often than the behaviour model predicts."
         )
-    correction, low, high = (bound / scale.reward_scale for bound in estimates.correction)
+    correction, low, high = (bound / reward.scale for bound in estimates.correction)
     if abs(correction) > params.most_correction * (scale.highest - scale.lowest) and not low <= 0 <= high:
         said.append(
             f"The reward model is biased for it: users rated the recommended items that they chose {abs(correction):.2f} "
@@ -138,18 +139,18 @@ def warning(estimates: Estimates, support: float, params: OffPolicyParams, scale
 
 
 def _policy_value(
-    name: str, baseline: bool, judged: JudgedPolicy, params: OffPolicyParams, scale: RatingScale
+    name: str, baseline: bool, judged: JudgedPolicy, params: OffPolicyParams, dataset: TransitionDataset
 ) -> PolicyValue:
-    estimates = judged.estimates
+    estimates, reward = judged.estimates, dataset.reward
     true = judged.true_value
     return PolicyValue(
         name=name,
         baseline=baseline,
-        direct=_interval(estimates.direct, scale),
-        fitted_q=_interval(estimates.fitted_q, scale),
-        importance=_interval(estimates.importance, scale),
-        doubly_robust=_interval(estimates.doubly_robust, scale),
-        correction=_difference(estimates.correction, scale),
+        direct=_interval(estimates.direct, reward),
+        fitted_q=_interval(estimates.fitted_q, reward),
+        importance=_interval(estimates.importance, reward),
+        doubly_robust=_interval(estimates.doubly_robust, reward),
+        correction=_difference(estimates.correction, reward),
         effective_users=estimates.effective_users,
         effective_steps=estimates.effective_steps,
         effective_two_steps=estimates.effective_two_steps,
@@ -157,20 +158,20 @@ def _policy_value(
         clip=estimates.clip,
         clipped=estimates.clipped,
         support=judged.support,
-        true_value=None if true is None else _rating(true, scale),
-        warning=warning(estimates, judged.support, params, scale),
+        true_value=None if true is None else _rating(true, reward),
+        warning=warning(estimates, judged.support, params, dataset.scale, reward),
     )
 
 
-def _rating(reward: float, scale: RatingScale) -> float:
-    return (reward - scale.reward_offset) / scale.reward_scale
+def _rating(value: float, reward: RewardMap) -> float:
+    return (value - reward.offset) / reward.scale
 
 
-def _interval(value: Value, scale: RatingScale) -> Interval:
+def _interval(value: Value, reward: RewardMap) -> Interval:
     if math.isnan(value.value):
         return Interval(value=None, low=None, high=None)
-    return Interval(**{name: _rating(number, scale) for name, number in value._asdict().items()})
+    return Interval(**{name: _rating(number, reward) for name, number in value._asdict().items()})
 
 
-def _difference(value: Value, scale: RatingScale) -> Interval:
-    return _interval(Value(*(number + scale.reward_offset for number in value)), scale)
+def _difference(value: Value, reward: RewardMap) -> Interval:
+    return _interval(Value(*(number + reward.offset for number in value)), reward)

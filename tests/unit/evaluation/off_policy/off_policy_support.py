@@ -48,7 +48,7 @@ def generated(folder: Path, params: SampleParams) -> Generated:
         provenance={},
     )
     dataset = TransitionDataset.open(folder / "transitions.h5")
-    return Generated(dataset, truth, true_rewards(truth, dataset.user_ids, dataset.movie_ids, dataset.scale))
+    return Generated(dataset, truth, true_rewards(truth, dataset.user_ids, dataset.movie_ids, dataset.reward))
 
 
 class Told:
@@ -104,4 +104,4 @@ def followed(data: Generated, scorer: Scorer, params: OffPolicyParams, starts: T
         told = (reward + noise).round().clamp(WORST_REWARD, BEST_REWARD)
         histories = Histories(torch.cat((histories.items, taken), 1), torch.cat((histories.rewards, told), 1))
     mean = total.mean() / sum(params.discount**step for step in range(params.horizon))
-    return float((mean - data.dataset.scale.reward_offset) / data.dataset.scale.reward_scale)
+    return float((mean - data.dataset.reward.offset) / data.dataset.reward.scale)

@@ -28,7 +28,7 @@ from models.off_policy.behaviour import fit_behaviour
 from models.off_policy.estimators import Estimates, Value, estimate, user_draws
 from models.off_policy.features import FeatureConfig, Features
 from models.off_policy.fitted_q import LoggedSteps
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.sources.sample.release import SampleParams
 
 PARAMS = OffPolicyParams(draws=100)
@@ -259,7 +259,8 @@ def test_users_are_judged_whole(data: Generated) -> None:
 
 
 def test_each_reason_for_a_warning_is_said_alone() -> None:
-    near, scale = Value(1.0, 0.8, 1.2), RatingScale()  # a reward is half a star
+    near, scale = Value(1.0, 0.8, 1.2), RatingScale()
+    reward = RewardMap.default(scale)  # a reward is half a star
     sound = Estimates(near, near, near, near, Value(0.2, -0.1, 0.5), 60.0, 500.0, 50.0, Value(1.1, 0.9, 1.3), 10.0, 0.1)
     chance, small = Value(0.6, -0.1, 1.3), Value(0.2, 0.1, 0.3)
     for estimates in (
@@ -268,7 +269,7 @@ def test_each_reason_for_a_warning_is_said_alone() -> None:
         replace(sound, correction=chance),
         replace(sound, correction=small),
     ):
-        assert warning(estimates, 0.95, PARAMS, scale) is None
+        assert warning(estimates, 0.95, PARAMS, scale, reward) is None
     nothing = Value(float("nan"), float("nan"), float("nan"))
     for estimates, support, word in (
         (replace(sound, effective_users=19.0), 0.95, "number of users is 19"),
@@ -279,7 +280,7 @@ def test_each_reason_for_a_warning_is_said_alone() -> None:
         (replace(sound, correction=Value(-0.6, -1.0, -0.2)), 0.95, "0.30 lower"),
         (replace(sound, effective_users=0.0, doubly_robust=nothing, correction=nothing), 0.95, "number of users is 0"),
     ):
-        said = warning(estimates, support, PARAMS, scale)
+        said = warning(estimates, support, PARAMS, scale, reward)
         assert said is not None
         assert word in said
         assert said.count(". ") == 0

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from evaluation.protocols.cases import (
-    POSITIVE_REWARD,
     Cases,
     choose,
     fold_in_cases,
@@ -60,7 +59,7 @@ def test_mult_vae_cases_hold_out_a_fifth_of_what_was_liked(data: TransitionDatas
     assert found
     for user, known, sought in found:
         first, end = data.offset[user : user + 2].tolist()
-        liked = [event for event in range(first, end) if data.rewards_of(torch.tensor(event)) >= POSITIVE_REWARD]
+        liked = [event for event in range(first, end) if data.rating(event) >= 4]
         assert set(sought) <= set(liked)
         assert len(sought) == max(1, int(len(liked) * 0.2))
         assert known == [int(data.item[event]) for event in liked if event not in sought]

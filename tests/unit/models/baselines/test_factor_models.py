@@ -14,9 +14,10 @@ from unit.models.baselines.baselines_support import (
 )
 
 from models.baselines.als import Als, AlsConfig, fit_als
+from models.baselines.collaborative import CollaborativeConfig, fit_collaborative
+from models.baselines.content import ContentConfig, fit_content
 from models.baselines.popularity import PopularityConfig, fit_popularity
 from models.baselines.recency import Recency
-from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
 from models.errors import LearnerError
 
 

@@ -99,6 +99,6 @@ def test_markov_chain_equals_a_loop() -> None:
         for lag, (other, then) in enumerate(events[place + 1 : place + 4]):
             counts[first, then] += 0.5**lag * (user == other)
     expected = counts / (counts.sum(1, keepdims=True) + 2.0)
-    model = fit_markov(MarkovConfig(window=3, fade=0.5, shrink=2.0), data)
+    model = fit_markov(MarkovConfig(window=3, pair_decay=0.5, shrink=2.0), data)
     np.testing.assert_allclose(whole(model), expected, atol=1e-6)
     assert fit_markov(MarkovConfig(shrink=0), training([0, 0], [1, 2], 3)).weights.tolist() == [[0, 1], [0, 0]]

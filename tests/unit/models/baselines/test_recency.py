@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from unit.models.baselines.baselines_support import PROBES, histories, some_training, weights_of
 
 from models.baselines.als import AlsConfig, fit_als
+from models.baselines.collaborative import CollaborativeConfig, fit_collaborative
+from models.baselines.content import ContentConfig, fit_content
 from models.baselines.ease import EaseConfig, fit_ease
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
 from models.baselines.markov import MarkovConfig, fit_markov
 from models.baselines.popularity import PopularityConfig, fit_popularity
 from models.baselines.recency import Recency
-from models.baselines.similarity import CollaborativeConfig, ContentConfig, fit_collaborative, fit_content
 from models.baselines.training import TrainingData
 from models.errors import LearnerError
 from models.histories import Histories

@@ -199,16 +199,20 @@ def test_flipped_bit_and_torn_file_are_refused(tmp_path: Path) -> None:
             TransitionDataset.open(tmp_path / name)
 
 
-def test_a_file_without_its_scale_or_with_codes_beyond_it_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_a_damaged_scale_or_reward_map_or_with_codes_beyond_it_is_refused(tmp_path: Path) -> None:
     histories = some_histories([8, 9])
-    for name in ("scale", "code"):
+    for name in ("scale", "reward", "code"):
         write_transitions(tmp_path / f"{name}.h5", [histories], **arguments(histories))
     with h5py.File(tmp_path / "scale.h5", "a") as file:
-        file["events/rating"].attrs["reward_scale"] = 3.0
+        file["events/rating"].attrs["rating_min"] = 1.0
+    with h5py.File(tmp_path / "reward.h5", "a") as file:
+        file["events/rating"].attrs["reward_scale"] = np.nan
     with h5py.File(tmp_path / "code.h5", "a") as file:
         file["events/rating"][2] = 11
     with pytest.raises(DatasetError, match="of one piece"):
         TransitionDataset.open(tmp_path / "scale.h5")
+    with pytest.raises(DatasetError, match="a reward map"):
+        TransitionDataset.open(tmp_path / "reward.h5")
     with pytest.raises(DatasetError, match=r"of 0 … 10; found \d+ … 11"):
         TransitionDataset.open(tmp_path / "code.h5")
 

@@ -4,22 +4,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 
 
 def test_half_stars_have_the_papers_rewards() -> None:
-    scale = RatingScale()
+    scale, reward = RatingScale(), RewardMap.default(RatingScale())
     rating = scale.rating_min + scale.step * np.arange(1, scale.codes + 1)
     assert rating.tolist() == [0.5 * code for code in range(1, 11)]
-    assert (scale.reward_scale * rating + scale.reward_offset).tolist() == (2 * (rating - 2.5)).tolist()
+    assert (reward.scale * rating + reward.offset).tolist() == (2 * (rating - 2.5)).tolist()
+    assert scale.ratings()[1:11].tolist() == rating.tolist()
+    assert scale.ratings()[scale.liked_code] == 4
 
 
 @given(st.integers(-100, 100), st.integers(1, 254), st.sampled_from([0.01, 0.1, 0.5, 1, 7]))
-def test_every_scale_goes_from_the_worst_reward_to_the_best(lowest: int, steps: int, step: float) -> None:
+def test_every_scale_has_the_default_reward_bounds_and_likes_what_is_rewarded_three_or_more(
+    lowest: int, steps: int, step: float
+) -> None:
     scale = RatingScale(lowest=lowest, highest=lowest + steps * step, step=step)
     assert scale.codes == steps + 1
-    ends = np.array([scale.lowest, scale.highest])
-    np.testing.assert_allclose(scale.reward_scale * ends + scale.reward_offset, [-4, 5], atol=1e-6)
+    reward = RewardMap.default(scale)
+    np.testing.assert_allclose(reward.bounds(scale), [-4, 5], atol=1e-6)
+    rewards = (reward.scale * scale.ratings() + reward.offset)[1 : scale.codes + 1]
+    np.testing.assert_array_equal(np.arange(1, scale.codes + 1) >= scale.liked_code, rewards >= 3 - 1e-6)
 
 
 @pytest.mark.parametrize(

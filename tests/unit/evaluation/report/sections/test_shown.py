@@ -11,8 +11,7 @@ from evaluation.report.sections.cards import numbers as cards
 from evaluation.report.sections.cards.dataset_card import dataset_card
 from evaluation.report.sections.embedding_map import draw, measure_embedding_map
 from evaluation.report.sections.examples.numbers import ExamplesSection, measure_examples
-from evaluation.report.sections.learner_notes import NOTES
-from models.learners import LearnerName
+from models.learners.registry import LEARNERS
 from storage.dataset.reader import TransitionDataset
 
 TITLES = [f"Film {place}" for place in range(30)]
@@ -88,6 +87,6 @@ def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
 
 
 def test_every_learner_has_a_note_and_nested_settings_lie_flat() -> None:
-    assert set(NOTES) == set(LearnerName.__args__)  # type: ignore[attr-defined]
+    assert all(entry.summary.endswith(".") and entry.paper for entry in LEARNERS.values())
     assert cards.flat({"a": {"b": 1, "c": [1, 2]}, "d": None}) == {"a.b": 1, "a.c": "1, 2", "d": None}
     assert (REPOSITORY / "docs" / "methods.md").exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 from sample_support import read_events
 
-from storage.dataset.scale import RatingScale
+from storage.dataset.scale import RatingScale, RewardMap
 from storage.sources.sample.release import SampleParams, load_truth, true_affinity, write_sample
 from storage.sources.sample.truth import true_ratings, true_rewards
 
@@ -27,5 +27,5 @@ def test_rewards_are_in_the_order_asked_for(tmp_path: Path) -> None:
     write_sample(tmp_path, SampleParams(users=40, movies=60, events_per_user_mean=20))
     truth = load_truth(tmp_path)
     users, movies = truth.user_ids[[7, 3]], truth.movie_ids[[9, 0, 30]]
-    found = true_rewards(truth, users, movies, RatingScale())
+    found = true_rewards(truth, users, movies, RewardMap.default(RatingScale()))
     assert np.allclose(found, 2 * true_ratings(truth)[np.ix_([7, 3], [9, 0, 30])] - 5, atol=1e-5)

@@ -1,0 +1,8 @@
+"""The registry of baselines. A new one is its own file, with an `ENTRY`, and its name in the import and in `MODULES` here."""
+
+from models.baselines import als, collaborative, content, ease, item_knn, markov, popularity, recent_popularity
+from models.baselines.entry import BaselineEntry
+
+# In the order of the reports.
+MODULES = (popularity, recent_popularity, content, collaborative, markov, item_knn, als, ease)
+BASELINES: dict[str, BaselineEntry] = {module.ENTRY.name: module.ENTRY for module in MODULES}
