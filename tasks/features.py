@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from models.encoders.blocks import BLOCKS
 from models.encoders.reduce import Reduced, Reduction, reduce_blocks
@@ -30,31 +30,16 @@ NAMED_DIMENSIONS = 16
 SAME_FIT = 1e-2  # of coordinates whose root mean square is 1: sums of other shapes differ in the last digits
 
 
-class BlockWeights(BaseModel):
-    """How much each block of features counts for an item it knows: its standard deviation before the reduction; 0: left out."""
+_FIELDS: dict[str, Any] = {
+    name: (float, Field(block.weight, ge=0, le=100, description=block.note)) for name, block in BLOCKS.items()
+}
+_Weights: Any = create_model("_Weights", **_FIELDS)  # one field per registered block
+
+
+class BlockWeights(_Weights):
+    """How much each block of features counts for an item that it knows: its standard deviation before the reduction; 0: left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: float = Field(1.0, ge=0, le=100, description="Vectors of the text encoder.")
-    text_terms: float = Field(0.3, ge=0, le=100, description="TF-IDF of the text's words.")
-    tags: float = Field(0.2, ge=0, le=100, description="TF-IDF of training users' tags.")
-    genome: float = Field(
-        0.5, ge=0, le=100,
-        description="The release's tag genome, computed by GroupLens from the ratings, tags and reviews of all users, held-out "
-        "ones among them. For a strict protocol set features.weights.genome=0.",
-    )  # fmt: skip
-    genres: float = Field(0.5, ge=0, le=100, description="Genres of MovieLens and of the metadata.")
-    countries: float = Field(0.2, ge=0, le=100, description="Countries of production.")
-    languages: float = Field(0.2, ge=0, le=100, description="Spoken languages and the original one.")
-    companies: float = Field(0.2, ge=0, le=100, description="Companies with several movies.")
-    collection: float = Field(0.2, ge=0, le=100, description="The series a movie belongs to.")
-    people: float = Field(0.3, ge=0, le=100, description="Actors, directors and writers of several movies.")
-    certification: float = Field(0.2, ge=0, le=100, description="Age certificates: PG-13, R …")
-    numbers: float = Field(0.4, ge=0, le=100, description="Year, month, runtime, money, votes, other sites' ratings.")
-    kind: float = Field(0.1, ge=0, le=100, description="Type of title, status of release, adult.")
-    keywords: float = Field(0.3, ge=0, le=100, description="Keywords of the metadata.")
-    ratings: float = Field(0.2, ge=0, le=100, description="Statistics of the training users' ratings.")
-    collaborative: float = Field(1.0, ge=0, le=100, description="Factors of who watched what among training users.")
 
 
 class FeatureParams(BaseModel):
@@ -105,7 +90,7 @@ def make_items(
         tags=folder if weights["tags"] > 0 else None,
         genome=folder if weights["genome"] > 0 else None,
     )
-    blocks = {name: build(columns) for name, build in BLOCKS.items() if weights[name] > 0}
+    blocks = {name: block.build(columns) for name, block in BLOCKS.items() if weights[name] > 0}
     blocks = {name: block for name, block in blocks.items() if block.names}
     values = {name: block.values for name, block in blocks.items()}
     train = columns.train
@@ -162,7 +147,7 @@ def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Re
     """Of every block there is: what it is and its numbers, or why it was skipped."""
     facts: dict[str, dict[str, Any]] = {}
     for name, weight in weights.items():
-        facts[name] = {"note": BlockWeights.model_fields[name].description}
+        facts[name] = {"note": BLOCKS[name].note}
         if weight == 0:
             facts[name]["skipped"] = "weight 0"
         elif name not in blocks:
@@ -191,8 +176,7 @@ def what_stands_out(blocks: dict[str, Block], reduced: Reduced) -> dict[str, Any
         ]
         for name, block in blocks.items()
     }
-    # Dimensions of an encoder and of the co-occurrence have numbers rather than names: they explain nothing.
-    named = [name for name in blocks if name not in ("text", "collaborative")]
+    named = [name for name in blocks if BLOCKS[name].named]
     labels = [(name, column) for name in named for column in blocks[name].names]
     dimensions = []
     for place in range(min(NAMED_DIMENSIONS, reduced.embedding.shape[1])):

@@ -1,24 +1,43 @@
-"""The steps that blocks of features share: one column per term, standardised numbers; fit on training items only."""
+"""What feature blocks share: their type, one column per term, standardised numbers. All is fit on training items only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.encoders.columns import Terms
+from models.encoders.columns import ItemColumns, Terms
 
 Mask = NDArray[np.bool_]
 LARGEST = 5.0  # standard deviations; further out a number says no more than "very much"
 
 
 class Block(NamedTuple):
-    """One block of features of I items."""
+    """One block of features of I items, W columns wide."""
 
     values: NDArray[np.float32]  # (I, W)
     names: list[str]  # W, what each column stands for
     known: Mask  # (I,) items of which the block says anything
+
+
+class FeatureBlock(NamedTuple):
+    """A kind of feature: how a block is built, and how much it counts.
+
+    Attributes:
+        name: of the parameter `features.weights.<name>` and in reports.
+        build: a pure function. Its usual arguments are `least`, the training items that a term needs, and `most`, the
+            number of terms.
+        weight: default standard deviation of the whole block before the reduction; 0 leaves it out.
+        note: one sentence for the parameter's description and the feature report.
+        named: whether column names mean something to a reader; those of encoder dimensions do not.
+    """
+
+    name: str
+    build: Callable[[ItemColumns], Block]
+    weight: float
+    note: str
+    named: bool = True
 
 
 def empty_block(items: int) -> Block:

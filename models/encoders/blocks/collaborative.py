@@ -1,6 +1,7 @@
 """Who watches what: factors of the training users' co-occurrence, which no content can tell."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, empty_block, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, empty_block, not_all_zero
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
 SPARE = 16  # more columns than asked for, which make the wanted ones exact sooner
@@ -113,3 +114,12 @@ def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: Thread
     for product in pool.map(lambda part: part.T @ (part @ basis), parts):
         total += product
     return total
+
+
+BLOCK = FeatureBlock(
+    "collaborative",
+    partial(collaborative_block, most=64),
+    weight=1.0,
+    note="Factors of who watched what among training users.",
+    named=False,
+)

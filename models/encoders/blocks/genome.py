@@ -4,10 +4,12 @@ The release publishes it as metadata of its movies, but it was computed from the
 held-out ones among them, and of all times: items made with it are not wholly blind to held-out users. Weight 0 leaves it out.
 """
 
+from functools import partial
+
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, empty_block
+from models.encoders.tabular import Block, FeatureBlock, empty_block
 
 
 def genome_block(items: ItemColumns, most: int) -> Block:
@@ -22,3 +24,12 @@ def genome_block(items: ItemColumns, most: int) -> Block:
     values = relevance[:, chosen].astype(np.float32)
     values[~known] = fit[:, chosen].mean(axis=0, dtype=np.float64)
     return Block(values, [items.genome.tags[place] for place in chosen], known)
+
+
+BLOCK = FeatureBlock(
+    "genome",
+    partial(genome_block, most=512),
+    weight=0.5,
+    note="The release's tag genome, computed by GroupLens from the ratings, tags and reviews of all users, held-out "
+    "ones among them. For a strict protocol set features.weights.genome=0.",
+)

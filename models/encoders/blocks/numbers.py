@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, with_missing_flags
+from models.encoders.tabular import Block, FeatureBlock, with_missing_flags
 
 COUNTS = (
     "budget_usd", "revenue_usd", "popularity", "vote_count", "imdb_votes", "awards_won", "award_nominations",
@@ -25,3 +25,8 @@ def numbers_block(items: ItemColumns) -> Block:
         columns["release_month_sine"] = np.sin(month * np.pi / 6)
         columns["release_month_cosine"] = np.cos(month * np.pi / 6)
     return with_missing_flags(columns, items.train, COUNTS)
+
+
+BLOCK = FeatureBlock(
+    "numbers", numbers_block, weight=0.4, note="Year, month, runtime, money, votes, other sites' ratings."
+)

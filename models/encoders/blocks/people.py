@@ -1,7 +1,9 @@
 """Who plays in an item, who directed and who wrote it."""
 
+from functools import partial
+
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, multi_hot, side_by_side
+from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side
 
 
 def people_block(items: ItemColumns, least: int, most: int) -> Block:
@@ -17,3 +19,11 @@ def people_block(items: ItemColumns, least: int, most: int) -> Block:
             "writer": multi_hot(items.terms.get("writers"), items.train, least, most // 2),
         }
     )
+
+
+BLOCK = FeatureBlock(
+    "people",
+    partial(people_block, least=3, most=128),
+    weight=0.3,
+    note="Actors, directors and writers of several movies.",
+)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders.columns import ItemColumns, TrainingEvents
-from models.encoders.tabular import Block, standardised
+from models.encoders.tabular import Block, FeatureBlock, standardised
 
 PRIOR = 5.0  # events' worth of the overall mean that every item starts with
 CHUNK = 1 << 20  # events whose temporaries exist at one time
@@ -45,3 +45,6 @@ def rating_statistics(events: TrainingEvents, items: int) -> dict[str, NDArray[n
         "first_time": np.where(rated, first, np.nan),
         "mean_time": time / each,
     }
+
+
+BLOCK = FeatureBlock("ratings", ratings_block, weight=0.2, note="Statistics of the training users' ratings.")

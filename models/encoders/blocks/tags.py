@@ -1,10 +1,12 @@
 """What users call an item."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, empty_block, frequent_terms, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, empty_block, frequent_terms, not_all_zero
 
 
 def tags_block(items: ItemColumns, least: int, most: int) -> Block:
@@ -20,3 +22,6 @@ def tags_block(items: ItemColumns, least: int, most: int) -> Block:
     weighted = TfidfTransformer(sublinear_tf=True).fit(counts[items.train]).transform(counts)
     values = weighted.toarray().astype(np.float32)
     return Block(values, names, not_all_zero(values))
+
+
+BLOCK = FeatureBlock("tags", partial(tags_block, least=3, most=256), weight=0.2, note="TF-IDF of training users' tags.")

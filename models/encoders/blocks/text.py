@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, not_all_zero
 
 
 def text_block(items: ItemColumns) -> Block:
@@ -14,3 +14,6 @@ def text_block(items: ItemColumns) -> Block:
         [f"dimension {place}" for place in range(width)],
         not_all_zero(items.text_vectors),
     )
+
+
+BLOCK = FeatureBlock("text", text_block, weight=1.0, note="Vectors of the text encoder.", named=False)

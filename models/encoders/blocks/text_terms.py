@@ -1,10 +1,12 @@
 """Words of the text, which an encoder of meanings may blur: names, places, professions."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, empty_block, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, empty_block, not_all_zero
 
 
 def text_terms_block(items: ItemColumns, least: int, most: int) -> Block:
@@ -22,3 +24,8 @@ def text_terms_block(items: ItemColumns, least: int, most: int) -> Block:
         return empty_block(len(items.train))
     values = vectoriser.transform(items.texts).toarray()
     return Block(values, vectoriser.get_feature_names_out().tolist(), not_all_zero(values))
+
+
+BLOCK = FeatureBlock(
+    "text_terms", partial(text_terms_block, least=5, most=256), weight=0.3, note="TF-IDF of the text's words."
+)
