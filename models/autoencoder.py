@@ -1,4 +1,4 @@
-"""An autoencoder of real actions: what it reconstructs badly is unlike anything logged."""
+"""An autoencoder of vectors: it reduces features, and its reconstruction error shows actions that differ from logged ones."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn.functional import mse_loss
 
 
 class Autoencoder(nn.Module):
-    """D → hidden → latent → hidden → D; the output is linear, since embeddings have negative coordinates."""
+    """Layers D → hidden → latent → hidden → D; the output is linear, because embeddings have negative coordinates."""
 
     def __init__(self, dim: int, hidden_dim: int, latent_dim: int) -> None:
         super().__init__()
@@ -40,7 +40,18 @@ class Autoencoder(nn.Module):
 def fit_autoencoder(
     actions: Tensor, hidden_dim: int = 64, latent_dim: int = 16, steps: int = 600, batch_size: int = 256, seed: int = 0
 ) -> Autoencoder:
-    """Fit to real actions (N, D) by Adam on the mean squared error; equal seeds give equal weights on the CPU."""
+    """Fit an autoencoder by Adam on the mean squared error; equal seeds give equal weights on the CPU.
+
+    Args:
+        actions: (N, D) float32.
+        hidden_dim: width of both hidden layers.
+        latent_dim: width of the latent layer.
+        steps: updates.
+        batch_size: rows of an update.
+        seed: of weights and batches.
+
+    Returns: the model in evaluation mode, without gradients.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

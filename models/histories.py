@@ -1,4 +1,4 @@
-"""What is known of users before their next choice."""
+"""The histories of users before their next choice, and what ranks items for them."""
 
 from typing import NamedTuple, Protocol, Self
 
@@ -11,7 +11,7 @@ from models.errors import LearnerError
 class Histories(NamedTuple):
     """The latest L events of B users, newest last; shorter histories are filled on the left.
 
-    Legend of shapes:
+    Shapes:
         items    (B, L) int64    item indices; -1 where there is no event
         rewards  (B, L) float32  their rewards; 0 where there is no event
     """
@@ -20,20 +20,27 @@ class Histories(NamedTuple):
     rewards: Tensor
 
     def last(self, count: int) -> Self:
-        """The latest `count` events of each, or all there are."""
+        """The latest `count` events of each user, or all if there are fewer."""
         return type(self)(self.items[:, -count:], self.rewards[:, -count:])
 
 
 class Scorer(Protocol):
-    """Anything that recommends: a policy or a baseline."""
+    """A policy or a baseline: it scores items for histories."""
 
     def scores(self, histories: Histories) -> Tensor:
-        """How well each of the I items fits each history next: (B, I) float32, higher is better."""
+        """The score of each item as the next one of each history: (B, I) float32, higher is better."""
         ...
 
 
 def flat_observation(histories: Histories, embedding: Tensor, frame: int) -> Tensor:
-    """The observation of each history's latest F events, `[e_1 … e_F | r_1 … r_F]`, (B, F*D + F) float32.
+    """The observation of each history's latest F events, `[e_1 … e_F | r_1 … r_F]`.
+
+    Args:
+        histories: of at least F events each.
+        embedding: (I, D) float32.
+        frame: F.
+
+    Returns: (B, F*D + F) float32.
 
     Raises:
         LearnerError: a history is shorter.

@@ -1,4 +1,4 @@
-"""Later ratings appended to a dataset: old histories, items and splits stay; the outcome equals a rebuild's bytes."""
+"""Append later ratings to a dataset. Old histories, items and splits stay, and the bytes equal those of a rebuild."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,9 +31,9 @@ def extend_transitions(
 ) -> dict[str, Any]:
     """Write the union of a dataset's events and new ones.
 
-    Old users keep their split, later ones get theirs by `split_later_users`; frame, scale and time cut are the base's.
-    Of events of one second the old come first; a new event that repeats (user, item, timestamp) is dropped. Blocks of
-    both are merged as they come, so memory is bounded by a block of each and old events are never sorted again.
+    Old users keep their split and later users get theirs from `split_later_users`. Frame, scale and time cut are the base's.
+    Of events in the same second the old ones come first. A new event that repeats (user, item, timestamp) is dropped. Blocks
+    of both are merged as they are read, so memory is bounded by one block of each and old events are not sorted again.
 
     Args:
         base: a compact transitions.h5.
@@ -119,10 +119,10 @@ def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Ite
 
 
 def _merged(old: Iterator[Histories], new: Iterator[Histories], counts: dict[str, int]) -> Iterator[Histories]:
-    """Both streams as one; users of both at once."""
+    """Merge both streams; a user in both gets one history."""
     left, right = _next(old), _next(new)
     while left is not None or right is not None:
-        # Up to here both are known whole: later users come in later blocks.
+        # Users up to `bound` are complete in both streams: later blocks hold later users.
         bound = min(int(block.user_id[-1]) for block in (left, right) if block is not None)
         left_part, left = _cut(left, bound)
         right_part, right = _cut(right, bound)
@@ -139,7 +139,7 @@ def _next(blocks: Iterator[Histories]) -> Histories | None:
 
 
 def _cut(block: Histories | None, bound: int) -> tuple[Histories, Histories | None]:
-    """The histories of users up to and with `bound`, and the others."""
+    """The histories of users up to and including `bound`, and the others."""
     if block is None:
         nothing = np.zeros(0, np.int64)
         return Histories(nothing, nothing, nothing.astype(np.int32), nothing.astype(np.uint8), nothing), None

@@ -1,4 +1,4 @@
-"""Reading the transition dataset: compact arrays live in memory, observations are gathered where they are used."""
+"""Read a transition dataset into memory. Observations are not stored; `gather` makes them when a batch needs them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +16,20 @@ from storage.dataset.histories import rows_of
 
 
 class TransitionDataset:
-    """Transitions of all users, each named by its start: the index of its frame's first event.
+    """Transitions of all users. A transition is identified by its start: the index of its frame's first event.
 
     Attributes:
         path: the file it was read from.
-        head: all of the file but its events.
+        head: the file's attributes and members except its events.
         frame: F, events in one observation.
         items: I, number of items.
         dim: D, width of an item embedding.
         scale: of the ratings.
         reward: the reward of a rating.
         reward_bounds: least and greatest reward of the scale.
-        user_ids: (U,) int64, outside ids.
+        user_ids: (U,) int64, ids in the source.
         user_split: (U,) uint8, codes of SPLIT_NAMES.
-        movie_ids: (I,) int64, outside ids.
+        movie_ids: (I,) int64, ids in the source.
         embedding: (I, D) float32 tensor.
         item: (N,) int32 tensor, one value per event.
         rating_code: (N,) uint8 tensor, one value per event.
@@ -61,7 +61,7 @@ class TransitionDataset:
         """Read a whole dataset, compact layout, into memory: five bytes per event.
 
         Raises:
-            DatasetError: the file is missing, damaged, of another format or layout, or contradicts itself.
+            DatasetError: the file is missing, damaged, of another format or layout, or its members do not fit together.
         """
         with opened(path, "compact") as file:
             return cls(path, Head.read(file), file)
@@ -82,7 +82,7 @@ class TransitionDataset:
         return self
 
     def timestamps(self) -> NDArray[np.int64]:
-        """(N,) unix seconds of all events, read from the file: no batch needs them."""
+        """(N,) unix seconds of all events, read from the file because no batch needs them."""
         with opened(self.path, "compact") as file:
             times: NDArray[np.int64] = file["events/timestamp"][...]
         return times
@@ -95,11 +95,11 @@ class TransitionDataset:
         return torch.from_numpy(rows_of(*self.head.runs(split, self.timely))).to(self.item.device)
 
     def last_starts(self, split: Split, max_per_user: int, *, before_cut: bool = False) -> Tensor:
-        """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: steps to judge a policy on.
+        """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: the steps that policies are evaluated on.
 
         Args:
             split: of which users; `time` has no steps before the cut.
-            max_per_user: at most so many of a user.
+            max_per_user: at most this many per user.
             before_cut: only actions at or before the time cut.
         """
         first, number = self.head.runs(split, self.timely)
@@ -109,7 +109,7 @@ class TransitionDataset:
         return torch.from_numpy(rows_of(first + number - kept, kept)).to(self.item.device)
 
     def compact(self, dtype: torch.dtype = torch.float32) -> Compact:
-        """What batches of a dtype are gathered from; kept."""
+        """The arrays that batches of a dtype are gathered from; they are kept for the next call."""
         if dtype not in DTYPES:
             raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}.")
         if dtype not in self._compact:
@@ -125,8 +125,8 @@ class TransitionDataset:
 
         Args:
             starts: (B,) int64.
-            out: buffers to fill, of `new_batch` or `ring`; new ones unless given.
-            dtype: of new buffers; given ones say their own.
+            out: buffers to fill, from `new_batch` or `ring`; None: new ones.
+            dtype: of new buffers; given buffers keep their own.
         """
         if out is None:
             out = new_batch(len(starts), self.frame, self.dim, dtype, self.item.device)
@@ -135,22 +135,25 @@ class TransitionDataset:
     def ring(
         self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32
     ) -> Iterator[TransitionBatch | None]:
-        """Buffers for `gather`, used in turn: a batch is overwritten `depth` batches later. None on a GPU: it has its own."""
+        """Buffers for `gather`, used in turn; a batch is overwritten `depth` batches later.
+
+        On a GPU it yields None, because torch reuses memory there itself.
+        """
         if self.item.device.type != "cpu":
             while True:
                 yield None
         yield from ring_of(depth, batch_size, self.frame, self.dim, dtype)
 
     def rating(self, event: int) -> float:
-        """One event's rating, on its source's scale."""
+        """The rating of one event, on the scale of its source."""
         return self.scale.rating_min + self.scale.step * int(self.rating_code[event])
 
     def histories(self, starts: Tensor, most: int | None = None) -> tuple[Tensor, Tensor]:
-        """What each user had rated before each action: items (B, L) int64 and rewards (B, L) float32, newest last.
+        """The events of each user before each action: items (B, L) int64 and rewards (B, L) float32, newest last.
 
         Args:
             starts: (B,) int64.
-            most: at most so many latest events; None: as many as the longest has.
+            most: number of latest events to return; None: as many as the longest history has.
         """
         starts = starts.to(self.item.device)
         return self.events_between(self.offset[self.users_of(starts)], starts + self.frame, most)
@@ -163,8 +166,8 @@ class TransitionDataset:
         Args:
             begin: (B,) int64, first event of each run.
             end: (B,) int64, the event after its last.
-            most: at most so many last events; None: as many as the longest run has. Shorter runs are filled on the left
-                with item -1 and reward 0.
+            most: number of last events to return; None: as many as the longest run has. Shorter runs are padded on the
+                left with item -1 and reward 0.
             order: (E,) int64, events of which `begin` and `end` are places; None: all events in their order.
         """
         number = end - begin
@@ -173,14 +176,18 @@ class TransitionDataset:
         events = (end.unsqueeze(1) - back).clamp_min(0)
         if order is not None:
             events = order[events]
-        there = back <= number.unsqueeze(1)
-        return self.item[events].long().where(there, -1), self.rewards_of(events).where(there, 0.0)
+        present = back <= number.unsqueeze(1)
+        return self.item[events].long().where(present, -1), self.rewards_of(events).where(present, 0.0)
 
     def sequences(self, starts: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Pieces of histories that end with the action of each transition.
+        """Sequences of events that end with the action of each transition.
+
+        Args:
+            starts: (B,) int64.
+            length: number of events before the action.
 
         Returns:
-            items (B, length + 1) int64 and rewards (B, length + 1) float32, filled on the left as by `histories`;
+            items (B, length + 1) int64 and rewards (B, length + 1) float32, padded on the left as by `histories`;
             terminal (B,) float32, 1 where the action ends its history.
         """
         items, rewards = self.histories(starts, length)
@@ -213,7 +220,7 @@ class TransitionDataset:
         return torch.searchsorted(self.offset, starts.to(self.item.device), right=True) - 1
 
     def training_events(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """User row, item index, reward and unix time, (n,) each, of all events that may be learnt from.
+        """User row, item index, reward and unix time, (n,) each, of all training events.
 
         Users come one after another, each one's events in time order; all are int64 but the rewards, float32.
         """
