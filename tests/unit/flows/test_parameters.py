@@ -33,7 +33,7 @@ def test_the_articles_second_stage_is_within_every_profiles_reach(name: str) -> 
 def test_every_flow_is_deployed_with_every_profile() -> None:
     deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
     flows = [path.stem for path in FOLDER.parent.glob("*.py") if "@flow" in path.read_text()]
-    assert len(flows) == 6
+    assert len(flows) >= 6
     expected = {(f"flows.{name}.{name}", profile) for name in flows for profile in profile_names()}
     assert {(entry["entrypoint"], entry["name"]) for entry in deployments} == expected
     assert len(deployments) == len(expected)
