@@ -1,9 +1,10 @@
-"""Claim: time and memory of ingest grow linearly with the ratings, and memory is bounded where they are streamed.
+"""Claim: time and memory of ingest grow linearly with the number of ratings; memory is bounded if they are streamed.
 
     python benchmarks/growth.py [--huge]
 
-Prints seconds, CPU seconds and peak memory at 1, 5 and 20 million ratings for the dataset in memory and for streaming into
-parquet, each with its slope from the size before; --huge adds 100 million ratings, streamed (about 2.7 GB of disk for the raw file).
+Prints seconds, CPU seconds and peak memory for 1, 5 and 20 million ratings, for the dataset in memory and for streaming into
+Parquet, and the increase per million ratings from the size before. --huge adds 100 million ratings, streamed (the raw file
+takes about 2.7 GB of disk).
 """
 
 import sys
@@ -11,9 +12,8 @@ import tempfile
 from pathlib import Path
 
 from measure import Measured, measured
-from shape import write_movies, write_ratings
 
-WAYS = Path(__file__).with_name("ways.py")
+HERE = Path(__file__).parent
 MILLIONS = (1, 5, 20)
 HUGE = 100
 NAMES = {"dataset": "CSV → events → HDF5", "events": "CSV → events.parquet, streamed"}
@@ -28,7 +28,7 @@ def main() -> None:
     for millions in (*MILLIONS, *((HUGE,) if "--huge" in sys.argv[1:] else ())):
         with tempfile.TemporaryDirectory(prefix="marquee-bench-") as name:
             folder = Path(name)
-            write_movies(folder, write_ratings(folder / "ratings.csv", millions * 1_000_000), tags=0)
+            measured(HERE / "shape.py", str(folder), str(millions * 1_000_000))
             for way in ("events",) if millions == HUGE else NAMES:
                 best = best_of(1 if millions == HUGE else 3, way, folder)
                 row = f"{best.seconds:8.2f} {best.cpu_seconds:7.2f} {best.peak_mib:9,.0f}"
@@ -41,9 +41,10 @@ def main() -> None:
 
 
 def best_of(rounds: int, way: str, folder: Path) -> Measured:
-    """The quickest of some processes."""
+    """The fastest of several processes."""
     return min(
-        (measured(WAYS, way, str(folder), str(folder / way)) for _ in range(rounds)), key=lambda run: run.seconds
+        (measured(HERE / "ways.py", way, str(folder), str(folder / way)) for _ in range(rounds)),
+        key=lambda run: run.seconds,
     )
 
 

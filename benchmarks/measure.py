@@ -1,4 +1,4 @@
-"""One process measured from outside: wall time from its start to its end, and its own peak memory, not its children's."""
+"""Measure one process: wall time from its start to its end, CPU time, and peak memory without that of its children."""
 
 import os
 import subprocess
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 
 class Measured(NamedTuple):
-    """What one run of a process took."""
+    """Time and memory of one run of a process."""
 
     seconds: float
-    cpu_seconds: float  # of all its threads: on a busy machine the fairer number
-    peak_mib: float
+    cpu_seconds: float  # of all threads: on a busy machine more reliable than `seconds`
+    peak_mib: float  # at least that of the calling process when it started this one
     output: str
 
 
 def measured(script: Path, *arguments: str, **environment: str) -> Measured:
-    """Run a Python script to its end in a process of its own."""
+    """Run a Python script in its own process, to its end."""
     began = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, str(script), *arguments], stdout=subprocess.PIPE, text=True, env=os.environ | environment

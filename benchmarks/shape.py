@@ -1,9 +1,9 @@
-"""Write a release shaped like ML-20M: users, movies, history lengths, popularity and ties as there, contents made up.
+"""Write a generated release with the users, movies, history lengths, popularity and ties of ML-20M.
 
     python benchmarks/shape.py FOLDER [ratings, default 20,000,263]
 
-FOLDER receives ratings.csv (grouped by user, then movie, as the original), movies.csv, links.csv, tags.csv and
-metadata/tmdb_movies.csv in the header of TMDB's CSV export, with overviews of about 56 tokens.
+FOLDER receives ratings.csv (grouped by user, then movie, like the original), movies.csv, links.csv, tags.csv and
+metadata/tmdb_movies.csv with the header of TMDB's CSV export and overviews of about 56 tokens.
 """
 
 import csv
@@ -31,13 +31,13 @@ OVERVIEW_WORDS = 44  # about 56 tokens of a BERT vocabulary
 
 
 def movie_ids() -> NDArray[np.int64]:
-    """The movie ids of every such release, (27,278,) ascending; the popular ones are small."""
+    """The movie ids of each generated release, (27,278,) ascending; popular movies have small ids."""
     rng = np.random.default_rng(1)
     return np.sort(rng.choice(LARGEST_MOVIE_ID, MOVIES, replace=False)) + 1
 
 
 def write_ratings(path: Path, ratings: int) -> int:
-    """Write so many ratings, never more than a few million in memory; returns the number of users."""
+    """Write this number of ratings, with a few million in memory at a time; returns the number of users."""
     lengths = _history_lengths(ratings)
     ids = movie_ids()
     stars = pa.array([f"{code / 2:.1f}" for code in np.repeat(np.arange(1, 11), STARS_IN_1000)])
@@ -61,7 +61,7 @@ def write_ratings(path: Path, ratings: int) -> int:
 
 
 def _history_lengths(ratings: int) -> NDArray[np.int64]:
-    """Ratings of each user: at least 20, lognormal beyond."""
+    """Number of ratings of each user: 20, and a lognormal number more."""
     rng = np.random.default_rng(3)
     users = max(1, min(round(ratings / RATINGS_PER_USER), ratings // SHORTEST))
     beyond = rng.lognormal(4.0, 1.35, users)
@@ -82,10 +82,10 @@ def _ratings_of(
     events = int(lengths.sum())
     length = np.repeat(lengths, lengths)
     place = np.arange(events) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    # One draw per stratum, cubed for popularity, plus the place: ascending and never the same movie twice.
+    # One draw per stratum, cubed for popularity, plus the place: ascending, and each movie at most once.
     movie = ((len(ids) - length) * ((place + rng.random(events)) / length) ** 3).astype(np.int64) + place
     start = rng.integers(FIRST_SECOND, LAST_SECOND - 400 * 86_400, len(users))
-    # Six seconds apart on average: every sixth event shares its second. Two users in five come back on other days.
+    # Six seconds apart on average: every sixth event shares its second. Two of five users return on other days.
     seconds = (rng.random(events) * 6 * length).astype(np.int64)
     returns = np.repeat(np.where(rng.random(len(users)) < 0.4, rng.integers(2, 9, len(users)), 1), lengths)
     seconds += (rng.random(events) * returns).astype(np.int64) * 40 * 86_400
@@ -153,7 +153,7 @@ def _write(path: Path, header: str, rows: Any) -> None:
 
 
 def main() -> None:
-    """Write the release and say how long it took."""
+    """Write the release and print how long it took."""
     if len(sys.argv) < 2:
         print(__doc__)
         return

@@ -2,7 +2,7 @@
 
     python benchmarks/ways.py pandas|dataset|gates|events FOLDER OUT
 
-FOLDER is a release written by shape.py. Prints a line of counts. Each way imports what it needs itself: starting counts.
+FOLDER is a release written by shape.py. Prints a line of counts. Each way imports what it needs, so that imports are measured.
 """
 # ruff: noqa: PLC0415
 
@@ -15,9 +15,9 @@ FRAME, DIM, TIME_QUANTILE = 10, 128, 0.9
 
 
 def pandas_way(folder: Path, out: Path) -> str:
-    """As RecNN's preprocessing does it: two Python-level maps, a sort, groupby-apply, rolling windows per user.
+    """The steps of RecNN's preprocessing: two maps in Python, a sort, groupby-apply, rolling windows per user.
 
-    It checks nothing; the histories are stored in HDF5 in one piece, not per user, which would take minutes more.
+    It checks nothing. The histories are stored in HDF5 in one piece; one piece per user would take minutes more.
     """
     import h5py
     import numpy as np
@@ -56,7 +56,7 @@ def dataset_way(folder: Path, out: Path) -> str:
 
 
 def gates_way(folder: Path, out: Path) -> str:
-    """The same with Great Expectations' verdicts on events and transitions, by the process that the flows judge with."""
+    """The same with the Great Expectations suites of events and transitions, in the process that the flows use."""
     from expectations.judge_process import JudgeProcess
 
     with JudgeProcess() as judge:
@@ -93,7 +93,7 @@ def gates_way(folder: Path, out: Path) -> str:
 
 
 def events_way(folder: Path, out: Path) -> str:
-    """CSV → checked, sorted events in parquet, streaming: runs of 8M events, so that longer files are spilled."""
+    """CSV → checked, sorted events in Parquet, with runs of 8 million events; bad lines are quarantined."""
     from storage.dataset.event_table import write_events
     from storage.dataset.scale import RatingScale
     from storage.sources.bad_rows import BadRows
@@ -101,9 +101,10 @@ def events_way(folder: Path, out: Path) -> str:
 
     movies, scale = _movie_ids(folder), RatingScale()
     layout = RatingsLayout(folder / "ratings.csv")
-    ratings = read_ratings(layout, scale, movies, BadRows(), run_events=1 << 23, scratch=out.parent)
+    bad = BadRows("quarantine")
+    ratings = read_ratings(layout, scale, movies, bad, run_events=1 << 23, scratch=out.parent)
     write_events(out, ratings.histories(), movies, scale)
-    return f"{ratings.facts['events']} events of {ratings.facts['users']} users"
+    return f"{ratings.facts['events']} events of {ratings.facts['users']} users, {len(bad.rows)} bad lines"
 
 
 def _movie_ids(folder: Path) -> Any:

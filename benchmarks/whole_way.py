@@ -1,9 +1,9 @@
-"""Wall time, peak memory and each stage's share of a whole flow, from an empty work directory.
+"""Measure a whole flow from an empty work directory: wall time, peak memory and the share of each stage.
 
     python benchmarks/whole_way.py [retrain | build-dataset] [arguments of that command]
 
 At ML-20M's size: python benchmarks/shape.py ml-20m, then build-dataset --data ml-20m --metadata ml-20m/metadata. Prints a table of
-stages, then the total, what is left of it without encoding texts, and the cost of a second run that re-uses everything.
+stages, then the total, the total without encoding texts, and the time of a second run that re-uses everything.
 """
 
 import os
@@ -60,7 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder:
         home = Path(folder)
         arguments = sys.argv[1:] if sys.argv[1:2] in (["retrain"], ["build-dataset"]) else ["retrain", *sys.argv[1:]]
-        # Prefect makes its database once per machine, which takes longer than all its later starts.
+        # Prefect creates its database once per machine; that takes longer than all later starts.
         prefect = [str(Path(sys.executable).with_name("prefect")), "server", "database", "upgrade", "--yes"]
         subprocess.run(
             prefect, env=os.environ | {"PREFECT_HOME": str(home / "prefect")}, check=True, capture_output=True

@@ -1,4 +1,4 @@
-"""Work in threads whose results come back in order, with few of them in memory."""
+"""Run work in threads and yield the results in order, with few of them in memory."""
 
 import os
 from collections import deque
@@ -12,9 +12,16 @@ THREADS = min(4, os.cpu_count() or 1)
 
 
 def in_order(work: Callable[[T], R], inputs: Iterable[T]) -> Generator[R, None, None]:
-    """`work` of every input, in the order of the inputs; at most THREADS + 1 results are under way or waiting.
+    """`work` of each input, in the order of the inputs; at most THREADS + 1 results are being made or waiting.
 
-    Pays where `work` gives up the interpreter's lock (C helpers, numpy, reading).
+    Threads help if `work` releases the interpreter's lock, as numpy, pyarrow and reading do.
+
+    Args:
+        work: called in a thread.
+        inputs: read in the calling thread, only as far as needed.
+
+    Raises:
+        Exception: what `work` or `inputs` raise; inputs whose work has not started are dropped.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(THREADS) as threads:
@@ -25,6 +32,6 @@ def in_order(work: Callable[[T], R], inputs: Iterable[T]) -> Generator[R, None, 
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # whoever stops listening, or an error, leaves nothing to be begun
+        finally:  # after an error, or if the caller stops, no further work is started
             for future in waiting:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""events.parquet: histories written and read, a row group at a time."""
+"""Write histories to events.parquet and read them, a row group at a time."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ from storage.threads import in_order
 
 
 def write_events(path: Path, histories: Iterable[Histories], movie_ids: NDArray[np.int64], scale: RatingScale) -> None:
-    """Write histories as an events table, a row group per block.
+    """Write histories as an events table, one row group per block.
 
-    Differences of sorted columns are small, ratings few: encoded so, the table needs no compression to be small.
+    Columns are stored as differences, which are small in sorted columns, and ratings as a dictionary. The table is then small
+    without compression.
 
     Args:
         path: the table.
         histories: users ascending.
-        movie_ids: (I,) by item index.
+        movie_ids: (I,) movie ids by item index.
         scale: of the codes.
     """
     columns = ("user_id", "movie_id", "timestamp")
@@ -47,7 +48,7 @@ def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale)
 
     Args:
         path: the table.
-        movie_ids: (I,) ascending; an event's item is the place of its movie.
+        movie_ids: (I,) ascending; the item index of a movie is its place here.
         scale: of the ratings.
 
     Raises:
@@ -66,7 +67,7 @@ def row_groups(path: Path) -> Iterator[pa.Table]:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of an events table, a row group at a time, as often as it is gone through."""
+    """One column of an events table, read a row group at a time in each iteration."""
 
     path: Path
     name: str
@@ -78,7 +79,7 @@ class Column:
 
 
 def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, cut only between users."""
+    """The same rows in tables that end where the events of a user end."""
     held: list[pa.Table] = []
     for table in tables:
         user = table["user_id"].to_numpy()
