@@ -1,1 +1,1 @@
-"""Ratings and items of any domain, from tables with declared columns."""
+"""Ratings and items of any domain, read from tables whose columns are declared."""

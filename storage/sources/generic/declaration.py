@@ -1,4 +1,4 @@
-"""What a source of ratings of any domain declares: its files, their columns and its scale."""
+"""The parameters of a generic source: its files, their columns and its rating scale."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -11,24 +11,25 @@ from storage.tables import METADATA_SCHEMA
 
 
 class GenericItems(BaseModel):
-    """A table of the items, one a row, and what its columns are called."""
+    """A table of items, one item per row, and the names of its columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path = Field(description="CSV, JSON lines (either also .gz or .zip) or Parquet.")
-    id: str = Field(description="Column of the id, as the ratings write it.")
-    title: str | None = Field(None, description="Column of the title; none: the id is the title.")
-    text: tuple[str, ...] = Field((), description="Columns of the text that is encoded, joined in this order.")
-    categories: str | None = Field(None, description="Column of the categories (as movies' genres).")
+    id: str = Field(description="Column of the item's id, as the ratings file writes it.")
+    title: str | None = Field(None, description="Column of the title; null: the id is the title.")
+    text: tuple[str, ...] = Field((), description="Columns of the text to encode, joined in this order.")
+    categories: str | None = Field(None, description="Column of the categories, used like the genres of movies.")
     year: str | None = Field(None, description="Column of the year.")
     columns: dict[str, str] = Field(
-        default_factory=dict, description="Further columns of the movies table (companies, popularity …) to the file's."
+        default_factory=dict,
+        description="Further columns of the movies table (companies, popularity …), each with its name in the file.",
     )
-    list_separator: str = Field("|", min_length=1, max_length=5, description="What parts categories and other lists.")
-    csv: CsvFormat = Field(COMMA, description="How a CSV file of items is written.")
+    list_separator: str = Field("|", min_length=1, max_length=5, description="Separator of categories and other lists.")
+    csv: CsvFormat = Field(COMMA, description="The format of a CSV file of items.")
 
     @model_validator(mode="after")
-    def _maps_to_what_there_is(self) -> Self:
+    def _maps_known_columns(self) -> Self:
         possible = [name for name in METADATA_SCHEMA.names if name != "overview" or not self.text]
         unknown = sorted(set(self.columns) - set(possible))
         if unknown:
@@ -37,27 +38,28 @@ class GenericItems(BaseModel):
 
 
 class GenericParams(BaseModel):
-    """Where ratings of any domain are, what their columns are called and on which scale they are."""
+    """The file of ratings of any domain, the names of its columns, and the rating scale."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ratings: Path = Field(description="CSV (also .gz or .zip) or Parquet, one rating a row.")
-    user: str = Field("user", description="Column of the user's id, any text.")
-    item: str = Field("item", description="Column of the item's id, any text.")
+    ratings: Path = Field(description="CSV (also .gz or .zip) or Parquet, one rating per row; columns in any order.")
+    user: str = Field("user", description="Column of the user's id, which may be any text.")
+    item: str = Field("item", description="Column of the item's id, which may be any text.")
     rating: str = Field("rating", description="Column of the rating, a number.")
-    timestamp: str | None = Field("timestamp", description="Column of the time; null: the order of rows is the time.")
+    timestamp: str | None = Field("timestamp", description="Column of the time; null: rows are in time order.")
     timestamp_unit: Literal["s", "ms", "iso"] = Field(
         "s", description="Seconds or milliseconds since 1970, or ISO 8601 (UTC unless it says otherwise)."
     )
-    scale: RatingScale = Field(RatingScale(), description="The ratings there are.")
+    scale: RatingScale = Field(RatingScale(), description="The ratings that are accepted.")
     round_to_scale: bool = Field(
-        False, description="Move ratings between its ends to the nearest of the scale; else they are bad rows."
+        False,
+        description="Round ratings to the nearest one of the scale; if false, ratings off the scale are bad rows.",
     )
-    csv: CsvFormat = Field(COMMA, description="How a CSV file of ratings is written.")
+    csv: CsvFormat = Field(COMMA, description="The format of a CSV file of ratings.")
     licence: str = Field(
-        "", max_length=500, description="Terms of the data in one sentence, for manifests and reports."
+        "", max_length=500, description="Licence of the data in one sentence, for manifests and reports."
     )
-    items: GenericItems | None = Field(None, description="What is known of the items; null: their ids only.")
+    items: GenericItems | None = Field(None, description="The table of items; null: only their ids are known.")
 
     @model_validator(mode="after")
     def _names_different_columns(self) -> Self:
@@ -69,5 +71,5 @@ class GenericParams(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read: user, item, rating and, where there is one, timestamp."""
+        """The columns that are read: user, item, rating and, if there is one, timestamp."""
         return (self.user, self.item, self.rating, *(() if self.timestamp is None else (self.timestamp,)))

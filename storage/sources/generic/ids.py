@@ -1,4 +1,4 @@
-"""Outside ids of any form as int64, the same in every run and after data are added."""
+"""Map the ids of a source, of any form, to int64; an id gets the same number in every run and in every file."""
 
 import hashlib
 import re
@@ -14,9 +14,9 @@ PLAIN_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 def stable_id(text: str) -> int:
-    """The number itself of a plain one (up to 18 digits, no leading zero), else a 63-bit hash of the text, ≥ 0.
+    """The number itself for a plain number (up to 18 digits, no leading zero), else a hash of the text, 63 bits, ≥ 0.
 
-    Two texts may share an id by chance: among n hashed ones with probability n² / 2⁶⁴ (10 million: 5 in a million).
+    Two texts may get the same number by chance: among n hashed texts with probability n² / 2⁶⁴ (10 million: 5 in a million).
     """
     if PLAIN_NUMBER.fullmatch(text):
         return int(text)
@@ -25,7 +25,7 @@ def stable_id(text: str) -> int:
 
 
 def stable_ids(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> NDArray[np.int64]:
-    """`stable_id` of every text, (N,) int64; each distinct text is looked at once.
+    """`stable_id` of each text, (N,) int64; each distinct text is converted once.
 
     Args:
         texts: (N,) strings without nulls.
@@ -39,15 +39,15 @@ def stable_ids(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> NDArray[np.
 
 
 def check_collisions(texts: Sequence[str], ids: NDArray[np.int64], what: str) -> None:
-    """Make sure that different texts have different ids.
+    """Refuse different texts with the same number.
 
     Args:
-        texts: (N,) ids as their source writes them; repeats are fine.
+        texts: (N,) ids as the source writes them; repeats are allowed.
         ids: (N,) their `stable_id`.
-        what: the table they are of, for the error.
+        what: the name of their table, for the error.
 
     Raises:
-        SourceError: two different texts have one id.
+        SourceError: two different texts have the same number.
     """
     order = np.argsort(ids, kind="stable")
     for place in np.flatnonzero(np.diff(ids[order]) == 0):

@@ -1,4 +1,4 @@
-"""The items of a generic source as a movies table."""
+"""Read the items of a generic source as a movies table."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ Row = dict[str, Any]
 
 
 def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
-    """The items as movies: of the items file, or, without one, those that are rated, called by their ids.
+    """The items as a movies table: those of the items file or, without a file, the rated ones with their ids as titles.
 
     Args:
         params: of the source.
-        bad: takes the rows of the items file that cannot be used, and second rows of an id.
+        bad: takes the rows of the items file that cannot be used, and rows that repeat an id.
 
     Returns: a table in MOVIES_SCHEMA sorted by movie_id, and counts.
 
     Raises:
-        SourceError: no items, a file that is not what its name says, or two ids with one number.
+        SourceError: there are no items, the file is not of the kind that its name says, or two ids have the same number.
     """
     rows, facts = _rated_items(params) if params.items is None else _read_items(params.items, bad)
     texts = [row["external_id"] for row in rows]
@@ -74,7 +74,7 @@ def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, d
 
 
 def _rated_items(params: GenericParams) -> tuple[list[Row], dict[str, Any]]:
-    """The items of the ratings in order of first appearance; bad ratings are told of when the events are read."""
+    """The items of the ratings in order of first appearance; bad ratings are reported when the events are read."""
     seen: dict[str, None] = {}
     for block in parsed_ratings(params, BadRows("quarantine")):
         seen |= dict.fromkeys(block.item.unique().to_pylist())

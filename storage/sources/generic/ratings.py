@@ -1,4 +1,7 @@
-"""Ratings of any CSV or Parquet table, in file order: whole blocks at once, or row by row where a block has a bad row."""
+"""Read the ratings of a generic source from CSV or Parquet, in file order.
+
+A block is converted at once; a block with a bad row is converted row by row.
+"""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -11,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock
+from storage.dataset.item_index import ItemIndex
 from storage.errors import RatingsSchemaError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import CsvRecord, csv_records, read_header
@@ -33,27 +37,23 @@ def generic_events(
         params: of the source.
         known_items: (I,) ascending, the movie ids of the items.
         bad: takes the rows that cannot be used.
-        facts: receives rows and dropped_unknown_movie; true of the whole once the last block has passed.
+        facts: receives rows and dropped_unknown_movie; complete after the last block.
 
     Raises:
-        SourceError, RatingsSchemaError: no table of ratings, or mostly bad rows.
+        SourceError, RatingsSchemaError: this is no table of ratings, or most rows are bad.
         RatingsValueError: a bad row, if `bad` rejects.
     """
     facts |= {"rows": 0, "dropped_unknown_movie": 0}
     events = 0
+    index = ItemIndex(known_items)
     for block in parsed_ratings(params, bad):
-        ids = stable_ids(block.item)
-        place = np.searchsorted(known_items, ids)
-        known = np.zeros(len(ids), dtype=bool)
-        inside = place < len(known_items)
-        known[inside] = known_items[place[inside]] == ids[inside]
+        item = index.of(stable_ids(block.item))
+        known = item >= 0
         facts["rows"] += block.rows
         facts["dropped_unknown_movie"] += int((~known).sum())
         events += int(known.sum())
         if known.any():
-            yield EventBlock(
-                stable_ids(block.user)[known], place[known].astype(np.int32), block.code[known], block.timestamp[known]
-            )
+            yield EventBlock(stable_ids(block.user)[known], item[known], block.code[known], block.timestamp[known])
     if not events:
         raise SourceError(
             f"{params.ratings}: expected ratings of items in the items file; found none. Do their ids agree?"
@@ -61,10 +61,10 @@ def generic_events(
 
 
 def parsed_ratings(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
-    """The rows in file order, checked, with ids as they are written.
+    """The checked rows in file order, with ids as the file writes them.
 
     Raises:
-        SourceError, RatingsSchemaError: no table of ratings, or mostly bad rows.
+        SourceError, RatingsSchemaError: this is no table of ratings, or most rows are bad.
         RatingsValueError: a bad row, if `bad` rejects.
     """
     read = _parquet_blocks if params.ratings.suffix.lower() == ".parquet" else _csv_blocks
@@ -146,7 +146,7 @@ def _places(params: GenericParams, columns: tuple[str, ...]) -> list[int]:
 
 
 def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iterator[bytes]:
-    """The file in blocks of about 4 MiB that end where a record does: behind a line end with an even number of quotes."""
+    """The file in blocks of about 4 MiB that end with a record, which ends with a line after an even number of quotes."""
     quote = (params.csv.quote or "").encode()
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
@@ -172,11 +172,11 @@ def _end_of_records(data: bytes, quote: bytes) -> int:
         before = data.rfind(b"\n", 0, cut - 1) + 1
         quotes -= data.count(quote, before, cut)
         cut = before
-    return cut or end  # quotes that never close are a matter of the rows
+    return cut or end  # a quote that is never closed is found row by row
 
 
 def _parse_block(block: bytes, params: GenericParams, width: int, places: list[int], row: int) -> ParsedRatings | None:
-    """All rows of a block at once; None where one of them needs a closer look."""
+    """All rows of a block at once; None if one of them may be bad."""
     form = params.csv
     if form.encoding.lower() not in ("utf-8", "utf8", "ascii"):
         try:
@@ -206,7 +206,7 @@ def _parse_block(block: bytes, params: GenericParams, width: int, places: list[i
 
 
 def _plainly_quoted(block: bytes, delimiter: str, quote: str) -> bool:
-    """Whether quotes only enclose whole cells, and none stands beside another: then all readers agree on the cells."""
+    """Whether each quote encloses a whole cell and none is next to another one: then all CSV readers agree on the cells."""
     if quote.encode() not in block:
         return True
     data = np.frombuffer(b"\n" + block + b"\n", dtype=np.uint8)

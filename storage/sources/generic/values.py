@@ -1,6 +1,6 @@
-"""Cells of ratings as ids, codes and seconds: whole columns at once, or row by row to tell which row is bad and why.
+"""Convert cells of ratings to ids, codes and seconds: whole columns at once, or row by row, which gives the reason of a bad row.
 
-Both ways accept the same; where they might not, columns are refused and rows decide.
+Both ways accept the same values. If they might differ, the conversion of columns returns None and rows decide.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from storage.sources.bad_rows import BadRows
 from storage.sources.generic.declaration import GenericParams
 from storage.tables import LATEST_SECOND
 
-NEAR = 1e-3  # of a step: what ratings may differ from the scale by being written in binary
+NEAR = 1e-3  # largest distance of a rating from the scale, in steps: float32 is not exact
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 ASCII_SPACE = " \t\r\n\v\f"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -32,20 +32,20 @@ class ParsedRatings(NamedTuple):
     item: pa.StringArray  # (n,)
     code: NDArray[np.uint8]  # (n,) 1 … scale.codes
     timestamp: NDArray[np.int64]  # (n,) unix seconds
-    rows: int  # ≥ n, with the bad ones
+    rows: int  # ≥ n, number of rows with the bad ones
 
 
 class Row(NamedTuple):
-    """One row that is looked at by itself."""
+    """One row that is converted by itself."""
 
-    line: int  # 1-based; in Parquet files the row's number
+    line: int  # 1-based; in Parquet files the number of the row
     cells: list[Any]  # of GenericParams.columns
     text: str
-    problem: str | None  # what keeps it from having cells
+    problem: str | None  # why the row could not be split into cells
 
 
 def convert_columns(cells: list[pa.Array], params: GenericParams, row: int) -> ParsedRatings | None:
-    """Columns as ratings; None where a value is not usable.
+    """Convert columns; None if a value may be bad.
 
     Args:
         cells: (n,) each, of `params.columns`.
@@ -101,12 +101,12 @@ def _seconds(cells: pa.Array, unit: str) -> NDArray[np.float64]:
 
 
 def convert_rows(rows: Iterator[Row], params: GenericParams, name: str, first: int, bad: BadRows) -> ParsedRatings:
-    """The same row by row.
+    """Convert row by row.
 
     Args:
         rows: of one block, in file order.
         params: of the file.
-        name: of the file, for `bad`.
+        name: name of the file, for `bad`.
         first: place of the first row in the file, from 0.
         bad: takes the rows that cannot be used.
 
@@ -141,10 +141,10 @@ def convert_rows(rows: Iterator[Row], params: GenericParams, name: str, first: i
 
 
 def id_text(value: Any, column: str) -> str:
-    """An id as text: trimmed, whole numbers without a point.
+    """An id as text without surrounding spaces; whole numbers without a decimal point.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the value is no id.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -152,7 +152,7 @@ def id_text(value: Any, column: str) -> str:
     text = whole.strip(ASCII_SPACE)
     if value is None or not text or isinstance(value, bytes | list | dict) or value != value:  # noqa: PLR0124 (not a number)
         raise ValueError(f"expected {column} to be an id; found {text[:40]!r}")
-    text.encode()  # half of a surrogate pair is no text: UnicodeEncodeError is a ValueError
+    text.encode()  # refuses half of a surrogate pair: UnicodeEncodeError is a ValueError
     return text
 
 

@@ -135,9 +135,10 @@ def _whole_numbers(texts: pa.StringArray) -> NDArray[np.int64]:
     characters = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     if len(characters) and (characters.min() < ord("-") or characters.max() > ord("9")):
         raise ValueError("pyarrow also reads numbers in hexadecimal digits")
-    numbers: NDArray[np.int64] = texts.cast(pa.int64()).to_numpy()
+    # to_numpy would import pandas
+    numbers = np.from_dlpack(texts.cast(pa.int64())).astype(np.int64, copy=False)
     if int(pc.max(pc.binary_length(texts)).as_py() or 0) > MOST_DIGITS:
-        digits = pc.binary_length(texts).to_numpy() - (numbers < 0)
+        digits = np.from_dlpack(pc.binary_length(texts)) - (numbers < 0)
         if digits.max() > MOST_DIGITS:
             raise ValueError("too many digits")
     return numbers
@@ -154,8 +155,7 @@ def _rating_codes(ratings: pa.DictionaryArray, scale: RatingScale) -> NDArray[np
     )
     if not codes.all():
         raise ValueError("not on the scale")
-    places: NDArray[np.int32] = ratings.indices.to_numpy()
-    return codes[places]
+    return codes[np.from_dlpack(ratings.indices).astype(np.int32, copy=False)]
 
 
 def _middle(data: bytes) -> int:

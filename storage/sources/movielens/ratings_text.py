@@ -13,11 +13,25 @@ BLOCK_BYTES = 4 << 20
 LONGEST_LINE_BYTES = 1 << 16
 
 
-class _Span(NamedTuple):
-    """A part of the file, in bytes."""
+class _File(NamedTuple):
+    """A file that is open for reading."""
 
-    start: int
-    stop: int
+    path: Path
+    descriptor: int
+    body: int  # bytes before the first line
+    size: int
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`; threads may read at the same time."""
+        data = b""
+        while len(data) < stop - start:
+            more = os.pread(self.descriptor, stop - start - len(data), start + len(data))
+            if not more:
+                raise SourceError(
+                    f"{self.path}: expected {self.size} bytes; the file grew shorter while it was read. Read it again."
+                )
+            data += more
+        return data
 
 
 @contextmanager
@@ -32,37 +46,33 @@ def text_lines(path: Path, body: int) -> Iterator[Iterator[Callable[[], bytes]]]
         SourceError: while reading: a line is longer than LONGEST_LINE_BYTES, or the file becomes shorter.
     """
     size = path.stat().st_size
-    spans = (_Span(start, min(start + BLOCK_BYTES, size)) for start in range(body, size, BLOCK_BYTES))
     with path.open("rb", buffering=0) as stream:
-        yield (partial(_lines_starting_in, stream.fileno(), span, body, size, path) for span in spans)
+        file = _File(path, stream.fileno(), body, size)
+        yield (
+            partial(_lines_starting_in, file, start, min(start + BLOCK_BYTES, size))
+            for start in range(body, size, BLOCK_BYTES)
+        )
 
 
-def _lines_starting_in(descriptor: int, span: _Span, body: int, size: int, path: Path) -> bytes:
-    """The whole lines that start in a span, each with its LF.
-
-    The byte before the span tells whether a line starts right at the span; the last line runs past its end.
-    """
-    before = int(span.start > body)
-    start, stop = span.start - before, min(span.stop + LONGEST_LINE_BYTES, size)
-    data = b""
-    while len(data) < stop - start:
-        read = os.pread(descriptor, stop - start - len(data), start + len(data))
-        if not read:
-            raise SourceError(f"{path}: expected {size} bytes; the file grew shorter while it was read. Read it again.")
-        data += read
-    if stop == size and not data.endswith(b"\n"):
-        data += b"\n"  # the last line of the file may lack its end
-    first = _after_newline(data, 0) if before else 0
-    last = _after_newline(data, span.stop - start - 1)
+def _lines_starting_in(file: _File, start: int, stop: int) -> bytes:
+    """The whole lines that start between two places, each with its LF; the last one may run past `stop`."""
+    first, last = (_line_start(file, place) for place in (start, stop))
     if first < 0 or last < 0:
         raise SourceError(
-            f"{path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {span.start}. "
+            f"{file.path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {start}. "
             "Is this the right file?"
         )
-    return data[first : max(first, last)]
+    data = file.read(first, last)
+    # The last line of the file may lack its end.
+    return data if not data or data.endswith(b"\n") else data + b"\n"
 
 
-def _after_newline(data: bytes, start: int) -> int:
-    """The place behind the first LF from `start` on; -1 if there is none within the length of a line."""
-    place = data.find(b"\n", start, start + LONGEST_LINE_BYTES + 1)
-    return place if place < 0 else place + 1
+def _line_start(file: _File, place: int) -> int:
+    """The first byte from `place` on where a line starts, or the size of the file; -1 if the line before is too long."""
+    if place == file.body:
+        return place
+    stop = min(place + LONGEST_LINE_BYTES, file.size)
+    end = file.read(place - 1, stop).find(b"\n")  # the byte before `place` may end a line
+    if end >= 0:
+        return place + end
+    return file.size if stop == file.size else -1
