@@ -1,12 +1,12 @@
-"""Claim: one policy is judged on ML-20M's shape, 138,493 users × 27,278 items, within 60 s on two cores.
+"""Claim: one policy is evaluated on ML-20M's shape, 138,493 users × 27,278 items, within 60 s on two cores.
 
     python benchmarks/judging.py [users, default 138,493] [most seconds, default 60] [method …, default policy ease]
 
 One next-item case per user over the full catalogue, seen items masked: ranks and the best 100 of each, then all accuracy
 metrics per user, intra-list diversity, novelty, coverage, Gini, bootstrap intervals, popularity bias, the rows of
 rankings.parquet, and the paired test against another method that differs for every user. `policy` is an actor that ranks by
-cosine over D = 128; `ease` a random item-to-item matrix of the 8,000 most frequent items, each history's last 10 speaking.
-Events are drawn, so the numbers judged mean nothing.
+cosine over D = 128; `ease` a random item-to-item matrix of the 8,000 most frequent items, with the last 10 events of each history.
+Events are random, so the metrics themselves mean nothing.
 """
 
 import resource
@@ -49,7 +49,7 @@ def policy(data: TransitionDataset) -> Scorer:
 
 
 def ease(data: TransitionDataset) -> Scorer:
-    """What EASE scores by, at random."""
+    """A random item-to-item matrix, as EASE has."""
     return ItemToItem(torch.randn(FREQUENT, FREQUENT), torch.arange(FREQUENT), MOVIES, Recency(last=10))
 
 
@@ -57,7 +57,7 @@ METHODS: dict[str, Callable[[TransitionDataset], Scorer]] = {"policy": policy, "
 
 
 def peak_mib() -> float:
-    """Of this process so far."""
+    """The peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
@@ -68,7 +68,7 @@ class Clock:
         self.rows: list[tuple[str, float, float]] = []
 
     def time(self, step: str, work: Callable[[], Result]) -> Result:
-        """Do it and remember how long it took."""
+        """Do a step and record its time."""
         began = time.perf_counter(), time.process_time()
         result = work()
         self.rows.append((step, time.perf_counter() - began[0], time.process_time() - began[1]))
@@ -76,14 +76,14 @@ class Clock:
 
 
 def popularity(data: TransitionDataset, items: ItemFacts, cases: Cases, ranked: Ranked, name: str) -> PopularityView:
-    """One method's view alone."""
+    """The popularity view of one method."""
     readers = audience_of(data, items, cases)
     one = method_popularity(items, readers, ranked, name=name, kind="policy")
     return measure_popularity(data, items, cases, readers, [one])
 
 
 def judge(data: TransitionDataset, name: str, most: float) -> bool:
-    """Judge one method and print what it took; whether within `most` seconds."""
+    """Evaluate one method and print its costs; whether it took at most `most` seconds."""
     clock = Clock()
     cases = next_item_cases(data, "all", 1)
     scorer = METHODS[name](data)
@@ -109,7 +109,7 @@ def judge(data: TransitionDataset, name: str, most: float) -> bool:
 
 
 def main() -> None:
-    """Measure and print; exit code 1 where a method took too long."""
+    """Measure and print; exit code 1 if a method took too long."""
     users = int(sys.argv[1].replace(",", "")) if len(sys.argv) > 1 else USERS
     most = float(sys.argv[2]) if len(sys.argv) > 2 else SECONDS
     print(f"{torch.get_num_threads()} threads, {conditions()}")

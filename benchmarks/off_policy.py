@@ -1,4 +1,4 @@
-"""Claim: an estimate without a warning is within a quarter of a star of the truth, where the data are generated and it is known.
+"""Claim: an estimate without a warning is within a quarter of a star of the truth, on generated data whose truth is known.
 
     python benchmarks/off_policy.py
 

@@ -38,7 +38,7 @@ def baseline(actions: NDArray[np.float32], items: NDArray[np.float32]) -> NDArra
 
 
 def nearest_items(nearest: NearestItems, actions: torch.Tensor) -> torch.Tensor:
-    """The best items, a block of rows after another, as `rank_cases` goes."""
+    """The best items, block by block as in `rank_cases`."""
     room = torch.empty(BATCH, len(nearest.vectors))
     return torch.cat([top_items(nearest.scores(part, room[: len(part)]), K) for part in actions.split(BATCH)])
 
@@ -51,12 +51,12 @@ def seconds(work: Callable[[], object], scale: float = 1.0) -> tuple[float, floa
 
 
 def peak_mib() -> float:
-    """So far."""
+    """The peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def vectors(users: int, rounds: int) -> float:
-    """Nearest items of vectors alone; returns the baseline's seconds."""
+    """Time the nearest items of vectors; returns the baseline's seconds."""
     generator = torch.Generator().manual_seed(0)
     items, actions = (torch.randn(rows, DIM, generator=generator) for rows in (MOVIES, users))
     sample = actions[:SAMPLE].numpy(), items.numpy()
@@ -90,7 +90,7 @@ def vectors(users: int, rounds: int) -> float:
 
 
 def steps(users: int, rounds: int, baseline_seconds: float) -> None:
-    """An evaluation of one policy."""
+    """Time the ranking of one policy's cases."""
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "t.h5", users * EVENTS_PER_USER)
         data = TransitionDataset.open(Path(folder) / "t.h5")

@@ -1,4 +1,4 @@
-"""Makes the README's pictures: runs the demo against a fresh Prefect server and photographs run and report.
+"""Make the pictures of the documentation: run the demo with a new Prefect server and take screenshots of its pages.
 
 python docs/screenshots.py      (needs chromium; about three minutes)
 """
@@ -19,14 +19,14 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on."""
+    """A free TCP port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def wait_for(url: str) -> None:
-    """Until the server answers."""
+    """Wait until the server answers."""
     for _ in range(300):
         try:
             urllib.request.urlopen(url, timeout=2).close()
@@ -38,7 +38,7 @@ def wait_for(url: str) -> None:
 
 
 def main() -> None:
-    """Run, photograph, stop."""
+    """Run the demo and take the screenshots."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise SystemExit("screenshots: expected chromium on the PATH; install it first.")

@@ -1,4 +1,4 @@
-"""Writes docs/results.md: its words are docs/results.md.j2, its numbers those of stored reports and of benchmarks' output.
+"""Write docs/results.md from the template docs/results.md.j2, stored reports and the output of benchmarks.
 
     python docs/write_results.py REPORT.json [REPORT.json …] [--measured FOLDER]
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 
 
 class Results:
-    """What the template asks for; `split` and `protocol` name one table of a report.
+    """The functions of the template; `split` and `protocol` name one table of a report.
 
     Raises:
         ValueError: the reports are of several datasets, or two of them of the same seed.
@@ -47,7 +47,7 @@ class Results:
         self.first = self.reports[0]
 
     def of(self, name: str, split: str, protocol: str) -> list[MethodResult]:
-        """One method's results, a report after another."""
+        """The results of one method in all reports."""
         found = [
             one
             for report in self.reports
@@ -59,7 +59,7 @@ class Results:
         return found
 
     def names(self, split: str, protocol: str, *kinds: str) -> list[str]:
-        """Methods of some kinds, or all, in the reports' order; published numbers only where they are asked for."""
+        """The methods of some kinds, in the reports' order; by default all but published results."""
         wanted = kinds or ("policy", "champion", "baseline")
         found = [one for report in self.reports for one in report.methods.results]
         kept = [one.name for one in found if (one.split, one.protocol) == (split, protocol) and one.kind in wanted]
@@ -75,17 +75,17 @@ class Results:
         return max(self.names(split, protocol, *kinds), key=lambda name: self.value(name, metric, split, protocol))
 
     def ratio(self, name: str, other: str, metric: str, split: str = "test", protocol: str = "next-item") -> str:
-        """How many times the other's mean."""
+        """The ratio of two methods' means."""
         return f"{self.value(name, metric, split, protocol) / self.value(other, metric, split, protocol):.2f}"
 
     def comparison(self, name: str, other: str, metric: str = "ndcg@10") -> Comparison | None:
-        """The first report's paired test of two methods on test users' next items; None where its challenger is another."""
+        """The first report's paired test of two methods on test users' next items; None if its challenger is another method."""
         tested = [one for one in self.first.methods.comparisons if (one.split, one.protocol) == ("test", "next-item")]
         found = {(one.challenger, one.other, one.metric): one for one in tested}
         return found.get((name, other, metric))
 
     def table(self, split: str, protocol: str, metrics: Sequence[str], *kinds: str) -> str:
-        """Markdown: means over seeds, the first metric with half its 95 % interval (that too) and its deviation over seeds."""
+        """Markdown: means over seeds; for the first metric also half its mean 95 % interval and its deviation over seeds."""
         names = sorted(
             self.names(split, protocol, *kinds), key=lambda name: -self.value(name, metrics[0], split, protocol)
         )
@@ -103,13 +103,13 @@ class Results:
         return "\n".join(lines)
 
     def cold_view(self, split: str, protocol: str) -> PopularityView:
-        """The first report's view of items that nobody had rated in training, among others."""
+        """The first report's popularity view, which has the numbers of cold items."""
         section: PopularitySection = self.first.popularity
         return next(one for one in section.views if (one.split, one.protocol) == (split, protocol))
 
     def cold(self, split: str, protocol: str) -> str:
-        """Markdown: how the first report's methods find such items, the best first, with 95 % intervals."""
-        lines = ["| method | Recall@100 | mean place, 0 first, 1 last |", "|---" * 3 + "|"]
+        """Markdown: cold items by method in the first report, the best first, with 95 % intervals."""
+        lines = ["| method | Recall@100 | relative rank, 0 first, 1 last |", "|---" * 3 + "|"]
         for one in sorted(self.cold_view(split, protocol).methods, key=lambda one: one.cold_rank or 0.0):
             cells = [
                 f"{shown(value)} ({shown(low)} to {shown(high)})"
@@ -122,26 +122,26 @@ class Results:
         return "\n".join(lines)
 
     def overlap(self, name: str, other: str, metric: str = "ndcg@10") -> bool:
-        """Whether the first report's intervals of two methods share something, on test users' next items."""
+        """Whether the first report's intervals of two methods overlap, on test users' next items."""
         mine, others = (self.of(one, "test", "next-item")[0].intervals[metric] for one in (name, other))
         return mine[0] <= others[1] and others[0] <= mine[1]
 
     def shares(self, name: str) -> list[dict[str, float]]:
-        """What tuning gave each term of a policy, a report after another."""
+        """The tuned weight of each term of a policy, by report."""
         return [model.shares for report in self.reports for model in report.cards.models if model.name == name]
 
     def cases(self, split: str, protocol: str) -> str:
-        """How many were asked."""
+        """The number of users and cases."""
         one = next(one for one in self.first.methods.results if (one.split, one.protocol) == (split, protocol))
         return f"{one.users:,} users, {one.cases:,} cases"
 
     def measured(self, name: str) -> str:
-        """A benchmark's command and what it printed."""
+        """A benchmark's command and output, as a code block."""
         lines = self.output(name).splitlines()
         return "\n".join(("```text", *lines, "```"))
 
     def output(self, name: str) -> str:
-        """The same as it stands in the file."""
+        """A benchmark's command and output."""
         path = self.measured_in / f"{name}.txt"
         if not path.exists():
             raise SystemExit(
@@ -150,7 +150,7 @@ class Results:
         return path.read_text().strip()
 
     def found(self, name: str, pattern: str) -> str:
-        """The first group of a pattern in a benchmark's output, for a sentence."""
+        """The first group of a pattern in a benchmark's output."""
         match = re.search(pattern, self.output(name), re.MULTILINE)
         if match is None:
             raise SystemExit(f"{name}: expected {pattern!r} in its output; found none.")
@@ -158,7 +158,7 @@ class Results:
 
 
 def shown(value: float | None) -> str:
-    """A metric, four decimals, as short as a table wants it."""
+    """A metric with four decimals and without a leading zero."""
     if value is None or np.isnan(value):
         return "–"
     return f"{value:.4f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3f}"
@@ -174,7 +174,7 @@ def render(results: Results) -> str:
 
 
 def main() -> None:
-    """Write it."""
+    """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", nargs="+", type=Path)
     parser.add_argument("--measured", type=Path, default=Path(".marquee/benchmarks"))

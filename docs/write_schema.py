@@ -1,4 +1,4 @@
-"""Writes docs/report.schema.json, the JSON schema of report.json.
+"""Write docs/report.schema.json, the JSON schema of report.json.
 
 python docs/write_schema.py
 """

@@ -1,4 +1,4 @@
-"""What work costs on this machine: wall time and peak memory."""
+"""Measurement of wall time and peak memory."""
 
 import ctypes
 import gc
@@ -12,10 +12,10 @@ STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Memory:
-    """The most memory this process holds from now on, beyond what it holds now.
+    """The peak memory that this process adds from now on.
 
-    One at a time: each new one lets the kernel count anew. What earlier work freed is given back first, or later work would use it
-    unseen.
+    Use one at a time: each new one resets the kernel's peak. Memory freed by earlier work is returned to the kernel first, since
+    later work would otherwise use it without a change of the peak.
     """
 
     def __init__(self) -> None:
@@ -23,20 +23,24 @@ class Memory:
         self.held = peak_mib() if reset_peak() else None
 
     def peak(self) -> float | None:
-        """So far, MiB; None where the kernel does not say."""
+        """The added peak so far, MiB; None if the kernel does not report it."""
         found = peak_mib()
         return None if self.held is None or found is None else max(found - self.held, 0.0)
 
 
 def measured(work: Callable[[], R]) -> tuple[R, float, float | None]:
-    """Do a piece of work; its result, how many seconds it took, and the most memory it added meanwhile, MiB."""
+    """Do a piece of work.
+
+    Returns:
+        Its result, its wall time in seconds, and the peak memory it added in MiB (None if the kernel does not report it).
+    """
     memory, began = Memory(), time.perf_counter()
     result = work()
     return result, time.perf_counter() - began, memory.peak()
 
 
 def give_back() -> None:
-    """Let the C library return freed memory to the kernel, where it can (glibc)."""
+    """Return freed memory to the kernel, if the C library can (glibc)."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -44,7 +48,7 @@ def give_back() -> None:
 
 
 def reset_peak() -> bool:
-    """Let the kernel count this process's peak memory anew; False where it cannot."""
+    """Reset the kernel's peak memory of this process; False if it cannot."""
     try:
         RESET.write_text("5")  # proc(5): resets the peak resident set size
     except OSError:
@@ -53,7 +57,7 @@ def reset_peak() -> bool:
 
 
 def peak_mib() -> float | None:
-    """The peak resident set size since it was reset, MiB; None where the kernel does not say."""
+    """The peak resident set size since the reset, MiB; None if the kernel does not report it."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Off-policy evaluation of a dataset's test users: fit the models, walk the states, judge every method."""
+"""Off-policy evaluation on a dataset's test users: fit the models, visit the states, estimate the value of every method."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,62 +20,71 @@ from models.off_policy.features import NAMES, FeatureConfig, Features
 from models.off_policy.fitted_q import Floats, LoggedSteps
 from storage.dataset.reader import TransitionDataset
 
-CELLS_AT_ONCE = 2_500_000  # rows × items whose features are held at a time: 100 MB
+CELLS_AT_ONCE = 2_500_000  # rows × items whose features are in memory at a time: 100 MB
 CALIBRATION_CELLS = 6_000_000  # the same for the behaviour policy's fit
 
 
 class OffPolicyParams(BaseModel):
-    """What off-policy evaluation looks at, and when it says that an estimate cannot be trusted."""
+    """The parameters of off-policy evaluation, and the bounds beyond which it warns that an estimate is unreliable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     users: int = Field(250, ge=2, le=100_000, description="At most so many test users, drawn at random.")
-    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last steps of each.")
-    depth: int = Field(100, ge=1, le=1000, description="Places of a recommended list that may be taken.")
+    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last steps of each user.")
+    depth: int = Field(100, ge=1, le=1000, description="Length of the recommended list from which an item is drawn.")
     steepness: float = Field(
-        1.0, ge=0, le=10, description="The item at place j (from 0) is taken ∝ (j + 1)^-steepness."
+        1.0, ge=0, le=10, description="The item at rank j (from 0) is drawn with probability ∝ (j + 1)^-steepness."
     )
-    discount: float = Field(0.9, ge=0, lt=1, description="γ of the value of several steps; the ranking learner's own.")
-    horizon: int = Field(10, ge=1, le=1000, description="H, steps of that value.")
-    clip_quantile: float = Field(0.99, gt=0.5, le=1, description="Of positive weights; larger ones are clipped to it.")
-    least_effective: float = Field(20.0, ge=1, description="A smaller effective number of users is warned of.")
+    discount: float = Field(
+        0.9, ge=0, lt=1, description="γ of the value of several steps; the ranking learner has the same."
+    )
+    horizon: int = Field(10, ge=1, le=1000, description="H, the number of steps of that value.")
+    clip_quantile: float = Field(
+        0.99, gt=0.5, le=1, description="Quantile of positive weights; larger weights are clipped to it."
+    )
+    least_effective: float = Field(20.0, ge=1, description="Warn below this effective number of users.")
     reach: float = Field(
-        0.02, gt=0, le=1, description="A choice is within reach where one such step logged outweighs no more of all."
+        0.02,
+        gt=0,
+        le=1,
+        description="A choice is supported if one logged step of it has at most this share of the total weight.",
     )
-    least_support: float = Field(0.8, ge=0, le=1, description="A smaller share of choices within reach is warned of.")
+    least_support: float = Field(0.8, ge=0, le=1, description="Warn below this share of supported choices.")
     weight_bounds: tuple[float, float] = Field(
-        (0.5, 2.0), description="A mean weight beyond these, and beyond chance, is warned of; 1 is right."
+        (0.5, 2.0), description="Warn if the mean weight is significantly outside these bounds; its expectation is 1."
     )
     most_correction: float = Field(
         0.03,
         ge=0,
         le=1,
-        description="A larger DR - DM, as a share of the rating scale, and beyond chance, is warned of.",
+        description="Warn if |DR - DM|, as a share of the rating scale, is significantly larger.",
     )
-    features: FeatureConfig = Field(FeatureConfig(), description="Of the features of all models.")
+    features: FeatureConfig = Field(FeatureConfig(), description="The features of all models.")
     max_items: int = Field(
-        4000, ge=10, le=50_000, description="So many most frequent items know what follows and goes with them."
+        4000, ge=10, le=50_000, description="Item-to-item counts are kept for so many most frequent items."
     )
-    training_events: int = Field(1_000_000, ge=100, description="The features are counted on at most about so many.")
+    training_events: int = Field(
+        1_000_000, ge=100, description="The features are counted on at most about so many events."
+    )
     calibration_steps: int = Field(
         1000, ge=10, description="At most so many validation steps fit the behaviour policy."
     )
     draws: int = Field(500, ge=20, le=100_000, description="Bootstrap draws of users.")
-    seed: int = Field(0, ge=0, description="Of every draw.")
+    seed: int = Field(0, ge=0, description="Of every random draw.")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a behaviour policy foresees test users' choices: e to the mean of -log probability, fewer is better."""
+    """Perplexity of a behaviour policy on test users' choices, the exponential of the mean of -log probability; lower is better."""
 
     perplexity: float
-    popularity: float  # the same of popularity alone
-    uniform: float  # the same of all unseen items alike
+    popularity: float  # of popularity alone
+    uniform: float  # of the uniform distribution over unseen items
 
 
 @dataclass(frozen=True)
 class JudgedPolicy:
-    """A method's estimates, the share of its choices within the log's reach, and its true value where that is known."""
+    """A method's estimates, the share of its choices that the log supports, and its true value if that is known."""
 
     estimates: Estimates
     support: float
@@ -84,7 +93,7 @@ class JudgedPolicy:
 
 @dataclass(frozen=True)
 class OffPolicyResult:
-    """All that was found; values in rewards."""
+    """All results; values in rewards."""
 
     users: int
     steps: int
@@ -100,17 +109,17 @@ def judge_off_policy(
     truth: NDArray[np.float32] | None = None,
     show: Callable[[str], None] = lambda _: None,
 ) -> OffPolicyResult | None:
-    """Estimate every method's value on the last steps of test users; None where there are no test or validation steps.
+    """Estimate every method's value on the last steps of test users; None without test or validation steps.
 
-    Features are fitted on training users, the behaviour policy's weights on validation users, the reward model and Q,
-    linear in few features, on the half of the test users that they do not judge.
+    Features are fitted on training users, the behaviour policy's weights on validation users. The reward model and Q, linear
+    in few features, are cross-fitted on the two halves of the test users.
 
     Args:
         dataset: on the CPU.
         scorers: by name.
-        params: how.
-        truth: (U, I) true mean rewards of the dataset's users and items, where known.
-        show: called with every name when it is done.
+        params: of the estimators and their warnings.
+        truth: (U, I) true mean rewards of the dataset's users and items, if known.
+        show: called with each name when its estimates are ready.
     """
     fitting = fresh(
         dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed)
@@ -152,14 +161,14 @@ def _calibration_steps(dataset: TransitionDataset, params: OffPolicyParams) -> i
 
 
 def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
-    """The steps judged: neighbouring last ones of some test users, (T,) int64."""
+    """The evaluated steps: consecutive last steps of some test users, (T,) int64."""
     starts = dataset.last_starts("test", params.steps_per_user)
     users = dataset.users_of(starts)
     return starts[torch.isin(users, choose(users.unique(), params.users, params.seed))]
 
 
 def fresh(dataset: TransitionDataset, starts: Tensor) -> Tensor:
-    """The starts whose action is an item not rated before: nothing else is recommended, so nothing else can be judged."""
+    """The starts whose action is an item not rated before; only such items are recommended, so only they can be evaluated."""
     if len(starts) == 0:
         return starts
     kept = [
@@ -169,7 +178,7 @@ def fresh(dataset: TransitionDataset, starts: Tensor) -> Tensor:
 
 
 def capped(data: TrainingData, params: OffPolicyParams) -> TrainingData:
-    """The events of as many training users, drawn at random, as make about `params.training_events`."""
+    """The events of random training users, about `params.training_events` in total."""
     share = params.training_events / len(data.users)
     if share >= 1:
         return data
@@ -181,35 +190,35 @@ def capped(data: TrainingData, params: OffPolicyParams) -> TrainingData:
 
 
 def seen_items(histories: Histories, items: int) -> Tensor:
-    """Which items each history holds: (B, I) bool."""
+    """Whether each history holds each item: (B, I) bool."""
     seen = torch.zeros((len(histories.items), items + 1), dtype=torch.bool)
     return seen.scatter_(1, histories.items.where(histories.items >= 0, items), True)[:, :items]
 
 
 def chances(scores: Tensor, seen: Tensor, params: OffPolicyParams) -> tuple[Tensor, Tensor]:
-    """π: the items of each list, (B, C) int64, best first, and the probability that each is taken, (B, C).
+    """π: the items of each list, (B, C) int64, best first, and the probability that each is drawn, (B, C).
 
     Raises:
         LearnerError: a score is NaN.
     """
     items = top_items(scores.masked_fill(seen, -torch.inf), min(params.depth, scores.shape[1]))
     place = torch.arange(1, items.shape[1] + 1, dtype=torch.float32)
-    taken = place**-params.steepness * ~seen.gather(1, items)  # where fewer are unseen, the list ends with seen ones
+    taken = place**-params.steepness * ~seen.gather(1, items)  # a list longer than the unseen items ends with seen ones
     return items, taken / taken.sum(1, keepdim=True).clamp_min(1e-12)
 
 
 class _Taken:
-    """What one method would do at T steps."""
+    """The choices of one method at T steps."""
 
     def __init__(self, steps: int) -> None:
         self.weights = np.zeros(steps)  # (T,) π / μ of the logged choice
         self.expected = np.zeros((steps, len(NAMES)))  # (T, F) Σ_a π φ
-        self.support = np.zeros(steps)  # (T,) Σ_a π of those within reach
+        self.support = np.zeros(steps)  # (T,) Σ_a π of supported choices
         self.true = np.zeros(steps)  # (T,) Σ_a π r
 
 
 class _Walk:
-    """All states once, a block of rows at a time; the features of all items are made once for all methods."""
+    """Visits all states once, a block of rows at a time, and computes the features of all items once for all methods."""
 
     def __init__(
         self,
@@ -225,19 +234,19 @@ class _Walk:
         self.targets = dataset.target_items(starts)
         self.user_rows = dataset.users_of(starts)
         self.users = len(self.user_rows.unique())
-        self.reach = len(starts) * params.reach  # the largest weight that is
+        self.reach = len(starts) * params.reach  # the largest weight of a supported choice
         self.chosen = np.zeros((len(starts), len(NAMES)))
         self.log_likelihood = np.zeros((len(starts), 3))
         self.taken: dict[str, _Taken] = {}
 
     def blocks(self) -> tuple[Tensor, ...]:
-        """Rows in the order of their histories' lengths, so that little is filled up."""
+        """Blocks of rows with histories of similar length, to pad little."""
         known = self.starts - self.dataset.offset[self.user_rows]
         size = max(1, min(256, CELLS_AT_ONCE // int(self.dataset.items)))
         return tuple(torch.split(known.argsort(stable=True), size))
 
     def visit(self, rows: Tensor, scorers: Mapping[str, Scorer]) -> None:
-        """Fill in these rows, for the behaviour policy and all methods."""
+        """Fill these rows for the behaviour policy and all methods."""
         histories = Histories(*self.dataset.histories(self.starts[rows]))
         seen = seen_items(histories, self.dataset.items)
         features = self.features.of(histories)
@@ -261,7 +270,7 @@ class _Walk:
                 taken.true[rows] = (chance * true).sum(1).double().numpy()
 
     def logged(self) -> LoggedSteps:
-        """The log itself."""
+        """The logged steps."""
         users = torch.unique_consecutive(self.user_rows, return_inverse=True)[1]
         following = (self.starts[1:] == self.starts[:-1] + 1) & (users[1:] == users[:-1])
         rewards: Floats = self.dataset.target_rewards(self.starts).double().numpy()
