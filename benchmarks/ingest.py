@@ -3,7 +3,8 @@
     python benchmarks/ingest.py [ratings, default 20,000,263] [rounds, default 5]
 
 Every way runs in its own process, from start to end; the pandas way runs once, the others several times, in turn. Prints
-medians of wall time and CPU time, their ratios to the pandas way, and the peak memory. The last lines say what two bad lines
+medians of wall time and CPU time, their ratios to the pandas way, and the peak memory. There is no claim for the way with both
+gates: on two cores importing Great Expectations takes longer than making the dataset. The last line says what two bad lines
 cost in a file of a quarter of the ratings (5 million by default; claim: at most 1.5 seconds).
 """
 
