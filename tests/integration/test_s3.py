@@ -48,7 +48,7 @@ def test_publish_pull_resume_and_refuse(s3: tuple[object, str], tmp_path: Path) 
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     key = next(key for key in store.keys("artifacts/") if key.endswith("small.json"))
     boto3.Session().client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"[]")
-    with pytest.raises(ArtifactDamagedError, match=r"small.json: expected sha256"):
+    with pytest.raises(ArtifactDamagedError, match=r"small.json: expected SHA-256"):
         pull(store, "policy@latest", tmp_path / "again")
     with pytest.raises(UnknownAliasError, match="Aliases: latest"):
         pull(store, "policy@champion", tmp_path / "again")
