@@ -1,4 +1,4 @@
-"""Training state that survives a kill: the newest whole checkpoint wins."""
+"""Checkpoints of the training state, from which an interrupted run continues."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ NAME = re.compile(r"step-(\d{9})\.pt$")
 
 
 class Checkpoints:
-    """The checkpoints of one training run in one folder, of which the newest `keep` stay."""
+    """The checkpoints of one training run, in one folder; the newest `keep` are kept."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
@@ -27,7 +27,7 @@ class Checkpoints:
         return sorted(found, reverse=True)
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
-        """Write the state after `step` updates atomically, then drop the oldest.
+        """Write the state after `step` updates atomically, then delete the oldest.
 
         Raises:
             StorageFullError, StorageUnwritableError: see `storage.files.writing_to`; earlier checkpoints stay.
@@ -42,7 +42,7 @@ class Checkpoints:
         return path
 
     def load_latest(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest readable checkpoint as (step, state on the CPU), or None; torn ones are passed over with a warning.
+        """The newest readable checkpoint as (step, state on the CPU), or None; damaged ones are skipped with a warning.
 
         Raises:
             CheckpointError: a file holds something else than a state of tensors and plain values.
@@ -55,7 +55,7 @@ class Checkpoints:
                     raise CheckpointError(
                         f"{path}: expected tensors and plain values only; found other objects. Remove it if it is not yours."
                     ) from error
-                logger.warning("Checkpoint %s is damaged and passed over: %s", path, type(error).__name__)
+                logger.warning("Checkpoint %s is damaged and skipped: %s", path, type(error).__name__)
                 continue
             if not isinstance(state, dict):
                 raise CheckpointError(f"{path}: expected a dictionary of training state; found {type(state).__name__}.")
@@ -63,6 +63,6 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Remove all checkpoints, once the artifact they led to is committed."""
+        """Delete all checkpoints, after the trained policy is committed."""
         for path in self.folder.glob("*.pt"):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Metrics as TensorBoard's event files, for watching a run while it goes on."""
+"""Write metrics as TensorBoard event files, to watch a run while it trains."""
 
 import time
 from collections.abc import Sequence
@@ -45,5 +45,5 @@ class EventFile:
             self._writer.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""A Dask client: of a local cluster that ends with it, or of a scheduler that runs elsewhere."""
+"""Connect to Dask: to a local cluster that ends with the client, or to a scheduler that runs elsewhere."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from storage.errors import MarqueeError
 
 
 class ClusterParams(BaseModel):
-    """Where Dask's work is done; no influence on what comes out."""
+    """Where Dask runs; it does not change the results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -1,4 +1,4 @@
-"""The dense layout: every transition written out under D4RL's names, for readers that know nothing of Marquee."""
+"""Write the dense layout: every transition in full under D4RL's names, for readers that do not know Marquee."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def export_dense(
         out: the file to make, or to replace.
         dtype: of observations and actions.
         splits: names; attribute `split_rows` says where each begins.
-        progress: told rows written and rows in all.
+        progress: called with the rows written and the rows in all.
 
     Returns: rows in all and per split, bytes, terminals and timeouts.
 
@@ -139,7 +139,7 @@ class _Rows:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the rows that are held."""
         if not self.held:
             return
         block, end = self._block(), self.written + self.held
@@ -150,7 +150,7 @@ class _Rows:
         self.written, self.held = end, 0
 
     def _block(self) -> tuple[NDArray[Any], ...]:
-        """What is held, in the order of MEMBERS."""
+        """The rows that are held, in the order of MEMBERS."""
         observation, action, _, following, terminal = (part.numpy() for part in self.batch)
         return observation, action, self.rewards.numpy(), following, terminal.astype(bool), self.timeouts.numpy()
 

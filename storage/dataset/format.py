@@ -1,4 +1,4 @@
-"""What writers and readers of the transition dataset agree on: its members, its attributes, and how a file is opened."""
+"""The format of a transition dataset: its members, its attributes, and how a file is opened and checked."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,17 +67,17 @@ _OTHER = {
 
 @dataclass(frozen=True)
 class Head:
-    """All of a compact file but its events; U users, I items.
+    """A compact file without its events; U users, I items.
 
     Attributes:
         frame: F, events in one observation.
         time_cut: unix seconds; training sees no later action.
         scale: of the ratings.
         reward: the reward of a rating.
-        user_ids: (U,) int64, outside ids.
+        user_ids: (U,) int64, ids in the source.
         user_split: (U,) uint8, codes of SPLIT_NAMES.
         offset: (U + 1,) int64, first event of each user.
-        movie_ids: (I,) int64, outside ids.
+        movie_ids: (I,) int64, ids in the source.
         embedding: (I, D) float32.
         attributes: the file's own.
     """
@@ -182,7 +182,7 @@ def slices(member: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:
 
 
 def need_within(path: Path, name: str, values: NDArray[Any], most: int) -> None:
-    """Refuse indices or codes outside 0 … most: whoever looks up by them does not look again.
+    """Refuse indices or codes outside 0 … most; later look-ups do not check them again.
 
     Raises:
         DatasetError: there are some.

@@ -1,4 +1,4 @@
-"""Who and when is held out: disjoint users by a keyed hash, and one global time cut."""
+"""Choose what is held out: disjoint users by a keyed hash, and the events after one global time cut."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ class SplitParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(13, ge=0, le=2**63 - 1, description="Key of the hash that assigns users to splits.")
-    validation: float = Field(0.1, gt=0, lt=0.5, description="Fraction of users that choose checkpoints.")
-    test: float = Field(0.2, gt=0, lt=0.5, description="Fraction of users that policies are judged on.")
+    validation: float = Field(0.1, gt=0, lt=0.5, description="Fraction of users that checkpoints are selected on.")
+    test: float = Field(0.2, gt=0, lt=0.5, description="Fraction of users that policies are evaluated on.")
     time_quantile: float = Field(0.9, gt=0, le=1, description="Fraction of events before the global time cut.")
 
     @model_validator(mode="after")
@@ -26,12 +26,12 @@ class SplitParams(BaseModel):
 
 
 def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
-    """Codes of `storage.dataset.format.SPLIT_NAMES` per user, (U,) uint8; a user's split does not depend on who else is there.
+    """Codes of `storage.dataset.format.SPLIT_NAMES` per user, (U,) uint8; a user's split does not depend on the other users.
 
     With three users or more no split is left empty: the users with the smallest hashes fill it.
     """
     fraction = user_fractions(user_ids, params.seed)
-    # By rank rather than by threshold: of three users or more, one at least falls into each split.
+    # By rank rather than by threshold, so that each split gets at least one of three or more users.
     users = len(user_ids)
     tested = int((fraction < params.test).sum())
     held_out = int((fraction < params.validation + params.test).sum())
@@ -91,5 +91,5 @@ def time_cut(timestamps: Iterable[NDArray[np.int64]], params: SplitParams) -> in
 
 
 def training_events(split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int) -> NDArray[np.bool_]:
-    """Which events, (N,) bool, may be learnt from: of training users, at or before the cut."""
+    """Mask of the training events, (N,) bool: those of training users at or before the cut."""
     return np.asarray((split == 0) & (timestamps <= cut))

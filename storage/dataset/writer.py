@@ -1,4 +1,4 @@
-"""Writing the transition dataset's compact layout, `marquee-transitions/1`: histories once, not 11-fold."""
+"""Write the compact layout of a transition dataset, `marquee-transitions/1`: each event once, not F + 1 times."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
