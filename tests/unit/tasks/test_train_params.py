@@ -7,7 +7,8 @@ from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.learners.td3 import TD3Config
 from tasks.train import TrainParams
 
-every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
+ARTICLE = [name for name, entry in LEARNERS.items() if entry.article]
+every_learner = pytest.mark.parametrize("name", ARTICLE)
 
 
 def params(**values: Any) -> TrainParams:
@@ -25,7 +26,7 @@ def test_the_article_fills_in_what_is_not_given(name: str) -> None:
 
 
 def test_every_learner_of_the_article_has_its_preset() -> None:
-    assert tuple(name for name, entry in LEARNERS.items() if entry.article) == TRANSITION_LEARNERS
+    assert {"policy_learning", "reward_actor_critic", "td_actor_critic", "ddpg", "td3", "td3_bc"} <= set(ARTICLE)
 
 
 def test_every_learner_has_described_and_bounded_parameters_in_the_form() -> None:
