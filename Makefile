@@ -1,4 +1,4 @@
-# The verbs of development; everything else is `marquee --help` and Prefect's own commands.
+# Commands for development. Another Python: `make test PYTHON=python3.13 VENV=.venv-3.13`.
 PYTHON ?= python3.11
 VENV ?= .venv
 PROFILE ?= sample
@@ -7,7 +7,6 @@ METADATA ?=
 NAMES ?=
 REST ?= nightly
 
-CONSTRAINTS := $(firstword $(wildcard constraints/$(notdir $(PYTHON)).txt) constraints.txt)
 # Three workers for two cores: while one waits for a server or a killed process, another computes.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=3 --dist=worksteal
 
@@ -15,9 +14,9 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=3 --dist
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
+$(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(VENV)/bin/python -m pip check
 	touch $@
 
