@@ -28,6 +28,7 @@ from tests_support import (
 )
 
 SHARED = pytest.StashKey[Shared]()
+KEEPER = pytest.StashKey[subprocess.Popen[bytes]]()
 TOOLS = ("real_data", "radosgw", "chromium")  # fixtures that give a test what may be absent
 
 
@@ -35,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Workers share the folder of the process that started them."""
     given = getattr(config, "workerinput", {}).get("shared")
     config.stash[SHARED] = Shared(Path(given or tempfile.mkdtemp(prefix="marquee-tests-")))
+    if given is None:
+        config.stash[KEEPER] = config.stash[SHARED].keep()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -45,9 +48,8 @@ def pytest_configure_node(node: object) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the shared servers when all workers are done."""
-    if not hasattr(config, "workerinput"):
-        config.stash[SHARED].stop_servers()
-        shutil.rmtree(config.stash[SHARED].folder, ignore_errors=True)
+    if KEEPER in config.stash:
+        config.stash[KEEPER].communicate()  # ends its standard input
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -102,7 +101,7 @@ class Shared:
     """Servers and runs that all pytest-xdist workers of one test run use together.
 
     The first worker that asks makes the thing under a file lock; the others read what it wrote. Servers run in sessions
-    of their own and are stopped by the process that started the workers.
+    of their own and are killed when the process that started the workers ends.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,11 +126,13 @@ class Shared:
             groups.write(f"{process.pid}\n")
         return process
 
-    def stop_servers(self) -> None:
-        """Kill every server and its children; their state is in this folder and goes with it."""
-        groups = self.folder / "process-groups"
-        for group in groups.read_text().split() if groups.exists() else []:
-            try:
-                os.killpg(int(group), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    def keep(self) -> subprocess.Popen[bytes]:
+        """A process that kills the servers and removes this folder when its standard input ends.
+
+        The caller holds the other end, so that this happens however the caller ends.
+        """
+        script = 'cat; for group in $(cat "$0/process-groups"); do kill -s KILL -- "-$group"; done; rm -rf "$0"'
+        return subprocess.Popen(
+            ["sh", "-c", script, str(self.folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
