@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.scale import RatingScale
+from storage.errors import SourceError
 from storage.files import sha256_file
 from storage.sources.bad_rows import OnBadRows
 from storage.sources.generic.declaration import GenericParams
@@ -134,6 +135,9 @@ def hash_files(
 
     How a file is read changes the result, and so does its name if the result keeps it; both are entries of their own,
     `<role>-read-by` and `<role>-name`.
+
+    Raises:
+        SourceError: a file does not exist.
     """
     files: dict[str, Path] = {}
     read_as: dict[str, str] = {}
@@ -151,6 +155,10 @@ def hash_files(
         named.append(role)
     files |= {f"imdb-{kind}": path for kind, path in sorted(imdb.items())}
     for role, path in files.items():
+        if not path.is_file():
+            raise SourceError(
+                f"{path}: expected a file of {role}; found none. Correct its path in the parameters `source`."
+            )
         logger.info("%s: %s", role, path)
     sha256 = {role: sha256_file(path) for role, path in files.items()}
     sha256 |= {f"{role}-read-by": way for role, way in read_as.items()}

@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from flows.cli.running import resolve
-from storage.errors import DatasetError
+from storage.errors import DatasetError, SourceError
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.files import MetadataFile
 from tasks.extend import need_times
@@ -45,6 +45,17 @@ def test_another_mapping_name_or_kind_is_another_source(tmp_path: Path) -> None:
     assert hashes("a.csv") == hashes("a.csv")
     assert len({str(hashes("a.csv")), str(hashes("b.csv")), str(hashes("a.csv", overview="plot"))}) == 3
     assert located(release=str(tmp_path / "r")).of("ratings")["ratings-read-by"] == "csv"
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user,item,rating,timestamp\nu1,b1,3,5\n")
+    items = {"path": tmp_path / "items.csv", "id": "id"}
+    for missing, parameters in (
+        ("none.csv", {"ratings": tmp_path / "none.csv"}),
+        ("items.csv", {"ratings": tmp_path / "r.csv", "items": items}),
+    ):
+        with pytest.raises(SourceError, match=f"{missing}: expected a file"):
+            located(generic=GenericParams.model_validate(parameters))
 
 
 def test_sources_that_exclude_one_another_are_refused() -> None:
