@@ -122,6 +122,7 @@ def _parquet_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatin
         file = pq.ParquetFile(params.ratings)
         _places(params, tuple(file.schema_arrow.names))
         for batch in file.iter_batches(BLOCK_ROWS, columns=list(params.columns)):
+            batch.validate(full=True)  # a damaged page can hold text that is not UTF-8
             cells = [batch.column(name) for name in params.columns]
             parsed = convert_columns(cells, params, row)
             if parsed is None:
