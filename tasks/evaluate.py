@@ -191,10 +191,7 @@ def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArr
 
 
 def evaluate(
-    dataset: ArtifactRef,
-    policies: dict[str, ArtifactRef],
-    params: EvaluateParams,
-    champion: ArtifactRef | None = None,
+    dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, champion: ArtifactRef | None = None
 ) -> ArtifactRef:
     """Tune the baselines, make the report and show it; the digest of its templates is part of its recipe.
 

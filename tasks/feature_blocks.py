@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.splits import training_events
 
 TERMS = (
@@ -83,13 +84,14 @@ def training_rows(
 
     Two row groups are in memory at one time.
     """
-    user_ids, split = users["user_id"].to_numpy(), users["split"].to_numpy()
+    user_index, item_index = ItemIndex(users["user_id"].to_numpy()), ItemIndex(movie_ids)
+    split = users["split"].to_numpy()
 
     def of_group(group: int) -> TrainingRows:
         rows = pq.ParquetFile(path).read_row_group(
             group, columns=["user_id", "movie_id", "timestamp", column], use_threads=False
         ).combine_chunks()  # fmt: skip
-        user, item = positions(rows["user_id"], user_ids), positions(rows["movie_id"], movie_ids)
+        user, item = user_index.of(rows["user_id"].to_numpy()), item_index.of(rows["movie_id"].to_numpy())
         timestamp = rows["timestamp"].to_numpy()
         kept = np.flatnonzero(training_events(split[user], timestamp, time_cut) & (user >= 0) & (item >= 0))
         value = rows[column].combine_chunks().take(pa.array(kept))
@@ -122,21 +124,12 @@ def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cu
     )
 
 
-def positions(ids: pa.ChunkedArray, known: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Where each id stands in a sorted array, (n,), -1 for an unknown one; each distinct id is searched once."""
-    encoded = ids.combine_chunks().dictionary_encode()
-    distinct = encoded.dictionary.to_numpy()
-    place = np.minimum(np.searchsorted(known, distinct), len(known) - 1)
-    found = np.where(known[place] == distinct, place, -1).astype(np.int32)
-    return np.asarray(found[encoded.indices.to_numpy()])
-
-
 def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
     """The tag genome by item, if the release has one."""
     if not (folder / "genome.npy").exists():
         return None
     relevance = np.load(folder / "genome.npy", allow_pickle=False)
-    place = positions(pa.chunked_array([np.load(folder / "genome_movies.npy", allow_pickle=False)]), movie_ids)
+    place = ItemIndex(movie_ids).of(np.load(folder / "genome_movies.npy", allow_pickle=False))
     spread = np.zeros((len(movie_ids), relevance.shape[1]), dtype=np.float32)
     spread[place[place >= 0]] = relevance[place >= 0]
     known = np.zeros(len(movie_ids), dtype=bool)

@@ -197,9 +197,8 @@ def build_items(
     splits: ArtifactRef,
     params: FeatureParams,
     cluster: ClusterParams,
-    tags: ArtifactRef | None = None,
-    base: ArtifactRef | None = None,
+    tags: ArtifactRef | None,
 ) -> ArtifactRef:
     """Both steps of the stage; changed weights or splits do not encode the texts again."""
     texts = make_texts(movies, params.text, cluster)
-    return make_items(movies, events, splits, texts, params, tags, base)
+    return make_items(movies, events, splits, texts, params, tags)

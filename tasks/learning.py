@@ -42,12 +42,7 @@ class Learning:
 
 
 def make_learning(
-    config: LearnerConfig,
-    data: TransitionDataset,
-    batch_size: int,
-    similarity: Similarity,
-    device: str,
-    seed: int,
+    config: LearnerConfig, data: TransitionDataset, batch_size: int, similarity: Similarity, device: str, seed: int
 ) -> Learning:
     """Make the learner of `config` on a dataset.
 

@@ -22,6 +22,7 @@ from models.translated import Translated
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import pull, read_alias
 from storage.artifacts.store import ArtifactRef
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
@@ -58,8 +59,8 @@ def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
     if np.array_equal(ids, dataset.movie_ids) and torch.equal(embedding, dataset.embedding):
         return policy
     order = np.argsort(ids)
-    place = np.searchsorted(ids[order], dataset.movie_ids).clip(max=len(ids) - 1)
-    own = np.where(ids[order][place] == dataset.movie_ids, order[place], -1)
+    place = ItemIndex(ids[order]).of(dataset.movie_ids)
+    own = np.where(place >= 0, order[place], -1)
     return Translated(policy, torch.from_numpy(own), dataset.frame)
 
 

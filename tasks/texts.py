@@ -45,12 +45,7 @@ class TextParams(BaseModel):
 
 @artifact_task("texts", schema_version=2, outside=("cluster", "base"))
 def encode_movies(
-    draft: Draft,
-    movies: ArtifactRef,
-    params: TextParams,
-    weights: str,
-    cluster: ClusterParams,
-    base: str | None,
+    draft: Draft, movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams, base: str | None
 ) -> None:
     """Encode every movie's text."""
     table = read_table(movies, "movies.parquet")

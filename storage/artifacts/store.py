@@ -229,9 +229,7 @@ class ArtifactStore:
             fsync_path(path)
         files = tuple(
             FileEntry(
-                path=path.relative_to(draft.path).as_posix(),
-                size_bytes=path.stat().st_size,
-                sha256=sha256_file(path),
+                path=path.relative_to(draft.path).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_file(path)
             )
             for path in paths
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from storage.dataset.format import Head, opened
 from storage.dataset.histories import Histories
+from storage.dataset.item_index import ItemIndex
 from storage.dataset.sorting import merged_histories
 from storage.dataset.splits import SplitParams, split_later_users
 from storage.dataset.writer import write_transitions
@@ -84,15 +85,15 @@ def _old_places(
     """Where each of the base's items, (I_old,), is among the new ones."""
     if not bool((np.diff(movie_ids) > 0).all()):
         raise DatasetError("items: expected ascending ids; found others. Sort ids and embeddings together.")
-    place = np.searchsorted(movie_ids, head.movie_ids)
-    missing = movie_ids.take(place, mode="clip") != head.movie_ids if len(movie_ids) else np.ones(len(place), bool)
+    place = ItemIndex(movie_ids).of(head.movie_ids)
+    missing = place < 0
     if missing.any():
         raise DatasetError(
             f"{base}: expected its items among the new ones; missing {head.movie_ids[missing][:3].tolist()}. Rebuild the dataset."
         )
     if embeddings.shape[1:] != head.embedding.shape[1:] or embeddings[place].tobytes() != head.embedding.tobytes():
         raise DatasetError(f"{base}: expected the same embeddings of its items; found others. Rebuild the dataset.")
-    return place.astype(np.int32)
+    return place
 
 
 def _joined(

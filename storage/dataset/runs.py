@@ -6,7 +6,7 @@ A run keeps the events of a user in file order. Nine bytes are kept of each even
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,7 @@ class Grouped(NamedTuple):
     timestamp: NDArray[np.uint32]  # (n,)
 
 
-class Run(Protocol):
-    """Grouped events that are read by ranges of users."""
-
-    user_id: NDArray[np.int64]
-    length: NDArray[np.int64]
-
-    def read(self, first: int, stop: int) -> Grouped:
-        """The users `first` … `stop - 1`, by place in `user_id`."""
-        ...
-
-
-def collected(blocks: Iterable[EventBlock], run_events: int, block_events: int, folder: Path) -> list[Run]:
+def collected(blocks: Iterable[EventBlock], run_events: int, block_events: int, folder: Path) -> "list[Run]":
     """All events in runs.
 
     Args:
@@ -102,7 +91,7 @@ class _MemoryRun:
         self._offset = np.r_[0, np.cumsum(self.length)]
 
     def read(self, first: int, stop: int) -> Grouped:
-        """See `Run`. The columns are views if the file is grouped by user."""
+        """The users `first` … `stop - 1`, by place in `user_id`; the columns are views if the file is grouped by user."""
         rows: Any = slice(self._offset[first], self._offset[stop])
         if self._segment_start is not None:
             segments = slice(self._segment[first], self._segment[stop])
@@ -129,13 +118,16 @@ class _FileRun:
                         stream.write(np.ascontiguousarray(getattr(part, name)).data)
 
     def read(self, first: int, stop: int) -> Grouped:
-        """See `Run`. Files are read, not mapped: that keeps the resident memory small."""
+        """As `_MemoryRun.read`. Files are read, not mapped: that keeps the resident memory small."""
         begin, count = int(self._offset[first]), int(self._offset[stop] - self._offset[first])
         item, code, timestamp = (
             np.fromfile(self._folder / name, kind, count, offset=begin * np.dtype(kind).itemsize)
             for name, kind in self.TYPES
         )
         return Grouped(self.user_id[first:stop], self.length[first:stop], item, code, timestamp)
+
+
+Run = _MemoryRun | _FileRun
 
 
 def user_ranges(runs: list[Run], block_events: int) -> Iterator[tuple[int, int]]:

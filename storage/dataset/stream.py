@@ -1,42 +1,21 @@
 """Read shuffled batches straight from a file, for datasets larger than memory: every transition once per epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from storage.dataset.compact_source import CompactSource, LoadedHistories
+from storage.dataset.dense_source import DenseSource, LoadedRows
 from storage.dataset.gather import TransitionBatch, ring_of
 from storage.errors import DatasetError
 
-
-class Loaded(Protocol):
-    """Some blocks of a source in memory."""
-
-    @property
-    def rows(self) -> Tensor:
-        """(T,) int64, one number per transition in memory; `fill` takes them."""
-
-    def fill(self, rows: Tensor, out: TransitionBatch) -> None:
-        """Copy the transitions `rows` into a batch."""
-
-
-class Source(Protocol):
-    """A file that is read in blocks: `storage.dataset.compact_source.CompactSource` or `storage.dataset.dense_source.DenseSource`."""
-
-    path: Path
-    frame: int
-    dim: int
-    dtype: torch.dtype
-    buffer_rows: int  # transitions that a stream mixes at a time, unless told otherwise
-    rows: NDArray[np.int64]  # (P,) transitions of each block
-
-    def load(self, blocks: Sequence[int] | NDArray[np.int64]) -> Loaded:
-        """Read some blocks."""
+Source = CompactSource | DenseSource
+Loaded = LoadedHistories | LoadedRows
 
 
 class TransitionStream:

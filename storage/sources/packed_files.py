@@ -101,18 +101,18 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
     return members[0].filename, io.BufferedReader(_Capped(inner, path, stored, error), 1 << 20)
 
 
-def line_blocks(stream: BinaryIO, path: Path, error: type[SourceError] = MetadataError) -> Iterator[list[bytes]]:
+def line_blocks(stream: BinaryIO, path: Path) -> Iterator[list[bytes]]:
     """The lines of a stream without LF, in blocks of thousands; the first line without a byte-order mark.
 
     Raises:
-        SourceError: (as `error`) a line of more than 4 MiB.
+        MetadataError: a line is longer than 4 MiB.
     """
     rest, number = b"", 0
     while chunk := stream.read(BLOCK_BYTES):
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if len(rest) > MAX_LINE_BYTES:
-            raise error(
+            raise MetadataError(
                 f"{path}, line {number + len(lines) + 1}: expected at most {MAX_LINE_BYTES >> 20} MiB in a line; found "
                 "more. This is not a table of lines: fetch it again or leave it out."
             )

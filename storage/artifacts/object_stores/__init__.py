@@ -7,11 +7,7 @@ from typing import Protocol, cast
 from storage.errors import ObjectStoreError
 
 # By the scheme of a URI: the module of this package whose `open_uri` opens it. A module is imported when it is needed.
-STORES = {
-    "": "folder",
-    "file": "folder",
-    "s3": "s3",
-}
+STORES = {"": "folder", "file": "folder", "s3": "s3"}
 
 
 class ObjectStore(Protocol):

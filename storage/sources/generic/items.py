@@ -13,8 +13,9 @@ from storage.sources.generic.ids import check_collisions, stable_ids
 from storage.sources.generic.ratings import parsed_ratings
 from storage.sources.generic.values import id_text
 from storage.sources.metadata import fields
-from storage.sources.metadata.fields import LISTS, converter, list_of_texts
+from storage.sources.metadata.fields import converter, list_of_texts, source_table
 from storage.sources.metadata.files import require_columns
+from storage.sources.metadata.join import is_known
 from storage.sources.records import open_records
 from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
 
@@ -41,29 +42,9 @@ def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, d
         raise SourceError(f"{source}: expected items; found none. Is this the right file?")
     check_collisions(texts, ids, str(source))
     order = np.argsort(ids, kind="stable")
-    columns: dict[str, Any] = {
-        field.name: pa.array(
-            [
-                rows[place].get(field.name) or ([] if field.name in LISTS or field.name == "genres" else None)
-                for place in order
-            ]
-            if pa.types.is_list(field.type)
-            else [rows[place].get(field.name) for place in order],
-            field.type,
-        )
-        for field in MOVIES_SCHEMA
-        if field.name not in ("movie_id", "has_metadata", "metadata_source")
-    }
-    columns["movie_id"] = ids[order]
-    columns["has_metadata"] = np.full(len(ids), params.items is not None)
-    columns["metadata_source"] = pa.array([None if params.items is None else source.name] * len(ids), pa.string())
-    movies = pa.table([columns[name] for name in MOVIES_SCHEMA.names], schema=MOVIES_SCHEMA)
-    coverage = {
-        name: int(pc.sum(pc.greater(pc.list_value_length(movies[name]), 0)).as_py())
-        if name in LISTS
-        else movies.num_rows - movies[name].null_count
-        for name in METADATA_SCHEMA.names
-    }
+    known = {"has_metadata": params.items is not None, "metadata_source": source.name if params.items else None}
+    movies = source_table([{**rows[place], **known, "movie_id": ids[place]} for place in order], MOVIES_SCHEMA)
+    coverage = {name: int(is_known(movies[name]).sum()) for name in METADATA_SCHEMA.names}
     return movies, {
         "movies": movies.num_rows,
         "without_year": movies["year"].null_count,

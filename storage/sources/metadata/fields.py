@@ -15,7 +15,6 @@ MAX_TEXT_CHARS = 20_000
 SHORT_CHARS = 60
 MAX_LIST_ITEMS = 1000
 CAST_SIZE = 5
-LISTS = frozenset(field.name for field in SOURCE_SCHEMA if pa.types.is_list(field.type))
 NOTHING = {"", "no overview found.", "no overview", "none", "nan", "null", "n/a", "\\n"}
 UNUSABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # control characters and lone surrogates
 YES, NO = {"true", "1", "yes"}, {"false", "0", "no"}
@@ -26,18 +25,13 @@ LEAST = {"runtime_minutes": 1e-12, "budget_usd": 1000.0, "revenue_usd": 1000.0, 
 Movie = dict[str, Any]  # column of SOURCE_SCHEMA → value; a missing column is unknown
 
 
-def source_table(movies: Sequence[Movie]) -> pa.Table:
-    """Movies as a table in SOURCE_SCHEMA."""
+def source_table(movies: Sequence[Movie], schema: pa.Schema = SOURCE_SCHEMA) -> pa.Table:
+    """Movies as a table; a missing value is null, or empty in a column of lists."""
     columns = [
-        pa.array(
-            [movie.get(field.name) or [] for movie in movies]
-            if field.name in LISTS
-            else [movie.get(field.name) for movie in movies],
-            field.type,
-        )
-        for field in SOURCE_SCHEMA
+        [movie.get(field.name) or ([] if pa.types.is_list(field.type) else movie.get(field.name)) for movie in movies]
+        for field in schema
     ]
-    return pa.Table.from_arrays(columns, schema=SOURCE_SCHEMA)
+    return pa.table(columns, schema=schema)
 
 
 def text(value: Any) -> str | None:

@@ -1,6 +1,7 @@
-"""Metadata files: which there are, and how one is read, by a known dialect or by a declared mapping of its columns."""
+"""Find metadata files and read each one, by a known dialect or by the mapping of columns that its user declares."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,12 +12,12 @@ from storage.errors import MetadataError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import COMMA, CsvFormat
 from storage.sources.metadata.dialects import find_dialect
-from storage.sources.metadata.fields import Movie, converter
-from storage.sources.metadata.movie_rows import parse_rows
-from storage.sources.records import open_records
+from storage.sources.metadata.fields import MAX_TEXT_CHARS, Movie, converter, source_table
+from storage.sources.records import Records, open_records
 from storage.tables import SOURCE_SCHEMA
 
 SUFFIXES = (".csv", ".csv.gz", ".zip", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json.gz")
+CHUNK_ROWS = 20_000  # held as Python objects at a time
 
 
 class MetadataFile(BaseModel):
@@ -121,6 +122,59 @@ def _mapped(file: MetadataFile) -> Callable[[dict[str, Any]], Movie]:
         return movie
 
     return parse
+
+
+def parse_rows(
+    path: Path, records: Records, parse: Callable[[dict[str, Any]], Movie], bad: BadRows
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Parse rows into a table in SOURCE_SCHEMA; the first row of an id stays.
+
+    Args:
+        path: of the file, for errors.
+        records: its rows.
+        parse: a row as a movie; raises ValueError (expected …; found …) for a broken one.
+        bad: takes the broken rows.
+
+    Raises:
+        MetadataError: no row could be read, or (if `bad` rejects) one could not.
+    """
+    tally = {"rows": 0, "dropped_repeated": 0, "texts_cut": 0}
+    before = len(bad.rows)
+    movies = _movies(records, parse, bad, tally)
+    chunks = [source_table(chunk) for chunk in iter(lambda: list(islice(movies, CHUNK_ROWS)), [])]
+    broken = len(bad.rows) - before
+    if not chunks:
+        raise MetadataError(
+            f"{path}: expected movies; found {tally['rows'] + broken} rows, none readable. Fetch it again."
+        )
+    return pa.concat_tables(chunks), {"member": records.name, **tally, "dropped_broken": broken}
+
+
+def _movies(
+    records: Records, parse: Callable[[dict[str, Any]], Movie], bad: BadRows, tally: dict[str, int]
+) -> Iterator[Movie]:
+    seen: set[int | str] = set()
+    for line, values in records.rows:
+        tally["rows"] += 1
+        try:
+            movie = parse(values)
+            identity = movie.get("tmdb_id") or movie.get("imdb_id")
+            if identity is None:
+                raise ValueError("expected a TMDB or IMDb id; found neither")
+        except (ValueError, RecursionError) as error:
+            bad.add(records.name, line, str(error), _shown(values), MetadataError)
+            continue
+        if identity in seen:
+            tally["dropped_repeated"] += 1
+            continue
+        seen.add(identity)
+        overview = values.get("overview")
+        tally["texts_cut"] += isinstance(overview, str) and len(overview) > MAX_TEXT_CHARS
+        yield movie
+
+
+def _shown(values: dict[str, Any]) -> str:
+    return " | ".join(f"{name}: {str(value)[:40]}" for name, value in list(values.items())[:10])
 
 
 def require_columns(path: Path, found: tuple[str, ...], needed: Iterable[str]) -> None:

@@ -35,10 +35,10 @@ def join_metadata(movies: pa.Table, sources: Sequence[tuple[str, pa.Table]]) -> 
     columns: dict[str, Any] = {name: movies[name] for name in movies.schema.names}
     coverage: dict[str, int] = {}
     for field in METADATA_SCHEMA:
-        is_known = _is_known(known[field.name])
+        known_rows = is_known(known[field.name])
         chosen = np.zeros(number, dtype=np.int64)
         for place in reversed(rows):
-            chosen = np.where(is_known[place], place, chosen)
+            chosen = np.where(known_rows[place], place, chosen)
         coverage[field.name] = int((chosen > 0).sum())
         columns[field.name] = known[field.name].take(pa.array(chosen))
     covered = np.array(rows, dtype=np.int64).reshape(len(sources), number) > 0
@@ -69,7 +69,8 @@ def _index_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> NDArray[np.int
     return np.asarray(pc.fill_null(found, -1).to_numpy(), dtype=np.int64)
 
 
-def _is_known(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def is_known(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Whether each value of a column is known, (n,) bool: not null, and not an empty list."""
     if pa.types.is_list(column.type):
         return np.asarray(pc.fill_null(pc.greater(pc.list_value_length(column), 0), False).to_numpy(), dtype=bool)
     return np.asarray(pc.is_valid(column).to_numpy(), dtype=bool)

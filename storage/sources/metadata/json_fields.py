@@ -6,24 +6,11 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
+from storage.sources.metadata.fields import LEAST, MAX_TEXT_CHARS, UNUSABLE
 
-from storage.tables import METADATA_SCHEMA
-
-MAX_TEXT_CHARS = 20_000
 MAX_NAMES = 100
-CAST_SIZE = 5
-LEAST_DOLLARS = 1000.0  # smaller amounts were entered in millions or are not serious
+LEAST_DOLLARS = LEAST["budget_usd"]
 NO_TEXT = {"", "n/a", "no overview found.", "no overview", "none", "nan"}
-# Control characters, and lone surrogates, which JSON can escape but UTF-8 cannot encode.
-UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-
-Movie = dict[str, Any]
-
-
-def nothing_known() -> Movie:
-    """A row of METADATA_SCHEMA in which every field is unknown."""
-    return {field.name: [] if pa.types.is_list(field.type) else None for field in METADATA_SCHEMA}
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -40,19 +27,13 @@ def text(value: object) -> str | None:
     """Text on one line, at most MAX_TEXT_CHARS characters; None if it is empty or a placeholder."""
     if not isinstance(value, str):
         return None
-    clean = " ".join(UNWRITABLE.sub(" ", value[:MAX_TEXT_CHARS]).split())
+    clean = " ".join(UNUSABLE.sub(" ", value[:MAX_TEXT_CHARS]).split())
     return None if clean.lower() in NO_TEXT else clean
 
 
 def names(values: Iterable[object], most: int = MAX_NAMES) -> list[str]:
     """The first `most` distinct texts among `values`, in order."""
-    texts = (name for value in values if (name := text(value)))
-    found: dict[str, None] = {}
-    for name in texts:
-        if len(found) == most:
-            break
-        found[name] = None
-    return list(found)
+    return list(dict.fromkeys(name for value in values if (name := text(value))))[:most]
 
 
 def number(value: object, least: float = 0.0, most: float = 1e12) -> float | None:

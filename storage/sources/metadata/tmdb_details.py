@@ -2,16 +2,14 @@
 
 from typing import Any
 
+from storage.sources.metadata.fields import CAST_SIZE, Movie
 from storage.sources.metadata.json_fields import (
-    CAST_SIZE,
     LEAST_DOLLARS,
-    Movie,
     day,
     entries,
     imdb_id,
     mapping,
     names,
-    nothing_known,
     number,
     text,
     tmdb_id,
@@ -27,7 +25,7 @@ def parse_details(body: dict[str, Any]) -> Movie:
     cast = sorted(entries(credits_.get("cast")), key=_order)
     languages = entries(body.get("spoken_languages"))
     adult = body.get("adult")
-    return nothing_known() | {
+    return {
         "tmdb_id": tmdb_id(body.get("id")),
         "imdb_id": imdb_id(body.get("imdb_id")) or imdb_id(mapping(body.get("external_ids")).get("imdb_id")),
         "tagline": text(body.get("tagline")),

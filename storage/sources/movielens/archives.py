@@ -31,18 +31,8 @@ RATIO_FREE_BYTES = 1 << 20  # members up to this size may have any ratio
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 RECORD = "unpacked.json"
 CHUNK_BYTES = 1 << 20
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    IndexError,
-    KeyError,
-)
+# RuntimeError includes NotImplementedError; LookupError is IndexError or KeyError.
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError, LookupError)
 
 
 def unpack_release(archive: Path, into: Path) -> Path:

@@ -22,12 +22,7 @@ CSV_FILES: dict[Role, str] = {
 PARQUET_RATINGS = "ratings.parquet"  # read if there is no ratings.csv
 DAT_FILES: dict[Role, str] = {"ratings": "ratings.dat", "movies": "movies.dat", "tags": "tags.dat"}
 FIRST_FILES: dict[Role, str] = {"ratings": "u.data", "movies": "u.item", "genres": "u.genre"}
-FILES: dict[Kind, dict[Role, str]] = {
-    "csv": CSV_FILES,
-    "ml-10m": DAT_FILES,
-    "ml-1m": DAT_FILES,
-    "ml-100k": FIRST_FILES,
-}
+FILES: dict[Kind, dict[Role, str]] = {"csv": CSV_FILES, "ml-10m": DAT_FILES, "ml-1m": DAT_FILES, "ml-100k": FIRST_FILES}
 NEEDED: tuple[Role, ...] = ("ratings", "movies", "genres")
 MOVIELENS_LICENCE = (
     "MovieLens (GroupLens): research use, cite Harper and Konstan 2015, no commercial use without permission."

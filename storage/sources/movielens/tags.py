@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
+from storage.dataset.item_index import ItemIndex
 from storage.errors import RatingsValueError
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.releases import Release
@@ -55,8 +56,7 @@ def read_tags(release: Release, known_movies: NDArray[np.int64], bad: BadRows) -
     if read is None:  # another layout, or a bad row: the strict reader finds and names it
         read = _strict_tags(release, path, bad)
     codes, names = _normalised(read.tag)
-    place = np.minimum(np.searchsorted(known_movies, read.movie), max(0, len(known_movies) - 1))
-    known = known_movies[place] == read.movie if len(known_movies) else np.zeros(len(read.movie), dtype=bool)
+    known = ItemIndex(known_movies).of(read.movie) >= 0
     named = codes >= 0
     rows = np.flatnonzero(known & named)
     order = rows[np.lexsort((read.timestamp[rows], codes[rows], read.user[rows], read.movie[rows]))]

@@ -13,11 +13,10 @@ from urllib.parse import urlencode
 import pyarrow as pa
 
 from storage.errors import MetadataQuotaError, MetadataUnavailableError
-from storage.sources.metadata.json_fields import Movie
+from storage.sources.metadata.fields import Movie, source_table
 from storage.sources.web.fetch import Fetcher, GivenUpError, json_object
 from storage.sources.web.response_cache import Response, ResponseCache
 from storage.sources.web.service import MovieIds, Query, StopAskingError, WebService
-from storage.tables import SOURCE_SCHEMA
 
 logger = logging.getLogger("marquee.crawl")
 
@@ -201,7 +200,7 @@ async def crawl(
     if progress:
         await _tell(progress, state.progress())
     _check_the_whole(state)
-    table = pa.Table.from_pylist([rows[one] for one in wanted if one in rows], schema=SOURCE_SCHEMA)
+    table = source_table([rows[one] for one in wanted if one in rows])
     return table, state.facts()
 
 

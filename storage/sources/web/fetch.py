@@ -8,6 +8,7 @@ import secrets
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -78,10 +79,11 @@ class _KeyedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+@dataclass(frozen=True)
 class Fetcher:
-    """Asks one service at the limiter's rate and retries what may pass; `opened` makes one.
+    """Asks one service at the limiter's rate and retries failures that may pass; `opened` makes one.
 
-    Args:
+    Attributes:
         client: sends the requests.
         limiter: the rate and the pause that all processes share.
         service: judges the answers.
@@ -89,28 +91,16 @@ class Fetcher:
         sleep: waits for so many seconds.
     """
 
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        limiter: RateLimiter,
-        service: WebService,
-        patience: Patience,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._client = client
-        self._limiter = limiter
-        self._service = service
-        self._patience = patience
-        self._sleep = sleep
+    client: httpx.AsyncClient
+    limiter: RateLimiter
+    service: WebService
+    patience: Patience
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls,
-        service: WebService,
-        credential: Credential,
-        limiter: RateLimiter,
-        patience: Patience | None = None,
+        cls, service: WebService, credential: Credential, limiter: RateLimiter, patience: Patience | None = None
     ) -> AsyncIterator[Self]:
         """A fetcher with a connection per movie asked at a time, closed at the end of the block."""
         patience = patience or Patience()
@@ -139,7 +129,7 @@ class Fetcher:
         """
         failures = rate_limited = 0
         while True:
-            await self._limiter.turn()
+            await self.limiter.turn()
             status, headers, body, trouble = await self._attempt(query)
             wait = retry_after(headers) if status in (TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE) else None
             if wait is not None and wait > LONGEST_WAIT_SECONDS:
@@ -158,17 +148,17 @@ class Fetcher:
                         broken = verdict.kind == "broken"
                         raise GivenUpError(verdict.reason, outage=not broken, broken=broken)
                     trouble = verdict.reason
-            if failures >= self._patience.attempts or rate_limited >= self._patience.rate_limited_attempts:
+            if failures >= self.patience.attempts or rate_limited >= self.patience.rate_limited_attempts:
                 is_json = answer is not None
                 raise GivenUpError(trouble, outage=not is_json or status != OK, broken=not is_json and status == OK)
             delay = self._backoff(failures + rate_limited) if wait is None else wait
             if status == TOO_MANY_REQUESTS or wait is not None:
-                await asyncio.to_thread(self._limiter.pause, delay)  # of all processes; turn() waits for its end
+                await asyncio.to_thread(self.limiter.pause, delay)  # of all processes; turn() waits for its end
             else:
-                await self._sleep(delay)
+                await self.sleep(delay)
 
     def _judge(self, query: Query, status: int, body: dict[str, Any] | None) -> Verdict:
-        if self._service.is_absent(status, body):
+        if self.service.is_absent(status, body):
             return Verdict("absent")
         if 300 <= status < 400:
             return Verdict("failed", f"HTTP {status}: redirected; set base_url to the address of the service")
@@ -178,22 +168,22 @@ class Fetcher:
             return Verdict("failed", f"HTTP {status}")
         if body is None:
             return Verdict("again", "expected JSON; found something else")
-        return self._service.check(query, body)
+        return self.service.check(query, body)
 
     def _backoff(self, attempt: int) -> float:
         """Seconds to wait after the `attempt`-th attempt: random below a bound that doubles.
 
         The random part keeps several processes from asking at the same moment.
         """
-        bound = self._patience.first_delay_seconds * 2 ** (attempt - 1)
-        return RANDOM.uniform(0, min(bound, self._patience.longest_delay_seconds))
+        bound = self.patience.first_delay_seconds * 2 ** (attempt - 1)
+        return RANDOM.uniform(0, min(bound, self.patience.longest_delay_seconds))
 
     async def _attempt(self, query: Query) -> tuple[int, httpx.Headers, bytes, str]:
         """HTTP status (0: no answer), headers, body, and what went wrong with the connection ("": nothing)."""
         try:
             async with (
-                asyncio.timeout(self._patience.whole_seconds),
-                self._client.stream("GET", query.path, params=query.params) as response,
+                asyncio.timeout(self.patience.whole_seconds),
+                self.client.stream("GET", query.path, params=query.params) as response,
             ):
                 body = bytearray()
                 async for part in response.aiter_bytes():

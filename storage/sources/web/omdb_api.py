@@ -8,17 +8,8 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field
 
 from storage.errors import MetadataCredentialsError
-from storage.sources.metadata.json_fields import (
-    CAST_SIZE,
-    LEAST_DOLLARS,
-    Movie,
-    entries,
-    imdb_id,
-    names,
-    nothing_known,
-    number,
-    text,
-)
+from storage.sources.metadata.fields import CAST_SIZE, Movie
+from storage.sources.metadata.json_fields import LEAST_DOLLARS, entries, imdb_id, names, number, text
 from storage.sources.web.service import Ask, MovieIds, Query, StopAskingError, Verdict, WebService
 
 TITLE_TYPES = {"movie": "movie", "series": "tvSeries", "episode": "tvEpisode", "game": "videoGame"}  # IMDb's names
@@ -80,8 +71,7 @@ class OmdbApi(WebService):
 def parse_title(body: dict[str, Any], ids: MovieIds) -> Movie:
     """A row of SOURCE_SCHEMA from one OMDb title; fields of unexpected types or values are unknown."""
     rated, kind = text(body.get("Rated")), text(body.get("Type"))
-    return nothing_known() | {
-        "tmdb_id": None,
+    return {
         "imdb_id": ids.imdb_id,
         "overview": text(body.get("Plot")),
         "certification": "Not Rated" if (rated or "").lower() in UNRATED else rated,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from storage.errors import MetadataCredentialsError
-from storage.sources.metadata.json_fields import Movie
+from storage.sources.metadata.fields import Movie
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

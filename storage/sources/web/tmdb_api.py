@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from storage.errors import MetadataCredentialsError
-from storage.sources.metadata.json_fields import Movie, entries, mapping, tmdb_id
+from storage.sources.metadata.fields import Movie
+from storage.sources.metadata.json_fields import entries, mapping, tmdb_id
 from storage.sources.metadata.tmdb_details import TMDB_LICENCE, parse_details
 from storage.sources.web.service import Ask, MovieIds, Query, Verdict, WebService
 

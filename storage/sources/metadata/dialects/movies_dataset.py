@@ -33,10 +33,7 @@ def _keywords(row: Row) -> Movie:
 
 
 MOVIES_METADATA = Dialect(
-    "movies_metadata.csv",
-    frozenset({"id", "imdb_id", "overview", "belongs_to_collection"}),
-    _metadata,
-    TMDB_LICENCE,
+    "movies_metadata.csv", frozenset({"id", "imdb_id", "overview", "belongs_to_collection"}), _metadata, TMDB_LICENCE
 )
 MOVIES_CREDITS = Dialect("credits.csv", frozenset({"id", "cast", "crew"}), _credits, TMDB_LICENCE)
 MOVIES_KEYWORDS = Dialect("keywords.csv", frozenset({"id", "keywords"}), _keywords, TMDB_LICENCE)
