@@ -179,7 +179,7 @@ def _strict_scores(
     for row in rows_of(data, line, len(names), path.name, bad, CSV):
         texts = [row.fields[place] for place in places]
         movie, tag = whole_number(texts[0]), whole_number(texts[1])
-        value = float(texts[2]) if DECIMAL.fullmatch(texts[2].strip()) else -1.0
+        value = float(texts[2].strip()) if DECIMAL.fullmatch(texts[2].strip()) else -1.0
         if movie is None or tag is None:
             reason = f"expected movieId and tagId as whole numbers; found {texts[0][:40]!r}, {texts[1][:40]!r}"
         elif tag >= len(column_of) or column_of[tag] < 0:
