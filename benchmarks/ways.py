@@ -102,9 +102,10 @@ def events_way(folder: Path, out: Path) -> str:
     movies, scale = _movie_ids(folder), RatingScale()
     layout = RatingsLayout(folder / "ratings.csv")
     bad = BadRows("quarantine")
-    ratings = read_ratings(layout, scale, movies, bad, run_events=1 << 23, scratch=out.parent)
-    write_events(out, ratings.histories(), movies, scale)
-    return f"{ratings.facts['events']} events of {ratings.facts['users']} users, {len(bad.rows)} bad lines"
+    facts: dict[str, Any] = {}
+    histories = read_ratings(layout, scale, movies, bad, facts, run_events=1 << 23, scratch=out.parent)
+    write_events(out, histories, movies, scale)
+    return f"{facts['events']} events of {facts['users']} users, {len(bad.rows)} bad lines"
 
 
 def _movie_ids(folder: Path) -> Any:
@@ -126,7 +127,7 @@ def _dataset(folder: Path, out: Path) -> Any:
     from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 
     movies, scale, params = _movie_ids(folder), RatingScale(), SplitParams()
-    blocks = list(read_ratings(RatingsLayout(folder / "ratings.csv"), scale, movies, BadRows()).histories())
+    blocks = list(read_ratings(RatingsLayout(folder / "ratings.csv"), scale, movies, BadRows(), {}))
     user_ids = np.concatenate([block.user_id for block in blocks])
     counts = write_transitions(
         out,

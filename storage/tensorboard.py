@@ -14,12 +14,12 @@ from storage.files import writing_to
 class EventFile:
     """One event file in a run's folder. It holds clock times and the machine's name: never part of an artifact.
 
-    Written where it is asked for, without the thread of tensorboardX's `SummaryWriter`: a full disk is an error here and
-    not a queue that nobody empties.
+    Rows are written in the calling thread. The thread of tensorboardX's `SummaryWriter` would hide a full disk: its queue
+    would only grow.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Go on after `step` updates; what an interrupted run wrote beyond them is hidden by the reader.
+        """Continue after `step` updates; TensorBoard hides what an interrupted run wrote after them.
 
         Raises:
             StorageFullError, StorageUnwritableError: see `storage.files.writing_to`.

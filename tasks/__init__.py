@@ -1,1 +1,1 @@
-"""How a step runs: one file per stage; retries, cache keys, progress and UI artifacts; references in and out."""
+"""Prefect tasks, one file per stage: retries, cache keys, progress and UI artifacts; they pass references to artifacts."""

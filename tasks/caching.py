@@ -50,7 +50,7 @@ def artifact_store() -> ArtifactStore:
 
 
 def artifact_task(
-    kind: str, *, schema_version: int = 1, outside: Sequence[str] = (), retries: int = 2
+    kind: str, *, schema_version: int = 1, outside: Sequence[str] = ()
 ) -> Callable[[Callable[Concatenate[Draft, P], None]], Callable[P, ArtifactRef]]:
     """Make a function that fills a draft, `function(draft, ...)`, a task that returns a reference to the artifact.
 
@@ -61,7 +61,6 @@ def artifact_task(
         kind: the artifact's kind, and the task's name in the Prefect UI.
         schema_version: raise it when readers of the artifact must change.
         outside: names of arguments that say how or where the work is done; they must not change the result.
-        retries: how often to try again after an error that is not typed.
     """
 
     def decorate(function: Callable[Concatenate[Draft, P], None]) -> Callable[P, ArtifactRef]:
@@ -76,7 +75,7 @@ def artifact_task(
                 cast(Callable[..., None], function)(draft, **arguments)
             return draft.committed
 
-        prefect_task = artifact_prefect_task(run, kind, function.__doc__, retries)
+        prefect_task = artifact_prefect_task(run, kind, function.__doc__)
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> ArtifactRef:
@@ -121,13 +120,13 @@ def references(arguments: dict[str, Any]) -> dict[str, ArtifactRef]:
 
 
 def artifact_prefect_task(
-    run: Callable[[Recipe, dict[str, Any]], ArtifactRef], kind: str, purpose: str | None, retries: int
+    run: Callable[[Recipe, dict[str, Any]], ArtifactRef], kind: str, purpose: str | None
 ) -> Task[[Recipe, dict[str, Any]], ArtifactRef]:
-    """The Prefect task around `run`: its result is stored as JSON, and errors that are not typed are retried."""
+    """The Prefect task around `run`: its result is stored as JSON, and errors that are not typed are retried twice."""
     return task(
         name=kind,
         description=inspect.cleandoc(purpose or ""),
-        retries=retries,
+        retries=2,
         retry_delay_seconds=exponential_backoff(2),
         retry_jitter_factor=0.5,
         retry_condition_fn=is_worth_retrying,

@@ -1,4 +1,4 @@
-"""Texts to vectors in partitions on Dask workers, through an exchange that outlives the process that asked."""
+"""Encode texts in partitions on Dask workers; an exchange keeps finished partitions if the run is killed."""
 
 import ctypes
 import hashlib
@@ -54,8 +54,8 @@ def _load(spec: EncoderSpec) -> TextEncoder:
 def keep_freed_memory() -> None:
     """Let this process use freed memory again (glibc only; elsewhere nothing is done).
 
-    Dask sets its workers to give it back to the system at once. Activations of a few MB come and go all the time here,
-    and to have their pages anew was measured to take as long as the encoding itself.
+    Dask sets its workers to return freed memory to the system at once. Encoding allocates and frees activations of a few
+    MB all the time; getting their pages from the system again was measured to take as long as the encoding itself.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -98,7 +98,7 @@ def write_vectors(exchange: Exchange, name: str, vectors: NDArray[np.float32]) -
 
 
 def read_vectors(exchange: Exchange, name: str, rows: int) -> NDArray[np.float32] | None:
-    """A partition's vectors, (rows, width) float32, or None where they are missing, torn or others."""
+    """A partition's vectors, (rows, width) float32, or None if they are missing, damaged or of another shape."""
     blob = exchange.read(f"{name}.npy")
     if blob is None:
         return None
@@ -107,7 +107,7 @@ def read_vectors(exchange: Exchange, name: str, rows: int) -> NDArray[np.float32
 
 
 def partition_name(texts: Sequence[str], spec: EncoderSpec) -> str:
-    """Hash of everything that a partition's vectors follow from."""
+    """A hash of everything that determines a partition's vectors."""
     made_of = [spec.identity, spec.name, spec.max_tokens, spec.precision, list(texts)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
 
@@ -127,7 +127,7 @@ def encode_texts(
     partition_rows: int = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
-    """Encode texts on the client's workers; equal texts once, and none whose partition is whole on the exchange.
+    """Encode texts on the client's workers; equal texts once, and no partition that the exchange already holds.
 
     Args:
         texts: N ≥ 1 of them.

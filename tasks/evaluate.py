@@ -1,6 +1,5 @@
 """The evaluation stage: makes the report of a dataset and its policies."""
 
-import base64
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 import vl_convert
 from numpy.typing import NDArray
 from prefect import task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
@@ -36,7 +35,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.policies import load_on
-from tasks.progress import Progress
+from tasks.progress import Progress, show_image
 
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
 
@@ -245,7 +244,4 @@ def show_report(report: ArtifactRef) -> None:
         ("popularity", "Popularity of the recommended items"),
     ):
         if (picture := folder / f"{name}.png").is_file():
-            data = base64.b64encode(picture.read_bytes()).decode()
-            create_image_artifact(
-                key=f"report-{name}", image_url=f"data:image/png;base64,{data}", description=description
-            )
+            show_image(f"report-{name}", picture, description)

@@ -1,4 +1,4 @@
-"""Events and items in, the static transition dataset out."""
+"""Make the static transition dataset from events and items."""
 
 import json
 import logging

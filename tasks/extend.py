@@ -1,4 +1,4 @@
-"""Later ratings and movies beside what a dataset was made from; what is old stays as it is."""
+"""Add later ratings and movies to a dataset; its old movies, embeddings and histories stay unchanged."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from tasks.texts import TextParams, make_texts
 
 
 def need_times(source: SourceParams) -> None:
-    """Refuse ratings whose order is their only time: they cannot be put after others.
+    """Refuse ratings without timestamps, because they cannot be put after earlier ones.
 
     Raises:
         DatasetError: the source has no timestamps.
@@ -31,7 +31,7 @@ def need_times(source: SourceParams) -> None:
     if source.generic is not None and source.generic.timestamp is None:
         raise DatasetError(
             f"{source.generic.ratings}: expected timestamps, to put later ratings after earlier ones; found none declared. "
-            "Map a timestamp column, or build the dataset anew from one file."
+            "Map a timestamp column, or build the dataset again from one file."
         )
 
 
@@ -83,7 +83,7 @@ def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> N
     others = pc.sum(pc.not_equal(common["external_id"], common["external_id_new"])).as_py() or 0
     if others:
         raise DatasetError(
-            f"movies to add: expected the dataset's own ids to mean the same; found {others} that are written otherwise. "
+            f"movies to add: expected the ids of the dataset's movies as it has them; found {others} written differently. "
             "Append data of the same source."
         )
     pq.write_table(grown, draft.path / "movies.parquet")
@@ -100,7 +100,7 @@ def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) 
 def make_extended_dataset(
     draft: Draft, base: ArtifactRef, events: ArtifactRef, items: ArtifactRef, splits: SplitParams
 ) -> None:
-    """Merge new events into a dataset's histories; equal to writing all of them anew with the same items and time cut."""
+    """Merge new events into a dataset's histories; equal to writing all of them again with the same items and time cut."""
     store = artifact_store()
     catalogue = read_table(items, "items.parquet")
     movie_ids = catalogue["movie_id"].to_numpy()

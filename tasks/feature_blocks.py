@@ -1,4 +1,4 @@
-"""From parquet tables to the plain arrays that blocks of features are made of."""
+"""Read Parquet tables into the plain arrays that the feature blocks are built from."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def item_columns(
 
 
 class TrainingRows(NamedTuple):
-    """Rows of a table of users' doings that may be learnt from: of training users, up to the cut, on known movies."""
+    """Training rows of a table of ratings or tags: of training users, up to the time cut, of known movies."""
 
     user: NDArray[np.int32]  # (n,) position in the users table
     item: NDArray[np.int32]  # (n,) item index

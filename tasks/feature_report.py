@@ -1,6 +1,5 @@
 """The feature report stage: makes the report of an item embedding."""
 
-import base64
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from prefect import task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.report.features import FeatureReportInput, write_feature_report
@@ -21,6 +20,7 @@ from storage.dataset.item_index import ItemIndex
 from storage.tables import embedding_matrix
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
+from tasks.progress import show_image
 
 
 class FeatureReportParams(BaseModel):
@@ -111,7 +111,4 @@ def show_features(report: ArtifactRef) -> None:
         description=f"Feature blocks of the items. Report: [{page}]({page.as_uri()})",
     )
     create_markdown_artifact(key="feature-report", markdown=f"Feature report: [{page}]({page.as_uri()})")
-    picture = base64.b64encode((folder / "projection.png").read_bytes()).decode()
-    create_image_artifact(
-        key="embedding", image_url=f"data:image/png;base64,{picture}", description="The item embedding in the plane"
-    )
+    show_image("embedding", folder / "projection.png", "The item embedding in the plane")

@@ -130,13 +130,13 @@ def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArra
     if len(gone) or earlier.shape[1] != embedding.shape[1]:
         raise DatasetError(
             f"items to extend: expected {len(ids)} movies with {embedding.shape[1]} dimensions each; found "
-            f"{len(gone)} of them gone and {earlier.shape[1]} dimensions. Build the dataset anew, or with the base's parameters."
+            f"{len(gone)} of them gone and {earlier.shape[1]} dimensions. Build the dataset again, or use the base's parameters."
         )
     place = np.searchsorted(movie_ids, ids)
     if not np.allclose(embedding[place], earlier, atol=SAME_FIT):
         raise DatasetError(
             "items to extend: expected this version to fit what the base was fitted to; found other embeddings of the same "
-            "movies. Build the dataset anew by build-dataset."
+            "movies. Build the dataset again with build-dataset."
         )
     embedding = embedding.copy()
     embedding[place] = earlier
@@ -164,7 +164,7 @@ def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Re
 
 
 def what_stands_out(blocks: dict[str, Block], reduced: Reduced) -> dict[str, Any]:
-    """For the feature report: each block's columns with the most variance kept, and what the first dimensions tell apart.
+    """Make the details of the feature report: the columns with the most variance kept, and those that shape the first dimensions.
 
     `columns`: block → [[name, share of the whole variance]]; `dimensions`: [{"share": of the whole variance, "positive",
     "negative": [[block, column, correlation]]}].

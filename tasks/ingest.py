@@ -101,16 +101,13 @@ def make_events(
     """Read, check and sort the ratings by user and time."""
     bad = BadRows(on_bad_rows)
     known = known_movies(catalogue)
-    path = draft.path / "events.parquet"
+    facts: dict[str, Any] = {}
     if source.release is not None:
-        ratings = read_ratings(source.release.ratings.renamed(columns), scale, known, bad)
-        facts = ratings.facts
-        write_events(path, ratings.histories(), known, scale)
+        histories = read_ratings(source.release.ratings.renamed(columns), scale, known, bad, facts)
     else:
         assert source.generic is not None  # noqa: S101
-        facts = {}
-        blocks = generic_events(source.generic, known, bad, facts)
-        write_events(path, sorted_histories(blocks, len(known), facts), known, scale)
+        histories = sorted_histories(generic_events(source.generic, known, bad, facts), len(known), facts)
+    write_events(draft.path / "events.parquet", histories, known, scale)
     draft.rows = facts["events"]
     keep_facts(draft, facts, bad)
 

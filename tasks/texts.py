@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -75,9 +75,9 @@ def encode_movies(
 def make_texts(
     movies: ArtifactRef, params: TextParams, cluster: ClusterParams, base: ArtifactRef | None = None
 ) -> ArtifactRef:
-    """Encode every movie's text but those that `base` holds.
+    """Encode every movie's text, except those that `base` holds.
 
-    On one kind of machine the bytes do not depend on `base`, so it is no part of the digest.
+    On one kind of machine the bytes do not depend on `base`, so the digest leaves it out.
 
     Args:
         movies: with `movies.parquet`.
@@ -118,7 +118,7 @@ def _encode(
         progress.show(done, total)
         logger.info("encoded %d of %d texts", done, total)
 
-    spec = EncoderSpec(params.encoder, params.max_tokens, _precision(params), _identity(params, weights))
+    spec = EncoderSpec(params.encoder, params.max_tokens, cast(Precision, params.precision), _identity(params, weights))
     place = exchange(movies, params, weights, cluster)
     shared = cluster.scheduler is None or cluster.exchange is not None
     with dask_client(cluster.scheduler, cluster.workers) as client:
@@ -126,12 +126,6 @@ def _encode(
     if result.resumed:
         logger.info("%d texts were encoded before an interruption and not again", result.resumed)
     return result.vectors
-
-
-def _precision(params: TextParams) -> Precision:
-    if params.precision == "auto":
-        raise ValueError("precision: expected it settled before the artifact is named; found auto. Use make_texts.")
-    return params.precision
 
 
 def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | None:
@@ -151,7 +145,7 @@ def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | 
         if not fits(store.manifest(given)) or store.find("texts", given.digest) is None:
             raise ArtifactError(
                 f"texts/{given.digest}: expected vectors by {params.encoder} at {params.max_tokens} tokens and "
-                f"{params.precision}, made by this version and whole; found others. Build the dataset anew by build-dataset."
+                f"{params.precision}, complete and made by this version; found others. Build the dataset again with build-dataset."
             )
         return given.digest
     newest_first = sorted(store.manifests("texts"), key=lambda manifest: manifest.created_at, reverse=True)

@@ -44,8 +44,9 @@ def read(
     scale: RatingScale | None = None,
     **layout: Any,
 ) -> tuple[Histories, dict[str, Any]]:
-    ratings = read_ratings(RatingsLayout(path, **layout), scale or RatingScale(), known, bad or BadRows())
-    return concatenated(ratings.histories()), ratings.facts
+    facts: dict[str, Any] = {}
+    ratings = read_ratings(RatingsLayout(path, **layout), scale or RatingScale(), known, bad or BadRows(), facts)
+    return concatenated(ratings), facts
 
 
 def events_of(histories: Histories) -> list[tuple[int, int, int, int]]:

@@ -16,5 +16,6 @@ from storage.sources.movielens.releases import find_release
 def read_events(folder: Path) -> tuple[Histories, dict[str, Any]]:
     """All histories of the sample in `folder`, and what reading counted."""
     known = read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
-    ratings = read_ratings(RatingsLayout(folder / "ratings.csv"), RatingScale(), known, BadRows())
-    return concatenated(ratings.histories()), ratings.facts
+    facts: dict[str, Any] = {}
+    ratings = read_ratings(RatingsLayout(folder / "ratings.csv"), RatingScale(), known, BadRows(), facts)
+    return concatenated(ratings), facts

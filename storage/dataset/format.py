@@ -207,5 +207,5 @@ def _scale_and_reward(file: h5py.File) -> tuple[RatingScale, RewardMap]:
             f"found {attributes}. Run build-dataset again."
         ) from error
     if scale_attributes(scale, reward) != {name: attributes.get(name) for name in ATTRIBUTES}:
-        raise DatasetError(f"{file.filename}: expected a rating scale of one piece; found {attributes}.")
+        raise DatasetError(f"{file.filename}: expected attributes of one rating scale; found {attributes}.")
     return scale, reward

@@ -36,7 +36,7 @@ def write_transitions(
     Beside one block no more than one chunk of events is held.
 
     Args:
-        path: the file to make; whoever calls commits it by renaming it or its folder. It is removed if this fails.
+        path: the file to make. The caller commits it by renaming it or its folder; it is removed if writing fails.
         histories: whole users in the order of `user_ids`; `item` is the place in `movie_ids`.
         user_ids: (U,) outside ids, ascending; a user the histories lack has no events.
         split: (U,) codes of SPLIT_NAMES.
@@ -214,12 +214,12 @@ def read_back(path: Path, members: Iterable[str]) -> None:
                     member.read_direct(buffer, np.s_[begin : begin + count], np.s_[:count])
     except (OSError, KeyError) as error:
         raise DatasetError(
-            f"{path}: expected to read back what was written; found {error}. Write it again; if it recurs, mistrust the disk."
+            f"{path}: expected to read back what was written; found {error}. Write it again; if it happens again, check the disk."
         ) from error
 
 
 def _need(good: bool, expected: str, found: object) -> None:
     if not good:
         raise DatasetError(
-            f"transitions: expected {expected}; found {found}. The tables before this step are at fault: see their gates."
+            f"transitions: expected {expected}; found {found}. Check the tables that this step reads: see their gates."
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from storage.threads import in_order
 ColumnName = Literal["userId", "movieId", "rating", "timestamp"]
 COLUMNS: tuple[ColumnName, ColumnName, ColumnName, ColumnName] = ("userId", "movieId", "rating", "timestamp")
 HEAD_BYTES = 1 << 16  # the start of the file, which tells its kind and holds its header
+Lines = AbstractContextManager[Iterator[Callable[[], bytes]]]  # blocks of whole lines; each is read by a call
 JUDGED_ROWS = 1_000_000  # a file of mostly bad rows is refused after this many rows, not at its end
 
 
@@ -60,49 +61,17 @@ class RatingsLayout:
         return replace(self, columns=(user, item, rating, timestamp)) if names else self
 
 
-class _Table(NamedTuple):
-    """A ratings table that is open for reading."""
-
-    path: Path
-    first_line: int  # number of the first row, 1-based
-    lines: AbstractContextManager[Iterator[Callable[[], bytes]]]  # blocks of whole lines
-
-
-class Ratings:
-    """One ratings table, to be read once."""
-
-    def __init__(self, table: _Table, grammar: Grammar, bad: BadRows, run_events: int, scratch: Path | None) -> None:
-        self._table, self._grammar, self._bad = table, grammar, bad
-        self._run_events, self._scratch = run_events, scratch
-        self._begun = False
-        self.facts: dict[str, Any] = {"rows": 0, "events": 0, "dropped_unknown_movie": 0}
-
-    def histories(self) -> Iterator[Histories]:
-        """Whole histories, about a million events at a time. `facts` is complete after the last block.
-
-        Raises:
-            RatingsSchemaError, RatingsValueError: a bad line under `reject`; the error names the first one of the file.
-            SourceError: more than half of the rows are bad, there are no rows, or no row is of a known movie.
-        """
-        if self._begun:
-            raise RuntimeError("ratings are read once: call read_ratings again")
-        self._begun = True
-        blocks = _checked(self._table, self._grammar, self._bad, self.facts)
-        items = len(self._grammar.items)
-        yield from sorted_histories(blocks, items, self.facts, run_events=self._run_events, scratch=self._scratch)
-        self.facts |= self._bad.facts()
-
-
 def read_ratings(
     layout: RatingsLayout,
     scale: RatingScale,
     known_movies: NDArray[np.int64],
     bad: BadRows,
+    facts: dict[str, Any],
     *,
     run_events: int = RUN_EVENTS,
     scratch: Path | None = None,
-) -> Ratings:
-    """Open a ratings table; `Ratings.histories` reads its rows.
+) -> Iterator[Histories]:
+    """Read a ratings table into whole histories, about a million events at a time.
 
     Two kinds of events are dropped and counted: those of movies not in `known_movies`, and those that repeat the user,
     movie and timestamp of an earlier line.
@@ -112,21 +81,30 @@ def read_ratings(
         scale: the ratings that are accepted.
         known_movies: (I,) movie ids, ascending; the item index of a movie is its place here.
         bad: takes the lines that cannot be used.
+        facts: receives the counts; complete after the last histories.
         run_events: maximum number of events in memory; see `sorted_histories`.
         scratch: folder for the events that do not fit into memory.
 
     Raises:
-        SourceError: there is no file, or it is empty, a web page, an archive or UTF-16 text.
-        RatingsSchemaError: the header lacks a column, or names it twice. (Parquet is looked at when its rows are read.)
+        RatingsSchemaError: the header lacks a column or names it twice, or a bad line under `reject`.
+        RatingsValueError: a bad line under `reject`; the error names the first one of the file.
+        SourceError: there is no file; it is empty, a web page, an archive or UTF-16 text; more than half of the rows are
+            bad; there are no rows; or no row is of a known movie.
     """
+    facts |= {"rows": 0, "events": 0, "dropped_unknown_movie": 0}
+    blocks = _checked(layout, scale, ItemIndex(known_movies), bad, facts)
+    yield from sorted_histories(blocks, len(known_movies), facts, run_events=run_events, scratch=scratch)
+    facts |= bad.facts()
+
+
+def _opened(layout: RatingsLayout, scale: RatingScale, items: ItemIndex) -> tuple[Grammar, int, Lines]:
+    """How to read the lines of a file, the number of its first row (1-based), and its blocks of whole lines."""
     path = layout.path
     if not path.is_file():
         raise SourceError(f"{path}: expected a file; found none.")
     names: tuple[str, str, str, str] = layout.columns or COLUMNS
-    items = ItemIndex(known_movies)
     if path.suffix.lower() == ".parquet":
-        grammar = Grammar(names, DELIMITER, bytes(range(4)), scale, items)
-        return Ratings(_Table(path, 1, parquet_lines(path, names)), grammar, bad, run_events, scratch)
+        return Grammar(names, DELIMITER, bytes(range(4)), scale, items), 1, parquet_lines(path, names)
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     _refuse_other_kinds(path, head)
@@ -135,9 +113,7 @@ def read_ratings(
     if layout.header:
         line, end, _ = head[start:].partition(b"\n")
         roles, body = _roles(layout, line, names), start + len(line) + len(end)
-    grammar = Grammar(names, layout.delimiter, roles, scale, items)
-    table = _Table(path, 1 + layout.header, text_lines(path, body))
-    return Ratings(table, grammar, bad, run_events, scratch)
+    return Grammar(names, layout.delimiter, roles, scale, items), 1 + layout.header, text_lines(path, body)
 
 
 def _refuse_other_kinds(path: Path, head: bytes) -> None:
@@ -162,11 +138,13 @@ def _roles(layout: RatingsLayout, header: bytes, names: tuple[str, ...]) -> byte
     return bytes(names.index(name) if name in names else IGNORED for name in found)
 
 
-def _checked(table: _Table, grammar: Grammar, bad: BadRows, facts: dict[str, Any]) -> Iterator[EventBlock]:
+def _checked(
+    layout: RatingsLayout, scale: RatingScale, items: ItemIndex, bad: BadRows, facts: dict[str, Any]
+) -> Iterator[EventBlock]:
     """The events of all good lines in file order; bad lines go to `bad`, counts to `facts`."""
-    path, line = table.path, table.first_line
-    bad_rows, first_bad = 0, ""
-    with table.lines as reads:
+    grammar, line, lines = _opened(layout, scale, items)
+    path, bad_rows, first_bad = layout.path, 0, ""
+    with lines as reads:
 
         def parse(read: Callable[[], bytes]) -> ParsedBlock:
             return parse_block(read(), grammar)

@@ -11,7 +11,7 @@ from tasks.caching import artifact_prefect_task, is_worth_retrying
 from tasks.gates import GateError
 from tasks.publish import publish_artifact
 
-TASK = artifact_prefect_task(lambda recipe, arguments: None, "toy", "Make a toy.", 2)  # type: ignore[arg-type, return-value]
+TASK = artifact_prefect_task(lambda recipe, arguments: None, "toy", "Make a toy.")  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_file_with_a_damaged_scale_or_reward_map_or_with_codes_beyond_it_is_re
         file["events/rating"].attrs["reward_scale"] = np.nan
     with h5py.File(tmp_path / "code.h5", "a") as file:
         file["events/rating"][2] = 11
-    with pytest.raises(DatasetError, match="of one piece"):
+    with pytest.raises(DatasetError, match="attributes of one rating scale"):
         TransitionDataset.open(tmp_path / "scale.h5")
     with pytest.raises(DatasetError, match="a reward map"):
         TransitionDataset.open(tmp_path / "reward.h5")

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ratings_support import HEADER, KNOWN, events_of, read, written
+from ratings_support import HEADER, events_of, read, written
 
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError, RatingsSchemaError, RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens import ratings_text
 from storage.sources.movielens.movies import read_movies
-from storage.sources.movielens.ratings import RatingsLayout, read_ratings
+from storage.sources.movielens.ratings import RatingsLayout
 from storage.sources.movielens.releases import find_release
 
 
@@ -170,13 +170,6 @@ def test_the_first_bad_line_of_a_long_file_is_named_and_blocks_may_cut_lines(
     lines[9_000] = "1" * 5000
     with pytest.raises(SourceError, match="lines of at most 64 bytes"):
         read(written(tmp_path, HEADER + "\n".join(lines)))
-
-
-def test_ratings_are_read_once(tmp_path: Path) -> None:
-    ratings = read_ratings(RatingsLayout(written(tmp_path, HEADER + "1,1,4,20\n")), RatingScale(), KNOWN, BadRows())
-    assert len(list(ratings.histories())) == 1
-    with pytest.raises(RuntimeError, match="once"):
-        list(ratings.histories())
 
 
 @settings(max_examples=60, deadline=None)
