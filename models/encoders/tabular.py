@@ -26,15 +26,15 @@ class FeatureBlock(NamedTuple):
 
     Attributes:
         name: of the parameter `features.weights.<name>` and in reports.
-        build: a pure function. Its usual arguments are `least`, the training items that a term needs, and `most`, the
-            number of terms.
+        build: a pure function of `ItemColumns`. Its usual keyword arguments are `least`, the training items that a term
+            needs, and `most`, the number of terms.
         weight: default standard deviation of the whole block before the reduction; 0 leaves it out.
         note: one sentence for the parameter's description and the feature report.
         named: whether column names mean something to a reader; those of encoder dimensions do not.
     """
 
     name: str
-    build: Callable[[ItemColumns], Block]
+    build: Callable[..., Block]
     weight: float
     note: str
     named: bool = True
@@ -51,10 +51,10 @@ def not_all_zero(values: NDArray[np.float32]) -> Mask:
 
 
 def side_by_side(blocks: Mapping[str, Block]) -> Block:
-    """Several blocks of the same items as one, names prefixed by the mapping's keys."""
+    """Several blocks of the same items as one, names prefixed by the mapping's keys; the key "" gives no prefix."""
     return Block(
         np.concatenate([block.values for block in blocks.values()], axis=1),
-        [f"{key}: {name}" for key, block in blocks.items() for name in block.names],
+        [f"{key}: {name}" if key else name for key, block in blocks.items() for name in block.names],
         np.logical_or.reduce([block.known for block in blocks.values()]),
     )
 
@@ -84,6 +84,20 @@ def multi_hot(terms: Terms | None, train: Mask, least: int, most: int) -> Block:
     counts, names = frequent_terms(terms, train, least, most)
     values = np.minimum(counts.toarray(), 1.0, dtype=np.float32)
     return Block(values, names, not_all_zero(values))
+
+
+def columns_of_terms(items: ItemColumns, columns: Mapping[str, str], least: int, most: int) -> Block:
+    """The `multi_hot` blocks of some columns of `items.terms` as one block, (I, W).
+
+    Args:
+        items: the items.
+        columns: by prefix of the names, the column; "" is no prefix.
+        least: training items that a term needs.
+        most: the largest number of terms of each column.
+    """
+    return side_by_side(
+        {prefix: multi_hot(items.terms.get(name), items.train, least, most) for prefix, name in columns.items()}
+    )
 
 
 def standardised(

@@ -26,7 +26,6 @@ class TextEncoder(Protocol):
 
         A text's vector must not depend on the other texts of the call.
         """
-        ...
 
 
 class EncoderSource(NamedTuple):

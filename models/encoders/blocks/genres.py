@@ -2,20 +2,11 @@
 
 from functools import partial
 
-from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side
-
-
-def genres_block(items: ItemColumns, least: int, most: int) -> Block:
-    """Multi-hot genres, `most` at most of each source, (I, W)."""
-    return side_by_side(
-        {
-            "genre": multi_hot(items.terms.get("genres"), items.train, least, most),
-            "metadata genre": multi_hot(items.terms.get("metadata_genres"), items.train, least, most),
-        }
-    )
-
+from models.encoders.tabular import FeatureBlock, columns_of_terms
 
 BLOCK = FeatureBlock(
-    "genres", partial(genres_block, least=1, most=32), weight=0.5, note="Genres of MovieLens and of the metadata."
+    "genres",
+    partial(columns_of_terms, columns={"genre": "genres", "metadata genre": "metadata_genres"}, least=1, most=32),
+    weight=0.5,
+    note="Genres of MovieLens and of the metadata.",
 )

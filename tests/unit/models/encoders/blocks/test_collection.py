@@ -1,10 +1,10 @@
 from items_support import items_of
 
-from models.encoders.blocks.collection import collection_block
+from models.encoders.blocks.collection import BLOCK
 
 
 def test_films_of_a_series_share_a_column() -> None:
-    block = collection_block(
+    block = BLOCK.build(
         items_of([True] * 4, {"collection": [["Star Wars"], ["Star Wars"], ["Shaft"], []]}), least=2, most=8
     )
     assert block.names == ["Star Wars"]  # one item alone is not yet a collection to learn from
