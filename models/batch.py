@@ -11,11 +11,9 @@ class BatchSource(Protocol):
 
     def gather(self, starts: Tensor, out: Any = None) -> Iterable[Tensor]:
         """The members of `Batch` for the transitions at `starts` (B,), written to `out` if given."""
-        ...
 
     def sequences(self, starts: Tensor, length: int) -> Iterable[Tensor]:
         """The members of `Sequences` that end with the actions of the transitions at `starts` (B,)."""
-        ...
 
 
 class Batch(NamedTuple):

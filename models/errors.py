@@ -10,11 +10,7 @@ class DivergenceError(LearnerError):
 
     def __init__(self, message: str, step: int, metric: str, value: float, bound: float, best_step: int) -> None:
         super().__init__(message)
-        self.step = step
-        self.metric = metric
-        self.value = value
-        self.bound = bound
-        self.best_step = best_step
+        self.step, self.metric, self.value, self.bound, self.best_step = step, metric, value, bound, best_step
 
     def with_message(self, message: str) -> "DivergenceError":
         """A copy with another message."""

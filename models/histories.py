@@ -29,7 +29,6 @@ class Scorer(Protocol):
 
     def scores(self, histories: Histories) -> Tensor:
         """The score of each item as the next one of each history: (B, I) float32, higher is better."""
-        ...
 
 
 def flat_observation(histories: Histories, embedding: Tensor, frame: int) -> Tensor:

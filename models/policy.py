@@ -19,15 +19,12 @@ class Publishable(Scorer, Protocol):
 
     def act(self, histories: Histories) -> Tensor:
         """π(s): (B, D)."""
-        ...
 
     def config(self) -> dict[str, Any]:
         """All of the policy but its tensors, as JSON."""
-        ...
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name."""
-        ...
 
 
 class Policy:

@@ -201,11 +201,7 @@ class RankingPolicy(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
-        return {
-            "format": FORMAT,
-            "policy": self.params.model_dump(mode="json"),
-            "largest_reward": self.largest_reward,
-        }
+        return {"format": FORMAT, "policy": self.params.model_dump(mode="json"), "largest_reward": self.largest_reward}
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that scoring needs, except the items' embeddings, by name, on the CPU; the kernel in half precision."""

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,6 +18,10 @@ from models.trainer_config import CRITERIA, TrainerConfig
 logger = logging.getLogger("marquee.train")
 VALUES = ("value_logged", "value_policy", "value_target")
 FORMAT = "marquee-training/3"
+# The attributes that a checkpoint holds as they are.
+KEPT = (
+    "step", "stage", "stage_starts", "validations_since_best", "best_score", "best_step", "best_policy", "best_learner",
+)  # fmt: skip
 
 
 class Trainer:
@@ -150,9 +155,9 @@ class Trainer:
         score = self.sign * metrics[self.metric]
         if better := score > self.best_score:
             self.best_score, self.best_step, self.validations_since_best = score, self.step, 0
-            self.best_policy = cloned(self.learner.acting.state_dict())
+            self.best_policy = deepcopy(self.learner.acting.state_dict())
             if self.stage + 1 < len(self.config.stages):
-                self.best_learner = cloned(self.learner.state_dict())
+                self.best_learner = deepcopy(self.learner.state_dict())
         else:
             self.validations_since_best += 1
             if self.config.patience is not None and self.validations_since_best >= self.config.patience:
@@ -171,7 +176,7 @@ class Trainer:
         self.stage += 1
         self.stage_starts.append(self.step)
         self.validations_since_best = 0
-        self.learner.load_state_dict(cloned(self.best_learner))
+        self.learner.load_state_dict(deepcopy(self.best_learner))
         self.learner.restart(self.config.stages[self.stage])
         if self.stage + 1 == len(self.config.stages):
             self.best_learner = {}
@@ -201,18 +206,11 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """The run's whole state, as tensors and plain values."""
         return {
+            **{name: getattr(self, name) for name in KEPT},
             "made_with": self.made_with,
-            "step": self.step,
             "rows": [list(row) for row in self.rows],
             "warnings": [list(warning) for warning in self.warnings],
             "window": {name: list(pair) for name, pair in self.window.items()},
-            "stage": self.stage,
-            "stage_starts": self.stage_starts,
-            "validations_since_best": self.validations_since_best,
-            "best_score": self.best_score,
-            "best_step": self.best_step,
-            "best_policy": self.best_policy,
-            "best_learner": self.best_learner,
             "learner": self.learner.state_dict(),
             "sampler": self.sampler.state_dict(),
         }
@@ -233,30 +231,17 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         self.sampler.load_state_dict(state["sampler"])
         device = next(iter(self.learner.acting.state_dict().values())).device
-        self.step = state["step"]
+        for name in KEPT:
+            setattr(self, name, state[name])
         self.rows = [(step, split, metric, value) for step, split, metric, value in state["rows"]]
         self.warnings = [EarlyWarning(*warning) for warning in state["warnings"]]
         self.window = {name: (total.to(device), count) for name, (total, count) in state["window"].items()}
-        self.stage, self.stage_starts = state["stage"], list(state["stage_starts"])
-        self.validations_since_best = state["validations_since_best"]
-        self.best_score, self.best_step = state["best_score"], state["best_step"]
-        self.best_policy, self.best_learner = state["best_policy"], state["best_learner"]
+        self.stage_starts = list(state["stage_starts"])  # this run appends to its own
 
 
 def sizes(tensors: dict[str, Tensor]) -> str:
     """Names and shapes of tensors as text."""
     return ", ".join(f"{name} {'×'.join(map(str, tensor.shape))}" for name, tensor in tensors.items())
-
-
-def cloned(state: Any) -> Any:
-    """A deep copy of a state."""
-    if isinstance(state, Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {name: cloned(part) for name, part in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(cloned(part) for part in state)
-    return state
 
 
 def tensors_of(state: Any) -> list[Tensor]:

@@ -88,13 +88,16 @@ class ActorLearner(Resumable):
 
     def step_actor(self, batch: Batch) -> None:
         """Take one clipped step of the actor and keep its metrics until the next."""
-        loss, metrics = self.actor_loss(batch)
-        self.actor_optimiser.zero_grad()
+        self.actor_metrics = self.descend("actor", self.actor_optimiser, *self.actor_loss(batch))
+
+    def descend(self, name: str, optimiser: Optimiser, loss: Tensor, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Take one clipped step down the gradient of `loss`; returns the loss, the gradient's norm and `metrics`, detached."""
+        optimiser.zero_grad()
         loss.backward()
-        norm = self.actor_optimiser.step()
-        clipped = (norm > self.actor_optimiser.max_gradient_norm).float()
-        found = {"actor_loss": loss, "actor_gradient_norm": norm, "actor_steps_clipped": clipped} | metrics
-        self.actor_metrics = {name: value.detach() for name, value in found.items()}
+        norm = optimiser.step()
+        clipped = (norm > optimiser.max_gradient_norm).float()
+        found = {f"{name}_loss": loss, f"{name}_gradient_norm": norm, f"{name}_steps_clipped": clipped} | metrics
+        return {key: value.detach() for key, value in found.items()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses and values of a batch, without a step.

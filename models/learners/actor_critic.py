@@ -96,13 +96,7 @@ class ActorCritic(ActorLearner):
         """Take one clipped step of the critics towards y."""
         with torch.no_grad():
             y = self.noisy_target(batch)
-        loss, metrics = self.critic_loss(batch, y)
-        self.critic_optimiser.zero_grad()
-        loss.backward()
-        norm = self.critic_optimiser.step()
-        clipped = (norm > self.critic_optimiser.max_gradient_norm).float()
-        found = {"critic_loss": loss, "critic_gradient_norm": norm, "critic_steps_clipped": clipped} | metrics
-        return {name: value.detach() for name, value in found.items()}
+        return self.descend("critic", self.critic_optimiser, *self.critic_loss(batch, y))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor's, and the critics' loss against the target without noise."""

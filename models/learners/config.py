@@ -68,10 +68,7 @@ class ActorCriticConfig(ActorConfig):
         description="The critics' last layers are initialised uniformly within ± this [RecNN, init_w]; none: torch's default.",
     )
     policy_delay: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="Critic steps per actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step].",
+        1, ge=1, le=100, description="Critic steps per actor step [Fujimoto et al. 2018, §5.2; RecNN, policy_step]."
     )
     critic_candidates: int = Field(
         0,

@@ -36,39 +36,30 @@ class Learner(Protocol):
     @property
     def acting(self) -> nn.Module:
         """The part that acts: it is validated, checkpointed and published."""
-        ...
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Publishable:
         """The policy over items (I, D), which shares the learner's weights; `similarity` ranks items by nearness to an action."""
-        ...
 
     def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Any:
         """Make a batch of the transitions at `starts` (B,), in the buffers `out` if given and useful."""
-        ...
 
     def update(self, batch: Any) -> dict[str, Tensor]:
         """Take one gradient step; returns 0-d tensors by name."""
-        ...
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """The same losses without a step, for validation."""
-        ...
 
     def compare(self, batch: Any) -> Comparison:
         """The policy's actions beside the logged ones, for diagnostics."""
-        ...
 
     def restart(self, optimiser: OptimiserName) -> None:
         """Continue with new optimisers of that name and the same learning rates."""
-        ...
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later `update` depends on, as tensors and plain values."""
-        ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`."""
-        ...
 
 
 @dataclass(frozen=True)
