@@ -15,7 +15,7 @@ from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
 from evaluation.report.evidence import Contestant, Evidence, ShownLists, Subject
 from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
-from evaluation.report.report import Report, assembled
+from evaluation.report.report import Report
 from evaluation.report.sections.embedding_map.numbers import MOST_POINTS
 from evaluation.report.sections.methods.numbers import Cost, Judged, choose_challenger, judge_method, measure_methods
 from evaluation.report.sections.popularity.numbers import (
@@ -86,7 +86,7 @@ def judge_and_measure(
             numbers[section.name] = section.measure(evidence)
             if section.optional:
                 show(section.name)
-    return assembled(subject.title, subject.dataset.generated, numbers)
+    return Report(title=subject.title, generated=subject.dataset.generated, **numbers)
 
 
 def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:

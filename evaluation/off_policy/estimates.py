@@ -1,6 +1,6 @@
 """Off-policy evaluation on a dataset's test users: fit the models, visit the states, estimate the value of every method."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +54,7 @@ class OffPolicyParams(BaseModel):
         (0.5, 2.0), description="Warn if the mean weight is significantly outside these bounds; its expectation is 1."
     )
     most_correction: float = Field(
-        0.03,
-        ge=0,
-        le=1,
-        description="Warn if |DR - DM|, as a share of the rating scale, is significantly larger.",
+        0.03, ge=0, le=1, description="Warn if |DR - DM|, as a share of the rating scale, is significantly larger."
     )
     features: FeatureConfig = Field(FeatureConfig(), description="The features of all models.")
     max_items: int = Field(
@@ -74,15 +71,6 @@ class OffPolicyParams(BaseModel):
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Perplexity of a behaviour policy on test users' choices, the exponential of the mean of -log probability; lower is better."""
-
-    perplexity: float
-    popularity: float  # of popularity alone
-    uniform: float  # of the uniform distribution over unseen items
-
-
-@dataclass(frozen=True)
 class JudgedPolicy:
     """A method's estimates, the share of its choices that the log supports, and its true value if that is known."""
 
@@ -93,12 +81,21 @@ class JudgedPolicy:
 
 @dataclass(frozen=True)
 class OffPolicyResult:
-    """All results; values in rewards."""
+    """All results; values in rewards.
+
+    Attributes:
+        users: their number.
+        steps: their number.
+        logged: the value of the users' own choices.
+        perplexities: of the fitted behaviour policy, of popularity and of the uniform distribution over unseen items on test
+            users' choices: the exponential of the mean of -log probability; lower is better.
+        judged: by method its estimates.
+    """
 
     users: int
     steps: int
     logged: Value
-    fit: Fit
+    perplexities: tuple[float, float, float]
     judged: dict[str, JudgedPolicy]
 
 
@@ -107,7 +104,6 @@ def judge_off_policy(
     scorers: Mapping[str, Scorer],
     params: OffPolicyParams,
     truth: NDArray[np.float32] | None = None,
-    show: Callable[[str], None] = lambda _: None,
 ) -> OffPolicyResult | None:
     """Estimate every method's value on the last steps of test users; None without test or validation steps.
 
@@ -119,7 +115,6 @@ def judge_off_policy(
         scorers: by name.
         params: of the estimators and their warnings.
         truth: (U, I) true mean rewards of the dataset's users and items, if known.
-        show: called with each name when its estimates are ready.
     """
     fitting = fresh(
         dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed)
@@ -149,11 +144,8 @@ def judge_off_policy(
         )
         true = None if truth is None else float(logged.by_user(taken.true).mean())
         judged[name] = JudgedPolicy(found, float(logged.by_user(taken.support).mean()), true)
-        show(name)
     perplexities = np.exp(-logged.by_user(walk.log_likelihood).mean(0))
-    return OffPolicyResult(
-        walk.users, len(starts), logged_value(logged, counts), Fit(*map(float, perplexities)), judged
-    )
+    return OffPolicyResult(walk.users, len(starts), logged_value(logged, counts), tuple(perplexities.tolist()), judged)
 
 
 def _calibration_steps(dataset: TransitionDataset, params: OffPolicyParams) -> int:

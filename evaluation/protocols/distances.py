@@ -1,7 +1,7 @@
 """Ranking of items by their distance to an action, for each of the eight distances that the article compares."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from scipy.spatial.distance import cdist
@@ -13,9 +13,7 @@ from models.histories import Histories
 Distance = Literal[
     "euclidean", "cosine", "correlation", "canberra", "minkowski", "chebyshev", "bray-curtis", "manhattan"
 ]
-DISTANCES: tuple[Distance, ...] = (
-    "euclidean", "cosine", "correlation", "canberra", "minkowski", "chebyshev", "bray-curtis", "manhattan",
-)  # fmt: skip
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
 MINKOWSKI_P = 3  # p = 1, 2 and ∞ are manhattan, euclidean and chebyshev
 BLOCK = 32  # rows of each side at a time, so that their differences fit the processor cache
 
@@ -25,7 +23,6 @@ class Acting(Protocol):
 
     def act(self, histories: Histories) -> Tensor:
         """π(s) of each history: (B, D)."""
-        ...
 
 
 def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
@@ -38,10 +35,9 @@ def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
     match distance:
         case "euclidean":
             found = torch.cdist(x, y)
-        case "cosine":
-            found = 1 - normalize(x, dim=1) @ normalize(y, dim=1).T
-        case "correlation":
-            x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
+        case "cosine" | "correlation":
+            if distance == "correlation":
+                x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
             found = 1 - normalize(x, dim=1) @ normalize(y, dim=1).T
         case "canberra":
             found = torch.from_numpy(cdist(x.cpu().numpy(), y.cpu().numpy(), "canberra")).to(x.device)

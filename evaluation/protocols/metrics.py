@@ -9,14 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.protocols.beyond_accuracy import (
-    ItemFacts,
-    exposed_share,
-    exposure,
-    gini,
-    intra_list_diversity,
-    novelty,
-)
+from evaluation.protocols.beyond_accuracy import ItemFacts, exposed_share, exposure, gini, intra_list_diversity, novelty
 from evaluation.protocols.cases import Protocol
 from evaluation.protocols.per_user import PerUser, mean_by_user
 from evaluation.protocols.ranking import Ranked

@@ -40,15 +40,16 @@ def coloured(names: Sequence[str] | pd.Series, shown: pd.Series | None = None) -
     return alt.Scale(domain=list(colours), range=list(colours.values()))
 
 
-def method_scale(policies: Sequence[str], baselines: Sequence[str]) -> alt.Scale:
-    """Policies in the colours of `coloured`, baselines grey."""
-    colours = [COLOURS[place % len(COLOURS)] for place in range(len(policies))]
-    return alt.Scale(domain=[*policies, *baselines], range=colours + [BASELINE_COLOUR] * len(baselines))
+def method_scale(is_baseline: Mapping[str, bool]) -> alt.Scale:
+    """Colours of methods by name: policies first, in the colours of `coloured`, then baselines, grey."""
+    names = sorted(is_baseline, key=is_baseline.__getitem__)
+    colours = [BASELINE_COLOUR if is_baseline[name] else COLOURS[row % len(COLOURS)] for row, name in enumerate(names)]
+    return alt.Scale(domain=names, range=colours)
 
 
-def method_lines(policies: Sequence[str], baselines: Sequence[str]) -> dict[str, Any]:
+def method_lines(is_baseline: Mapping[str, bool]) -> dict[str, Any]:
     """The colour and the dash of a method's line: dashes tell the grey baselines apart."""
-    scale = method_scale(policies, baselines)
+    scale = method_scale(is_baseline)
     dashes = [DASHES[place % len(DASHES)] for place in range(len(scale.domain))]
     return {
         "color": alt.Color("method:N", scale=scale, title="method"),
@@ -98,13 +99,14 @@ def bars(methods: pd.DataFrame, metrics: Sequence[str]) -> Spec:
         methods: columns method, baseline, metric, value, low, high (of one split).
         metrics: the panels, in their order.
     """
-    named = [list(dict.fromkeys(methods.loc[methods["baseline"] == is_one, "method"])) for is_one in (False, True)]
     base = alt.Chart(with_ends(methods[methods["metric"].isin(metrics)])).encode(
         y=alt.Y("method:N", title=None, sort=None)
     )
     bar = base.mark_bar(height=14).encode(
         x=alt.X("value:Q", title=None),
-        color=alt.Color("method:N", scale=method_scale(*named), legend=None),
+        color=alt.Color(
+            "method:N", scale=method_scale(dict(zip(methods["method"], methods["baseline"], strict=True))), legend=None
+        ),
         tooltip=["method:N", *numbers("value")],
     )
     height = max(130, 20 * methods["method"].nunique())

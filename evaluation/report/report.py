@@ -1,7 +1,6 @@
 """The report: one self-contained page for people, the same content as JSON for programs, and the JSON's schema."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,11 +51,6 @@ else:
             for section in SECTIONS
         },
     )
-
-
-def assembled(title: str, generated: bool, numbers: Mapping[str, Record | None]) -> Report:
-    """A report of the numbers of its sections, by name."""
-    return Report(title=title, generated=generated, **numbers)
 
 
 def write_report(folder: Path, report: Report) -> Report:

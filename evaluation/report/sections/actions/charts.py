@@ -6,14 +6,7 @@ import numpy as np
 from evaluation.protocols.distribution import KINDS
 from evaluation.report import figures
 from evaluation.report.figures import REFERENCE_COLOUR, Chart, Spec
-from evaluation.report.sections.actions.numbers import (
-    IN_MATRICES,
-    MATRIX_ROWS,
-    PAIRS,
-    SETS,
-    ActionsSection,
-    rounded,
-)
+from evaluation.report.sections.actions.numbers import IN_MATRICES, MATRIX_ROWS, PAIRS, SETS, ActionsSection, rounded
 
 COLOURS = {
     "real": REFERENCE_COLOUR, "train": "#4c8bd6", "test": "#e08a3c", "noise": "#9a76c9",

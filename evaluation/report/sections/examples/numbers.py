@@ -90,14 +90,9 @@ def measure_examples(
         end = min(int(dataset.offset[user + 1]), target + 1 + LATER)
         after = {int(dataset.item[event]): dataset.rating(event) for event in range(end - 1, target, -1)}
         next_item = int(dataset.item[target])
-
-        def entry(
-            item: int, next_item: int = next_item, after: dict[int, float] = after, target: int = target
-        ) -> Entry:
-            if item == next_item:
-                return Entry(title=titles[item], chosen="next", rating=dataset.rating(target))
-            return Entry(title=titles[item], chosen="later" if item in after else None, rating=after.get(item))
-
+        chosen: dict[int, Literal["next", "later"]] = dict.fromkeys(after, "later")
+        chosen[next_item] = "next"
+        ratings = after | {next_item: dataset.rating(target)}
         examples.append(
             Example(
                 user=str(dataset.user_ids[user]),
@@ -110,7 +105,11 @@ def measure_examples(
                     RecommendedList(
                         method=name,
                         folded=name not in shown,
-                        entries=tuple(entry(int(item)) for item in best[name][row, :k] if item >= 0),
+                        entries=tuple(
+                            Entry(title=titles[item], chosen=chosen.get(item), rating=ratings.get(item))
+                            for item in best[name][row, :k].tolist()
+                            if item >= 0
+                        ),
                     )
                     for name in order
                 ),

@@ -1,7 +1,5 @@
 """Charts of the methods' metrics over the length of the list, and of the challenger's differences to the others."""
 
-from collections.abc import Sequence
-
 import altair as alt
 import pandas as pd
 
@@ -9,7 +7,7 @@ from evaluation.protocols.metrics import KS, METRICS, label
 from evaluation.report import figures
 from evaluation.report.figures import Chart, Spec
 from evaluation.report.labels import SPLITS
-from evaluation.report.sections.methods.numbers import MethodResult, MethodsSection, Table
+from evaluation.report.sections.methods.numbers import MethodsSection, Table
 
 OUTCOMES = {"better": "#4f9a6b", "worse": "#d65f5f", "no difference shown": figures.BASELINE_COLOUR}
 
@@ -44,6 +42,7 @@ def over_k(section: MethodsSection, table: Table) -> Spec:
         for metric, title in titles.items()
         for k in KS
     ]
+    is_baseline = {one.name: one.kind == "baseline" for one in section.results if one.kind != "published"}
     picked = alt.selection_point(fields=["method"], bind="legend")
     chart = (
         alt.Chart(pd.DataFrame(rows))
@@ -53,7 +52,7 @@ def over_k(section: MethodsSection, table: Table) -> Spec:
             y=alt.Y("value:Q", title="mean over users"),
             opacity=alt.condition(picked, alt.value(1.0), alt.value(0.12)),
             tooltip=["method:N", "k:Q", *figures.numbers("value")],
-            **figures.method_lines(*names_by_kind(section.results)),
+            **figures.method_lines(is_baseline),
         )
         .add_params(picked)
         .properties(width=330, height=230)
@@ -84,10 +83,3 @@ def differences(table: Table) -> Spec:
     )
     chart = figures.zero_line() + figures.whisker(base, 1.6, x=x, color=colour) + point
     return figures.finished(chart.properties(width=420, height=max(60, 22 * len(rows))))
-
-
-def names_by_kind(results: Sequence[MethodResult]) -> tuple[list[str], list[str]]:
-    """The names of policies, and of baselines, each in order of appearance."""
-    judged = {one.name: one.kind for one in results if one.kind != "published"}
-    policies = [name for name, kind in judged.items() if kind != "baseline"]
-    return policies, [name for name, kind in judged.items() if kind == "baseline"]

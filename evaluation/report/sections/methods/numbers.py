@@ -33,8 +33,7 @@ class Cost(Record):
     """What a method took on the machine of the evaluation."""
 
     work: Literal["training, with validation", "one fit"] | None = Field(
-        None,
-        description="What was timed: a policy's whole training task, or the fit of a tuned baseline.",
+        None, description="What was timed: a policy's whole training task, or the fit of a tuned baseline."
     )
     fit_seconds: float | None = Field(None, description="Wall time of that work.")
     peak_mib: float | None = Field(None, description="Peak memory it added to its process, MiB.")

@@ -33,10 +33,10 @@ def draw(section: OffPolicySection) -> list[Chart]:
         for field, title in ESTIMATORS.items()
     ]
     data = pd.DataFrame(rows).astype({"true": float, "value": float, "low": float, "high": float}).round(4)
-    names = [[one.name for one in section.policies if one.baseline is is_one] for is_one in (False, True)]
+    is_baseline = {one.name: one.baseline for one in section.policies}
     base = alt.Chart(data).encode(
-        y=alt.Y("method:N", title=None, sort=[policy.name for policy in section.policies]),
-        color=alt.Color("method:N", scale=figures.method_scale(*names), legend=None),
+        y=alt.Y("method:N", title=None, sort=list(is_baseline)),
+        color=alt.Color("method:N", scale=figures.method_scale(is_baseline), legend=None),
         opacity=alt.condition("datum.reliable", alt.value(1.0), alt.value(0.4)),
     )
     logged = alt.Chart(data).mark_rule(strokeDash=[3, 3], color=REFERENCE_COLOUR).encode(x="mean(logged):Q")

@@ -1,7 +1,7 @@
 """Off-policy estimates of the value of every method's recommendations, with warnings about unreliable estimates."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,6 @@ def measure_off_policy(
     *,
     baselines: Collection[str] = (),
     truth: NDArray[np.float32] | None = None,
-    show: Callable[[str], None] = lambda _: None,
 ) -> OffPolicySection:
     """Estimate the value of every method from test users' ratings; no method without test or validation users.
 
@@ -75,33 +74,23 @@ def measure_off_policy(
         params: of the estimators and their warnings.
         baselines: which of the names are baselines.
         truth: (U, I) true mean rewards by the dataset's users and items, of `storage.sources.sample.truth.true_rewards`.
-        show: called with each name when its estimates are ready.
     """
-    found = judge_off_policy(dataset, scorers, params, truth, show)
-    facts = {
-        "params": params,
-        "reward_scale": dataset.reward.scale,
-        "reward_offset": dataset.reward.offset,
-    }
+    found = judge_off_policy(dataset, scorers, params, truth)
+    facts = {"params": params, "reward_scale": dataset.reward.scale, "reward_offset": dataset.reward.offset}
     if found is None:
         return OffPolicySection(
             **facts,
-            users=0,
-            steps=0,
-            logged=None,
-            perplexity=None,
-            perplexity_popularity=None,
-            perplexity_uniform=None,
-            policies=(),
-        )
+            users=0, steps=0, logged=None, perplexity=None, perplexity_popularity=None, perplexity_uniform=None, policies=(),
+        )  # fmt: skip
+    perplexity, of_popularity, of_uniform = found.perplexities
     return OffPolicySection(
         **facts,
         users=found.users,
         steps=found.steps,
         logged=_interval(found.logged, dataset.reward),
-        perplexity=found.fit.perplexity,
-        perplexity_popularity=found.fit.popularity,
-        perplexity_uniform=found.fit.uniform,
+        perplexity=perplexity,
+        perplexity_popularity=of_popularity,
+        perplexity_uniform=of_uniform,
         policies=tuple(
             _policy_value(name, name in baselines, judged, params, dataset) for name, judged in found.judged.items()
         ),
@@ -141,25 +130,21 @@ def warning(
 def _policy_value(
     name: str, baseline: bool, judged: JudgedPolicy, params: OffPolicyParams, dataset: TransitionDataset
 ) -> PolicyValue:
-    estimates, reward = judged.estimates, dataset.reward
-    true = judged.true_value
+    reward, true = dataset.reward, judged.true_value
+    numbers = {
+        field: _interval(value, reward) if isinstance(value, Value) else value
+        for field, value in vars(judged.estimates).items()
+    } | {
+        "correction": _difference(judged.estimates.correction, reward),
+        "mean_weight": judged.estimates.mean_weight.value,
+    }
     return PolicyValue(
         name=name,
         baseline=baseline,
-        direct=_interval(estimates.direct, reward),
-        fitted_q=_interval(estimates.fitted_q, reward),
-        importance=_interval(estimates.importance, reward),
-        doubly_robust=_interval(estimates.doubly_robust, reward),
-        correction=_difference(estimates.correction, reward),
-        effective_users=estimates.effective_users,
-        effective_steps=estimates.effective_steps,
-        effective_two_steps=estimates.effective_two_steps,
-        mean_weight=estimates.mean_weight.value,
-        clip=estimates.clip,
-        clipped=estimates.clipped,
+        **numbers,
         support=judged.support,
         true_value=None if true is None else _rating(true, reward),
-        warning=warning(estimates, judged.support, params, dataset.scale, reward),
+        warning=warning(judged.estimates, judged.support, params, dataset.scale, reward),
     )
 
 

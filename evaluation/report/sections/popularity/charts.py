@@ -77,7 +77,7 @@ def head(view: PopularityView) -> Spec:
     base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("method:N", title=None, sort=order))
     dot = base.mark_point(filled=True, size=70, opacity=1).encode(
         x=alt.X("recommended:Q", title="share of head items", axis=alt.Axis(format="%", tickCount=4)),
-        color=alt.Color("method:N", scale=figures.method_scale(*names(view)), legend=None),
+        color=alt.Color("method:N", scale=figures.method_scale(baselines_of(view)), legend=None),
         tooltip=["method:N", "users:N", *figures.numbers("recommended", "low", "high", "rated", format=".1%")],
     )
     tick = base.mark_tick(thickness=2, color=figures.REFERENCE_COLOUR, height=16).encode(x="rated:Q")
@@ -101,7 +101,7 @@ def accuracy(view: PopularityView) -> Spec:
             x=alt.X("users:N", sort=order, title="users, by their histories", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("ndcg:Q", title=f"NDCG@{view.k}"),
             tooltip=["method:N", "users:N", *figures.numbers("ndcg", "low", "high")],
-            **figures.method_lines(*names(view)),
+            **figures.method_lines(baselines_of(view)),
         )
         .properties(width=330, height=230)
     )
@@ -123,7 +123,6 @@ def cold(view: PopularityView) -> Spec:
     return figures.bars(pd.DataFrame(rows), list(titles.values()))
 
 
-def names(view: PopularityView) -> tuple[list[str], list[str]]:
-    """The names of policies, and of baselines."""
-    policies = [one.name for one in view.methods if one.kind != "baseline"]
-    return policies, [one.name for one in view.methods if one.kind == "baseline"]
+def baselines_of(view: PopularityView) -> dict[str, bool]:
+    """By method whether it is a baseline."""
+    return {one.name: one.kind == "baseline" for one in view.methods}

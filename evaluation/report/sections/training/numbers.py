@@ -156,7 +156,8 @@ def measure_training(
     for learner, table in curves.items():
         wanted = table[table["metric"].isin(DRAWN)]
         for (split, metric), rows in wanted.groupby(["split", "metric"], sort=True):
-            places = thinned(len(rows))
+            # Evenly spaced rows, the first and the last among them.
+            places = np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).round().astype(int)
             steps, values = rows["step"].to_numpy()[places], rows["value"].to_numpy(dtype=float)[places]
             known = [float(value) if np.isfinite(value) else None for value in values]
             kept.append(
@@ -181,10 +182,3 @@ def watched(learner: str, table: pd.DataFrame | None, warnings: Sequence[Mapping
     looked = table[table["split"] == "validation"]
     rows = list(table[["step", "split", "metric", "value"]].itertuples(index=False, name=None))
     return Watched(learner=learner, looks=int(looked["step"].nunique()), checks=tuple(checks_made(rows)))
-
-
-def thinned(length: int) -> list[int]:
-    """At most `MOST_POINTS` evenly spaced indices of `length` rows, the first and the last among them."""
-    if length <= MOST_POINTS:
-        return list(range(length))
-    return [round(place) for place in np.linspace(0, length - 1, MOST_POINTS).tolist()]
