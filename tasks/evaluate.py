@@ -45,13 +45,7 @@ def make_baselines(draft: Draft, dataset: ArtifactRef, params: BaselineParams) -
     """Tune every baseline on the validation users; keep the scores of all candidates, but not the fits, which are fast."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     progress = Progress("tune-baselines", "Tuning baselines on validation users")
-    done: list[str] = []
-
-    def show(name: str) -> None:
-        done.append(name)
-        progress.show(len(done), len(params.names))
-
-    tuned = tune_baselines(data, params, show)
+    tuned = tune_baselines(data, params, lambda _: progress.step(len(params.names)))
     (draft.path / "baselines.json").write_text(json.dumps(tuned, indent=2, allow_nan=False))
     draft.rows = sum(map(len, tuned.values()))
     draft.facts = {"max_items": params.max_items, "tuning": tuning_table(tuned)}
@@ -108,15 +102,9 @@ def make_report(
         contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
     ]
     progress = Progress("evaluate", "Evaluating policies and baselines")
-    done: list[str] = []
-
-    def show(name: str) -> None:
-        done.append(name)
-        progress.show(len(done), max(STEPS, len(done)))
-
     contestants += fitted(data, {row["name"]: row["config"] for row in tuning["tuning"]}, tuning["max_items"])
     with Rankings(draft.path / "rankings.parquet") as rankings:
-        found = judge_and_measure(data, contestants, subject, params, rankings.keep, show)
+        found = judge_and_measure(data, contestants, subject, params, rankings.keep, lambda _: progress.step(STEPS))
     report = write_report(draft.path, found)
     for name, chart in pictures(report).items():
         (draft.path / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(json.dumps(chart.spec), scale=1.5))

@@ -12,11 +12,17 @@ class Progress:
     """One progress artifact of the running task."""
 
     def __init__(self, key: str, description: str) -> None:
+        self._done = 0
         self._id = cast(UUID, create_progress_artifact(0.0, key=key, description=description))
 
     def show(self, done: int, total: int, description: str | None = None) -> None:
         """Move the bar to `done` of `total`, and set the text beside it if one is given."""
         update_progress_artifact(self._id, round(100 * done / total, 1), description=description)
+
+    def step(self, total: int) -> None:
+        """Count one more of `total` steps, or of the steps so far if they are more."""
+        self._done += 1
+        self.show(self._done, max(total, self._done))
 
 
 def show_image(key: str, path: Path, description: str) -> None:

@@ -80,7 +80,7 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
-        """Read a manifest from JSON and check that it is consistent.
+        """Read a manifest from JSON; its hashes must match its recipe and files, and all paths must stay in the folder.
 
         Raises:
             ArtifactDamagedError: it is incomplete, has another format, or is not consistent.
@@ -91,26 +91,18 @@ class Manifest(BaseModel):
             raise ArtifactDamagedError(
                 f"{where}: expected a marquee-artifact/1 manifest; it does not parse. Make or publish the artifact again."
             ) from error
-        return manifest.check_itself(where)
-
-    def check_itself(self, where: str) -> Self:
-        """Check that the digest and the content hash match the recipe and the files, and that paths stay in the folder.
-
-        Raises:
-            ArtifactDamagedError: one of them does not.
-        """
-        if self.digest != self.recipe.digest:
+        if manifest.digest != manifest.recipe.digest:
             raise ArtifactDamagedError(
-                f"{where}: expected the digest of its recipe, {self.recipe.digest}; found {self.digest}."
+                f"{where}: expected the digest of its recipe, {manifest.recipe.digest}; found {manifest.digest}."
             )
-        if self.sha256 != content_sha256(self.files):
+        if manifest.sha256 != content_sha256(manifest.files):
             raise ArtifactDamagedError(f"{where}: expected the content hash of its files; found another.")
-        for entry in self.files:
+        for entry in manifest.files:
             if Path(entry.path).is_absolute() or ".." in Path(entry.path).parts:
                 raise ArtifactDamagedError(
                     f"{where}: expected paths in the artifact's folder; found {entry.path!r}, which is outside."
                 )
-        return self
+        return manifest
 
 
 def content_sha256(files: Sequence[FileEntry]) -> str:

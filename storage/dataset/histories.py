@@ -26,7 +26,7 @@ class Histories(NamedTuple):
     length: NDArray[np.int64]  # (u,) number of events of each user
     item: NDArray[np.int32]  # (n,) events of all users, one user after another
     code: NDArray[np.uint8]  # (n,)
-    timestamp: NDArray[np.int64]  # (n,)
+    timestamp: NDArray[Any]  # (n,) int64; uint32 until they are sorted
 
 
 def events_table(histories: Histories, known_movies: NDArray[np.int64], scale: RatingScale) -> pa.Table:

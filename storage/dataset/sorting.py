@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock, Histories
-from storage.dataset.runs import Grouped, collected, merged, ranges_of, user_ranges
+from storage.dataset.runs import collected, merged, ranges_of, user_ranges
 from storage.files import writing_to
 from storage.threads import in_order
 
@@ -89,11 +89,11 @@ def merged_histories(earlier: Histories, later: Histories) -> tuple[Histories, i
         np.concatenate(columns)[order] for columns in zip(*(block[2:] for block in blocks), strict=True)
     )
     length = np.bincount(row, minlength=len(users))
-    histories, repeated, _ = in_time_order(Grouped(users, length, item, code, timestamp.astype(np.uint32)))
+    histories, repeated, _ = in_time_order(Histories(users, length, item, code, timestamp.astype(np.uint32)))
     return histories, repeated
 
 
-def in_time_order(grouped: Grouped) -> tuple[Histories, int, int]:
+def in_time_order(grouped: Histories) -> tuple[Histories, int, int]:
     """Sort each history by time, stably, and drop repeated events.
 
     Args:

@@ -26,9 +26,7 @@ class TransitionStream:
     disk is read in long runs.
     """
 
-    def __init__(
-        self, source: Source, batch_size: int, seed: int = 0, buffer_rows: int | None = None, depth: int = 2
-    ) -> None:
+    def __init__(self, source: Source, batch_size: int, seed: int = 0, buffer_rows: int | None = None) -> None:
         """Prepare to read.
 
         Args:
@@ -36,7 +34,6 @@ class TransitionStream:
             batch_size: B; the last batch of an epoch may be smaller.
             seed: of the order.
             buffer_rows: transitions to mix at a time, at least one block; None: the source's `buffer_rows`.
-            depth: a batch's memory is used again `depth` batches later.
 
         Raises:
             DatasetError: the source has no transitions.
@@ -47,7 +44,7 @@ class TransitionStream:
         self.buffer_rows = source.buffer_rows if buffer_rows is None else buffer_rows
         self.epoch = 0
         self.seen = 0  # transitions of this epoch that were returned
-        self._ring = ring_of(depth, batch_size, source.frame, source.dim, source.dtype)
+        self._ring = ring_of(2, batch_size, source.frame, source.dim, source.dtype)
 
     def __len__(self) -> int:
         """Transitions of an epoch."""

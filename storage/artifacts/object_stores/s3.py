@@ -24,6 +24,7 @@ from storage.errors import ObjectStoreCredentialsError, ObjectStoreError, Unsupp
 
 CHUNK_BYTES = 1 << 20
 BUSY_TRIES = 5
+ABSENT = ("NoSuchKey", "404")
 DENIED = {
     "403", "401", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
     "AuthorizationHeaderMalformed",
@@ -43,6 +44,10 @@ def open_uri(uri: str) -> "S3":
     if len(parsed.netloc) < 3:
         raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
     return S3(parsed.netloc, parsed.path.strip("/"))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
 class S3:
@@ -81,7 +86,7 @@ class S3:
                 f"{self.uri}: expected S3 credentials; found none. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             ) from None
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            code = _code(error)
             if code in DENIED:
                 raise ObjectStoreCredentialsError(
                     f"{self.uri}: expected credentials that may use this bucket; the store answered {code}. "
@@ -109,11 +114,7 @@ class S3:
                     return True
                 except ClientError as error:
                     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-                    gone = "IfMatch" in condition and str(error.response.get("Error", {}).get("Code")) in (
-                        "NoSuchKey",
-                        "404",
-                    )
-                    if status == 412 or gone:
+                    if status == 412 or ("IfMatch" in condition and _code(error) in ABSENT):
                         return False
                     if status != 409:
                         raise
@@ -171,7 +172,7 @@ class S3:
                 answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
                 return answer["Body"].read(), str(answer["ETag"]).strip('"')
             except ClientError as error:
-                if str(error.response.get("Error", {}).get("Code")) in ("NoSuchKey", "404"):
+                if _code(error) in ABSENT:
                     return None
                 raise
 
@@ -181,7 +182,7 @@ class S3:
             try:
                 return int(self.client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"])
             except ClientError as error:
-                if str(error.response.get("Error", {}).get("Code")) in ("NoSuchKey", "404"):
+                if _code(error) in ABSENT:
                     return None
                 raise
 
