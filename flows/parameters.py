@@ -79,7 +79,7 @@ def load_profile(profile: str) -> Profile:
         return Profile.model_validate(profile_values(profile))
     except ValidationError as error:
         raise ProfileError(
-            f"{profile}: expected the parameters that README.md describes; found {problems_of(error)}."
+            f"{profile}: expected the parameters of the stages (docs/concepts.md, Parameters and profiles); found {problems_of(error)}."
         ) from None
 
 
