@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """Numbers that belong together in report.json; None if a number does not exist."""
+    """An object of report.json; None stands for a number that does not exist."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,1 +1,1 @@
-"""All that learns or scores: no Prefect, no files, no network."""
+"""Encoders, learners, baselines and policies; without Prefect, files or network."""

@@ -1,1 +1,1 @@
-"""What turns raw columns into item embeddings."""
+"""Encoding of items: feature blocks, text encoders, and the reduction to embeddings."""

@@ -1,4 +1,4 @@
-"""What feature blocks are made from: plain arrays over I items, with no knowledge of tables or files."""
+"""The input of the feature blocks: arrays over I items, independent of tables and files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Genome:
 
 @dataclass(frozen=True)
 class TrainingEvents:
-    """The events that may be learnt from: of training users, up to the time cut."""
+    """The training events: those of training users up to the time cut."""
 
     user: NDArray[np.int32]  # (N,) 0-based
     item: NDArray[np.int32]  # (N,) item index
@@ -37,7 +37,7 @@ class TrainingEvents:
 
 @dataclass(frozen=True)
 class ItemColumns:
-    """All that is known of I items; what a source does not have is left out."""
+    """The data of I items; columns that a source does not have are left out."""
 
     train: NDArray[np.bool_]  # (I,) whether the item has training events: vocabularies, means, scales come from these
     events: TrainingEvents

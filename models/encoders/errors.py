@@ -1,4 +1,4 @@
-"""Errors of encoders; a ValueError, since models know nothing of the rest of Marquee."""
+"""Errors of encoders; a ValueError, because models import nothing of the other packages."""
 
 
 class EncoderError(ValueError):

@@ -18,7 +18,7 @@ Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-LEAST_VARIANCE = 1e-5  # of the largest component's: below lies only the noise of float32 sums
+LEAST_VARIANCE = 1e-5  # as a share of the largest component's; smaller ones are rounding errors of float32 sums
 HIDDEN, STEPS, BATCH = 256, 600, 256  # the autoencoder's
 
 
@@ -46,7 +46,7 @@ def reduce_blocks(
 
     Means, scales and the reduction are fit on training items only; equal input gives equal output; signs are fixed;
     the result's root mean square over training items is 1. Dimensions beyond the data's rank are zeros. What is kept
-    is measured alike for all reductions: the variance of the training items that a linear map from the embedding back
+    is measured in the same way for all reductions: the variance of the training items that a linear map from the embedding back
     to the columns explains.
 
     Args:
@@ -55,8 +55,8 @@ def reduce_blocks(
         dim: D.
         train: (I,) bool.
         reduction: `pca`; `pca_whitened`, with dimensions of equal variance; `svd`, PCA without centring, so that
-            what an item lacks stays near zero; `autoencoder`, with a hidden layer of ReLUs on either side.
-        seed: of the autoencoder's weights and batches; the others draw nothing.
+            columns that are 0 for an item stay near 0; `autoencoder`, with one hidden layer in the encoder and one in the decoder.
+        seed: of the autoencoder's weights and batches; the other reductions are deterministic.
 
     Raises:
         EncoderError: fewer than two training items, or nothing varies among them.
@@ -122,7 +122,7 @@ def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Red
 
 def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> Floats:
     """The latent layer of an autoencoder, centred on training items, (I, dim), signs fixed."""
-    # Adam's steps suit numbers near 1.
+    # Adam's step size fits values near 1.
     scale = float(np.sqrt(fit.shape[1] / np.square(fit, dtype=np.float64).sum(axis=1).mean()))
     rows = torch.from_numpy(fit * np.float32(scale))
     model = fit_autoencoder(rows, HIDDEN, dim, STEPS, BATCH, seed)

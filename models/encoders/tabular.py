@@ -10,15 +10,15 @@ from scipy.sparse import csr_matrix
 from models.encoders.columns import ItemColumns, Terms
 
 Mask = NDArray[np.bool_]
-LARGEST = 5.0  # standard deviations; further out a number says no more than "very much"
+LARGEST = 5.0  # standard deviations; larger values are clipped
 
 
 class Block(NamedTuple):
     """One block of features of I items, W columns wide."""
 
     values: NDArray[np.float32]  # (I, W)
-    names: list[str]  # W, what each column stands for
-    known: Mask  # (I,) items of which the block says anything
+    names: list[str]  # W names of columns
+    known: Mask  # (I,) whether the block has data of the item
 
 
 class FeatureBlock(NamedTuple):
@@ -41,12 +41,12 @@ class FeatureBlock(NamedTuple):
 
 
 def empty_block(items: int) -> Block:
-    """The block of a source that has nothing of the kind."""
+    """A block without columns, for a source without such data."""
     return Block(np.zeros((items, 0), dtype=np.float32), [], np.zeros(items, dtype=bool))
 
 
 def not_all_zero(values: NDArray[np.float32]) -> Mask:
-    """Which rows, (I,) bool, hold anything."""
+    """Whether each row has a value other than 0, (I,) bool."""
     return np.asarray(values.any(axis=1))
 
 
@@ -123,7 +123,7 @@ def standardised(
 def with_missing_flags(
     columns: Mapping[str, NDArray[np.float64]], train: Mask, log_columns: Sequence[str] = ()
 ) -> Block:
-    """Standardised columns, and beside each a flag that keeps unknown apart from average; (I, 2 C).
+    """Standardised columns, and for each a flag of unknown values, which the columns set to the mean; (I, 2 C).
 
     Columns of which no training item has a value are left out. Arguments as of `standardised`.
     """

@@ -1,1 +1,1 @@
-"""The report's parts: one file each, with its numbers, its charts and a template of the same name."""
+"""The sections of the report: a folder each, with its numbers, its charts and its template."""

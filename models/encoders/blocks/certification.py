@@ -1,4 +1,4 @@
-"""For whom an item is certified: PG-13, R …."""
+"""The age certificate of an item, such as PG-13 or R."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Who watches what: factors of the training users' co-occurrence, which no content can tell."""
+"""Collaborative features: factors of the matrix of training users and the items they rated."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,20 +12,20 @@ from models.encoders.columns import ItemColumns
 from models.encoders.tabular import Block, FeatureBlock, empty_block, not_all_zero
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
-SPARE = 16  # more columns than asked for, which make the wanted ones exact sooner
-LEAST_SQUARE = 1e-9  # of a column: below lies only the noise of float32 sums
+SPARE = 16  # additional columns, with which the wanted ones converge in fewer rounds
+LEAST_SQUARE = 1e-9  # of a column: smaller values are rounding errors of float32 sums
 ROUNDS = 2  # of subspace iteration
 PARTS = 8  # of the users; fixed, so that sums have one order on any number of cores
 
 
 def collaborative_block(items: ItemColumns, most: int) -> Block:
-    """`most` factors of each item with training events, (I, most); the others are zeros, and content carries them.
+    """`most` factors of each item with training events, (I, most); the other items get zeros.
 
     Directions come from the normalised matrix of users and items; lengths from the number of events alone, so that
-    an item seen once or twice says little.
+    items with few events have short vectors.
     """
     count = np.bincount(items.events.item, minlength=len(items.train))
-    seen = np.flatnonzero(count)  # others have no part in this, so that their number does not show either
+    seen = np.flatnonzero(count)  # the factors must not depend on the number of items without events
     place = np.zeros(len(count), dtype=np.int32)
     place[seen] = np.arange(len(seen))
     factors = item_factors(items.events.user, place[items.events.item], count[seen], most)
@@ -43,8 +43,8 @@ def item_factors(
 ) -> NDArray[np.float32]:
     """Right singular vectors of the normalised user-item matrix, each times its singular value; (I, ≤ most) float32.
 
-    An entry is 1/√(events of the user · events of the item): neither busy users nor popular items drown the others.
-    The root of popularity is a singular vector whatever the users do, and is left out. Equal events give equal factors:
+    An entry is 1/√(events of the user · events of the item): users and items with many events do not dominate.
+    The root of popularity is a singular vector of every such matrix, and is left out. Equal events give equal factors:
     the start is drawn from a fixed seed, and signs are fixed.
 
     Args:
@@ -65,7 +65,7 @@ def item_factors(
         for _ in range(ROUNDS):
             basis = gram_times(parts, basis - popularity * (popularity.T @ basis), pool)
             basis = orthonormal(basis - popularity * (popularity.T @ basis))
-            if not basis.shape[1]:  # users differ in nothing
+            if not basis.shape[1]:  # all users rated the same items
                 return np.zeros((len(count), 0), dtype=np.float32)
         image = gram_times(parts, basis, pool)
     squares, rotation = np.linalg.eigh((basis.T @ image).astype(np.float64))
@@ -102,14 +102,14 @@ def normalised_parts(
 
 
 def orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An orthonormal basis of the columns' span, (I, ≤ C) float32; by way of their C × C products, much quicker than QR."""
+    """An orthonormal basis of the columns' span, (I, ≤ C) float32; from their C × C products, which is much faster than QR."""
     squares, rotation = np.linalg.eigh((columns.T @ columns).astype(np.float64))
     kept = squares > max(LEAST_SQUARE, 1e-6 * float(squares.max(initial=0)))
     return np.asarray(columns @ (rotation[:, kept] / np.sqrt(squares[kept])).astype(np.float32))
 
 
 def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: ThreadPoolExecutor) -> NDArray[np.float32]:
-    """Aᵀ A basis without making Aᵀ A, (I, columns) float32; SciPy's products leave other threads alone."""
+    """Aᵀ A basis without making Aᵀ A, (I, columns) float32; SciPy releases the GIL, so that parts run in parallel."""
     total = np.zeros_like(basis)
     for product in pool.map(lambda part: part.T @ (part @ basis), parts):
         total += product

@@ -1,4 +1,4 @@
-"""Which series of films an item belongs to."""
+"""The series of films that an item belongs to."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Which companies produced an item."""
+"""The companies that produced an item."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Which countries produced an item."""
+"""The countries in which an item was produced."""
 
 from functools import partial
 

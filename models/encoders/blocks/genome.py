@@ -1,7 +1,7 @@
-"""GroupLens' tag genome: a relevance of every tag for every item, learnt by them from tags, reviews and ratings.
+"""The tag genome: the relevance of every tag for every item, computed by GroupLens from tags, reviews and ratings.
 
 The release publishes it as metadata of its movies, but it was computed from the ratings, tags and reviews of all users,
-held-out ones among them, and of all times: items made with it are not wholly blind to held-out users. Weight 0 leaves it out.
+held-out ones among them, and of all times: item embeddings that use it contain information about held-out users. Weight 0 leaves it out.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Which genres an item has, in MovieLens' words and in the metadata's."""
+"""The genres of an item, from MovieLens and from the metadata."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What the metadata's editors call an item."""
+"""The keywords of an item in its metadata."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What sort of title an item is: film, series or episode; released or not; for adults."""
+"""The type of an item (film, series or episode), its release status, and whether it is for adults."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Which languages an item is in."""
+"""The spoken languages of an item and its original language."""
 
 from functools import partial
 

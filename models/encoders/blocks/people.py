@@ -1,4 +1,4 @@
-"""Who plays in an item, who directed and who wrote it."""
+"""The actors, directors and writers of an item."""
 
 from functools import partial
 
@@ -7,10 +7,10 @@ from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side
 
 
 def people_block(items: ItemColumns, least: int, most: int) -> Block:
-    """Multi-hot actors, directors and writers with several items to their name, (I, W).
+    """Multi-hot actors, directors and writers of several items, (I, W).
 
-    The busiest `most` actors and half as many directors and writers: a column each rather than a hash, so that a
-    column means one person.
+    The `most` actors with the most items, and half as many directors and writers. Names are not hashed: each column is
+    one person.
     """
     return side_by_side(
         {

@@ -1,4 +1,4 @@
-"""How training users rated an item: statistics of the item, of no user in particular."""
+"""Statistics of an item's ratings by training users."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from models.encoders.columns import ItemColumns, TrainingEvents
 from models.encoders.tabular import Block, FeatureBlock, standardised
 
-PRIOR = 5.0  # events' worth of the overall mean that every item starts with
-CHUNK = 1 << 20  # events whose temporaries exist at one time
+PRIOR = 5.0  # ratings of the overall mean that are added to every item's own
+CHUNK = 1 << 20  # events processed at a time
 
 
 def ratings_block(items: ItemColumns) -> Block:
-    """Standardised statistics of the training events, (I, 6); an item without events is average in all but its count."""
+    """Standardised statistics of the training events, (I, 6); items without events get the mean of every statistic except their count."""
     statistics = rating_statistics(items.events, len(items.train))
     values = standardised(statistics, items.train, log_columns=("count",))
     return Block(values, list(statistics), statistics["count"] > 0)

@@ -1,4 +1,4 @@
-"""What users call an item."""
+"""The tags that users gave an item."""
 
 from functools import partial
 

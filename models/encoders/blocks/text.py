@@ -1,4 +1,4 @@
-"""Meaning of the text, as a BERT-family encoder reads it."""
+"""The vector of an item's text by a BERT-family encoder."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Words of the text, which an encoder of meanings may blur: names, places, professions."""
+"""TF-IDF of the text's words: an encoder may lose names, places and professions."""
 
 from functools import partial
 

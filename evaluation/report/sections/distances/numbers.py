@@ -178,7 +178,7 @@ def method_diversity(
     return MethodDiversity(
         method=name,
         baseline=baseline,
-        distinct=distinct(best, seed),
+        distinct=mean_distinct(best, DISTINCT_USERS, DRAWS, seed),
         between_users=mean_of_pairs(between),
         between_samples=float(samples.mean()) if len(samples) else None,
         intervals={of: (low, high) for of, (low, high) in ends.items() if np.isfinite(low)},
@@ -202,14 +202,9 @@ def policy_distances(
         ends[way] = {name: interval for name, interval in intervals(per_user, seed).items() if name in METRICS}
         lists = {
             f"coverage@{K}": coverage(found.best[:, :K], dataset.items),
-            "distinct": distinct(found.best[last], seed),
+            "distinct": mean_distinct(found.best[last], DISTINCT_USERS, DRAWS, seed),
         }
         metrics[way] = {name: accuracy[name] if name in accuracy else lists[name] for name in METRICS}
     tops = [found.best[:, :K] for found in ranked.values()]
     overlap = tuple(tuple(round(float(jaccard(a, b).mean()), 4) for b in tops) for a in tops)
     return PolicyDistances(policy=name, metrics=metrics, intervals=ends, overlap=overlap)
-
-
-def distinct(best: Lists, seed: int) -> float | None:
-    """Distinct items over 50 users × top 20, of each user's list."""
-    return mean_distinct(best, DISTINCT_USERS, DRAWS, seed)
