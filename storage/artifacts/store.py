@@ -178,7 +178,7 @@ class ArtifactStore:
         final = self.folder(kind, manifest.digest)
         known = self.find(kind, manifest.digest)
         if known is None:
-            copy = final.with_name(f".draft.{manifest.digest}.{platform.node()}.{os.getpid()}.{secrets.token_hex(4)}")
+            copy = _draft_of(final)
             with writing_to(self.root):
                 shutil.copytree(folder, copy)
                 shutil.rmtree(final, ignore_errors=True)
@@ -204,11 +204,10 @@ class ArtifactStore:
             ArtifactConflictError: another writer has made the same digest with different content meanwhile.
         """
         final = self.folder(recipe.kind, recipe.digest)
-        owner = f"{platform.node()}.{os.getpid()}"
         with writing_to(final.parent):
             final.parent.mkdir(parents=True, exist_ok=True)
             _sweep_dead_drafts(final.parent)
-            draft_path = final.parent / f".draft.{recipe.digest}.{owner}.{secrets.token_hex(4)}"
+            draft_path = _draft_of(final)
             draft_path.mkdir()
         draft = Draft(draft_path, recipe.digest)
         for manifest in map(self.manifest, inputs):
@@ -259,12 +258,17 @@ class ArtifactStore:
                     f"{final}: expected content {manifest.sha256}, found {first.sha256} made meanwhile from the same "
                     "recipe. The step is not deterministic on this machine: keep one of the two, remove the other."
                 )
-            damaged = final.with_name(f".draft.{final.name}.{platform.node()}.{os.getpid()}.damaged")
+            damaged = _draft_of(final)
             final.rename(damaged)
             shutil.rmtree(damaged, ignore_errors=True)
         draft.path.rename(final)
         fsync_path(final.parent)
         return self.ref(manifest)
+
+
+def _draft_of(final: Path) -> Path:
+    """A new name beside an artifact's folder, from which `_sweep_dead_drafts` reads the machine and the process."""
+    return final.with_name(f".draft.{final.name}.{platform.node()}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
 def _sweep_dead_drafts(folder: Path) -> None:

@@ -24,16 +24,13 @@ def stable_id(text: str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def stable_ids(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> NDArray[np.int64]:
+def stable_ids(texts: pa.Array | Sequence[str]) -> NDArray[np.int64]:
     """`stable_id` of each text, (N,) int64; each distinct text is converted once.
 
     Args:
         texts: (N,) strings without nulls.
     """
-    array = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.string())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    encoded = array.dictionary_encode()
+    encoded = (texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())).dictionary_encode()
     distinct = np.array([stable_id(text) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
     return distinct[encoded.indices.to_numpy(zero_copy_only=False)] if len(distinct) else distinct
 

@@ -13,8 +13,8 @@ from storage.sources.generic.ids import check_collisions, stable_ids
 from storage.sources.generic.ratings import parsed_ratings
 from storage.sources.generic.values import id_text
 from storage.sources.metadata import fields
-from storage.sources.metadata.fields import converter, list_of_texts, source_table
-from storage.sources.metadata.files import require_columns
+from storage.sources.metadata.fields import list_of_texts, source_table
+from storage.sources.metadata.files import mapped, require_columns
 from storage.sources.metadata.join import is_known
 from storage.sources.records import open_records
 from storage.tables import METADATA_SCHEMA, MOVIES_SCHEMA
@@ -70,15 +70,13 @@ def _read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str,
         records.columns,
         [*(name for name in named if name is not None), *items.text, *items.columns.values()],
     )
-    converters = {name: (column, converter(name, items.list_separator)) for name, column in items.columns.items()}
+    further = mapped(items.columns, items.list_separator)
     rows: dict[str, Row] = {}
     seen = 0
     for line, values in records.rows:
         seen += 1
         try:
-            row = _item(items, values)
-            for name, (column, convert) in converters.items():
-                row[name] = convert(values.get(column))
+            row = _item(items, values) | further(values)
             if row["external_id"] in rows:
                 raise ValueError(f"expected every item once; found {row['external_id'][:40]!r} again")
         except ValueError as error:

@@ -101,16 +101,21 @@ def read_metadata(file: MetadataFile, bad: BadRows | None = None) -> MetadataTab
     licences = (file.licence,) if file.licence else ()
     if file.columns:
         require_columns(file.path, records.columns, file.columns.values())
-        parse = _mapped(file)
+        parse = mapped(file.columns, file.list_separator)
     else:
         dialect = find_dialect(file.path, records.columns)
         parse, licences = dialect.parse, (*licences, dialect.licence)
     return MetadataTable(*parse_rows(file.path, records, parse, bad), licences)
 
 
-def _mapped(file: MetadataFile) -> Callable[[dict[str, Any]], Movie]:
-    """A parser of rows with the columns that the file declares."""
-    converters = {name: (column, converter(name, file.list_separator)) for name, column in file.columns.items()}
+def mapped(columns: dict[str, str], separator: str) -> Callable[[dict[str, Any]], Movie]:
+    """A parser of rows by a declared mapping.
+
+    Args:
+        columns: our names to the file's.
+        separator: of lists within a cell.
+    """
+    converters = {name: (column, converter(name, separator)) for name, column in columns.items()}
 
     def parse(values: dict[str, Any]) -> Movie:
         movie = {}
