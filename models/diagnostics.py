@@ -88,9 +88,8 @@ def effective_rank(actions: Tensor) -> float:
     From 1 (all actions have the same direction) to min(B, D).
     """
     directions = normalize(actions.double(), dim=1)
-    spectrum = torch.linalg.eigvalsh(directions.T @ directions).clamp_min(
-        0
-    )  # the same as the Gram matrix's, except zeros
+    # The same as the Gram matrix's, except zeros.
+    spectrum = torch.linalg.eigvalsh(directions.T @ directions).clamp_min(0)
     share = spectrum / spectrum.sum().clamp_min(1e-12)
     return float(torch.exp(torch.special.entr(share).sum()))
 

@@ -67,9 +67,8 @@ def values_explode(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
         text = f"the policy's mean value is {value:.4g}; returns are within {bounds}. The critic overestimates."
         return EarlyWarning("values-explode", step, text)
     last = [abs(value) for _, value in values[-VALIDATIONS - 1 :]]
-    floor = (
-        max(abs(limits.lowest_return), abs(limits.highest_return)) / 100
-    )  # values that start at 0 grow fast at first
+    # Values that start at 0 grow fast at first.
+    floor = max(abs(limits.lowest_return), abs(limits.highest_return)) / 100
     if len(last) > VALIDATIONS and last[0] > floor and all(b > GROWTH * a for a, b in pairwise(last)):
         text = f"the policy's mean value grew {GROWTH:g}-fold or more at each of {VALIDATIONS} validations, to {value:.4g}."
         return EarlyWarning("values-explode", step, text)
@@ -80,9 +79,8 @@ def policy_overfits(rows: Sequence[Row], limits: Limits) -> EarlyWarning | None:
     """The policy's loss falls on training users while it worsens on validation users, in several validations in a row."""
     steps = [step for step, _ in series(rows, "validation", "actor_loss")][-VALIDATIONS - 1 :]
     train = series(rows, "train", "actor_loss")
-    losses = [
-        [value for at, value in train if at <= step][-1:] for step in steps
-    ]  # the last logged before each validation
+    # The last logged before each validation.
+    losses = [[value for at, value in train if at <= step][-1:] for step in steps]
     if len(steps) <= VALIDATIONS or not all(losses) or not strictly_falls([loss for (loss,) in losses]):
         return None
     for metric, sign in (("actor_loss", -1.0), (limits.criterion, limits.criterion_sign)):
@@ -106,9 +104,8 @@ def actions_collapse(rows: Sequence[Row]) -> EarlyWarning | None:
     """The policy's actions are nearly the same in all states, not only at the start of training."""
     cosines = series(rows, "validation", "action_cosine_among")
     ranks = series(rows, "validation", "action_effective_rank")
-    last = list(zip(cosines, ranks, strict=True))[1:][
-        -2:
-    ]  # an untrained network gives nearly the same action in all states
+    # An untrained network gives nearly the same action in all states.
+    last = list(zip(cosines, ranks, strict=True))[1:][-2:]
     if len(last) < 2 or not all(cosine < LEAST_COSINE or rank < LEAST_RANK for (_, cosine), (_, rank) in last):
         return None
     (step, cosine), (_, rank) = last[-1]

@@ -206,12 +206,8 @@ class RankingPolicy(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that scoring needs, except the items' embeddings, by name, on the CPU; the kernel in half precision."""
         learnt = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        fitted = {"items": self.items.cpu(), "counts": self.log_count.expm1().round().cpu()}
-        return (
-            learnt
-            | {f"fitted.{name}": value for name, value in fitted.items()}
-            | {"fitted.kernel": self.kernel.half().cpu().contiguous()}
-        )
+        counts, kernel = self.log_count.expm1().round().cpu(), self.kernel.half().cpu().contiguous()
+        return learnt | {"fitted.items": self.items.cpu(), "fitted.counts": counts, "fitted.kernel": kernel}
 
     @classmethod
     def from_tensors(cls, config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Self:

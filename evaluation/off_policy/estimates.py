@@ -116,9 +116,8 @@ def judge_off_policy(
         params: of the estimators and their warnings.
         truth: (U, I) true mean rewards of the dataset's users and items, if known.
     """
-    fitting = fresh(
-        dataset, choose(dataset.last_starts("validation", 20), _calibration_steps(dataset, params), params.seed)
-    )
+    most = max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
+    fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), most, params.seed))
     starts = fresh(dataset, judged_starts(dataset, params))
     if len(fitting) == 0 or len(starts) == 0:
         return None
@@ -146,10 +145,6 @@ def judge_off_policy(
         judged[name] = JudgedPolicy(found, float(logged.by_user(taken.support).mean()), true)
     perplexities = np.exp(-logged.by_user(walk.log_likelihood).mean(0))
     return OffPolicyResult(walk.users, len(starts), logged_value(logged, counts), tuple(perplexities.tolist()), judged)
-
-
-def _calibration_steps(dataset: TransitionDataset, params: OffPolicyParams) -> int:
-    return max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
 
 
 def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:

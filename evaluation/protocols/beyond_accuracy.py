@@ -13,10 +13,8 @@ from torch.nn.functional import embedding_bag, normalize
 from storage.dataset.reader import TransitionDataset
 
 GROUPS = ("head", "middle", "tail", "cold")
-HEAD, MIDDLE = (
-    0.2,
-    0.8,
-)  # cumulative shares of the training events, most rated items first, at which head and middle end
+# Cumulative shares of the training events, most rated items first, at which head and middle end.
+HEAD, MIDDLE = (0.2, 0.8)
 
 
 @dataclass(frozen=True)

@@ -212,11 +212,8 @@ def sought_of(ranked: Ranked, deepest: int, positive: bool = False) -> Sought:
 
     An item that a case seeks twice counts once, with the better of its ratings.
     """
-    case, ranks, rated_high = (
-        np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset)),
-        ranked.ranks,
-        ranked.positive,
-    )
+    case = np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset))
+    ranks, rated_high = ranked.ranks, ranked.positive
     span = int(ranks.max(initial=0)) + 1
     found, place = np.unique(case * span + ranks, return_inverse=True)
     if len(found) < len(case):

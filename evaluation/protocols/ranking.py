@@ -68,9 +68,8 @@ def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: 
         scores.scatter_(1, targets, own)
         found = top_items(scores, depth)
         best[rows] = found.where(scores.gather(1, found) > -torch.inf, -1)
-        for place, count in enumerate(
-            there.sum(0).tolist()
-        ):  # the longest lists come first: see `batches_of_like_length`
+        # The longest lists come first: see `batches_of_like_length`.
+        for place, count in enumerate(there.sum(0).tolist()):
             ranks[places[:count, place]] = ranks_of(scores[:count], targets[:count, place], room[:count])
     return Ranked(
         cases.users.cpu().numpy(),

@@ -92,9 +92,8 @@ def sign_flip_test(differences: Matrix, seed: int, draws: int = 10_000) -> Matri
     total, slack = filled.sum(axis=0), ROUNDING * np.abs(filled).sum(axis=0)
     rng = np.random.default_rng(seed)
     users, sums = len(filled), np.empty((draws, filled.shape[1]))
-    width = 4 * math.ceil(
-        users / 32
-    )  # bytes of one draw: whole words, so that the size of blocks does not change the draws
+    # Bytes of one draw: whole words, so that the size of blocks does not change the draws.
+    width = 4 * math.ceil(users / 32)
     for block in _blocks(sums, users):
         drawn = np.frombuffer(rng.bytes(len(block) * width), dtype=np.uint8).reshape(len(block), width)
         block[:] = 2 * (np.unpackbits(drawn, axis=1, count=users).astype(float) @ filled) - total

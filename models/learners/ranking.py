@@ -74,9 +74,8 @@ class Ranking(Resumable):
         target = torch.searchsorted(candidates, items[rated])
         logits = self.policy.learnt_scores(actions[rated], candidates) - log_chance
         own = torch.arange(len(target), device=self.device)
-        logits = logits.index_put(
-            (own, target), log_chance[target], accumulate=True
-        )  # targets are always among the candidates
+        # Targets are always among the candidates.
+        logits = logits.index_put((own, target), log_chance[target], accumulate=True)
         weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][rated] / self.highest)
         ranking = (cross_entropy(logits, target, reduction="none") * weights).sum() / weights.sum().clamp_min(1e-12)
         if not self.config.has_critics:
