@@ -1,50 +1,32 @@
-"""Read a dense file in blocks of neighbouring rows, as a source of `TransitionStream`."""
+"""Read a dense file in blocks of neighbouring rows, as a source of `TransitionStream`.
+
+Neighbouring rows of a history share all but one event of their observations. A block is therefore read as histories: the
+whole observation of the first row of each run, and the action and the reward of every row.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from storage.dataset.compact_source import LoadedHistories
 from storage.dataset.dense_writer import BLOCK_ROWS
 from storage.dataset.format import opened
-from storage.dataset.gather import TransitionBatch
+from storage.dataset.gather import Compact
+from storage.dataset.histories import rows_of
 from storage.errors import DatasetError
 
-BUFFER_BYTES = 256 << 20
-
-
-class LoadedRows(NamedTuple):
-    """Some rows of a dense file in memory, without their next observations, which follow from the other members."""
-
-    observation: Tensor  # (T, S)
-    action: Tensor  # (T, D)
-    reward: Tensor  # (T,)
-    terminal: Tensor  # (T,)
-    frame: int
-    rows: Tensor  # (T,) int64
-
-    def fill(self, rows: Tensor, out: TransitionBatch) -> None:
-        """Copy some rows, in any order, into `out`."""
-        torch.index_select(self.observation, 0, rows, out=out.observation)
-        torch.index_select(self.action, 0, rows, out=out.action)
-        torch.index_select(self.reward, 0, rows, out=out.reward)
-        torch.index_select(self.terminal, 0, rows, out=out.terminal)
-        # The next observation is the observation moved by one event; that event is the action and its reward.
-        dim = self.action.shape[1]
-        width = self.frame * dim
-        embedded, rewards = out.observation[:, dim:width], out.observation[:, width + 1 :]
-        torch.cat((embedded, out.action, rewards, out.reward.unsqueeze(1)), dim=1, out=out.next_observation)
+BUFFER_BYTES = 64 << 20
 
 
 class DenseSource:
     """The transitions of a dense file, in blocks of rows.
 
-    HDF5 compares the checksum of each chunk that it reads.
+    HDF5 compares the checksum of each chunk that it reads. Observations that follow from others are not read.
 
     Attributes:
         path: the file.
@@ -73,31 +55,59 @@ class DenseSource:
         self.path = path
         if begin == end:
             raise DatasetError(f"{path}: expected transitions of {split}; found none. Export another split.")
-        row_bytes = (self.frame * (self.dim + 1) + self.dim) * self.dtype.itemsize
-        self.buffer_rows = max(BLOCK_ROWS, BUFFER_BYTES // row_bytes)
+        self.buffer_rows = max(BLOCK_ROWS, BUFFER_BYTES // (self.dim * self.dtype.itemsize))
         # Blocks are whole blocks of the file, except at the ends of a split.
         inner = np.arange(begin // BLOCK_ROWS + 1, -(-end // BLOCK_ROWS)) * BLOCK_ROWS
         self._bounds = np.concatenate(([begin], inner, [end]))
         self.rows: NDArray[np.int64] = np.diff(self._bounds)
 
-    def load(self, blocks: Sequence[int] | NDArray[np.int64]) -> LoadedRows:
+    def load(self, blocks: Sequence[int] | NDArray[np.int64]) -> LoadedHistories:
         """Read blocks, one after another.
+
+        Returns: the runs of their rows as histories; each event is an item and a rating of its own.
 
         Raises:
             DatasetError: a checksum does not match, or the file is gone.
         """
-        ranges = [(int(self._bounds[block]), int(self._bounds[block + 1])) for block in blocks]
+        begin, end = self._bounds[:-1][blocks], self._bounds[1:][blocks]
         with opened(self.path, "dense") as file:
-            observation, action, reward, terminal = (
-                self._member(file[name], ranges) for name in ("observations", "actions", "rewards", "terminals")
+            action, reward, terminal, timeout = (
+                self._rows(file[name], begin, end) for name in ("actions", "rewards", "terminals", "timeouts")
             )
-        return LoadedRows(observation, action, reward, terminal, self.frame, torch.arange(len(reward)))
+            # A run ends with a terminal row, with a timeout, and with its block.
+            last_of_run = terminal | timeout
+            last_of_run[np.cumsum(end - begin) - 1] = True
+            run_end = np.flatnonzero(last_of_run) + 1
+            run_begin = np.concatenate(([0], run_end[:-1]))
+            observation = file["observations"]
+            first = np.stack([observation[row] for row in rows_of(begin, end - begin)[run_begin].tolist()])  # (R, S)
+        # The events of a run: the F events that its first row observes, and then the action of each row.
+        number = run_end - run_begin
+        run_start = run_begin + self.frame * np.arange(len(number))
+        observed, acted = rows_of(run_start, np.full(len(number), self.frame)), rows_of(run_start + self.frame, number)
+        event = np.arange(len(observed) + len(acted), dtype=np.int32)
+        embedding = np.empty((len(event), self.dim), dtype=action.dtype)
+        rewards = np.empty(len(event), dtype=np.float32)
+        embedding[observed], embedding[acted] = first[:, : self.frame * self.dim].reshape(-1, self.dim), action
+        rewards[observed], rewards[acted] = first[:, self.frame * self.dim :].ravel(), reward
+        # Only terminal rows end a history; the last offset is never reached.
+        offset = np.append(acted[terminal] + 1, len(event) + 1)
+        compact = Compact(
+            torch.from_numpy(event),
+            torch.from_numpy(event),
+            torch.from_numpy(offset),
+            torch.from_numpy(embedding),
+            torch.from_numpy(rewards).to(self.dtype),
+        )
+        rows = torch.from_numpy(rows_of(run_start, number))
+        return LoadedHistories(compact, self.frame, rows, torch.from_numpy(last_of_run))
 
-    def _member(self, member: h5py.Dataset, ranges: list[tuple[int, int]]) -> Tensor:
-        """Some rows of a member, in the dtype of batches."""
-        values = np.empty((sum(end - begin for begin, end in ranges), *member.shape[1:]), dtype=member.dtype)
+    @staticmethod
+    def _rows(member: h5py.Dataset, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[Any]:
+        """The rows of some ranges of a member, one range after another."""
+        values = np.empty((int((end - begin).sum()), *member.shape[1:]), dtype=member.dtype)
         place = 0
-        for begin, end in ranges:
-            member.read_direct(values, np.s_[begin:end], np.s_[place : place + end - begin])
-            place += end - begin
-        return torch.from_numpy(values).to(self.dtype)
+        for first, last in zip(begin.tolist(), end.tolist(), strict=True):
+            member.read_direct(values, np.s_[first:last], np.s_[place : place + last - first])
+            place += last - first
+        return values

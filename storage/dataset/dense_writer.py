@@ -19,7 +19,7 @@ from storage.files import replacing, writing_to
 
 DenseDtype = Literal["float32", "float16"]
 BLOCK_ROWS = 1024  # rows of one write, and of a chunk unless that would be too large
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 17  # small, since a stream reads single observations
 SLACK_BYTES = 16 << 20  # the file's own indices, and room for others
 MEMBERS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
 
@@ -96,8 +96,8 @@ def dense_size(rows: int, frame: int, dim: int, dtype: DenseDtype) -> int:
     wide, itemsize = frame * (dim + 1), np.dtype(dtype).itemsize
     padded = -(-rows // BLOCK_ROWS) * BLOCK_ROWS if rows > BLOCK_ROWS else rows
     row = (2 * wide + dim) * itemsize + 4 + 1 + 1
-    checksums = 4 * (2 * padded // chunk_rows(wide * itemsize) + 4 * padded // BLOCK_ROWS + 6)
-    return padded * row + 5 * checksums + SLACK_BYTES  # with each checksum an index entry
+    chunks = sum(padded // chunk_rows(size) + 1 for size in (wide * itemsize, wide * itemsize, dim * itemsize, 4, 1, 1))
+    return padded * row + 20 * chunks + SLACK_BYTES  # a checksum and an index entry for each chunk
 
 
 def chunk_rows(row_bytes: int) -> int:

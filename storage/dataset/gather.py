@@ -28,11 +28,11 @@ class TransitionBatch(NamedTuple):
 class Compact(NamedTuple):
     """N events of U users over I items, on one device, and the values that events stand for in the dtype of a batch."""
 
-    item: Tensor  # (N,) int32, item index
-    code: Tensor  # (N,) uint8, rating code
+    item: Tensor  # (N,) int32, row of `embedding`
+    code: Tensor  # (N,) uint8 or int32, row of `reward_of_code`
     offset: Tensor  # (U + 1,) int64, first event of each user
     embedding: Tensor  # (I, D)
-    reward_of_code: Tensor  # (256,)
+    reward_of_code: Tensor  # (C,), of a compact file: (256,)
 
 
 def shapes(rows: int, frame: int, dim: int) -> tuple[tuple[int, ...], ...]:

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage.dataset.compact_source import CompactSource, LoadedHistories
-from storage.dataset.dense_source import DenseSource, LoadedRows
+from storage.dataset.dense_source import DenseSource
 from storage.dataset.gather import TransitionBatch, ring_of
 from storage.errors import DatasetError
 
 Source = CompactSource | DenseSource
-Loaded = LoadedHistories | LoadedRows
 
 
 class TransitionStream:
@@ -87,7 +86,7 @@ class TransitionStream:
         number = np.cumsum(self.source.rows[order]) - self.source.rows[order]
         return np.split(order, np.flatnonzero(np.diff(number // self.buffer_rows)) + 1)
 
-    def _buffers(self) -> Iterator[tuple[Loaded, Tensor]]:
+    def _buffers(self) -> Iterator[tuple[LoadedHistories, Tensor]]:
         """This epoch's buffers, and the shuffled rows of each that were not returned yet."""
         skip, waiting = self.seen, []
         for place, group in enumerate(self._groups()):
@@ -106,7 +105,7 @@ class TransitionStream:
                 yield ready
                 del ready
 
-    def _load(self, epoch: int, place: int, group: NDArray[np.int64], skip: int) -> tuple[Loaded, Tensor]:
+    def _load(self, epoch: int, place: int, group: NDArray[np.int64], skip: int) -> tuple[LoadedHistories, Tensor]:
         buffer = self.source.load(group)
         rows = buffer.rows.numpy()
         np.random.default_rng((self.seed, epoch, place)).shuffle(rows)

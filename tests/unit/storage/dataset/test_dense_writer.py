@@ -139,12 +139,13 @@ def test_a_dense_file_streams_every_row_once(
     assert len(stream) == len(expected)
 
 
-def test_damage_shows_while_streaming(data: TransitionDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("member", ["observations", "actions", "rewards", "terminals", "timeouts"])
+def test_damage_shows_while_streaming(data: TransitionDataset, tmp_path: Path, member: str) -> None:
     path = tmp_path / "dense.h5"
     export_dense(data.path, path)
     source = DenseSource(path)
     with h5py.File(path) as file:
-        place = file["actions"].id.get_chunk_info(0).byte_offset
+        place = file[member].id.get_chunk_info(0).byte_offset
     spoilt = bytearray(path.read_bytes())
     spoilt[place + 9] ^= 1
     path.write_bytes(spoilt)
