@@ -71,7 +71,7 @@ VARIANTS: dict[str, RankingConfig] = {
 }
 
 
-class Judge:
+class Evaluator:
     """The validation cases of one seed."""
 
     def __init__(self, data: TransitionDataset, seed: int) -> None:
@@ -89,27 +89,27 @@ class Judge:
 
         found: dict[RankingPolicyConfig, float] = {}  # fixed weights make many candidates equal
 
-        def judge(tried: RankingPolicy) -> float:
+        def metric(tried: RankingPolicy) -> float:
             tried.params = tried.params.model_copy(update=fixed)
             if tried.params not in found:
                 found[tried.params] = self.metrics(tried)[CRITERION]
             return found[tried.params]
 
-        weights = tune_weights(copied, judge)
+        weights = tune_weights(copied, metric)
         copied.params = copied.params.model_copy(update=fixed)
         print(f"  {fixed or 'all'}: {weights}", file=sys.stderr, flush=True)
         return copied
 
 
-def trained(config: LearnerConfig, judge: Judge, params: TrainParams | None = None) -> Scorer:
+def trained(config: LearnerConfig, evaluator: Evaluator, params: TrainParams | None = None) -> Scorer:
     """The policy that is best on validation users, with untuned weights; trained as in ml-latest-small, or by `params`."""
     params = params or load_profile("ml-latest-small").train
     trainer = params.trainer_of(config.name)
-    learning = make_learning(config, judge.data, trainer.batch_size, "cosine", "cpu", judge.seed)
-    sampler = UniformSampler(judge.data.starts("train"), learning.batch_size, judge.seed)
+    learning = make_learning(config, evaluator.data, trainer.batch_size, "cosine", "cpu", evaluator.seed)
+    sampler = UniformSampler(evaluator.data.starts("train"), learning.batch_size, evaluator.seed)
 
     def validate() -> dict[str, float]:
-        return judge.metrics(learning.policy)
+        return evaluator.metrics(learning.policy)
 
     run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer)
     run.run(lambda *_: None, lambda *_: None)
@@ -119,19 +119,19 @@ def trained(config: LearnerConfig, judge: Judge, params: TrainParams | None = No
 
 
 def trained_by(
-    judges: list[Judge], config: LearnerConfig, params: TrainParams | None = None
+    evaluators: list[Evaluator], config: LearnerConfig, params: TrainParams | None = None
 ) -> tuple[list[Scorer], float]:
     """One policy per seed, and the seconds per policy."""
     began = time.perf_counter()
-    policies = [trained(config, judge, params) for judge in judges]
-    return policies, (time.perf_counter() - began) / len(judges)
+    policies = [trained(config, evaluator, params) for evaluator in evaluators]
+    return policies, (time.perf_counter() - began) / len(evaluators)
 
 
-def tuned_by(judges: list[Judge], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
+def tuned_by(evaluators: list[Evaluator], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
     """Every seed's policy with tuned weights, except those that are fixed."""
     return [
-        judge.tuned(policy, fixed)
-        for judge, policy in zip(judges, policies, strict=True)
+        evaluator.tuned(policy, fixed)
+        for evaluator, policy in zip(evaluators, policies, strict=True)
         if isinstance(policy, RankingPolicy)
     ]
 
@@ -146,7 +146,7 @@ def later_rating(data: TransitionDataset, cases: Cases, best: np.ndarray[Any, An
     return float(np.mean(ratings))
 
 
-class Judged(NamedTuple):
+class EvaluatedMethod(NamedTuple):
     """Metrics of a method on test users, one policy per seed."""
 
     per_user: list[PerUser]
@@ -154,10 +154,10 @@ class Judged(NamedTuple):
     covered: list[float]
 
 
-def judged(data: TransitionDataset, scorers: list[Scorer]) -> Judged:
+def evaluated(data: TransitionDataset, scorers: list[Scorer]) -> EvaluatedMethod:
     """Rank the test users' next items by each policy."""
     cases = next_item_cases(data, "test", 20)
-    found = Judged([], [], [])
+    found = EvaluatedMethod([], [], [])
     for scorer in scorers:
         ranked = rank_cases(data, scorer, cases, 10)
         found.per_user.append(accuracy_per_user(ranked, (10,)))
@@ -171,7 +171,7 @@ def half_interval(values: list[NDArray[np.float64]]) -> float:
     return float(np.mean([np.diff(bootstrap_intervals(one[:, None], seed=0)) / 2 for one in values]))
 
 
-def row(found: Judged, seconds: float) -> str:
+def row(found: EvaluatedMethod, seconds: float) -> str:
     """The numbers of one line."""
     values = {name: [one.column(name) for one in found.per_user] for name in ("ndcg@10", "ndcg@10_liked")}
     seeds = {name: [float(np.nanmean(one)) for one in columns] for name, columns in values.items()}
@@ -183,7 +183,7 @@ def row(found: Judged, seconds: float) -> str:
     )
 
 
-def difference(found: Judged, reference: Judged) -> str:
+def difference(found: EvaluatedMethod, reference: EvaluatedMethod) -> str:
     """Difference in NDCG@10 to the reference, paired by user and seed."""
     values = [
         mine.column("ndcg@10") - other.column("ndcg@10")
@@ -192,30 +192,30 @@ def difference(found: Judged, reference: Judged) -> str:
     return f" {np.mean([np.nanmean(one) for one in values]):+.4f} ± {half_interval(values):.4f} |"
 
 
-def lines(judges: list[Judge], wanted: list[str]) -> Iterator[str]:
+def lines(evaluators: list[Evaluator], wanted: list[str]) -> Iterator[str]:
     """Yield one line per method: parts compared with the default, variants with its learnt terms."""
-    data = judges[0].data
-    made, spent = trained_by(judges, RankingConfig())
+    data = evaluators[0].data
+    made, spent = trained_by(evaluators, RankingConfig())
     reference = None
     for name, fixed in PARTS.items() if not wanted or "default" in wanted else ():
-        found = judged(data, tuned_by(judges, made, fixed))
+        found = evaluated(data, tuned_by(evaluators, made, fixed))
         reference = reference or found
         yield f"| {name} {row(found, spent)}{difference(found, reference)}"
     reference = None
     for name, config in VARIANTS.items():
         if not wanted or name in wanted:
-            reference = reference or judged(data, tuned_by(judges, made, ALONE))
-            policies, spent = trained_by(judges, config)
-            found = judged(data, tuned_by(judges, policies, ALONE))
+            reference = reference or evaluated(data, tuned_by(evaluators, made, ALONE))
+            policies, spent = trained_by(evaluators, config)
+            found = evaluated(data, tuned_by(evaluators, policies, ALONE))
             yield f"| {name}, without the fitted terms {row(found, spent)}{difference(found, reference)}"
 
 
-def judges_given(seeds: int) -> tuple[list[Judge], list[str]]:
-    """The command line's arguments: one judge per seed, by default `seeds` of them, and the words after."""
+def evaluators_given(seeds: int) -> tuple[list[Evaluator], list[str]]:
+    """The command line's arguments: one evaluator per seed, by default `seeds` of them, and the words after."""
     torch.set_num_threads(1)
     data = TransitionDataset.open(Path(sys.argv[1]))
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else seeds
-    return [Judge(data, seed) for seed in range(seeds)], sys.argv[3:]
+    return [Evaluator(data, seed) for seed in range(seeds)], sys.argv[3:]
 
 
 def main() -> None:
@@ -223,9 +223,9 @@ def main() -> None:
     if len(sys.argv) < 2:
         print(__doc__)
         return
-    judges, wanted = judges_given(seeds=3)
+    evaluators, wanted = evaluators_given(seeds=3)
     print(" NDCG@10 more |\n".join(HEAD.split("\n")) + "---|")
-    for line in lines(judges, wanted):
+    for line in lines(evaluators, wanted):
         print(line, flush=True)
 
 

@@ -24,7 +24,7 @@ from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_datase
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
-from evaluation.report.sections.methods.numbers import compare_methods, judge_method
+from evaluation.report.sections.methods.numbers import compare_methods, evaluate_method
 from evaluation.report.sections.popularity.numbers import (
     PopularityView,
     audience_of,
@@ -82,7 +82,7 @@ def popularity(data: TransitionDataset, items: ItemFacts, cases: Cases, ranked: 
     return measure_popularity(data, items, cases, readers, [one])
 
 
-def judge(data: TransitionDataset, name: str, most: float) -> bool:
+def evaluate(data: TransitionDataset, name: str, most: float) -> bool:
     """Evaluate one method and print its costs; whether it took at most `most` seconds."""
     clock = Clock()
     cases = next_item_cases(data, "all", 1)
@@ -90,17 +90,19 @@ def judge(data: TransitionDataset, name: str, most: float) -> bool:
     before = peak_mib()
     items = clock.time("training counts", lambda: ItemFacts.of(data))
     ranked = clock.time("rank, best 100", lambda: rank_cases(data, scorer, cases))
-    judged = clock.time(
+    evaluated = clock.time(
         "all metrics, intervals",
-        lambda: judge_method(items, ranked, name=name, split="all", protocol="next-item", kind="policy"),
+        lambda: evaluate_method(items, ranked, name=name, split="all", protocol="next-item", kind="policy"),
     )
     clock.time("popularity bias", lambda: popularity(data, items, cases, ranked, name))
     with tempfile.TemporaryDirectory() as folder, Rankings(Path(folder) / "rankings.parquet") as rankings:
         clock.time("rankings.parquet", lambda: rankings.keep(rankings_table(data, cases, ranked, name)))
-    other = replace(judged, per_user=replace(judged.per_user, values=torch.rand(judged.per_user.values.shape).numpy()))
-    clock.time("a paired comparison", lambda: compare_methods(judged, [other]))
+    other = replace(
+        evaluated, per_user=replace(evaluated.per_user, values=torch.rand(evaluated.per_user.values.shape).numpy())
+    )
+    clock.time("a paired comparison", lambda: compare_methods(evaluated, [other]))
     wall, cpu = (sum(column) for column in list(zip(*clock.rows, strict=True))[1:])
-    print(f"{name}: {len(cases):,} users × {data.items:,} items, {len(judged.result.metrics)} metrics")
+    print(f"{name}: {len(cases):,} users × {data.items:,} items, {len(evaluated.result.metrics)} metrics")
     for step, seconds, busy in (*clock.rows, ("all", wall, cpu)):
         print(f"  {step:24} {seconds:7.2f} s {busy:8.2f} CPU s")
     print(f"  {peak_mib() - before:,.0f} MiB beside dataset and method; {len(cases) / clock.rows[1][1]:,.0f} lists/s")
@@ -116,7 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "t.h5", users * EVENTS_PER_USER)
         data = TransitionDataset.open(Path(folder) / "t.h5")
-        good = [judge(data, name, most) for name in sys.argv[3:] or METHODS]
+        good = [evaluate(data, name, most) for name in sys.argv[3:] or METHODS]
     sys.exit(not all(good))
 
 

@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from unit.evaluation.off_policy.off_policy_support import Generated, followed, generated, known_policies
 
-from evaluation.off_policy.estimates import OffPolicyParams, judged_starts
+from evaluation.off_policy.estimates import OffPolicyParams, evaluated_starts
 from evaluation.report.sections.off_policy.numbers import OffPolicySection, PolicyValue, measure_off_policy
 from storage.sources.sample.release import SampleParams
 
@@ -50,7 +50,7 @@ def robust_error(policy: PolicyValue) -> float:
 
 def errors(data: Generated, section: OffPolicySection) -> dict[str, list[float]]:
     """By policy, in the columns' order."""
-    starts, policies = judged_starts(data.dataset, PARAMS), known_policies(data)
+    starts, policies = evaluated_starts(data.dataset, PARAMS), known_policies(data)
     found = {}
     for policy in section.policies:
         true = number(policy.true_value)

@@ -10,7 +10,7 @@ evaluated once on test users; columns as in ablation.py.
 import sys
 from typing import Any
 
-from ablation import HEAD, judged, judges_given, row, trained_by
+from ablation import HEAD, evaluated, evaluators_given, row, trained_by
 
 from flows.parameters import profile_values
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
@@ -34,15 +34,15 @@ def main() -> None:
     if len(sys.argv) < 2:
         print(__doc__)
         return
-    judges, wanted = judges_given(seeds=1)
+    evaluators, wanted = evaluators_given(seeds=1)
     print(HEAD)
     for name in wanted or TRANSITION_LEARNERS:
         for variant, changes in VARIANTS.items():
             if not set(changes) <= set(LEARNERS[name].config.model_fields):
                 continue  # it has no critics
             given = params(variant, name)
-            policies, spent = trained_by(judges, given.config_of(name), given)
-            print(f"| {name}, {variant} {row(judged(judges[0].data, policies), spent)}", flush=True)
+            policies, spent = trained_by(evaluators, given.config_of(name), given)
+            print(f"| {name}, {variant} {row(evaluated(evaluators[0].data, policies), spent)}", flush=True)
 
 
 if __name__ == "__main__":

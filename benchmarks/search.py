@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation import Judge, trained
+from ablation import Evaluator, trained
 
 from evaluation.protocols.validation import CRITERION
 from models.histories import Scorer
@@ -77,7 +77,7 @@ def untrained(data: TransitionDataset, config: LearnerConfig) -> Scorer:
     return policy
 
 
-def search(kind: str, judge: Judge) -> None:
+def search(kind: str, evaluator: Evaluator) -> None:
     """Tune one kind; prints as it goes."""
     config, grid = kind_of(kind)
     best, tried = -1.0, set()
@@ -90,8 +90,8 @@ def search(kind: str, judge: Judge) -> None:
             tried.add(candidate)
             began = time.perf_counter()
             fitted = kind == "fitted"
-            made = untrained(judge.data, candidate) if fitted else trained(candidate, judge)
-            found = judge.metrics(made)[CRITERION]
+            made = untrained(evaluator.data, candidate) if fitted else trained(candidate, evaluator)
+            found = evaluator.metrics(made)[CRITERION]
             print(f"{kind} {name}={value}: {CRITERION} {found:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
             if found > best:
                 best, chosen = found, candidate
@@ -105,9 +105,9 @@ def main() -> None:
         print(__doc__)
         return
     torch.set_num_threads(1)
-    judge = Judge(TransitionDataset.open(Path(sys.argv[1])), 0)
+    evaluator = Evaluator(TransitionDataset.open(Path(sys.argv[1])), 0)
     for kind in sys.argv[2:] or ("fitted", *LEARNERS):
-        search(kind, judge)
+        search(kind, evaluator)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A transition dataset shaped like ML-20M, any number of events long; what the loader's benchmarks share."""
+"""Write a generated dataset with the shape of ML-20M and any number of events, for the benchmarks of loading and training."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MOVIES, DIM, FRAME, EVENTS_PER_USER = 27_278, 128, 10, 144
 
 
 def write_dataset(path: Path, events: int, seed: int = 0) -> None:
-    """Write about `events` events in blocks of users: skewed activity, skewed popularity, 70 % of users for training."""
+    """Write about `events` events with skewed activity and popularity; 70 % of the users are training users."""
     rng = np.random.default_rng(seed)
     users = max(3, events // EVENTS_PER_USER)
     lengths = np.maximum(20, rng.lognormal(4.3, 1.1, users))
@@ -49,6 +49,6 @@ def write_dataset(path: Path, events: int, seed: int = 0) -> None:
 
 
 def conditions() -> str:
-    """What the machine is, and what else it did."""
+    """The machine's CPUs, their instruction set, and the load average."""
     kind = torch.backends.cpu.get_cpu_capability()
     return f"{os.cpu_count()} CPUs ({kind}), load {os.getloadavg()[0]:.1f}"

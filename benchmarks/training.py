@@ -1,11 +1,11 @@
-"""Claim: loading and training, batch 4,096, go at least 2.5 times as fast as torch's DataLoader with RecNN's update.
+"""Claim: loading and training with batches of 4,096 is at least 2.5 times as fast as torch's DataLoader with RecNN's update.
 
     python benchmarks/training.py [events, default 2,000,000] [updates of a round, default 6] [rounds, default 5]
 
-The baseline draws one transition at a time through a DataLoader with its defaults and updates as recnn.py does; it is shown
-with two workers too, which load while the update runs. Ours is the loop of `models.trainer`: seeded sampler, gather into
-reused buffers, learner. All take turns. A DataLoader's start is not counted. Prints medians; the last row is the update
-alone: what no loader can beat.
+The baseline is a DataLoader with default settings, which draws one transition at a time, and the update of recnn.py. It is
+also measured with two workers, which load while the update runs. Our loop is that of `models.trainer`: a seeded sampler,
+a gather into reused buffers, and the learner. All take turns in each round. The start of a DataLoader is not measured.
+Prints medians. The last row is the update without loading, an upper bound for every loader.
 """
 
 import resource
@@ -32,7 +32,7 @@ OBSERVATION, DELAY = FRAME * DIM + FRAME, 2
 
 
 def ways(data: TransitionDataset, batches: int) -> dict[str, tuple[Iterator[Batch], Callable[[Batch], object]]]:
-    """Where batches come from and what is done with each."""
+    """By name, an iterator of batches and the update that is called with each."""
 
     def recnn() -> Callable[[Batch], object]:
         return RecNN(OBSERVATION, DIM, 256, DELAY).update
@@ -55,7 +55,7 @@ def ways(data: TransitionDataset, batches: int) -> dict[str, tuple[Iterator[Batc
 
 
 def loaded(data: TransitionDataset, workers: int, batches: int) -> Iterator[Batch]:
-    """The default loader's batches."""
+    """The batches of torch's DataLoader with `workers` workers."""
     for batch in default_loader(data, workers, batches)():
         yield Batch(*batch)  # type: ignore[misc]
 
@@ -89,7 +89,7 @@ def main() -> None:
         ratio = medians["DataLoader + RecNN"][0] / wall
         print(f"{name:30} {BATCH / wall:13,.0f} {wall * 1e3:7.0f} {spread:>11} {ratio:6.2f}× {cpu * 1e3:7.0f}")
     print(
-        f"the CPU time is this process's, without workers'; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB"
+        f"CPU time of this process, without DataLoader workers; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB"
     )
 
 

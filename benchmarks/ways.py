@@ -57,10 +57,10 @@ def dataset_way(folder: Path, out: Path) -> str:
 
 def gates_way(folder: Path, out: Path) -> str:
     """The same with the Great Expectations suites of events and transitions, in the process that the flows use."""
-    from expectations.judge_process import JudgeProcess
+    from expectations.validation_process import ValidationProcess
 
-    with JudgeProcess() as judge:
-        judge.start()  # it imports Great Expectations while the dataset is made
+    with ValidationProcess() as process:
+        process.start()  # it imports Great Expectations while the dataset is made
         import h5py
 
         from expectations.events import events_suite
@@ -83,13 +83,15 @@ def gates_way(folder: Path, out: Path) -> str:
                 split=file["users/split"][...],
                 frame=FRAME,
             )
-        verdicts = [
-            judge.judge(events_suite, events, _folder(out, "events"), scale=scale),
-            judge.judge(transitions_suite, transitions, _folder(out, "transitions"), items=len(movies), scale=scale),
+        results = [
+            process.validate(events_suite, events, _folder(out, "events"), scale=scale),
+            process.validate(
+                transitions_suite, transitions, _folder(out, "transitions"), items=len(movies), scale=scale
+            ),
         ]
-    assert all(verdict.passed for verdict in verdicts), [verdict.message() for verdict in verdicts]  # noqa: S101
-    judge_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    return f"{counts['transitions']} transitions, {len(verdicts)} gates passed (the judge: {judge_mib} MiB more)"
+    assert all(result.passed for result in results), [result.message() for result in results]  # noqa: S101
+    process_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    return f"{counts['transitions']} transitions, {len(results)} gates passed (the validation process: {process_mib} MiB more)"
 
 
 def events_way(folder: Path, out: Path) -> str:

@@ -88,19 +88,19 @@ def tune_baselines(
         fits, recencies = params.candidates(name)
         tried: list[dict[str, Any]] = []
 
-        def judge(config: BaseModel, scorer: Scorer, tried: list[dict[str, Any]] = tried) -> None:
+        def evaluate(config: BaseModel, scorer: Scorer, tried: list[dict[str, Any]] = tried) -> None:
             metrics = validation_metrics(data, scorer, cases)
             tried.append({"config": config.model_dump(mode="json"), "validation": metrics})
 
         scorer = baseline.fit(baseline.config(**fits[0]), training)
         for recency in recencies:
             config = baseline.config(**fits[0], **recency)
-            judge(config, replace(scorer, recency=config) if recency else scorer)  # type: ignore[type-var]
+            evaluate(config, replace(scorer, recency=config) if recency else scorer)  # type: ignore[type-var]
         del scorer
         found = recencies[max(range(len(recencies)), key=lambda place: tried[place]["validation"][CRITERION])]
         for fit in fits[1:]:
             config = baseline.config(**fit, **found)
-            judge(config, baseline.fit(config, training))
+            evaluate(config, baseline.fit(config, training))
         tuned[name] = sorted(tried, key=lambda one: -one["validation"][CRITERION])
         show(name)
     return tuned

@@ -17,7 +17,13 @@ from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import Report
 from evaluation.report.sections.embedding_map.numbers import MOST_POINTS
-from evaluation.report.sections.methods.numbers import Cost, Judged, choose_challenger, judge_method, measure_methods
+from evaluation.report.sections.methods.numbers import (
+    Cost,
+    EvaluatedMethod,
+    choose_challenger,
+    evaluate_method,
+    measure_methods,
+)
 from evaluation.report.sections.popularity.numbers import (
     PopularityView,
     audience_of,
@@ -77,8 +83,8 @@ def judge_and_measure(
         show: called with the name of each set of cases and each optional section that is done.
     """
     facts = ItemFacts.of(data)
-    judged, views, shown = judge(data, facts, contestants, params, keep, show)
-    methods = measure_methods(judged, choose_challenger(judged), params.seed)
+    evaluated, views, shown = evaluate_methods(data, facts, contestants, params, keep, show)
+    methods = measure_methods(evaluated, choose_challenger(evaluated), params.seed)
     evidence = Evidence(data, facts, contestants, subject, params, methods, views, shown)
     numbers = {}
     for section in SECTIONS:
@@ -103,19 +109,19 @@ def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
     return [cases for cases in found if len(cases)]
 
 
-def judge(
+def evaluate_methods(
     data: TransitionDataset,
     facts: ItemFacts,
     contestants: Sequence[Contestant],
     params: EvaluateParams,
     keep: Callable[[pa.Table], None],
     show: Callable[[str], None],
-) -> tuple[list[Judged], list[PopularityView], ShownLists | None]:
+) -> tuple[list[EvaluatedMethod], list[PopularityView], ShownLists | None]:
     """The metrics of every method on every set of cases, popularity bias on those of BIAS_MEASURED, and the lists to show.
 
     Rankings are used as they come and not kept: with all targets after the time cut they would be millions for every method.
     """
-    judged: list[Judged] = []
+    evaluated: list[EvaluatedMethod] = []
     views: list[PopularityView] = []
     shown: ShownLists | None = None
     for cases in all_cases(data, params):
@@ -128,8 +134,8 @@ def judge(
             ranked, speed = timed_ranking(data, one, cases)
             keep(rankings_table(data, cases, ranked, one.name))
             cost = (one.cost or Cost()).model_copy(update={"recommendations_per_second": speed})
-            judged.append(
-                judge_method(
+            evaluated.append(
+                evaluate_method(
                     facts,
                     ranked,
                     name=one.name,
@@ -151,7 +157,7 @@ def judge(
         if audience is not None:
             views.append(measure_popularity(data, facts, cases, audience, biases, params.k))
         show(f"{cases.split} {cases.protocol}")
-    return judged, views, shown
+    return evaluated, views, shown
 
 
 def timed_ranking(data: TransitionDataset, one: Contestant, cases: Cases) -> tuple[Ranked, float]:

@@ -9,7 +9,7 @@ from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams, make_dataset
 from tasks.feature_report import report_features
 from tasks.features import FeatureParams, build_items
-from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions, judging
+from tasks.gates import gate, validate_events, validate_items, validate_movies, validate_transitions, validating
 from tasks.ingest import make_catalogue, make_events, make_movies, make_splits, make_tags, show_bad_rows
 from tasks.sources import SourceParams, open_source
 
@@ -36,16 +36,16 @@ def build_dataset(
     export, cluster = export or preset.export, cluster or preset.cluster
     bad_rows, scale = source.on_bad_rows, source.scale
 
-    with judging():
+    with validating():
         raw = open_source(source)
         catalogue = make_catalogue(raw, raw.of("movies", "genres", "links"), bad_rows)
         web = crawl_services(catalogue, source)
         movies = make_movies(raw, raw.of("metadata", "imdb"), catalogue, web, bad_rows)
         show_bad_rows("movies", catalogue, movies)
-        gate("movies", judge_movies, movies)
+        gate("movies", validate_movies, movies)
         events = make_events(raw, raw.of("ratings"), catalogue, scale, source.columns, bad_rows)
         show_bad_rows("events", events)
-        gate("events", judge_events, events, movies, scale)
+        gate("events", validate_events, events, movies, scale)
         tags = (
             make_tags(raw, raw.of("tags", "genome_scores", "genome_tags"), catalogue, bad_rows)
             if raw.has_tags
@@ -53,8 +53,8 @@ def build_dataset(
         )
         splits = make_splits(events, export.splits)
         items = build_items(movies, events, splits, features, cluster, tags)
-        gate("items", judge_items, items, movies)
+        gate("items", validate_items, items, movies)
         report_features(items, movies, events)
         dataset = make_dataset(events, items, splits, export.frame, scale, export.reward)
-        gate("transitions", judge_transitions, dataset)
+        gate("transitions", validate_transitions, dataset)
         return dataset

@@ -7,7 +7,7 @@ from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
-from tasks.gates import gate, judge_transitions, judging
+from tasks.gates import gate, validate_transitions, validating
 from tasks.policies import CHAMPION, find_champion, policies_named, policies_on
 from tasks.publish import destination
 
@@ -34,8 +34,8 @@ def evaluate_policy(
     """
     preset = load_profile(profile)
     chosen = artifact_store().select("dataset", dataset)
-    with judging():
-        gate("transitions", judge_transitions, chosen)
+    with validating():
+        gate("transitions", validate_transitions, chosen)
     place = published or destination(preset.publish)
     named = [spec for spec in policies or () if spec != CHAMPION]
     found = policies_named(named, place) if policies else policies_on(chosen, [])

@@ -8,7 +8,7 @@ from tasks.caching import artifact_store
 from tasks.crawl import crawl_services
 from tasks.dask_cluster import ClusterParams
 from tasks.extend import extend_items, lineage_of, make_extended_dataset, make_grown_movies, need_times
-from tasks.gates import gate, judge_events, judge_items, judge_movies, judge_transitions, judging
+from tasks.gates import gate, validate_events, validate_items, validate_movies, validate_transitions, validating
 from tasks.ingest import make_catalogue, make_events, make_movies, show_bad_rows
 from tasks.sources import SourceParams, open_source
 
@@ -36,19 +36,19 @@ def extend_dataset(
     lineage = lineage_of(base)
     need_times(source)
 
-    with judging():
+    with validating():
         raw = open_source(source)
         found = make_catalogue(raw, raw.of("movies", "genres", "links"), source.on_bad_rows)
         web = crawl_services(found, source)
         described = make_movies(raw, raw.of("metadata", "imdb"), found, web, source.on_bad_rows)
         show_bad_rows("movies", found, described)
         movies = make_grown_movies(lineage.movies, described)
-        gate("movies", judge_movies, movies)
+        gate("movies", validate_movies, movies)
         events = make_events(raw, raw.of("ratings"), movies, source.scale, source.columns, source.on_bad_rows)
         show_bad_rows("events", events)
-        gate("events", judge_events, events, movies, source.scale)
+        gate("events", validate_events, events, movies, source.scale)
         items = extend_items(movies, lineage, cluster)
-        gate("items", judge_items, items, movies)
+        gate("items", validate_items, items, movies)
         extended = make_extended_dataset(base, events, items, lineage.split)
-        gate("transitions", judge_transitions, extended)
+        gate("transitions", validate_transitions, extended)
         return extended

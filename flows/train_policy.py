@@ -5,7 +5,7 @@ from prefect import flow
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
-from tasks.gates import gate, judge_transitions, judging
+from tasks.gates import gate, validate_transitions, validating
 from tasks.train import Device, TrainParams, train_learners
 
 
@@ -22,6 +22,6 @@ def train_policy(
         device: `auto` uses the GPU if there is one.
     """
     chosen = artifact_store().select("dataset", dataset)
-    with judging():
-        gate("transitions", judge_transitions, chosen)
+    with validating():
+        gate("transitions", validate_transitions, chosen)
     return train_learners(chosen, train or load_profile(profile).train, device)

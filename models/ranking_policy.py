@@ -233,20 +233,20 @@ class RankingPolicy(nn.Module):
         return policy.eval()
 
 
-def tune_weights(policy: RankingPolicy, judge: Callable[[RankingPolicy], float]) -> dict[str, float]:
-    """Set the weights of the policy's terms, then that of the critics, to the values that `judge` scores highest.
+def tune_weights(policy: RankingPolicy, metric: Callable[[RankingPolicy], float]) -> dict[str, float]:
+    """Set the weights of the policy's terms, then that of the critics, to the values with the highest `metric`.
 
-    Takes 23 scorings, 5 without fitted terms and critics; the earlier of equal values wins.
+    Evaluates the metric 23 times, 5 without fitted terms and critics; the earlier of equal values wins.
 
     Args:
         policy: changed in place.
-        judge: the validation metric of a policy, higher is better.
+        metric: the validation metric of a policy, higher is better.
 
     Returns:
         the chosen weights by name.
     """
     grid = ({"fitted": FITTED_WEIGHTS} if policy.params.has_fitted_terms else {}) | LEARNT_WEIGHTS
-    # All weights 0 are left out: all scores would be equal, and the order of the catalogue would be judged.
+    # All weights 0 are left out: all scores would be equal, and the order of the catalogue would be evaluated.
     rounds = [[dict(zip(grid, values, strict=True)) for values in product(*grid.values()) if any(values)]]
     if policy.params.critic_candidates > 0:
         rounds.append([{"critic_weight": weight} for weight in CRITIC_WEIGHTS])
@@ -254,6 +254,6 @@ def tune_weights(policy: RankingPolicy, judge: Callable[[RankingPolicy], float])
         start, found = policy.params, []
         for chosen in tried:
             policy.params = start.model_copy(update=chosen)
-            found.append(judge(policy))
+            found.append(metric(policy))
         policy.params = start.model_copy(update=tried[found.index(max(found))])
     return {name: getattr(policy.params, name) for tried in rounds for name in tried[0]}

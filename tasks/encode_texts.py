@@ -28,16 +28,16 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names and numbers, malloc
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """Which encoder reads how much of a text, as a worker needs to know it."""
+    """The encoder and its parameters, as they are sent to a worker."""
 
     name: str
     max_tokens: int = 128
     precision: Precision = "float32"
-    identity: str = ""  # of its weights and code; partitions of another identity are not taken for its own
+    identity: str = ""  # of its weights and code; part of each partition's name
 
 
 class Encoded(NamedTuple):
-    """Vectors, (N, width) float32, and how many distinct texts were encoded for them now and found encoded already."""
+    """Vectors, (N, width) float32, and the numbers of distinct texts that were encoded now and before."""
 
     vectors: NDArray[np.float32]
     encoded: int
@@ -46,16 +46,16 @@ class Encoded(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _load(spec: EncoderSpec) -> TextEncoder:
-    torch.set_num_threads(1)  # every core has its worker, or its thread of a worker
+    torch.set_num_threads(1)  # Dask runs one task per core
     keep_freed_memory()
     return find_encoder(spec.name).load(spec.max_tokens, spec.precision)
 
 
 def keep_freed_memory() -> None:
-    """Let this process use freed memory again (glibc only; elsewhere nothing is done).
+    """Let this process reuse freed memory (glibc only; without effect elsewhere).
 
-    Dask sets its workers to return freed memory to the system at once. Encoding allocates and frees activations of a few
-    MB all the time; getting their pages from the system again was measured to take as long as the encoding itself.
+    Dask makes its workers return freed memory to the system at once. Encoding allocates and frees activations of a few
+    MB all the time. Getting these pages from the system again took as long as the encoding itself.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -70,12 +70,14 @@ def worker_encoder(spec: EncoderSpec) -> TextEncoder:
 
 
 def encode_partition(texts: list[str], spec: EncoderSpec) -> NDArray[np.float32]:
-    """Vectors of one partition, (P, width) float32; runs on a worker and may run twice."""
+    """The vectors of one partition's texts, (P, width) float32; it runs on a worker, and may run twice."""
     return worker_encoder(spec).encode(texts)
 
 
 def encode_on_exchange(name: str, spec: EncoderSpec, url: str) -> None:
-    """Read a partition's texts from the exchange and write its vectors there; runs on a worker and may run twice.
+    """Read a partition's texts from the exchange and write its vectors there.
+
+    It runs on a worker, and may run twice.
 
     Raises:
         ExchangeError: this worker does not see what the client wrote.
@@ -91,7 +93,7 @@ def encode_on_exchange(name: str, spec: EncoderSpec, url: str) -> None:
 
 
 def write_vectors(exchange: Exchange, name: str, vectors: NDArray[np.float32]) -> None:
-    """Put a partition's vectors into the exchange, as .npy."""
+    """Write a partition's vectors to the exchange as .npy."""
     stream = io.BytesIO()
     np.save(stream, vectors, allow_pickle=False)
     exchange.write(f"{name}.npy", stream.getvalue())
@@ -127,21 +129,26 @@ def encode_texts(
     partition_rows: int = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
-    """Encode texts on the client's workers; equal texts once, and no partition that the exchange already holds.
+    """Encode texts on the client's workers.
+
+    Equal texts are encoded once. Partitions that the exchange already holds are not encoded again.
 
     Args:
-        texts: N ≥ 1 of them.
+        texts: (N,), N ≥ 1.
         spec: the encoder.
-        client: of the cluster that does the work.
+        client: connected to the Dask cluster.
         exchange: keeps finished partitions, for this run or the next one.
-        shared: whether workers reach the exchange; if not, texts and vectors pass through the scheduler.
+        shared: whether workers can reach the exchange; if not, texts and vectors pass through the scheduler.
         partition_rows: texts in one Dask task.
-        progress: told (done, total) texts after each partition.
+        progress: called with the numbers of finished and of all distinct texts after each partition.
+
+    Returns:
+        The vectors in the order of `texts`.
 
     Raises:
         ExchangeError: the exchange cannot be used, or the workers see another one.
     """
-    unique = sorted(set(texts), key=lambda text: (len(text), text))  # near-equal lengths share a partition
+    unique = sorted(set(texts), key=lambda text: (len(text), text))  # texts of a partition have similar lengths
     parts = [unique[first : first + partition_rows] for first in range(0, len(unique), partition_rows)]
     names = [partition_name(part, spec) for part in parts]
     results: dict[int, NDArray[np.float32]] = {}
@@ -150,7 +157,7 @@ def encode_texts(
             results[place] = found
     resumed = sum(len(parts[place]) for place in results)
     futures = {}
-    # Long texts first: the last partitions to finish are then the short ones.
+    # Long texts first, so that the last tasks are short.
     for place in reversed([place for place in range(len(parts)) if place not in results]):
         if shared:
             exchange.write(f"{names[place]}.json", json.dumps(parts[place]).encode())

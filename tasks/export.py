@@ -19,14 +19,14 @@ HALF_STARS = RatingScale()  # MovieLens
 
 
 class ExportParams(BaseModel):
-    """How histories become transitions."""
+    """Parameters of the transitions and splits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    frame: int = Field(10, ge=1, le=200, description="F: events in one observation.")
+    frame: int = Field(10, ge=1, le=200, description="F: number of events in an observation.")
     reward: RewardMap | None = Field(
         None,
-        description="Reward of a rating, scale * rating + offset; none: from -4 at the lowest rating to 5 at the highest.",
+        description="Reward of a rating, scale * rating + offset. None maps the lowest rating to -4 and the highest to 5.",
     )
     splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
 
@@ -41,7 +41,17 @@ def make_dataset(
     scale: RatingScale = HALF_STARS,
     reward: RewardMap | None = None,
 ) -> None:
-    """Write transitions.h5 (compact layout) beside the items it refers to."""
+    """Write transitions.h5 in the compact layout, and a copy of the items that it refers to.
+
+    Args:
+        draft: receives the two files.
+        events: with `events.parquet`.
+        items: with `items.parquet`.
+        splits: with `users.parquet` and `splits.json`.
+        frame: F, number of events in an observation.
+        scale: the possible ratings.
+        reward: the reward map; None: see `ExportParams`.
+    """
     catalogue = read_table(items, "items.parquet")
     users = read_table(splits, "users.parquet")
     movie_ids = catalogue["movie_id"].to_numpy()

@@ -23,20 +23,20 @@ from tasks.texts import TextParams, make_texts
 
 
 def need_times(source: SourceParams) -> None:
-    """Refuse ratings without timestamps, because they cannot be put after earlier ones.
+    """Refuse a source without timestamps, because its ratings cannot be ordered after earlier ones.
 
     Raises:
         DatasetError: the source has no timestamps.
     """
     if source.generic is not None and source.generic.timestamp is None:
         raise DatasetError(
-            f"{source.generic.ratings}: expected timestamps, to put later ratings after earlier ones; found none declared. "
-            "Map a timestamp column, or build the dataset again from one file."
+            f"{source.generic.ratings}: expected a timestamp column, to order later ratings after earlier ones; found "
+            "none declared. Map one, or build the dataset again from one file."
         )
 
 
 class Lineage(NamedTuple):
-    """What a dataset's items were made from, and how."""
+    """The artifacts and parameters that a dataset's items were made from."""
 
     items: ArtifactRef
     movies: ArtifactRef
@@ -50,10 +50,10 @@ class Lineage(NamedTuple):
 
 
 def lineage_of(dataset: ArtifactRef) -> Lineage:
-    """The lineage of a dataset of this work directory; an extended dataset's statistics stay those of its first base.
+    """The lineage of a dataset in this work directory; features of an extended dataset stay fitted on its first base.
 
     Raises:
-        ArtifactError: what it was made from is no longer here.
+        ArtifactError: an artifact that it was made from is missing.
     """
     store = artifact_store()
     try:
@@ -63,8 +63,8 @@ def lineage_of(dataset: ArtifactRef) -> Lineage:
         tags = store.select("tags", made.inputs["tags"]) if "tags" in made.inputs else None
     except ArtifactError as error:
         raise ArtifactError(
-            f"dataset/{dataset.digest}: expected all that it was made from in this work directory; found: {error} "
-            "Build the dataset here by build-dataset first."
+            f"dataset/{dataset.digest}: expected the artifacts that it was made from in this work directory; found: {error} "
+            "Build the dataset here with build-dataset first."
         ) from error
     features = FeatureParams.model_validate(made.parameters["params"])
     text = TextParams.model_validate(store.manifest(found["texts"]).recipe.parameters["params"])
@@ -74,7 +74,7 @@ def lineage_of(dataset: ArtifactRef) -> Lineage:
 
 @artifact_task("movies")
 def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> None:
-    """The movies a dataset knows, as it knows them, and those that are new."""
+    """Write the movies of a dataset unchanged, and the new movies among `found`."""
     old, new = read_table(known, "movies.parquet"), read_table(found, "movies.parquet")
     is_new = ~np.isin(new["movie_id"].to_numpy(), old["movie_id"].to_numpy())
     grown = pa.concat_tables([old, new.filter(pa.array(is_new))]).sort_by("movie_id")
@@ -83,7 +83,7 @@ def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> N
     others = pc.sum(pc.not_equal(common["external_id"], common["external_id_new"])).as_py() or 0
     if others:
         raise DatasetError(
-            f"movies to add: expected the ids of the dataset's movies as it has them; found {others} written differently. "
+            f"movies to add: expected the dataset's own ids for its movies; found {others} other ids. "
             "Append data of the same source."
         )
     pq.write_table(grown, draft.path / "movies.parquet")
@@ -91,7 +91,7 @@ def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> N
 
 
 def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) -> ArtifactRef:
-    """Items of all movies: old ones keep their embedding, new texts alone are encoded, the fit is the first base's."""
+    """Make the items of all movies: old movies keep their embeddings, and only new texts are encoded."""
     texts = make_texts(movies, lineage.text, cluster, lineage.texts)
     return make_items(movies, lineage.events, lineage.splits, texts, lineage.features, lineage.tags, lineage.items)
 
@@ -100,7 +100,10 @@ def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) 
 def make_extended_dataset(
     draft: Draft, base: ArtifactRef, events: ArtifactRef, items: ArtifactRef, splits: SplitParams
 ) -> None:
-    """Merge new events into a dataset's histories; equal to writing all of them again with the same items and time cut."""
+    """Merge new events into a dataset's histories.
+
+    The file equals the one that writing all events at once with these items and this time cut gives.
+    """
     store = artifact_store()
     catalogue = read_table(items, "items.parquet")
     movie_ids = catalogue["movie_id"].to_numpy()

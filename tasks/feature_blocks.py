@@ -36,17 +36,17 @@ def item_columns(
     tags: Path | None = None,
     genome: Path | None = None,
 ) -> ItemColumns:
-    """All that blocks are made of, for every movie in the table's order; of events and tags only the training ones.
+    """Read the inputs of the feature blocks for every movie, in the table's order; only training events and tags are read.
 
     Args:
-        movies: in MOVIES_SCHEMA, sorted by movie_id.
-        text_vectors: (I, E) of the text encoder.
+        movies: I rows in MOVIES_SCHEMA, sorted by movie_id.
+        text_vectors: (I, E), from the text encoder.
         events: events.parquet, in EVENTS_SCHEMA.
         users: user_id, sorted, and split, as in users.parquet.
         time_cut: unix seconds of the last training event.
         tags: folder with tags.parquet, in TAGS_SCHEMA.
-        genome: folder that has, if the release does, genome.npy (M, T), genome_movies.npy (M,) and genome_tags.json;
-            not of training users alone.
+        genome: folder with genome.npy (M, T), genome_movies.npy (M,) and genome_tags.json if the release has a tag
+            genome. The genome is not made from training users alone.
     """
     movie_ids = movies["movie_id"].to_numpy()
     training = read_training_events(events, movie_ids, users, time_cut)
@@ -74,7 +74,7 @@ class TrainingRows(NamedTuple):
     user: NDArray[np.int32]  # (n,) position in the users table
     item: NDArray[np.int32]  # (n,) item index
     timestamp: NDArray[np.int64]  # (n,) unix seconds
-    value: pa.Array  # (n,) of one more column
+    value: pa.Array  # (n,) the values of `column`
 
 
 def training_rows(
@@ -82,7 +82,7 @@ def training_rows(
 ) -> list[TrainingRows]:
     """The training rows of a table with user_id, movie_id, timestamp and `column`, one list entry per row group.
 
-    Two row groups are in memory at one time.
+    At most two row groups are in memory at a time.
     """
     user_index, item_index = ItemIndex(users["user_id"].to_numpy()), ItemIndex(movie_ids)
     split = users["split"].to_numpy()
@@ -102,7 +102,7 @@ def training_rows(
 
 
 def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> TrainingEvents:
-    """The training events of an events table; users and items by their position."""
+    """The training events of an events table, with positions of users and items."""
     parts = training_rows(path, "rating", movie_ids, users, time_cut)
     return TrainingEvents(
         user=np.concatenate([np.zeros(0, np.int32), *(part.user for part in parts)]),
@@ -113,7 +113,7 @@ def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Tab
 
 
 def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> Terms:
-    """The tags that training users gave before the cut, in lower case; a user who never rated is in no split: left out."""
+    """The tags of training users before the time cut, in lower case; users without ratings are in no split and are left out."""
     parts = training_rows(path, "tag", movie_ids, users, time_cut)
     tags = pa.chunked_array([part.value for part in parts], pa.string()).combine_chunks()
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(tags, ""))).dictionary_encode()
@@ -125,7 +125,7 @@ def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cu
 
 
 def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
-    """The tag genome by item, if the release has one."""
+    """The tag genome of every item, or None if the release has none."""
     if not (folder / "genome.npy").exists():
         return None
     relevance = np.load(folder / "genome.npy", allow_pickle=False)
@@ -151,7 +151,7 @@ def terms_of(column: pa.ChunkedArray) -> Terms:
 
 
 def floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """A column of numbers, (I,) float64, null as NaN."""
+    """A column of numbers as (I,) float64, with NaN for null."""
     return np.asarray(column.cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
 
 
@@ -166,7 +166,7 @@ def dates_and_awards(movies: pa.Table) -> dict[str, NDArray[np.float64]]:
 
 
 def count_awards(text: str | None) -> tuple[float, float]:
-    """Wins and nominations in a sentence as OMDb writes it: "Won 3 Oscars. Another 20 wins & 30 nominations."."""
+    """Numbers of wins and nominations in OMDb's sentence about awards, such as "Won 3 Oscars. Another 20 wins & 30 nominations."."""
     if not text:
         return np.nan, np.nan
     won = re.findall(r"\bWon (\d+)|(\d+) wins?\b", text)

@@ -27,7 +27,7 @@ logger = logging.getLogger("marquee.features")
 
 NAMED_COLUMNS = 10  # of a block, in features.json
 NAMED_DIMENSIONS = 16
-SAME_FIT = 1e-2  # of coordinates whose root mean square is 1: sums of other shapes differ in the last digits
+SAME_FIT = 1e-2  # tolerance per coordinate, whose root mean square is 1; sums of other lengths round differently
 
 
 _FIELDS: dict[str, Any] = {
@@ -37,17 +37,17 @@ _Weights: Any = create_model("_Weights", **_FIELDS)  # one field per registered 
 
 
 class BlockWeights(_Weights):
-    """How much each block of features counts for an item that it knows: its standard deviation before the reduction; 0: left out."""
+    """Weight of each block of features: its standard deviation before the reduction, over items that it knows; 0 leaves it out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FeatureParams(BaseModel):
-    """What an item embedding is made of."""
+    """Parameters of the item embedding."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: TextParams = Field(TextParams(), description="Which encoder reads how much of a text.")
+    text: TextParams = Field(TextParams(), description="The text encoder.")
     weights: BlockWeights = Field(BlockWeights(), description="Weight of each block of features; 0 leaves it out.")
     reduction: Reduction = Field(
         "pca", description="How the blocks become D dimensions; all are fit on training items."
@@ -67,11 +67,11 @@ def make_items(
     tags: ArtifactRef | None = None,
     base: ArtifactRef | None = None,
 ) -> None:
-    """Build every block of features and reduce them to `params.dim`; all fitting sees training events only.
+    """Build every block of features and reduce them to `params.dim` dimensions; everything is fitted on training events only.
 
-    With `base`, an items artifact, its movies keep their embeddings to the last byte and only the others are placed
-    beside them, by the same fit: `events`, `splits`, `tags` and `params` are then those that `base` was made from,
-    `movies` and `texts` those of all movies.
+    With `base`, the movies of an earlier items artifact keep their embeddings byte for byte, and new movies get theirs
+    from the same fit. `events`, `splits`, `tags` and `params` are then those that `base` was made from; `movies` and
+    `texts` are those of all movies.
 
     Raises:
         DatasetError: a movie of `base` is not in `movies`, or its embeddings have another width.
@@ -94,9 +94,9 @@ def make_items(
     blocks = {name: block for name, block in blocks.items() if block.names}
     values = {name: block.values for name, block in blocks.items()}
     train = columns.train
-    # A block that knows few items must not outweigh the others in those few.
+    # Without the factor, a block that knows few items would outweigh the others for these items.
     deviations = {name: weights[name] * float(np.sqrt(block.known[train].mean())) for name, block in blocks.items()}
-    del columns  # its events are a quarter of a gigabyte in ML-20M, which the reduction could use
+    del columns  # frees a quarter of a gigabyte of events in ML-20M for the reduction
     reduced = reduce_blocks(values, deviations, params.dim, train, params.reduction, params.seed)
 
     embedding = reduced.embedding
@@ -120,7 +120,7 @@ def make_items(
 
 
 def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The embeddings, (I, D), with those of an earlier items table in the place of its movies.
+    """The embeddings, (I, D); movies of an earlier items table keep their earlier embeddings.
 
     Raises:
         DatasetError: a movie of the earlier table is gone, or its embeddings have another width.
@@ -135,7 +135,7 @@ def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArra
     place = np.searchsorted(movie_ids, ids)
     if not np.allclose(embedding[place], earlier, atol=SAME_FIT):
         raise DatasetError(
-            "items to extend: expected this version to fit what the base was fitted to; found other embeddings of the same "
+            "items to extend: expected the fit to give the base's embeddings again; found other embeddings of the same "
             "movies. Build the dataset again with build-dataset."
         )
     embedding = embedding.copy()
@@ -144,14 +144,14 @@ def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArra
 
 
 def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Reduced) -> dict[str, dict[str, Any]]:
-    """Of every block there is: what it is and its numbers, or why it was skipped."""
+    """Per block its description, and its numbers or the reason why it was skipped."""
     facts: dict[str, dict[str, Any]] = {}
     for name, weight in weights.items():
         facts[name] = {"note": BLOCKS[name].note}
         if weight == 0:
             facts[name]["skipped"] = "weight 0"
         elif name not in blocks:
-            facts[name]["skipped"] = "nothing of the kind in the source"
+            facts[name]["skipped"] = "not in the source"
         else:
             facts[name] |= {
                 "weight": weight,
@@ -164,10 +164,10 @@ def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Re
 
 
 def what_stands_out(blocks: dict[str, Block], reduced: Reduced) -> dict[str, Any]:
-    """Make the details of the feature report: the columns with the most variance kept, and those that shape the first dimensions.
+    """The details of the feature report: the columns with most of the kept variance, and those that correlate with the first dimensions.
 
-    `columns`: block → [[name, share of the whole variance]]; `dimensions`: [{"share": of the whole variance, "positive",
-    "negative": [[block, column, correlation]]}].
+    `columns`: block → [[name, fraction of the total variance]]; `dimensions`: [{"share": fraction of the total variance,
+    "positive", "negative": [[block, column, correlation]]}].
     """
     columns = {
         name: [
@@ -199,6 +199,6 @@ def build_items(
     cluster: ClusterParams,
     tags: ArtifactRef | None,
 ) -> ArtifactRef:
-    """Both steps of the stage; changed weights or splits do not encode the texts again."""
+    """Encode the texts, then make the items; changed block weights or splits do not encode the texts again."""
     texts = make_texts(movies, params.text, cluster)
     return make_items(movies, events, splits, texts, params, tags)

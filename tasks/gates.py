@@ -9,11 +9,11 @@ from prefect.artifacts import create_markdown_artifact
 
 from expectations.events import events_suite
 from expectations.items import items_suite
-from expectations.judge_process import JudgeProcess
 from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
-from expectations.verdict import Verdict
+from expectations.validation_process import ValidationProcess
+from expectations.validation_result import ValidationResult
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import row_groups
 from storage.dataset.reader import TransitionDataset
@@ -23,7 +23,7 @@ from tasks.caching import artifact_store, artifact_task, before_work
 from tasks.ingest import known_movies, read_table
 
 MOVIES_COLUMNS = ["movie_id", "tmdb_id", "title", "year", "has_metadata"]
-JUDGE = JudgeProcess()
+PROCESS = ValidationProcess()
 
 
 class GateError(MarqueeError):
@@ -31,40 +31,40 @@ class GateError(MarqueeError):
 
 
 @contextmanager
-def judging() -> Iterator[None]:
-    """For the steps of a flow with gates: start the judge's process beside the first step that is not cached; end it at the end."""
-    token = before_work.set(JUDGE.start)
+def validating() -> Iterator[None]:
+    """For the steps of a flow with gates: start the validation process beside the first uncached step, and end it at the end."""
+    token = before_work.set(PROCESS.start)
     try:
         yield
     finally:
         before_work.reset(token)
-        JUDGE.end()
+        PROCESS.end()
 
 
 @artifact_task("validation-movies")
-def judge_movies(draft: Draft, movies: ArtifactRef) -> None:
+def validate_movies(draft: Draft, movies: ArtifactRef) -> None:
     """Validate the movies and write their Data Docs."""
     table = read_table(movies, "movies.parquet", MOVIES_COLUMNS)
-    keep(draft, JUDGE.judge(movies_suite, table.to_pandas(), draft.path))
+    keep(draft, PROCESS.validate(movies_suite, table.to_pandas(), draft.path))
 
 
 @artifact_task("validation-events")
-def judge_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale) -> None:
+def validate_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale) -> None:
     """Validate the events by one profile row per user, and write their Data Docs."""
     tables = row_groups(artifact_store().open(events) / "events.parquet")
     profile = profile_events(tables, known_movies(movies), scale)
-    keep(draft, JUDGE.judge(events_suite, profile, draft.path, scale=scale))
+    keep(draft, PROCESS.validate(events_suite, profile, draft.path, scale=scale))
 
 
 @artifact_task("validation-items")
-def judge_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
+def validate_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> None:
     """Validate the items and their embeddings, and write their Data Docs."""
     profile = profile_items(read_table(items, "items.parquet"))
-    keep(draft, JUDGE.judge(items_suite, profile, draft.path, items=movies.rows))
+    keep(draft, PROCESS.validate(items_suite, profile, draft.path, items=movies.rows))
 
 
 @artifact_task("validation-transitions")
-def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
+def validate_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     """Validate the dataset of transitions by one profile row per user, and write its Data Docs."""
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
     profile: pd.DataFrame = profile_transitions(
@@ -76,38 +76,38 @@ def judge_transitions(draft: Draft, dataset: ArtifactRef) -> None:
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, JUDGE.judge(transitions_suite, profile, draft.path, items=data.items, scale=data.scale))
+    keep(draft, PROCESS.validate(transitions_suite, profile, draft.path, items=data.items, scale=data.scale))
 
 
-def keep(draft: Draft, verdict: Verdict) -> None:
-    """Keep the verdict in the artifact's manifest."""
-    draft.rows = verdict.rows
-    draft.facts = verdict.model_dump(mode="json")
+def keep(draft: Draft, result: ValidationResult) -> None:
+    """Keep the result in the artifact's manifest."""
+    draft.rows = result.rows
+    draft.facts = result.model_dump(mode="json")
 
 
 @task(name="gate", task_run_name="gate-{name}")
 def pass_gate(name: str, validation: ArtifactRef) -> None:
-    """Show the verdict in Prefect's UI, and stop the flow unless the table passed.
+    """Show the result in Prefect's UI, and stop the flow unless the table passed.
 
     Raises:
         GateError: an expectation of critical severity failed, or the table is empty.
     """
     folder = artifact_store().open(validation)
-    verdict = Verdict.model_validate(artifact_store().manifest(validation).facts)
+    result = ValidationResult.model_validate(artifact_store().manifest(validation).facts)
     docs = folder / "data_docs" / "index.html"
     create_markdown_artifact(
         key=f"gate-{name}",
         description=f"Gate on {name}",
-        markdown=f"{verdict.message()}\n\nData Docs: [{docs}]({docs.as_uri()})",
+        markdown=f"{result.message()}\n\nData Docs: [{docs}]({docs.as_uri()})",
     )
-    if not verdict.passed:
-        raise GateError(f"{verdict.message()}\nData Docs: {docs}")
+    if not result.passed:
+        raise GateError(f"{result.message()}\nData Docs: {docs}")
 
 
-def gate(name: str, judged: Callable[..., ArtifactRef], *tables: ArtifactRef | RatingScale) -> None:
+def gate(name: str, validate: Callable[..., ArtifactRef], *tables: ArtifactRef | RatingScale) -> None:
     """Validate a table, and stop the flow unless it passed.
 
     Raises:
         GateError: see `pass_gate`.
     """
-    pass_gate(name, judged(*tables))
+    pass_gate(name, validate(*tables))

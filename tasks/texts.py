@@ -1,4 +1,4 @@
-"""Every movie's text as a vector of a BERT-family model; texts that an earlier artifact holds are not encoded again."""
+"""Encode every movie's text with a BERT-family model, and take the vectors of known texts from an earlier artifact."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ logger = logging.getLogger("marquee.texts")
 
 
 class TextParams(BaseModel):
-    """How texts become vectors."""
+    """Parameters of the text encoder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class TextParams(BaseModel):
         "minilm",
         description=f"Text encoder: {', '.join(ENCODERS)}, a local folder, or a hub model's name. minilm works offline.",
     )
-    max_tokens: int = Field(128, ge=8, le=512, description="Tokens of a movie's text that are read.")
+    max_tokens: int = Field(128, ge=8, le=512, description="Most tokens of a text; the rest is cut off.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Precision of the encoder's arithmetic; auto: bfloat16 if the GPU or CPU multiplies it natively, else "
@@ -47,7 +47,16 @@ class TextParams(BaseModel):
 def encode_movies(
     draft: Draft, movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams, base: str | None
 ) -> None:
-    """Encode every movie's text."""
+    """Write every movie's text vector, (I, width) float32, to texts.npy, and the hash of its text to texts.parquet.
+
+    Args:
+        draft: receives the two files.
+        movies: with `movies.parquet`.
+        params: the encoder; its `precision` is not `auto`.
+        weights: identity of the encoder's weights.
+        cluster: where texts are encoded.
+        base: digest of a `texts` artifact of the same encoder, whose vectors are copied; None: all texts are encoded.
+    """
     table = read_table(movies, "movies.parquet")
     texts = item_texts(table)
     sha256 = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
@@ -56,7 +65,7 @@ def encode_movies(
     if new:
         fresh = _encode([texts[place] for place in new], movies, params, weights, cluster)
         vectors = np.concatenate([vectors, fresh]) if known else fresh
-    # A text that the base lacks has its vector behind the base's rows.
+    # The vectors of new texts follow the base's rows.
     row = known | {sha256[place]: len(vectors) - len(new) + at for at, place in enumerate(new)}
     embedding = vectors[[row[name] for name in sha256]]
     np.save(draft.path / "texts.npy", embedding, allow_pickle=False)
@@ -75,15 +84,18 @@ def encode_movies(
 def make_texts(
     movies: ArtifactRef, params: TextParams, cluster: ClusterParams, base: ArtifactRef | None = None
 ) -> ArtifactRef:
-    """Encode every movie's text, except those that `base` holds.
+    """Make the `texts` artifact of the movies; texts that `base` holds are not encoded again.
 
-    On one kind of machine the bytes do not depend on `base`, so the digest leaves it out.
+    `base` is not in the digest: on one kind of machine the bytes do not depend on it.
 
     Args:
         movies: with `movies.parquet`.
-        params: the encoder; its `precision` is settled here.
-        cluster: where the work is done, and the exchange that keeps finished partitions until the artifact is whole.
-        base: a `texts` artifact of the same encoder; None: the newest such of this work directory.
+        params: the encoder; a `precision` of `auto` is resolved here.
+        cluster: where texts are encoded, and the exchange that keeps finished partitions until the artifact is complete.
+        base: a `texts` artifact of the same encoder; None: the newest one of this work directory.
+
+    Returns:
+        The artifact.
 
     Raises:
         ArtifactError: `base` was made by another encoder, other parameters or other code.
@@ -93,13 +105,13 @@ def make_texts(
     texts = encode_movies(movies, params, weights, cluster, _base(params, weights, base))
     try:
         exchange(movies, params, weights, cluster).remove()
-    except ExchangeError as error:  # the vectors are safe
+    except ExchangeError as error:  # the artifact is complete without the exchange
         logger.warning("%s", error)
     return texts
 
 
 def exchange(movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams) -> Exchange:
-    """Where one encoding's partitions are kept: below the cluster's exchange, or in this work directory."""
+    """The folder that keeps the finished partitions of one run: below the cluster's exchange, or in this work directory."""
     root = cluster.exchange or f"file://{home() / 'scratch'}"
     return Exchange(f"{root.rstrip('/')}/texts-{movies.digest[:16]}-{_identity(params, weights)[:16]}")
 
@@ -124,12 +136,12 @@ def _encode(
     with dask_client(cluster.scheduler, cluster.workers) as client:
         result = encode_texts(texts, spec, client, place, shared, progress=show)
     if result.resumed:
-        logger.info("%d texts were encoded before an interruption and not again", result.resumed)
+        logger.info("%d texts were encoded before an interruption and are used again", result.resumed)
     return result.vectors
 
 
 def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | None:
-    """Digest of the artifact to keep vectors of."""
+    """Digest of the artifact whose vectors are used again: the given one, or the newest that fits; None if none fits."""
     store = artifact_store()
     code, versions = code_fingerprint(encode_movies), package_versions()
 
@@ -153,7 +165,7 @@ def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | 
 
 
 def _vectors_of(base: str | None) -> tuple[dict[str, int], np.ndarray[Any, np.dtype[np.float32]]]:
-    """Rows of the base's texts by SHA-256, and its vectors."""
+    """The base's row of each text, by the text's SHA-256, and the base's vectors, (rows, width)."""
     if base is None:
         return {}, np.zeros((0, 0), dtype=np.float32)
     folder = artifact_store().folder("texts", base)

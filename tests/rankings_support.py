@@ -19,15 +19,15 @@ DEPTH = 100
 
 
 def random_ranked(
-    seed: int, cases: int = 40, catalogue: int = 150, users: int = 15, most_sought: int = 130
+    seed: int, cases: int = 40, catalogue: int = 150, users: int = 15, most_targets: int = 130
 ) -> tuple[Ranked, NDArray[np.int64]]:
     """Random answers, and behind each the whole ranking (T, I) that they are an extract of.
 
-    Some users like nothing, some items are sought twice.
+    Some users like nothing, some items are targets twice.
     """
     rng = np.random.default_rng(seed)
     orders = rng.permuted(np.tile(np.arange(catalogue), (cases, 1)), axis=1)
-    number = rng.integers(1, most_sought + 1, cases)
+    number = rng.integers(1, most_targets + 1, cases)
     number[rng.random(cases) < 0.3] = 1
     again = rng.random(cases) < 0.2
     items = np.concatenate(

@@ -71,7 +71,7 @@ class OffPolicyParams(BaseModel):
 
 
 @dataclass(frozen=True)
-class JudgedPolicy:
+class EvaluatedPolicy:
     """A method's estimates, the share of its choices that the log supports, and its true value if that is known."""
 
     estimates: Estimates
@@ -89,17 +89,17 @@ class OffPolicyResult:
         logged: the value of the users' own choices.
         perplexities: of the fitted behaviour policy, of popularity and of the uniform distribution over unseen items on test
             users' choices: the exponential of the mean of -log probability; lower is better.
-        judged: by method its estimates.
+        evaluated: by method its estimates.
     """
 
     users: int
     steps: int
     logged: Value
     perplexities: tuple[float, float, float]
-    judged: dict[str, JudgedPolicy]
+    evaluated: dict[str, EvaluatedPolicy]
 
 
-def judge_off_policy(
+def evaluate_off_policy(
     dataset: TransitionDataset,
     scorers: Mapping[str, Scorer],
     params: OffPolicyParams,
@@ -118,7 +118,7 @@ def judge_off_policy(
     """
     most = max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
     fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), most, params.seed))
-    starts = fresh(dataset, judged_starts(dataset, params))
+    starts = fresh(dataset, evaluated_starts(dataset, params))
     if len(fitting) == 0 or len(starts) == 0:
         return None
     features = Features(params.features, capped(training_data(dataset, params.max_items), params), params.seed)
@@ -129,7 +129,7 @@ def judge_off_policy(
         walk.visit(rows, scorers)
     counts = user_draws(walk.users, params.draws, params.seed)
     logged = walk.logged()
-    judged = {}
+    evaluated = {}
     for name in scorers:
         taken = walk.taken[name]
         found = estimate(
@@ -142,12 +142,14 @@ def judge_off_policy(
             horizon=params.horizon,
         )
         true = None if truth is None else float(logged.by_user(taken.true).mean())
-        judged[name] = JudgedPolicy(found, float(logged.by_user(taken.support).mean()), true)
+        evaluated[name] = EvaluatedPolicy(found, float(logged.by_user(taken.support).mean()), true)
     perplexities = np.exp(-logged.by_user(walk.log_likelihood).mean(0))
-    return OffPolicyResult(walk.users, len(starts), logged_value(logged, counts), tuple(perplexities.tolist()), judged)
+    return OffPolicyResult(
+        walk.users, len(starts), logged_value(logged, counts), tuple(perplexities.tolist()), evaluated
+    )
 
 
-def judged_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
+def evaluated_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Tensor:
     """The evaluated steps: consecutive last steps of some test users, (T,) int64."""
     starts = dataset.last_starts("test", params.steps_per_user)
     users = dataset.users_of(starts)

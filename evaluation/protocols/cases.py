@@ -1,4 +1,4 @@
-"""Evaluation cases: the known events of a user, and the events sought among all other items."""
+"""Evaluation cases: the known events of a user, and the target events, which are ranked among all other items."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +23,7 @@ class Cases:
     Legend of shapes: T cases, E events
         users   (T,) int64    user rows
         known   (T, 2) int64  begin and end in `events` of a case's history, in time order
-        sought  (T, 2) int64  begin and end in `events` of the targets
+        targets (T, 2) int64  begin and end in `events` of the targets
         events  (E,) int64    event rows of the dataset; None: all, in their order
     """
 
@@ -31,7 +31,7 @@ class Cases:
     split: Split
     users: Tensor
     known: Tensor
-    sought: Tensor
+    targets: Tensor
     events: Tensor | None = None
 
     def __len__(self) -> int:
@@ -41,9 +41,9 @@ class Cases:
         """The histories of the cases `rows` (B,), padded on the left."""
         return Histories(*dataset.events_between(self.known[rows, 0], self.known[rows, 1], order=self.events))
 
-    def sought_events(self) -> tuple[Tensor, Tensor]:
+    def target_events(self) -> tuple[Tensor, Tensor]:
         """The event rows (M,) int64 of all targets, case after case, and the begin of each case's targets, (T + 1,) int64."""
-        first, end = self.sought.unbind(1)
+        first, end = self.targets.unbind(1)
         offset = torch.cat((torch.zeros_like(first[:1]), (end - first).cumsum(0)))
         place = torch.arange(int(offset[-1]), device=first.device) + (first - offset[:-1]).repeat_interleave(
             end - first
@@ -117,7 +117,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
     _, number = dataset.head.runs(split, dataset.timely)
     offset = dataset.head.offset
     positive = (dataset.rating_code >= dataset.scale.liked_code).cpu().numpy()
-    users, events, known, sought, place = [], [], [], [], 0
+    users, events, known, targets, place = [], [], [], [], 0
     for user in np.flatnonzero(number > 0).tolist():
         rows = offset[user] + np.flatnonzero(positive[offset[user] : offset[user + 1]])
         count = max(1, int(len(rows) * share))
@@ -129,7 +129,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
         users.append(user)
         events += [rows[~out], rows[out]]
         known.append((place, middle))
-        sought.append((middle, end))
+        targets.append((middle, end))
         place = end
     device = dataset.item.device
     return Cases(
@@ -137,7 +137,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
         split,
         torch.tensor(users, dtype=torch.int64, device=device),
         torch.tensor(known, dtype=torch.int64, device=device).view(-1, 2),
-        torch.tensor(sought, dtype=torch.int64, device=device).view(-1, 2),
+        torch.tensor(targets, dtype=torch.int64, device=device).view(-1, 2),
         torch.from_numpy(np.concatenate(events) if events else np.empty(0, np.int64)).to(device),
     )
 

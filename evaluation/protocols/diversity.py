@@ -92,4 +92,4 @@ def sample_distances(
 def cases_at(cases: Cases, rows: NDArray[np.int64]) -> Cases:
     """Some of the cases, those at `rows` (S,)."""
     places = torch.from_numpy(rows).to(cases.users.device)
-    return replace(cases, users=cases.users[places], known=cases.known[places], sought=cases.sought[places])
+    return replace(cases, users=cases.users[places], known=cases.known[places], targets=cases.targets[places])

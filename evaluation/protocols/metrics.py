@@ -21,12 +21,12 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sought:
-    """The distinct items that T cases seek; M of them have a rank that counts.
+class Targets:
+    """The distinct targets of T cases; M of them have a rank that counts.
 
     Attributes:
-        number: (T,) how many items each case seeks.
-        case: (M,) the case of each item.
+        number: (T,) how many targets each case has.
+        case: (M,) the case of each target.
         ranks: (M,) its rank, 0-based.
     """
 
@@ -35,46 +35,46 @@ class Sought:
     ranks: NDArray[np.int64]
 
     def total(self, k: int, weights: Values | None = None) -> Values:
-        """The sum of weights (M,), 1 by default, over the items among the first k: (T,)."""
+        """The sum of weights (M,), 1 by default, over the targets among the first k: (T,)."""
         within = self.ranks < k
         chosen = None if weights is None else weights[within]
         return np.bincount(self.case[within], chosen, len(self.number)).astype(float)
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        """The lowest rank of each case: (T,); very large if no item has a rank that counts."""
+        """The lowest rank of each case: (T,); very large if no target has a rank that counts."""
         first = np.full(len(self.number), np.iinfo(np.int64).max // 2)
         np.minimum.at(first, self.case, self.ranks)
         return first
 
 
-def ndcg(sought: Sought, k: int) -> Values:
+def ndcg(targets: Targets, k: int) -> Values:
     """Normalised discounted cumulative gain: Σ 1 / log2(rank + 2), divided by the sum that min(k, n) items can reach.
 
     Source: Järvelin & Kekäläinen 2002.
     """
     ideal = np.cumsum(1 / np.log2(np.arange(k) + 2.0))
-    return np.asarray(sought.total(k, 1 / np.log2(sought.ranks + 2.0)) / ideal[np.minimum(sought.number, k) - 1])
+    return np.asarray(targets.total(k, 1 / np.log2(targets.ranks + 2.0)) / ideal[np.minimum(targets.number, k) - 1])
 
 
-def recall(sought: Sought, k: int) -> Values:
-    """The share of the n sought items that are among the first k."""
-    return sought.total(k) / np.maximum(sought.number, 1)
+def recall(targets: Targets, k: int) -> Values:
+    """The share of the n targets that are among the first k."""
+    return targets.total(k) / np.maximum(targets.number, 1)
 
 
-def truncated_recall(sought: Sought, k: int) -> Values:
+def truncated_recall(targets: Targets, k: int) -> Values:
     """Recall as a share of the min(k, n) items that can be among the first k (Liang et al. 2018)."""
-    return sought.total(k) / np.maximum(np.minimum(sought.number, k), 1)
+    return targets.total(k) / np.maximum(np.minimum(targets.number, k), 1)
 
 
-def hit(sought: Sought, k: int) -> Values:
-    """1 if a sought item is among the first k, else 0."""
-    return (sought.total(k) > 0).astype(float)
+def hit(targets: Targets, k: int) -> Values:
+    """1 if a target is among the first k, else 0."""
+    return (targets.total(k) > 0).astype(float)
 
 
-def reciprocal_rank(sought: Sought, k: int) -> Values:
-    """1 / (rank + 1) of the first sought item, 0 if it is not among the first k; its mean is MRR."""
-    return np.where(sought.first < k, 1 / (sought.first + 1.0), 0.0)
+def reciprocal_rank(targets: Targets, k: int) -> Values:
+    """1 / (rank + 1) of the first target, 0 if it is not among the first k; its mean is MRR."""
+    return np.where(targets.first < k, 1 / (targets.first + 1.0), 0.0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Metric:
 
     Attributes:
         label: its name on pages.
-        function: of `cases` (Sought, k) → (T,); of `lists` (lists (T, depth), ItemFacts, ks) → (T, len(ks)); of `catalogue`
+        function: of `cases` (Targets, k) → (T,); of `lists` (lists (T, depth), ItemFacts, ks) → (T, len(ks)); of `catalogue`
             (exposure (I,)) → float.
         of: what the function computes the metric of. A metric of the catalogue has no value per user, so no interval.
         columns: by protocol, the lengths k of its columns in the main table; `10_liked` counts items rated 4 or more only.
@@ -163,25 +163,29 @@ def columns_of(protocol: Protocol) -> list[str]:
 def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
     """All metrics of cases at every k, each also of the items rated 4 or more alone (`…_liked`).
 
-    Cases that seek no such item are left out; a user without any has NaN.
+    Cases without such targets are left out; a user without any has NaN.
     """
     columns: dict[str, Values] = {}
-    for suffix, sought in (("", sought_of(ranked, max(ks))), (POSITIVE, sought_of(ranked, max(ks), positive=True))):
+    for suffix, targets in (("", targets_of(ranked, max(ks))), (POSITIVE, targets_of(ranked, max(ks), positive=True))):
         for name, metric in METRICS.items():
             if metric.of == "cases":
-                columns |= {f"{name}@{k}{suffix}": _of_seeking(sought, metric.function(sought, k)) for k in ks}
+                columns |= {
+                    f"{name}@{k}{suffix}": _of_cases_with_targets(targets, metric.function(targets, k)) for k in ks
+                }
     return mean_by_user(ranked.users, columns)
 
 
 def mult_vae_per_user(ranked: Ranked) -> PerUser:
     """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE (Liang et al. 2018)."""
-    sought = sought_of(ranked, 100)
+    targets = targets_of(ranked, 100)
     columns = {
-        "recall@20": truncated_recall(sought, 20),
-        "recall@50": truncated_recall(sought, 50),
-        "ndcg@100": ndcg(sought, 100),
+        "recall@20": truncated_recall(targets, 20),
+        "recall@50": truncated_recall(targets, 50),
+        "ndcg@100": ndcg(targets, 100),
     }
-    return mean_by_user(ranked.users, {name: _of_seeking(sought, values) for name, values in columns.items()})
+    return mean_by_user(
+        ranked.users, {name: _of_cases_with_targets(targets, values) for name, values in columns.items()}
+    )
 
 
 def lists_per_user(ranked: Ranked, items: ItemFacts, ks: Sequence[int] = KS) -> PerUser:
@@ -207,10 +211,10 @@ def catalogue_metrics(best: NDArray[np.int64], catalogue: int, ks: Sequence[int]
     return found
 
 
-def sought_of(ranked: Ranked, deepest: int, positive: bool = False) -> Sought:
-    """The distinct items that the cases seek, or of those only the ones rated 4 or more, with ranks below `deepest`.
+def targets_of(ranked: Ranked, deepest: int, positive: bool = False) -> Targets:
+    """The distinct targets of the cases, or of those only the ones rated 4 or more, with ranks below `deepest`.
 
-    An item that a case seeks twice counts once, with the better of its ratings.
+    An item that is a target of a case twice counts once, with the better of its ratings.
     """
     case = np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset))
     ranks, rated_high = ranked.ranks, ranked.positive
@@ -221,9 +225,9 @@ def sought_of(ranked: Ranked, deepest: int, positive: bool = False) -> Sought:
     if positive:
         case, ranks = case[rated_high], ranks[rated_high]
     near = ranks < deepest
-    return Sought(np.bincount(case, minlength=len(ranked.users)), case[near], ranks[near])
+    return Targets(np.bincount(case, minlength=len(ranked.users)), case[near], ranks[near])
 
 
-def _of_seeking(sought: Sought, values: Values) -> Values:
-    """Values (T,), NaN for the cases that seek no item."""
-    return np.where(sought.number > 0, values, np.nan)
+def _of_cases_with_targets(targets: Targets, values: Values) -> Values:
+    """Values (T,), NaN for the cases without targets."""
+    return np.where(targets.number > 0, values, np.nan)

@@ -48,7 +48,7 @@ def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: 
     Raises:
         LearnerError: a score is NaN.
     """
-    events, offset = cases.sought_events()
+    events, offset = cases.target_events()
     items = dataset.item[events].long()
     ranks = torch.empty_like(items)
     best = torch.empty(len(cases), min(depth, dataset.items), dtype=torch.int64, device=items.device)
@@ -83,9 +83,9 @@ def rank_cases(dataset: TransitionDataset, scorer: Scorer, cases: Cases, depth: 
 
 def batches_of_like_length(cases: Cases) -> Iterator[Tensor]:
     """Batches of cases with histories of similar length, to pad little; within a batch, cases with most targets come first."""
-    sought = cases.sought[:, 1] - cases.sought[:, 0]
+    number = cases.targets[:, 1] - cases.targets[:, 0]
     for rows in (cases.known[:, 1] - cases.known[:, 0]).argsort(stable=True).split(BATCH):
-        yield rows[sought[rows].argsort(descending=True, stable=True)]
+        yield rows[number[rows].argsort(descending=True, stable=True)]
 
 
 def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, method: str) -> pa.Table:
@@ -93,7 +93,7 @@ def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, met
 
     `step` is the number of known events, `rank` is 0-based and, like `rating`, in the order of `target_movie_ids`.
     """
-    events, _ = cases.sought_events()
+    events, _ = cases.target_events()
     scale, code = dataset.scale, dataset.rating_code[events].cpu().numpy()
     offset = pa.array(ranked.offset, pa.int32())
 

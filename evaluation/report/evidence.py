@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # these modules import this one
 
 @dataclass(frozen=True)
 class Contestant:
-    """One method that is judged.
+    """One method that is evaluated.
 
     Attributes:
         name: unique among all.

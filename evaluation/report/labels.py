@@ -18,5 +18,5 @@ PROTOCOLS: Mapping[Protocol, str] = {
 
 
 def cases_title(split: Split, protocol: Protocol) -> str:
-    """The name of a set of cases: whose they are and what they seek."""
+    """The name of a set of cases: of whose events they are, and by which protocol."""
     return f"{SPLITS.get(split, split)}: {PROTOCOLS[protocol]}"

@@ -1,9 +1,9 @@
 """Off-policy evaluation: the value of a policy's recommendations, estimated from logged ratings.
 
 **What is estimated.** A state h is all that a user has rated so far. A recommender ranks the items the user has not
-rated; the policy π(a | h) judged here takes the item at place j of its first 100 (j from 0) with a probability
+rated; the policy π(a | h) evaluated here takes the item at place j of its first 100 (j from 0) with a probability
 proportional to 1 / (j + 1), the examination of places that Joachims, Swaminathan & Schnabel (2017) find. So only the
-order of its scores counts, all methods choose equally sharply, and what is judged is the very list that is shown.
+order of its scores counts, all methods choose equally sharply, and what is evaluated is the list that is shown.
 
 States are the last steps of test users, whom neither policies nor models have seen; each user counts once, whatever
 the number of steps. Rewards are ratings. Two values are estimated, both on the scale of the ratings:

@@ -59,9 +59,9 @@ def test_outputs_and_last_lines(small_run: SmallRun) -> None:
     report = json.loads(Path(values["REPORT"]).with_name("report.json").read_text())
     assert report["generated"] is True
     results = report["methods"]["results"]
-    judged = {(one["name"], one["split"], one["protocol"]) for one in results}
+    evaluated = {(one["name"], one["split"], one["protocol"]) for one in results}
     for name in ("td3_bc", "ranking", *BASELINES):
-        assert {(name, "test", "next-item"), (name, "test", "fold-in"), (name, "validation", "next-item")} <= judged
+        assert {(name, "test", "next-item"), (name, "test", "fold-in"), (name, "validation", "next-item")} <= evaluated
     assert report["verdict"]["challenger"] in ("td3_bc", "ranking")
     assert report["verdict"]["headline"] in output
     assert [row["tried"] for row in report["cards"]["baselines"] if row["name"] == "markov"] == [3]
@@ -163,8 +163,8 @@ def test_stages_run_alone_by_digest(small_run: SmallRun, small_home: Path, marqu
     digest = Path(values["DATASET"]).parent.name
     trained = marquee("train-policy", "--dataset", digest[:8], *changes(train__learners="[td3]", train__seed="5"))
     assert list(values_of(trained.stdout)) == ["POLICY_TD3"]
-    judged = marquee("evaluate-policy", *changes())
-    report = json.loads(Path(values_of(judged.stdout)["REPORT"]).with_name("report.json").read_text())
+    evaluated = marquee("evaluate-policy", *changes())
+    report = json.loads(Path(values_of(evaluated.stdout)["REPORT"]).with_name("report.json").read_text())
     inputs = {one["role"]: one["digest"] for one in report["cards"]["provenance"]["inputs"]}
     assert inputs["td3"] == Path(values_of(trained.stdout)["POLICY_TD3"]).name
     published = marquee("publish", "--to", str(tmp_path / "elsewhere"), *changes())

@@ -11,11 +11,11 @@ import pytest
 
 from expectations.events import events_suite
 from expectations.items import items_suite
-from expectations.judge import judge
 from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_items, profile_transitions
 from expectations.transitions import transitions_suite
-from expectations.verdict import Verdict
+from expectations.validate import validate
+from expectations.validation_result import ValidationResult
 from storage.dataset.scale import RatingScale
 from storage.files import sha256_file
 
@@ -34,11 +34,11 @@ def events() -> pd.DataFrame:
     )
 
 
-def judge_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> Verdict:
+def validate_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> ValidationResult:
     frame = events()
     change(frame)
     profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale())
-    return judge(profile, events_suite(RatingScale()), folder)
+    return validate(profile, events_suite(RatingScale()), folder)
 
 
 def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
@@ -46,10 +46,10 @@ def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
 
 
 def test_good_events_pass(tmp_path: Path) -> None:
-    verdict = judge_events(tmp_path, lambda frame: None)
-    assert verdict.passed
-    assert verdict.rows == USERS
-    assert not verdict.warnings
+    result = validate_events(tmp_path, lambda frame: None)
+    assert result.passed
+    assert result.rows == USERS
+    assert not result.warnings
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_good_events_pass(tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_fault_fails_and_names_the_user(tmp_path: Path, change: Callable[..., Any], column: str) -> None:
-    verdict = judge_events(tmp_path, change)
-    assert not verdict.passed
-    failure = next(failure for failure in verdict.failures if failure.column == column)
+    result = validate_events(tmp_path, change)
+    assert not result.passed
+    failure = next(failure for failure in result.failures if failure.column == column)
     assert failure.examples[0]["user_id"] == 2
     assert failure.examples[0]["first_row"] == EACH
-    assert column in verdict.message()
-    assert '"user_id": 2' in verdict.message()
+    assert column in result.message()
+    assert '"user_id": 2' in result.message()
 
 
 def test_repeated_event_fails(tmp_path: Path) -> None:
     def repeat(frame: pd.DataFrame) -> None:
         frame.loc[14] = frame.loc[13]
 
-    assert {failure.column for failure in judge_events(tmp_path, repeat).failures} == {"repeated"}
+    assert {failure.column for failure in validate_events(tmp_path, repeat).failures} == {"repeated"}
 
 
 def test_an_empty_table_never_passes(tmp_path: Path) -> None:
-    verdict = judge_events(tmp_path, lambda frame: frame.drop(frame.index, inplace=True))
-    assert not verdict.passed
-    assert "empty table" in verdict.message()
+    result = validate_events(tmp_path, lambda frame: frame.drop(frame.index, inplace=True))
+    assert not result.passed
+    assert "empty table" in result.message()
     assert (tmp_path / "data_docs" / "index.html").exists()
 
 
@@ -103,26 +103,26 @@ def movies() -> pd.DataFrame:
 def test_a_warning_lets_pass_and_is_recorded(tmp_path: Path) -> None:
     frame = movies()
     frame.loc[1, "tmdb_id"] = 1
-    verdict = judge(frame, movies_suite(), tmp_path)
-    assert verdict.passed
-    assert [warning.column for warning in verdict.warnings] == ["tmdb_id"]
-    assert "warning" in verdict.message()
-    assert Verdict.model_validate_json((tmp_path / "validation.json").read_text()) == verdict
+    result = validate(frame, movies_suite(), tmp_path)
+    assert result.passed
+    assert [warning.column for warning in result.warnings] == ["tmdb_id"]
+    assert "warning" in result.message()
+    assert ValidationResult.model_validate_json((tmp_path / "validation.json").read_text()) == result
 
 
 def test_a_table_without_rows_fails(tmp_path: Path) -> None:
-    verdict = judge(movies().iloc[:0], movies_suite(), tmp_path)
-    assert not verdict.passed
-    assert verdict.message().startswith("movies: expected rows; found an empty table.")
-    assert Verdict.model_validate_json((tmp_path / "validation.json").read_text()) == verdict
+    result = validate(movies().iloc[:0], movies_suite(), tmp_path)
+    assert not result.passed
+    assert result.message().startswith("movies: expected rows; found an empty table.")
+    assert ValidationResult.model_validate_json((tmp_path / "validation.json").read_text()) == result
 
 
 def test_missing_title_and_repeated_key_fail(tmp_path: Path) -> None:
     frame = movies()
     frame.loc[2, "title"] = None
     frame.loc[3, "movie_id"] = 0
-    verdict = judge(frame, movies_suite(), tmp_path)
-    assert {failure.column for failure in verdict.failures} >= {"title", "movie_id"}
+    result = validate(frame, movies_suite(), tmp_path)
+    assert {failure.column for failure in result.failures} >= {"title", "movie_id"}
 
 
 def items(embedding: np.ndarray[Any, Any], index: list[int] | None = None) -> pa.Table:
@@ -141,14 +141,14 @@ def items(embedding: np.ndarray[Any, Any], index: list[int] | None = None) -> pa
 
 def test_items(tmp_path: Path) -> None:
     embedding = np.random.default_rng(0).normal(size=(ITEMS, 4)).astype(np.float32)
-    good = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
+    good = validate(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
     assert good.passed, good.message()
     embedding[7, 2] = np.nan
-    spoilt = judge(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
+    spoilt = validate(profile_items(items(embedding)), items_suite(ITEMS), tmp_path)
     assert spoilt.failures[0].examples[0]["movie_id"] == 7
     gap = [*range(ITEMS - 1), ITEMS]
-    assert not judge(profile_items(items(np.ones((ITEMS, 4), np.float32), gap)), items_suite(ITEMS), tmp_path).passed
-    assert not judge(profile_items(items(np.ones((3, 4), np.float32))), items_suite(ITEMS), tmp_path).passed
+    assert not validate(profile_items(items(np.ones((ITEMS, 4), np.float32), gap)), items_suite(ITEMS), tmp_path).passed
+    assert not validate(profile_items(items(np.ones((3, 4), np.float32))), items_suite(ITEMS), tmp_path).passed
 
 
 def transitions(**changes: Any) -> pd.DataFrame:
@@ -175,15 +175,15 @@ def transitions(**changes: Any) -> pd.DataFrame:
     ],
 )
 def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> None:
-    assert judge(transitions(), transitions_suite(ITEMS, RatingScale()), tmp_path).passed
-    verdict = judge(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path)
-    assert column in {failure.column for failure in verdict.failures}
+    assert validate(transitions(), transitions_suite(ITEMS, RatingScale()), tmp_path).passed
+    result = validate(transitions(**changes), transitions_suite(ITEMS, RatingScale()), tmp_path)
+    assert column in {failure.column for failure in result.failures}
 
 
 def test_equal_tables_give_equal_bytes_and_pages_need_no_network(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        judge(movies(), movies_suite(), tmp_path / name)
+        validate(movies(), movies_suite(), tmp_path / name)
     files = ("validation.json", "data_docs/index.html")
     assert [sha256_file(tmp_path / "a" / file) for file in files] == [
         sha256_file(tmp_path / "b" / file) for file in files
@@ -218,10 +218,10 @@ def test_other_scales_have_other_bounds(tmp_path: Path) -> None:
     scale = RatingScale(lowest=0.1, highest=0.7, step=0.1)
     frame = events().assign(rating=np.resize(np.arange(1, 8) / 10, USERS * EACH).astype(np.float32))
 
-    def verdict() -> Verdict:
+    def result() -> ValidationResult:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        return judge(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path)
+        return validate(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path)
 
-    assert verdict().passed, verdict().message()
+    assert result().passed, result().message()
     frame.loc[7, "rating"] = 0.8
-    assert {failure.column for failure in verdict().failures} == {"rating_max"}
+    assert {failure.column for failure in result().failures} == {"rating_max"}

@@ -403,14 +403,14 @@ def test_the_critic_reorders_what_little_is_unseen() -> None:
     assert torch.equal(scores[0.0][1], scores[5.0][1])
 
 
-def test_shares_are_set_to_what_is_judged_best() -> None:
+def test_weights_are_set_to_those_with_the_best_metric() -> None:
     policy = learner_of(config()).policy
     chosen = tune_weights(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_weight)
     assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_weight": 0.4}
     assert (policy.params.fitted, policy.params.critic_weight) == (0.25, 0.4)
 
 
-def test_critics_without_a_say_in_the_ranking_learn_where_they_have_one_in_the_loss() -> None:
+def test_critics_without_weight_in_the_ranking_learn_if_they_have_one_in_the_loss() -> None:
     learner = learner_of(config(policy={"critic_candidates": 0}, value_weight=0.1, policy_delay=1))
     parts = {"critics": learner.policy.critics, "targets": learner.target_policy.critics}
     before = {name: [value.clone() for value in part.parameters()] for name, part in parts.items()}
@@ -420,7 +420,7 @@ def test_critics_without_a_say_in_the_ranking_learn_where_they_have_one_in_the_l
 
 
 @pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
-def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[RankingConfig], tmp_path: Path) -> None:
+def test_baselines_have_neither_a_kernel_nor_a_critic_weight(settings: type[RankingConfig], tmp_path: Path) -> None:
     learner = learner_of(settings.model_validate({"policy": SMALL}))
     critics = [value.clone() for value in learner.policy.critics.parameters()]
     train(learner, 3)
@@ -429,12 +429,12 @@ def test_baselines_have_neither_a_kernel_nor_a_critics_say(settings: type[Rankin
     assert not any(name.startswith("value") for name in diagnose(learner.compare(pieces(5))))
     asked: list[tuple[float, float, float, float]] = []
 
-    def judge(tried: RankingPolicy) -> float:
-        shares = tried.params
-        asked.append((shares.fitted, shares.actor, shares.popularity, shares.critic_weight))
-        return -shares.popularity
+    def metric(tried: RankingPolicy) -> float:
+        weights = tried.params
+        asked.append((weights.fitted, weights.actor, weights.popularity, weights.critic_weight))
+        return -weights.popularity
 
-    assert tune_weights(learner.policy, judge) == {"actor": 1.0, "popularity": 0.0}
+    assert tune_weights(learner.policy, metric) == {"actor": 1.0, "popularity": 0.0}
     assert len(set(asked)) == len(asked) == 5
     assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
     assert all(actor + popularity > 0 for _, actor, popularity, _ in asked)  # nothing at all ranks by items' places

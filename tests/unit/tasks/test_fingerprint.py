@@ -32,9 +32,9 @@ from tasks.fingerprint import INFRASTRUCTURE, code_fingerprint, function_code, m
         (tasks.features.make_items, "models.encoders.blocks.collaborative"),
         (tasks.features.make_items, "models.encoders.reduce"),
         (tasks.texts.encode_movies, "models.encoders.text_encoders.transformer"),
-        (tasks.gates.judge_events, "expectations.judge"),
-        (tasks.gates.judge_events, "expectations.profiles"),
-        (tasks.gates.judge_movies, "expectations.movies"),
+        (tasks.gates.validate_events, "expectations.validate"),
+        (tasks.gates.validate_events, "expectations.profiles"),
+        (tasks.gates.validate_movies, "expectations.movies"),
         (tasks.export.make_dataset, "storage.dataset.writer"),
         (tasks.extend.make_extended_dataset, "storage.dataset.extension"),
         (tasks.train.train_learner, "models.learners.td3"),
@@ -99,10 +99,10 @@ from tasks.fingerprint import code_fingerprint, imports_of, module_fingerprint
 
 def fingerprints():
     imports_of.cache_clear(), module_fingerprint.cache_clear()
-    return [code_fingerprint(getattr(tasks.gates, name)) for name in ("judge_movies", "judge_events")]
+    return [code_fingerprint(getattr(tasks.gates, name)) for name in ("validate_movies", "validate_events")]
 
 before = fingerprints()
-for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("judge", "EXAMPLES = 5", "EXAMPLES = 6")):
+for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("validate", "EXAMPLES = 5", "EXAMPLES = 6")):
     path = Path("expectations") / f"{name}.py"
     text = path.read_text()
     assert text.count(old) == 1
@@ -112,10 +112,10 @@ for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("judge", "EXAMPL
 """
 
 
-def test_a_changed_suite_or_judge_changes_its_verdicts_alone(tmp_path: Path) -> None:
+def test_a_changed_suite_or_validation_changes_its_results_alone(tmp_path: Path) -> None:
     for package in ("tasks", "models", "expectations", "evaluation", "storage"):
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-c", CHANGE_A_SUITE]
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout.splitlines() == ["movies False True", "judge False False"], done.stderr
+    assert done.stdout.splitlines() == ["movies False True", "validate False False"], done.stderr

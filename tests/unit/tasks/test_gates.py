@@ -1,11 +1,11 @@
-"""A gate stops a flow unless the verdict on its table is a pass."""
+"""A gate stops a flow unless its table passed the validation."""
 
 from pathlib import Path
 
 import pytest
 
 import tasks.gates
-from expectations.verdict import Failure, Verdict
+from expectations.validation_result import Failure, ValidationResult
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
@@ -17,8 +17,8 @@ FAILURE = Failure(
 )  # fmt: skip
 
 
-def verdict(rows: int = 3, failures: tuple[Failure, ...] = (), warnings: tuple[Failure, ...] = ()) -> Verdict:
-    return Verdict(
+def result(rows: int = 3, failures: tuple[Failure, ...] = (), warnings: tuple[Failure, ...] = ()) -> ValidationResult:
+    return ValidationResult(
         suite="movies",
         rows=rows,
         expectations=1,
@@ -37,29 +37,29 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def validation(judged: Verdict) -> ArtifactRef:
+def validation(validated: ValidationResult) -> ArtifactRef:
     recipe = Recipe(kind="validation-movies", schema_version=1, parameters={}, inputs={}, code="")
     with artifact_store().create(recipe) as draft:
-        (draft.path / "validation.json").write_text(judged.model_dump_json())
-        keep(draft, judged)
+        (draft.path / "validation.json").write_text(validated.model_dump_json())
+        keep(draft, validated)
     return draft.committed
 
 
-@pytest.mark.parametrize("judged", [verdict(), verdict(warnings=(FAILURE,))], ids=["good", "warning"])
-def test_a_pass_lets_the_flow_go_on(shown: list[str], judged: Verdict) -> None:
-    pass_gate.fn("movies", validation(judged))
+@pytest.mark.parametrize("validated", [result(), result(warnings=(FAILURE,))], ids=["good", "warning"])
+def test_a_pass_lets_the_flow_go_on(shown: list[str], validated: ValidationResult) -> None:
+    pass_gate.fn("movies", validation(validated))
     assert "passed" in shown[0]
 
 
 @pytest.mark.parametrize(
-    ("judged", "message"),
+    ("validated", "message"),
     [
-        (verdict(rows=0), "movies: expected rows; found an empty table"),
-        (verdict(failures=(FAILURE,)), r"(?s)unique\(movie_id\): 2 unexpected. The key.*\"movie_id\": 7"),
+        (result(rows=0), "movies: expected rows; found an empty table"),
+        (result(failures=(FAILURE,)), r"(?s)unique\(movie_id\): 2 unexpected. The key.*\"movie_id\": 7"),
     ],
     ids=["empty", "failed"],
 )
-def test_a_failure_stops_the_flow_and_is_shown(shown: list[str], judged: Verdict, message: str) -> None:
+def test_a_failure_stops_the_flow_and_is_shown(shown: list[str], validated: ValidationResult, message: str) -> None:
     with pytest.raises(GateError, match=message):
-        pass_gate.fn("movies", validation(judged))
+        pass_gate.fn("movies", validation(validated))
     assert len(shown) == 1

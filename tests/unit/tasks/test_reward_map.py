@@ -85,7 +85,7 @@ def test_liked_is_about_ratings_not_rewards(data: TransitionDataset, tmp_path: P
     other = small_dataset(tmp_path / "d.h5")
     cases = next_item_cases(data, "test", 5)
     liked = [rank_cases(one, Popularity(torch.arange(float(one.items))), cases, 10).positive for one in (data, other)]
-    events, _ = cases.sought_events()
+    events, _ = cases.target_events()
     expected = (data.scale.rating_min + data.scale.step * data.rating_code[events].numpy()) >= 4
     assert 0 < expected.sum() < len(expected)
     np.testing.assert_array_equal(liked[0], expected)

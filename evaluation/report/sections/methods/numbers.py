@@ -117,14 +117,14 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedMethod:
     """A method's result, and per user the metrics by which methods are tested: `COMPARED`."""
 
     result: MethodResult
     per_user: PerUser
 
 
-def judge_method(
+def evaluate_method(
     items: ItemFacts,
     ranked: Ranked,
     *,
@@ -134,7 +134,7 @@ def judge_method(
     kind: Kind,
     cost: Cost | None = None,
     seed: int = 0,
-) -> Judged:
+) -> EvaluatedMethod:
     """All metrics of one method's rankings, with intervals.
 
     Args:
@@ -164,21 +164,23 @@ def judge_method(
         cost=cost or Cost(),
     )
     compared = COMPARED[protocol]
-    return Judged(result, PerUser(values.users, compared, np.stack([values.column(one) for one in compared], axis=1)))
+    return EvaluatedMethod(
+        result, PerUser(values.users, compared, np.stack([values.column(one) for one in compared], axis=1))
+    )
 
 
-def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0) -> list[Comparison]:
+def compare_methods(challenger: EvaluatedMethod, others: Sequence[EvaluatedMethod], seed: int = 0) -> list[Comparison]:
     """Test the challenger against every other method by each metric of `COMPARED`, paired by user.
 
     Raises:
-        ValueError: the methods were not judged on the same users.
+        ValueError: the methods were not evaluated on the same users.
     """
     mine, split, protocol = challenger.per_user, challenger.result.split, challenger.result.protocol
     for other in others:
         if not np.array_equal(mine.users, other.per_user.users):
             raise ValueError(
                 f"{challenger.result.name} and {other.result.name}: expected values of the same users; found different users. "
-                "Judge both on the same cases."
+                "Evaluate both on the same cases."
             )
     if not others or not len(mine.users):
         return []
@@ -208,9 +210,9 @@ def compare_methods(challenger: Judged, others: Sequence[Judged], seed: int = 0)
     ]
 
 
-def choose_challenger(judged: Sequence[Judged]) -> str | None:
+def choose_challenger(evaluated: Sequence[EvaluatedMethod]) -> str | None:
     """The policy with the best next-item ranking on validation users, the first of equals; the champion if it is alone."""
-    found = [one.result for one in judged if (one.result.split, one.result.protocol) == ("validation", "next-item")]
+    found = [one.result for one in evaluated if (one.result.split, one.result.protocol) == ("validation", "next-item")]
     metric = COMPARED["next-item"][0]
     for kind in ("policy", "champion"):
         if those := [one for one in found if one.kind == kind]:
@@ -218,12 +220,12 @@ def choose_challenger(judged: Sequence[Judged]) -> str | None:
     return None
 
 
-def measure_methods(judged: Sequence[Judged], challenger: str | None, seed: int = 0) -> MethodsSection:
-    """Compare all judged methods with the challenger; published results are added to those by the Mult-VAE protocol."""
-    results = [one.result for one in judged]
+def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None, seed: int = 0) -> MethodsSection:
+    """Compare all evaluated methods with the challenger; published results are added to those by the Mult-VAE protocol."""
+    results = [one.result for one in evaluated]
     comparisons: list[Comparison] = []
     for split, protocol in dict.fromkeys((one.split, one.protocol) for one in results):
-        group = [one for one in judged if (one.result.split, one.result.protocol) == (split, protocol)]
+        group = [one for one in evaluated if (one.result.split, one.result.protocol) == (split, protocol)]
         named = next((one for one in group if one.result.name == challenger), None)
         # The challenger, its checkpoint and its term weights were selected on validation users: a test on them is biased.
         if named is not None and split != "validation":

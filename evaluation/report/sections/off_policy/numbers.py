@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.off_policy.estimates import JudgedPolicy, OffPolicyParams, judge_off_policy
+from evaluation.off_policy.estimates import EvaluatedPolicy, OffPolicyParams, evaluate_off_policy
 from evaluation.record import Record
 from models.histories import Scorer
 from models.off_policy.estimators import Estimates, Value
@@ -75,7 +75,7 @@ def measure_off_policy(
         baselines: which of the names are baselines.
         truth: (U, I) true mean rewards by the dataset's users and items, of `storage.sources.sample.truth.true_rewards`.
     """
-    found = judge_off_policy(dataset, scorers, params, truth)
+    found = evaluate_off_policy(dataset, scorers, params, truth)
     facts = {"params": params, "reward_scale": dataset.reward.scale, "reward_offset": dataset.reward.offset}
     if found is None:
         return OffPolicySection(
@@ -92,7 +92,8 @@ def measure_off_policy(
         perplexity_popularity=of_popularity,
         perplexity_uniform=of_uniform,
         policies=tuple(
-            _policy_value(name, name in baselines, judged, params, dataset) for name, judged in found.judged.items()
+            _policy_value(name, name in baselines, evaluated, params, dataset)
+            for name, evaluated in found.evaluated.items()
         ),
     )
 
@@ -128,23 +129,23 @@ def warning(
 
 
 def _policy_value(
-    name: str, baseline: bool, judged: JudgedPolicy, params: OffPolicyParams, dataset: TransitionDataset
+    name: str, baseline: bool, evaluated: EvaluatedPolicy, params: OffPolicyParams, dataset: TransitionDataset
 ) -> PolicyValue:
-    reward, true = dataset.reward, judged.true_value
+    reward, true = dataset.reward, evaluated.true_value
     numbers = {
         field: _interval(value, reward) if isinstance(value, Value) else value
-        for field, value in vars(judged.estimates).items()
+        for field, value in vars(evaluated.estimates).items()
     } | {
-        "correction": _difference(judged.estimates.correction, reward),
-        "mean_weight": judged.estimates.mean_weight.value,
+        "correction": _difference(evaluated.estimates.correction, reward),
+        "mean_weight": evaluated.estimates.mean_weight.value,
     }
     return PolicyValue(
         name=name,
         baseline=baseline,
         **numbers,
-        support=judged.support,
+        support=evaluated.support,
         true_value=None if true is None else _rating(true, reward),
-        warning=warning(judged.estimates, judged.support, params, dataset.scale, reward),
+        warning=warning(evaluated.estimates, evaluated.support, params, dataset.scale, reward),
     )
 
 

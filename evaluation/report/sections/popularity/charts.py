@@ -13,7 +13,7 @@ GROUP_COLOURS = ("#3b6fb6", "#8fb3e0", "#d1a54a", "#a3a9b0")  # head, middle, ta
 
 
 def draw(section: PopularitySection) -> list[Chart]:
-    """Three charts of every view, and one of cold items if the view seeks any."""
+    """Three charts of every view, and one of cold items if the view has such targets."""
     found: list[Chart] = []
     for view in section.views:
         where = cases_title(view.split, view.protocol)
@@ -29,7 +29,7 @@ def draw(section: PopularitySection) -> list[Chart]:
         found.append(Chart(f"popularity-ndcg-{view.id}", title, note, accuracy(view)))
         if view.cold_sought:
             note = (
-                f"Means over the {view.cold_users} users who seek an item without training events, with 95 % intervals. "
+                f"Means over the {view.cold_users} users with a target that has no training events, with 95 % intervals. "
                 "Relative rank: 0 first, 1 last, 0.5 by chance."
             )
             title = f"Items without training events ({where})"

@@ -30,8 +30,8 @@ class ItemGroup(Record):
     name: str
     items: int
     training: float | None = Field(description="Share of the training events.")
-    sought: float | None = Field(description="Share of the items that a case seeks, mean over users.")
-    users: int | None = Field(None, description="Users who seek such an item, over whom `found` is a mean.")
+    sought: float | None = Field(description="Share of a case's targets, mean over users.")
+    users: int | None = Field(None, description="Users with such a target, over whom `found` is a mean.")
 
 
 class UserGroup(Record):
@@ -50,19 +50,15 @@ class MethodPopularity(Record):
     kind: Kind
     popularity: float | None = Field(description="Training events of a recommended item.")
     shown: Shares = Field(description="By item group: share of the first k places.")
-    found: Shares = Field(
-        description="By item group: share of a case's sought items of it that are within the first k."
-    )
+    found: Shares = Field(description="By item group: share of a case's targets of it that are within the first k.")
     head: Shares = Field(description="By user group: share of head items in their recommendations.")
     lift: Shares = Field(
         description="By user group: popularity of the recommended items divided by that of the history, minus 1; users whose "
         "histories have no training event are left out."
     )
     ndcg: Shares = Field(description="By user group: NDCG@k.")
-    cold_recall: Shares = Field(description="By k: share of a case's sought cold items that are within the first k.")
-    cold_rank: float | None = Field(
-        description="Relative rank of the sought cold items: 0 first, 1 last, 0.5 by chance."
-    )
+    cold_recall: Shares = Field(description="By k: share of a case's cold targets that are within the first k.")
+    cold_rank: float | None = Field(description="Relative rank of the cold targets: 0 first, 1 last, 0.5 by chance.")
     intervals: dict[str, tuple[float, float]] = Field(
         {}, description="95 % bootstrap intervals over users, by field and key, such as `found cold`, or `cold_rank`."
     )
@@ -76,10 +72,10 @@ class PopularityView(Record):
     k: int
     items: tuple[ItemGroup, ...]
     users: tuple[UserGroup, ...]
-    cold_sought: int = Field(description="Sought items without training events.")
-    cold_cases: int = Field(description="Cases that seek such an item.")
+    cold_sought: int = Field(description="Targets without training events.")
+    cold_cases: int = Field(description="Cases with such a target.")
     cold_users: int | None = Field(
-        None, description="Users who seek such an item, over whom numbers of cold items are means."
+        None, description="Users with such a target, over whom numbers of cold items are means."
     )
     cases: int
     methods: tuple[MethodPopularity, ...]
@@ -151,11 +147,11 @@ def measure_popularity(
         methods: the popularity bias of each on these cases.
         k: length of the lists.
     """
-    events, offset = cases.sought_events()
-    sought = items.group[dataset.item[events].cpu().numpy()]
+    events, offset = cases.target_events()
+    target_group = items.group[dataset.item[events].cpu().numpy()]
     number = np.diff(offset.cpu().numpy())
     case = np.repeat(np.arange(len(cases)), number)
-    counts = {name: np.bincount(case[sought == place], minlength=len(cases)) for place, name in enumerate(GROUPS)}
+    counts = {name: np.bincount(case[target_group == place], minlength=len(cases)) for place, name in enumerate(GROUPS)}
     shares = means(mean_by_user(cases.users.cpu().numpy(), {name: count / number for name, count in counts.items()}))
     users = {name: len(cases.users[torch.from_numpy(count > 0)].unique()) for name, count in counts.items()}
     training = np.bincount(items.group, weights=items.events, minlength=len(GROUPS)) / max(int(items.events.sum()), 1)
@@ -206,7 +202,7 @@ def method_popularity(
         k: length of the lists.
         seed: of the bootstrap.
     """
-    lists = mean_by_user(ranked.users, _of_lists(items, ranked.best[:, :k]) | _of_sought(items, audience, ranked, k))
+    lists = mean_by_user(ranked.users, _of_lists(items, ranked.best[:, :k]) | _of_targets(items, audience, ranked, k))
     with np.errstate(divide="ignore", invalid="ignore"):
         lift = np.where(audience.popularity > 0, lists.column("popularity") / audience.popularity - 1, np.nan)
     ndcg = accuracy_per_user(ranked, (k,)).column(f"ndcg@{k}")
@@ -246,8 +242,8 @@ def _of_lists(items: ItemFacts, best: NDArray[np.int64]) -> dict[str, NDArray[np
     return {"popularity": events.sum(axis=1) / there, "head": shown["shown head"]} | shown
 
 
-def _of_sought(items: ItemFacts, audience: Audience, ranked: Ranked, k: int) -> dict[str, NDArray[np.float64]]:
-    """Columns (T,) of the share of each item group's sought items that are found; NaN for a case that seeks none of the group."""
+def _of_targets(items: ItemFacts, audience: Audience, ranked: Ranked, k: int) -> dict[str, NDArray[np.float64]]:
+    """Columns (T,) of the share of the targets of each item group that are found; NaN for a case without targets of the group."""
     case = np.repeat(np.arange(len(ranked.users)), np.diff(ranked.offset))
     group = items.group[ranked.items]
     last = np.maximum(len(items.events) - audience.known - 1, 1)[case]

@@ -12,7 +12,7 @@ from unit.evaluation.off_policy.off_policy_support import SPREAD, Generated, fol
 from unit.storage.dataset.transitions_support import written
 
 from evaluation.baselines import training_data
-from evaluation.off_policy.estimates import OffPolicyParams, capped, chances, fresh, judged_starts, seen_items
+from evaluation.off_policy.estimates import OffPolicyParams, capped, chances, evaluated_starts, fresh, seen_items
 from evaluation.report.formats import without_nan
 from evaluation.report.page import render_partial
 from evaluation.report.sections.off_policy.charts import draw
@@ -109,7 +109,7 @@ def test_the_mean_logged_rating_is_further_from_the_truth(section: OffPolicySect
 
 
 def test_values_of_several_steps_are_those_of_following_the_policy(section: OffPolicySection, data: Generated) -> None:
-    starts = judged_starts(data.dataset, PARAMS)
+    starts = evaluated_starts(data.dataset, PARAMS)
     policies = known_policies(data)
     true = {name: followed(data, policies[name], PARAMS, starts) for name in TRUSTED}
     found = {name: known(policy.fitted_q.value) for name, policy in by_name(section).items()}
@@ -154,7 +154,7 @@ def test_unbiased_where_people_choose_by_history_alone(data: Generated) -> None:
     fitting = fresh(dataset, dataset.last_starts("validation", 20))
     before = Histories(*dataset.histories(fitting))
     behaviour = fit_behaviour(features.of(before), seen_items(before, dataset.items), dataset.target_items(fitting))
-    starts = fresh(dataset, judged_starts(dataset, PARAMS))
+    starts = fresh(dataset, evaluated_starts(dataset, PARAMS))
     users = torch.unique_consecutive(dataset.users_of(starts), return_inverse=True)[1].numpy()
     histories = Histories(*dataset.histories(starts))
     seen, every = seen_items(histories, dataset.items), features.of(histories)
@@ -249,8 +249,8 @@ def test_steps_that_repeat_an_item_are_left_out(tmp_path: Path) -> None:
         assert (start in kept) == (int(data.item[start + 3]) not in data.item[first : start + 3].tolist())
 
 
-def test_users_are_judged_whole(data: Generated) -> None:
-    starts = judged_starts(data.dataset, OffPolicyParams(users=5, steps_per_user=7))
+def test_users_are_evaluated_whole(data: Generated) -> None:
+    starts = evaluated_starts(data.dataset, OffPolicyParams(users=5, steps_per_user=7))
     users, number = data.dataset.users_of(starts).unique(return_counts=True)
     whole = (data.dataset.offset[users + 1] - data.dataset.offset[users] - data.dataset.frame).clamp(max=7)
     assert number.tolist() == whole.tolist()

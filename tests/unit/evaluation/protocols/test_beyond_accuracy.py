@@ -49,7 +49,7 @@ def test_lists_against_their_definitions() -> None:
             assert found.column(f"ild@{k}")[row] == pytest.approx(np.mean(distances), abs=1e-5)
 
 
-def test_short_lists_are_judged_by_what_they_hold() -> None:
+def test_short_lists_are_evaluated_by_what_they_hold() -> None:
     items = facts(4)
     best = np.array([[2, 0, -1, -1, -1], [3, -1, -1, -1, -1], [-1, -1, -1, -1, -1]])
     nothing = np.empty(0, dtype=np.int64)

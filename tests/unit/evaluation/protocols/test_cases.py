@@ -15,8 +15,8 @@ from storage.errors import DatasetError
 
 
 def taken_apart(data: TransitionDataset, cases: Cases) -> list[tuple[int, list[int], list[int]]]:
-    """Per case the user, the known items and the sought event rows."""
-    events, offset = cases.sought_events()
+    """Per case the user, the known items and the target event rows."""
+    events, offset = cases.target_events()
     histories = cases.histories(data, torch.arange(len(cases)))
     return [
         (int(user), items[items >= 0].tolist(), events[offset[row] : offset[row + 1]].tolist())
@@ -27,15 +27,15 @@ def taken_apart(data: TransitionDataset, cases: Cases) -> list[tuple[int, list[i
 def test_next_item_cases_are_the_last_transitions(data: TransitionDataset) -> None:
     cases = next_item_cases(data, "test", per_user=2)
     starts = data.last_starts("test", 2)
-    for start, (user, known, sought) in zip(starts.tolist(), taken_apart(data, cases), strict=True):
+    for start, (user, known, targets) in zip(starts.tolist(), taken_apart(data, cases), strict=True):
         first = int(data.offset[user])
         assert data.user_split[user] == 2
         assert known == data.item[first : start + 3].tolist()
-        assert sought == [start + 3]
+        assert targets == [start + 3]
 
 
 def test_a_fold_in_case_asks_for_all_the_rest(data: TransitionDataset) -> None:
-    asked = {user: (known, sought) for user, known, sought in taken_apart(data, fold_in_cases(data, "test"))}
+    asked = {user: (known, targets) for user, known, targets in taken_apart(data, fold_in_cases(data, "test"))}
     for user in np.flatnonzero(data.user_split == 2).tolist():
         first, end = data.offset[user : user + 2].tolist()
         cut = int((end - first) * 0.8)
@@ -47,22 +47,22 @@ def test_a_fold_in_case_asks_for_all_the_rest(data: TransitionDataset) -> None:
 def test_a_fold_in_case_of_the_time_split_breaks_at_the_time_cut(data: TransitionDataset) -> None:
     found = taken_apart(data, fold_in_cases(data, "time"))
     assert found
-    for user, known, sought in found:
+    for user, known, targets in found:
         first, end = data.offset[user : user + 2].tolist()
         assert data.user_split[user] == 0
-        assert (len(known), sought) == (13, list(range(first + 13, end)))
+        assert (len(known), targets) == (13, list(range(first + 13, end)))
 
 
 def test_mult_vae_cases_hold_out_a_fifth_of_what_was_liked(data: TransitionDataset) -> None:
     cases = mult_vae_cases(data, "test", seed=3)
     found = taken_apart(data, cases)
     assert found
-    for user, known, sought in found:
+    for user, known, targets in found:
         first, end = data.offset[user : user + 2].tolist()
         liked = [event for event in range(first, end) if data.rating(event) >= 4]
-        assert set(sought) <= set(liked)
-        assert len(sought) == max(1, int(len(liked) * 0.2))
-        assert known == [int(data.item[event]) for event in liked if event not in sought]
+        assert set(targets) <= set(liked)
+        assert len(targets) == max(1, int(len(liked) * 0.2))
+        assert known == [int(data.item[event]) for event in liked if event not in targets]
     assert taken_apart(data, mult_vae_cases(data, "test", seed=3)) == found
     assert taken_apart(data, mult_vae_cases(data, "test", seed=4)) != found
 
@@ -75,7 +75,7 @@ def test_without_validation_users_nothing_can_be_chosen(data: TransitionDataset)
 
 def test_no_step_after_the_time_cut_chooses_anything(data: TransitionDataset) -> None:
     cases = validation_cases(data, 2000, 0)
-    times = data.timestamps()[cases.sought[:, 0].numpy()]
+    times = data.timestamps()[cases.targets[:, 0].numpy()]
     every = data.last_starts("validation", 20) + data.frame
     assert (data.timestamps()[every.numpy()] > data.head.time_cut).any()
     assert (times <= data.head.time_cut).all()

@@ -17,7 +17,7 @@ from evaluation.protocols.metrics import (
     KS,
     METRICS,
     Metric,
-    Sought,
+    Targets,
     accuracy_per_user,
     columns_of,
     mult_vae_per_user,
@@ -72,28 +72,28 @@ def test_no_cases() -> None:
 
 
 def elsewhere(answers: Ranked, orders: NDArray[np.int64], liked: bool) -> dict[str, NDArray[np.float64]]:
-    """Metrics (T,) by name as `ir_measures` has them, from whole rankings; NaN where nothing is sought."""
+    """Metrics (T,) by name as `ir_measures` has them, from whole rankings; NaN where a case has no targets."""
     cases = np.repeat(np.arange(len(answers.users)), np.diff(answers.offset))
-    sought: dict[str, dict[str, int]] = {}
+    targets: dict[str, dict[str, int]] = {}
     for case, item, counts in zip(cases.tolist(), answers.items.tolist(), answers.positive.tolist(), strict=True):
         if counts or not liked:
-            sought.setdefault(str(case), {})[str(item)] = 1
+            targets.setdefault(str(case), {})[str(item)] = 1
     run = {
         str(case): {str(item): float(len(order) - rank) for rank, item in enumerate(order.tolist())}
         for case, order in enumerate(orders)
     }
     names = {ir_measures.parse_measure(f"{theirs}@{k}"): f"{ours}@{k}" for ours, theirs in MEASURES.items() for k in KS}
     found = {name: np.full(len(orders), np.nan) for name in names.values()}
-    for one in ir_measures.iter_calc(list(names), sought, run):
-        if one.query_id in sought:
+    for one in ir_measures.iter_calc(list(names), targets, run):
+        if one.query_id in targets:
             found[names[one.measure]][int(one.query_id)] = one.value
     return found
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), most_sought=st.sampled_from([1, 5, 130]))
-def test_agrees_with_ir_measures(seed: int, most_sought: int) -> None:
-    answers, orders = random_ranked(seed, most_sought=most_sought)
+@given(seed=st.integers(0, 2**32 - 1), most_targets=st.sampled_from([1, 5, 130]))
+def test_agrees_with_ir_measures(seed: int, most_targets: int) -> None:
+    answers, orders = random_ranked(seed, most_targets=most_targets)
     ours = accuracy_per_user(answers)
     theirs = elsewhere(answers, orders, liked=False)
     theirs |= {f"{name}_liked": values for name, values in elsewhere(answers, orders, liked=True).items()}
@@ -153,8 +153,8 @@ def test_the_main_table_begins_with_the_deciding_metric_and_ends_with_positive_i
 
 
 def test_an_entry_of_the_registry_is_measured_named_and_formatted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def precision(sought: Sought, k: int) -> NDArray[np.float64]:
-        return sought.total(k) / k
+    def precision(targets: Targets, k: int) -> NDArray[np.float64]:
+        return targets.total(k) / k
 
     added = Metric("Precision", precision, columns={"next-item": ("10_liked", "5")}, digits=2)
     monkeypatch.setattr(metrics, "METRICS", METRICS | {"precision": added})

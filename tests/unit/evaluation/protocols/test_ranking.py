@@ -43,7 +43,7 @@ def test_ranks_equal_a_plain_loop(data: TransitionDataset, protocol: str, values
     listed = Listed(data, cases, table)
     ranked = rank_cases(data, listed, cases, depth=12)
     assert torch.equal(table, untouched)
-    events, offset = cases.sought_events()
+    events, offset = cases.target_events()
     assert ranked.offset.tolist() == offset.tolist()
     known = cases.histories(data, torch.arange(len(cases))).items
     for row in range(len(cases)):
@@ -68,15 +68,15 @@ def test_the_table_says_what_was_asked_and_answered_in_outside_ids(data: Transit
     generator = torch.Generator().manual_seed(2)
     ranked = rank_cases(data, Listed(data, cases, torch.rand(len(cases), data.items, generator=generator)), cases)
     table = rankings_table(data, cases, ranked, "drawn").to_pylist()
-    events, offset = cases.sought_events()
+    events, offset = cases.target_events()
     for row, line in enumerate(table):
-        sought = events[offset[row] : offset[row + 1]]
+        targets = events[offset[row] : offset[row + 1]]
         user = int(cases.users[row])
         assert (line["method"], line["protocol"], line["split"]) == ("drawn", "fold-in", "test")
         assert line["user_id"] == data.user_ids[user]
-        assert line["step"] + len(sought) == int(data.offset[user + 1] - data.offset[user])
-        assert line["target_movie_ids"] == [10 * int(data.item[event]) for event in sought]
-        assert line["rating"] == [data.rating(int(event)) for event in sought]
+        assert line["step"] + len(targets) == int(data.offset[user + 1] - data.offset[user])
+        assert line["target_movie_ids"] == [10 * int(data.item[event]) for event in targets]
+        assert line["rating"] == [data.rating(int(event)) for event in targets]
         top = line["top_movie_ids"]
         for target, rank in zip(line["target_movie_ids"], line["rank"], strict=True):
             assert top[rank] == target

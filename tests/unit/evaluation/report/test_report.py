@@ -263,12 +263,12 @@ def test_curves_are_thinned_to_what_a_chart_shows(report: Report) -> None:
 
 def recomputed(row: dict[str, object], k: int) -> dict[str, float]:
     """Metrics of one row of rankings.parquet by their definitions, from its hundred best items alone."""
-    sought = set(row["target_movie_ids"])  # type: ignore[call-overload]
-    found = [place for place, movie in enumerate(row["top_movie_ids"][:k]) if movie in sought]  # type: ignore[index]
-    ideal = sum(1 / np.log2(2 + place) for place in range(min(k, len(sought))))
+    targets = set(row["target_movie_ids"])  # type: ignore[call-overload]
+    found = [place for place, movie in enumerate(row["top_movie_ids"][:k]) if movie in targets]  # type: ignore[index]
+    ideal = sum(1 / np.log2(2 + place) for place in range(min(k, len(targets))))
     return {
         f"ndcg@{k}": sum(1 / np.log2(2 + place) for place in found) / ideal,
-        f"recall@{k}": len(found) / (min(k, len(sought)) if row["protocol"] == "mult-vae" else len(sought)),
+        f"recall@{k}": len(found) / (min(k, len(targets)) if row["protocol"] == "mult-vae" else len(targets)),
         f"hit@{k}": float(bool(found)),
         f"mrr@{k}": 1 / (1 + found[0]) if found else 0.0,
     }
@@ -276,13 +276,13 @@ def recomputed(row: dict[str, object], k: int) -> dict[str, float]:
 
 def test_anyone_can_compute_the_metrics_again_from_the_rankings(both: tuple[Report, list[pa.Table]]) -> None:
     rankings = pa.concat_tables([table.unify_dictionaries() for table in both[1]]).to_pandas()
-    judged = [one for one in both[0].methods.results if one.kind != "published"]
-    assert {(one.split, one.protocol) for one in judged} >= {
+    evaluated = [one for one in both[0].methods.results if one.kind != "published"]
+    assert {(one.split, one.protocol) for one in evaluated} >= {
         ("test", "next-item"),
         ("test", "fold-in"),
         ("test", "mult-vae"),
     }
-    for one in judged:
+    for one in evaluated:
         rows = rankings[
             (rankings.method == one.name) & (rankings.split == one.split) & (rankings.protocol == one.protocol)
         ]

@@ -38,7 +38,7 @@ def features(kind: NDArray[np.int64], action: NDArray[np.int64], right: bool) ->
     return np.eye(12)[kind * 4 + action] if right else np.eye(3)[kind]
 
 
-def judge(log: Log, mu: Floats, right_model: bool, clip: float = 1.0, draws: int = 40) -> Estimates:
+def evaluate(log: Log, mu: Floats, right_model: bool, clip: float = 1.0, draws: int = 40) -> Estimates:
     steps = len(log.kind)
     users = np.arange(steps) // PER_USER
     logged = LoggedSteps(users, features(log.kind, log.action, right_model), log.rewards, np.zeros(steps, bool))
@@ -52,21 +52,21 @@ def judge(log: Log, mu: Floats, right_model: bool, clip: float = 1.0, draws: int
 def test_each_estimator_fails_and_holds_where_theory_says() -> None:
     log = drawn_log(users=4000, seed=1)
     near = pytest.approx(TRUE, abs=0.06)
-    wrong_model, wrong_propensities = judge(log, MU, right_model=False), judge(log, FLAT, right_model=True)
+    wrong_model, wrong_propensities = evaluate(log, MU, right_model=False), evaluate(log, FLAT, right_model=True)
     assert wrong_model.direct.value != pytest.approx(TRUE, abs=0.3)
     assert wrong_model.importance.value == near
     assert wrong_model.doubly_robust.value == near
     assert wrong_propensities.importance.value != pytest.approx(TRUE, abs=0.2)
     assert wrong_propensities.direct.value == near
     assert wrong_propensities.doubly_robust.value == near
-    assert judge(log, FLAT, right_model=False).doubly_robust.value != pytest.approx(TRUE, abs=0.2)
+    assert evaluate(log, FLAT, right_model=False).doubly_robust.value != pytest.approx(TRUE, abs=0.2)
     assert log.rewards.mean() != pytest.approx(TRUE, abs=0.3)
 
 
 def test_right_propensities_make_doubly_robust_unbiased_whatever_the_model() -> None:
     """Over many small logs the mean error is a small part of one log's, and intervals hold the truth as often as they say."""
     found = [
-        judge(drawn_log(users=60, seed=seed), MU, right_model=False, draws=200).doubly_robust for seed in range(120)
+        evaluate(drawn_log(users=60, seed=seed), MU, right_model=False, draws=200).doubly_robust for seed in range(120)
     ]
     errors = np.array([value for value, _, _ in found]) - TRUE
     assert abs(errors.mean()) < 3 * errors.std() / np.sqrt(len(errors))
@@ -75,20 +75,20 @@ def test_right_propensities_make_doubly_robust_unbiased_whatever_the_model() -> 
 
 
 def test_doubly_robust_needs_fewer_steps_than_weighting() -> None:
-    found = [judge(drawn_log(users=60, seed=seed), MU, right_model=True, draws=20) for seed in range(60)]
+    found = [evaluate(drawn_log(users=60, seed=seed), MU, right_model=True, draws=20) for seed in range(60)]
     robust, weighted = (np.std([getattr(one, name).value for one in found]) for name in ("doubly_robust", "importance"))
     assert robust < 0.8 * weighted
 
 
 def test_mean_weight_tells_wrong_propensities() -> None:
     log = drawn_log(users=2000, seed=2)
-    assert judge(log, MU, right_model=True).mean_weight.value == pytest.approx(1, abs=0.03)
-    assert judge(log, MU[::-1], right_model=True).mean_weight.value != pytest.approx(1, abs=0.1)
+    assert evaluate(log, MU, right_model=True).mean_weight.value == pytest.approx(1, abs=0.03)
+    assert evaluate(log, MU[::-1], right_model=True).mean_weight.value != pytest.approx(1, abs=0.1)
 
 
 def test_clipping_takes_the_largest_weights_to_the_quantile() -> None:
     log = drawn_log(users=500, seed=3)
-    whole, cut = judge(log, MU, right_model=False), judge(log, MU, right_model=False, clip=0.9)
+    whole, cut = evaluate(log, MU, right_model=False), evaluate(log, MU, right_model=False, clip=0.9)
     assert whole.clipped == 0
     assert whole.clip == pytest.approx(6)
     assert cut.clip < 6
@@ -116,7 +116,7 @@ def test_effective_users_are_of_the_weights_that_users_have(steps: int, largest:
 
 def test_correction_is_doubly_robust_less_direct_with_an_interval_of_its_own() -> None:
     log = drawn_log(users=300, seed=5)
-    right, wrong = (judge(log, MU, right_model=right, draws=200) for right in (True, False))
+    right, wrong = (evaluate(log, MU, right_model=right, draws=200) for right in (True, False))
     assert right.correction.low < 0 < right.correction.high
     assert wrong.correction.low > 0.2
     assert wrong.correction.value == pytest.approx(wrong.doubly_robust.value - wrong.direct.value)

@@ -1,4 +1,4 @@
-"""The methods section: judged on a real dataset, compared, drawn from its JSON alone."""
+"""The methods section: evaluated on a real dataset, compared, drawn from its JSON alone."""
 
 import json
 
@@ -16,10 +16,10 @@ from evaluation.report.formats import without_nan
 from evaluation.report.sections.methods.charts import draw
 from evaluation.report.sections.methods.numbers import (
     Cost,
-    Judged,
+    EvaluatedMethod,
     MethodsSection,
     compare_methods,
-    judge_method,
+    evaluate_method,
     measure_methods,
 )
 from models.histories import Histories
@@ -42,10 +42,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
     return small_dataset(tmp_path_factory.mktemp("data") / "t.h5")
 
 
-def judged_on(data: TransitionDataset, cases: Cases) -> list[Judged]:
+def evaluated_on(data: TransitionDataset, cases: Cases) -> list[EvaluatedMethod]:
     items = ItemFacts.of(data)
     return [
-        judge_method(
+        evaluate_method(
             items,
             rank_cases(data, ByNumber(data.items, noise), cases),
             name=name,
@@ -61,13 +61,13 @@ def judged_on(data: TransitionDataset, cases: Cases) -> list[Judged]:
 @pytest.fixture(scope="module")
 def section(data: TransitionDataset) -> MethodsSection:
     kinds = [next_item_cases(data, "test", 5), fold_in_cases(data, "test"), mult_vae_cases(data, "test")]
-    return measure_methods([one for cases in kinds for one in judged_on(data, cases)], "keen")
+    return measure_methods([one for cases in kinds for one in evaluated_on(data, cases)], "keen")
 
 
 def test_results_have_every_metric_of_their_protocol(section: MethodsSection) -> None:
-    judged = [one for one in section.results if one.kind != "published"]
-    assert len(judged) == 9
-    for one in judged:
+    evaluated = [one for one in section.results if one.kind != "published"]
+    assert len(evaluated) == 9
+    for one in evaluated:
         wanted = {*LIST_TABLE, *columns_of(one.protocol), *COMPARED[one.protocol]}
         assert wanted <= set(one.metrics)
         for name, (low, high) in one.intervals.items():
@@ -76,7 +76,7 @@ def test_results_have_every_metric_of_their_protocol(section: MethodsSection) ->
             assert low <= value <= high
         assert one.users
         assert one.cases
-    next_item = judged[0].metrics
+    next_item = evaluated[0].metrics
     names = {
         f"{name}@{k}{suffix}"
         for name, metric in METRICS.items()
@@ -86,7 +86,7 @@ def test_results_have_every_metric_of_their_protocol(section: MethodsSection) ->
     }
     assert set(next_item) == names
     assert next_item["hit@10"] == next_item["recall@10"]
-    assert not {"coverage@10", "gini@10"} & set(judged[0].intervals)
+    assert not {"coverage@10", "gini@10"} & set(evaluated[0].intervals)
 
 
 def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSection) -> None:
@@ -104,7 +104,7 @@ def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSec
 
 def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> None:
     found = {
-        split: measure_methods(judged_on(data, next_item_cases(data, split, 3)), "keen").comparisons
+        split: measure_methods(evaluated_on(data, next_item_cases(data, split, 3)), "keen").comparisons
         for split in ("test", "validation")
     }
     assert found["test"]
@@ -112,13 +112,13 @@ def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> No
 
 
 def test_a_method_is_no_better_than_itself(data: TransitionDataset) -> None:
-    keen = judged_on(data, fold_in_cases(data, "test"))[0]
+    keen = evaluated_on(data, fold_in_cases(data, "test"))[0]
     for one in compare_methods(keen, [keen]):
         assert (one.difference, one.p, one.outcome) == (0, 1, "no difference shown")
 
 
 def test_other_users_are_refused(data: TransitionDataset) -> None:
-    keen, others = (judged_on(data, fold_in_cases(data, split))[0] for split in ("test", "validation"))
+    keen, others = (evaluated_on(data, fold_in_cases(data, split))[0] for split in ("test", "validation"))
     with pytest.raises(ValueError, match="same users"):
         compare_methods(keen, [others])
 
@@ -154,6 +154,6 @@ def test_drawn_from_its_json(section: MethodsSection) -> None:
 
 
 def test_intervals_do_not_depend_on_the_run(data: TransitionDataset) -> None:
-    one, other = (judged_on(data, next_item_cases(data, "test", 3))[0].result for _ in range(2))
+    one, other = (evaluated_on(data, next_item_cases(data, "test", 3))[0].result for _ in range(2))
     assert one == other
     assert np.isfinite(list(one.intervals.values())).all()

@@ -91,7 +91,7 @@ def test_every_user_counts_once_however_much_they_seek(data: TransitionDataset) 
     popular, ranked = view.methods[0], answers(data, cases)["popular"]
     for place, group in enumerate(view.items):
         hits: dict[int, list[bool]] = {}
-        for user, item, rank in zip(ranked.users.tolist(), ranked.items, ranked.ranks, strict=True):  # one sought each
+        for user, item, rank in zip(ranked.users.tolist(), ranked.items, ranked.ranks, strict=True):  # one target each
             if items.group[item] == place:
                 hits.setdefault(user, []).append(bool(rank < 10))
         assert group.users == len(hits)
@@ -147,7 +147,7 @@ def test_histories_are_those_of_the_cases(data: TransitionDataset, make: object)
 
 def test_cold_cases_are_counted(data: TransitionDataset, view: PopularityView) -> None:
     cases = fold_in_cases(data, "test")
-    events, _ = cases.sought_events()
+    events, _ = cases.target_events()
     cold = torch.from_numpy(ItemFacts.of(data).events)[data.item[events]] == 0
     assert view.cold_sought == int(cold.sum()) > 0
     assert view.cold_users == view.items[3].users == view.cold_cases  # one case a user

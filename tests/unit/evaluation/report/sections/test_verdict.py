@@ -6,7 +6,7 @@ import pytest
 
 from evaluation.report.sections.methods.numbers import (
     Comparison,
-    Judged,
+    EvaluatedMethod,
     MethodResult,
     MethodsSection,
     choose_challenger,
@@ -124,14 +124,14 @@ def test_without_test_users_there_is_no_verdict() -> None:
 def test_the_challenger_is_chosen_on_validation_users() -> None:
     from evaluation.protocols.per_user import PerUser
 
-    def judged(name: str, kind: str, ndcg: float, split: str) -> Judged:
+    def scored(name: str, kind: str, ndcg: float, split: str) -> EvaluatedMethod:
         import numpy as np
 
-        return Judged(result(name, kind, ndcg, split), PerUser(np.empty(0, np.int64), (), np.empty((0, 0))))
+        return EvaluatedMethod(result(name, kind, ndcg, split), PerUser(np.empty(0, np.int64), (), np.empty((0, 0))))
 
     both = [
-        judged("a", "policy", 0.3, "test"), judged("b", "policy", 0.1, "test"), judged("e", "baseline", 0.9, "test"),
-        judged("a", "policy", 0.1, "validation"), judged("b", "policy", 0.2, "validation"), judged("e", "baseline", 0.9, "validation"),
+        scored("a", "policy", 0.3, "test"), scored("b", "policy", 0.1, "test"), scored("e", "baseline", 0.9, "test"),
+        scored("a", "policy", 0.1, "validation"), scored("b", "policy", 0.2, "validation"), scored("e", "baseline", 0.9, "validation"),
     ]  # fmt: skip
     assert choose_challenger(both) == "b"
     assert choose_challenger([one for one in both if one.result.kind == "baseline"]) is None

@@ -12,11 +12,11 @@ import pytest
 
 from expectations.events import events_suite
 from expectations.items import items_suite
-from expectations.judge import judge
-from expectations.judge_process import JudgeError, JudgeProcess
 from expectations.movies import movies_suite
 from expectations.profiles import profile_events, profile_transitions
 from expectations.transitions import transitions_suite
+from expectations.validate import validate
+from expectations.validation_process import ValidationProcess, ValidationProcessError
 from storage.dataset.scale import RatingScale
 
 SCALE = RatingScale(lowest=0.1, highest=0.7, step=0.1)
@@ -72,8 +72,8 @@ def items_frame(norm: float = 1.0) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[JudgeProcess]:
-    with JudgeProcess() as running:
+def process() -> Iterator[ValidationProcess]:
+    with ValidationProcess() as running:
         yield running
 
 
@@ -92,33 +92,42 @@ CASES: list[tuple[Any, pd.DataFrame, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("suite", "frame", "parameters", "passes"), CASES)
-def test_verdict_and_record_are_those_of_a_judge_in_this_process(
-    process: JudgeProcess, tmp_path: Path, suite: Any, frame: pd.DataFrame, parameters: dict[str, Any], passes: bool
+def test_result_and_record_are_those_of_a_validation_in_this_process(
+    process: ValidationProcess,
+    tmp_path: Path,
+    suite: Any,
+    frame: pd.DataFrame,
+    parameters: dict[str, Any],
+    passes: bool,
 ) -> None:
     folders = tmp_path / "there", tmp_path / "here"
     for folder in folders:
         folder.mkdir()
-    there = process.judge(suite, frame, folders[0], **parameters)
-    here = judge(frame, suite(**parameters), folders[1])
+    there = process.validate(suite, frame, folders[0], **parameters)
+    here = validate(frame, suite(**parameters), folders[1])
     assert there == here
     assert there.passed == passes, there.message()
     for file in FILES:
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
 
 
-def test_threads_take_turns_and_get_their_own_verdicts(process: JudgeProcess, tmp_path: Path) -> None:
+def test_threads_take_turns_and_get_their_own_results(process: ValidationProcess, tmp_path: Path) -> None:
     def rows(count: int) -> int:
         folder = tmp_path / str(count)
         folder.mkdir()
-        return process.judge(movies_suite, movies_frame(count), folder).rows
+        return process.validate(movies_suite, movies_frame(count), folder).rows
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(rows, range(2, 10))) == list(range(2, 10))
 
 
-def test_what_cannot_be_judged_is_told_and_the_next_table_is_judged(process: JudgeProcess, tmp_path: Path) -> None:
-    with pytest.raises(JudgeError, match=r"expectations\.items: expected a verdict; the validation failed: TypeError"):
-        process.judge(items_suite, items_frame(), tmp_path, items=RatingScale())
+def test_a_failed_validation_is_reported_and_the_next_table_is_validated(
+    process: ValidationProcess, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ValidationProcessError, match=r"expectations\.items: expected a result; the validation failed: TypeError"
+    ):
+        process.validate(items_suite, items_frame(), tmp_path, items=RatingScale())
     with pytest.raises(FileNotFoundError):  # as from a write in this process: a full disk stays a full disk
-        process.judge(movies_suite, movies_frame(), tmp_path / "nowhere")
-    assert process.judge(movies_suite, movies_frame(), tmp_path).passed
+        process.validate(movies_suite, movies_frame(), tmp_path / "nowhere")
+    assert process.validate(movies_suite, movies_frame(), tmp_path).passed

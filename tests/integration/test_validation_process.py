@@ -19,8 +19,8 @@ import psutil
 import pytest
 from tests_support import REPOSITORY
 
-from expectations.judge_process import JudgeError, JudgeProcess
 from expectations.movies import movies_suite
+from expectations.validation_process import ValidationProcess, ValidationProcessError
 from storage.artifacts.store import Draft
 from tasks.caching import artifact_task, before_work
 
@@ -43,20 +43,22 @@ def started() -> Iterator[Callable[[], set[psutil.Process]]]:
 def test_a_killed_process_is_reported_and_followed_by_another(
     started: Callable[[], set[psutil.Process]], tmp_path: Path
 ) -> None:
-    with JudgeProcess() as process:
+    with ValidationProcess() as process:
         process.start()
         (mine,) = started()
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(process.judge, movies_suite, movies_frame(), tmp_path)
+            asked = pool.submit(process.validate, movies_suite, movies_frame(), tmp_path)
             time.sleep(0.3)
             mine.kill()
-            with pytest.raises(JudgeError, match=r"expectations\.movies: expected a verdict; .* has ended.*memory"):
+            with pytest.raises(
+                ValidationProcessError, match=r"expectations\.movies: expected a result; .* has ended.*memory"
+            ):
                 asked.result(120)
-        assert process.judge(movies_suite, movies_frame(), tmp_path).passed
+        assert process.validate(movies_suite, movies_frame(), tmp_path).passed
         (other,) = started()
         other.kill()
         other.wait(30)
-        assert process.judge(movies_suite, movies_frame(), tmp_path).passed
+        assert process.validate(movies_suite, movies_frame(), tmp_path).passed
 
 
 def test_a_process_that_cannot_be_started_is_reported(
@@ -67,8 +69,8 @@ def test_a_process_that_cannot_be_started_is_reported(
 
     monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", refuse)
     with (
-        JudgeProcess() as process,
-        pytest.raises(JudgeError, match=r"expected to start .* Resource temporarily .* run again"),
+        ValidationProcess() as process,
+        pytest.raises(ValidationProcessError, match=r"expected to start .* Resource temporarily .* run again"),
     ):
         process.start()
 
@@ -80,21 +82,21 @@ def test_a_process_that_ends_as_it_starts_is_reported(
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(program))
-    with JudgeProcess() as process:
+    with ValidationProcess() as process:
         process.start()
-        with pytest.raises(JudgeError, match=r"expectations\.movies: .* has ended"):
-            process.judge(movies_suite, movies_frame(), tmp_path)
+        with pytest.raises(ValidationProcessError, match=r"expectations\.movies: .* has ended"):
+            process.validate(movies_suite, movies_frame(), tmp_path)
 
 
 def test_its_prints_do_not_reach_the_output_of_the_parent(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
-        "from expectations.judge_process import JudgeProcess\n"
+        "from expectations.validation_process import ValidationProcess\n"
         "def printing():\n    print('loud')\n    raise LookupError('no suite')\n"
         "if __name__ == '__main__':\n"
-        "    with JudgeProcess() as process:\n"
-        "        process.judge(printing, None, __import__('pathlib').Path())\n"
+        "    with ValidationProcess() as process:\n"
+        "        process.validate(printing, None, __import__('pathlib').Path())\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)], cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
@@ -105,7 +107,7 @@ def test_its_prints_do_not_reach_the_output_of_the_parent(tmp_path: Path) -> Non
     assert done.stdout == ""
 
 
-def test_a_verdict_nobody_waited_for_is_not_taken_for_the_next_one(
+def test_a_result_nobody_waited_for_is_not_taken_for_the_next_one(
     started: Callable[[], set[psutil.Process]], tmp_path: Path
 ) -> None:
     def interrupt(number: int, frame: Any) -> None:
@@ -113,18 +115,18 @@ def test_a_verdict_nobody_waited_for_is_not_taken_for_the_next_one(
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with JudgeProcess() as process:
+        with ValidationProcess() as process:
             signal.setitimer(signal.ITIMER_REAL, 0.5)  # while it imports
             with pytest.raises(KeyboardInterrupt):
-                process.judge(movies_suite, movies_frame(5), tmp_path)
-            assert process.judge(movies_suite, movies_frame(7), tmp_path).rows == 7
+                process.validate(movies_suite, movies_frame(5), tmp_path)
+            assert process.validate(movies_suite, movies_frame(7), tmp_path).rows == 7
     finally:
         signal.signal(signal.SIGALRM, before)
 
 
 ENDS = {
-    "while it imports": "JUDGE.end()",
-    "while it is idle": "JUDGE.judge(movies_suite, frame, folder); JUDGE.end()",
+    "while it imports": "PROCESS.end()",
+    "while it is idle": "PROCESS.validate(movies_suite, frame, folder); PROCESS.end()",
     "by an error": "raise SystemExit(1)",
     "killed": "os.kill(os.getpid(), signal.SIGKILL)",
 }
@@ -134,12 +136,12 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 import pandas as pd
 import psutil
-from expectations.judge_process import JudgeProcess
+from expectations.validation_process import ValidationProcess
 from expectations.movies import movies_suite
 
 frame, folder = pd.DataFrame({{"movie_id": [1], "title": ["a"], "tmdb_id": [1], "year": [2000], "has_metadata": [True]}}), Path({folder!r})
-JUDGE = JudgeProcess()
-JUDGE.start()
+PROCESS = ValidationProcess()
+PROCESS.start()
 (child,) = [one for one in psutil.Process().children() if one.pid != resource_tracker._resource_tracker._pid]
 print(child.pid, flush=True)
 {end}
@@ -161,23 +163,23 @@ def test_it_ends_when_it_is_told_to_and_does_not_outlive_its_parent(tmp_path: Pa
     assert not psutil.pid_exists(int(pid))
 
 
-def test_flows_do_not_import_great_expectations_and_judge_only_beside_work(tmp_path: Path) -> None:
+def test_flows_do_not_import_great_expectations_and_validate_only_beside_work(tmp_path: Path) -> None:
     script = """
 import sys
 import flows.build_dataset, flows.cli, psutil
 import tasks.gates
 from tasks.caching import before_work
 from tasks.fingerprint import code_fingerprint
-from tasks.gates import judging
+from tasks.gates import validating
 
-with judging():
+with validating():
     assert not psutil.Process().children()
     before_work.get()()
     assert len(psutil.Process().children()) == 2  # and multiprocessing's helper, which stays
 before_work.get()()
 assert len(psutil.Process().children()) == 1
 for table in ("movies", "events", "items", "transitions"):
-    code_fingerprint(getattr(tasks.gates, f"judge_{table}"))
+    code_fingerprint(getattr(tasks.gates, f"validate_{table}"))
 assert "great_expectations" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)

@@ -1,6 +1,6 @@
 """Validate tables in a second process, which imports Great Expectations while this process does other work.
 
-The import takes seconds. The process is a pool of one worker; tables and verdicts are pickled between our own processes.
+The import takes seconds. The process is a pool of one worker; tables and results are pickled between our own processes.
 """
 
 import multiprocessing
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from expectations.verdict import Verdict
+from expectations.validation_result import ValidationResult
 from storage.errors import MarqueeError
 
 if TYPE_CHECKING:  # the process imports this module first, and it must start quickly
@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # the process imports this module first, and it must start qu
 R = TypeVar("R")
 
 
-class JudgeError(MarqueeError):
-    """The judge's process could not start, has ended, or could not validate a table."""
+class ValidationProcessError(MarqueeError):
+    """The process that validates tables could not start, has ended, or could not validate a table."""
 
 
 class Running(NamedTuple):
@@ -37,7 +37,7 @@ class Running(NamedTuple):
     lifeline: Connection
 
 
-class JudgeProcess:
+class ValidationProcess:
     """At most one process that validates tables; it is started when it is needed, and threads take turns."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class JudgeProcess:
         """Let the process begin to import, and return at once; if it runs already, nothing happens.
 
         Raises:
-            JudgeError: it cannot be started.
+            ValidationProcessError: it cannot be started.
         """
         if self._lock.acquire(blocking=False):  # otherwise another thread validates a table, so it runs
             try:
@@ -58,10 +58,10 @@ class JudgeProcess:
             finally:
                 self._lock.release()
 
-    def judge(
+    def validate(
         self, suite: Callable[..., "gx.ExpectationSuite"], frame: "pd.DataFrame", folder: Path, **parameters: Any
-    ) -> Verdict:
-        """Validate a table in the process; see `expectations.judge.judge`.
+    ) -> ValidationResult:
+        """Validate a table in the process; see `expectations.validate.validate`.
 
         Args:
             suite: a function of a module, which makes the suite in the process.
@@ -70,16 +70,16 @@ class JudgeProcess:
             parameters: the arguments of `suite`.
 
         Raises:
-            JudgeError: the process cannot be started, ended before it answered, or could not validate the table.
+            ValidationProcessError: the process cannot be started, ended before it answered, or could not validate the table.
             OSError: the record could not be written.
         """
         with self._lock:
             try:
-                return self._submit(validate, suite, parameters, frame, folder.absolute()).result()
+                return self._submit(run_validation, suite, parameters, frame, folder.absolute()).result()
             except BrokenProcessPool as error:
                 self._end()
-                raise JudgeError(
-                    f"{suite.__module__}: expected a verdict; the process that validates tables has ended. "
+                raise ValidationProcessError(
+                    f"{suite.__module__}: expected a result; the process that validates tables has ended. "
                     "What it printed last, above, may say why. If it printed nothing, memory probably ran out: free some. "
                     "An import error means that a package is missing: install Marquee's requirements. A script that runs "
                     'a flow must do so below `if __name__ == "__main__":`. Then run again; finished steps are kept.'
@@ -112,7 +112,7 @@ class JudgeProcess:
             self._last = self._running.pool.submit(os.getpid)  # a pool starts its process with the first request
         except OSError as error:
             self._end()
-            raise JudgeError(
+            raise ValidationProcessError(
                 f"expected to start a process that validates tables; found: {error}. Free memory or processes; run again."
             ) from error
         finally:
@@ -136,7 +136,7 @@ def prepare(lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     sys.stdout = sys.stderr  # the parent's output ends with lines for scripts
     threading.Thread(target=exit_with, args=(lifeline,), daemon=True).start()
-    import expectations.judge  # noqa: F401
+    import expectations.validate  # noqa: F401
 
 
 def exit_with(lifeline: Connection) -> None:
@@ -145,18 +145,18 @@ def exit_with(lifeline: Connection) -> None:
     os._exit(0)
 
 
-def validate(
+def run_validation(
     suite: Callable[..., "gx.ExpectationSuite"], parameters: dict[str, Any], frame: "pd.DataFrame", folder: Path
-) -> Verdict:
+) -> ValidationResult:
     """In the process: validate one table; an error of the operating system, such as a full disk, stays what it is."""
-    from expectations.judge import judge
+    from expectations.validate import validate
 
     try:
-        return judge(frame, suite(**parameters), folder)
+        return validate(frame, suite(**parameters), folder)
     except OSError:
         raise
     except Exception as error:
-        raise JudgeError(
-            f"{suite.__module__}: expected a verdict; the validation failed: {type(error).__name__}: {error}. The table "
+        raise ValidationProcessError(
+            f"{suite.__module__}: expected a result; the validation failed: {type(error).__name__}: {error}. The table "
             f"has columns {', '.join(map(str, frame.columns))}; compare them with the suite's."
         ) from None

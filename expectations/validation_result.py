@@ -20,7 +20,7 @@ class Failure(BaseModel):
     examples: tuple[dict[str, Any], ...]
 
 
-class Verdict(BaseModel):
+class ValidationResult(BaseModel):
     """The result of validating a table with a suite."""
 
     model_config = ConfigDict(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
-from expectations.verdict import Failure, Verdict
+from expectations.validation_result import Failure, ValidationResult
 
 EXAMPLES = 5
 REMOTE = re.compile(
@@ -31,10 +31,10 @@ PAGE_STYLE = """<style>body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;m
 table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}
 i.fa-check-circle::before{content:"✔";color:#2a7d46}i.fa-times::before{content:"✘";color:#c0392b}
 i.fa-exclamation-circle::before,i.fa-exclamation-triangle::before{content:"!";color:#c0392b}footer{display:none}
-.verdict{white-space:pre-wrap;padding:.8rem 1rem;border-radius:.4rem;background:#f3f5f6;font:14px/1.5 ui-monospace,monospace}</style>"""
+.summary{white-space:pre-wrap;padding:.8rem 1rem;border-radius:.4rem;background:#f3f5f6;font:14px/1.5 ui-monospace,monospace}</style>"""
 
 
-def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> Verdict:
+def validate(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> ValidationResult:
     """Validate a table and write `validation.json` and `data_docs/index.html`; equal tables give equal bytes.
 
     An empty table fails. A failed expectation of severity `warning` is recorded, and the table passes.
@@ -46,11 +46,11 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> Verd
         folder: where the two files are written.
     """
     if frame.empty:
-        verdict = Verdict(
+        summary = ValidationResult(
             suite=suite.name, rows=0, expectations=len(suite.expectations), passed=False, failures=(), warnings=()
         )
-        _write(folder, verdict, f"<!doctype html><html><head><title>{suite.name}</title></head><body></body></html>")
-        return verdict
+        _write(folder, summary, f"<!doctype html><html><head><title>{suite.name}</title></head><body></body></html>")
+        return summary
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     source = context.data_sources.add_pandas("tables")
@@ -64,7 +64,7 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> Verd
     identify = tuple((suite.meta or {}).get("identify", ()))
     unmet = [_failure(entry, frame, identify) for entry in result.results if not entry.success]
     failures = tuple(failure for failure in unmet if failure.severity == "critical")
-    verdict = Verdict(
+    summary = ValidationResult(
         suite=suite.name,
         rows=len(frame),
         expectations=len(result.results),
@@ -80,8 +80,8 @@ def judge(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> Verd
             "partial_unexpected_index_list",
         ):
             entry.result.pop(key, None)
-    _write(folder, verdict, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
-    return verdict
+    _write(folder, summary, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
+    return summary
 
 
 def _failure(entry: Any, frame: pd.DataFrame, identify: tuple[str, ...]) -> Failure:
@@ -105,13 +105,13 @@ def _failure(entry: Any, frame: pd.DataFrame, identify: tuple[str, ...]) -> Fail
     )
 
 
-def _write(folder: Path, verdict: Verdict, page: str) -> None:
-    (folder / "validation.json").write_text(verdict.model_dump_json(indent=2))
+def _write(folder: Path, summary: ValidationResult, page: str) -> None:
+    (folder / "validation.json").write_text(summary.model_dump_json(indent=2))
     (folder / "data_docs").mkdir(parents=True, exist_ok=True)
     offline = LINK.sub('href="#"', REMOTE.sub("", page)).replace("</head>", f"{PAGE_STYLE}</head>", 1)
-    # Great Expectations marks a table that only has warnings as failed, so our verdict is shown first.
+    # Great Expectations marks a table that only has warnings as failed, so our result is shown first.
     offline = BODY.sub(
-        lambda match: f'{match[0]}<div class="verdict">{escape(verdict.message())}</div>', offline, count=1
+        lambda match: f'{match[0]}<div class="summary">{escape(summary.message())}</div>', offline, count=1
     )
     # Run times and random ids are removed: they differ between runs on equal tables.
     seen: dict[str, str] = {}
