@@ -4,12 +4,12 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from storage.drafts import draft_beside
 from storage.errors import StorageFullError, StorageUnwritableError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -34,14 +34,10 @@ def fsync_path(path: Path) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path and rename it to `path` if the block succeeds: readers see the whole old or new file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with draft_beside(path) as temporary:
         yield temporary
         fsync_path(temporary)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     fsync_path(path.parent)
 
 

@@ -23,6 +23,7 @@ INFRASTRUCTURE = {
     "storage.artifacts.manifest": "describes artifacts",
     "storage.artifacts.store": "keeps artifacts",
     "storage.checkpoints": "keeps and reads checkpoints",
+    "storage.drafts": "keeps unfinished files apart",
     "storage.errors": "errors",
     "storage.files": "writes files safely",
     "storage.tensorboard": "writes logs beside the artifact",

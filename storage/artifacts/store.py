@@ -1,9 +1,6 @@
 """Immutable artifact folders: written completely or not at all, named by their recipe, verified when they are used."""
 
 import logging
-import os
-import platform
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +24,7 @@ from storage.artifacts.manifest import (
     read_manifest,
     verify_files,
 )
+from storage.drafts import draft_beside
 from storage.errors import ArtifactConflictError, ArtifactDamagedError, ArtifactError
 from storage.files import fsync_path, sha256_file, writing_to
 
@@ -178,8 +176,7 @@ class ArtifactStore:
         final = self.folder(kind, manifest.digest)
         known = self.find(kind, manifest.digest)
         if known is None:
-            copy = _draft_of(final)
-            with writing_to(self.root):
+            with writing_to(self.root), draft_beside(final) as copy:
                 shutil.copytree(folder, copy)
                 shutil.rmtree(final, ignore_errors=True)
                 copy.rename(final)
@@ -204,21 +201,14 @@ class ArtifactStore:
             ArtifactConflictError: another writer has made the same digest with different content meanwhile.
         """
         final = self.folder(recipe.kind, recipe.digest)
-        with writing_to(final.parent):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            _sweep_dead_drafts(final.parent)
-            draft_path = _draft_of(final)
-            draft_path.mkdir()
-        draft = Draft(draft_path, recipe.digest)
-        for manifest in map(self.manifest, inputs):
-            draft.licences.extend(manifest.licences)
-            draft.generated |= manifest.generated
-        try:
-            with writing_to(final.parent):
-                yield draft
-                draft.ref = self._commit(recipe, draft, final)
-        finally:
-            shutil.rmtree(draft_path, ignore_errors=True)
+        with writing_to(final.parent), draft_beside(final) as path:
+            path.mkdir()
+            draft = Draft(path, recipe.digest)
+            for manifest in map(self.manifest, inputs):
+                draft.licences.extend(manifest.licences)
+                draft.generated |= manifest.generated
+            yield draft
+            draft.ref = self._commit(recipe, draft, final)
 
     def _commit(self, recipe: Recipe, draft: Draft, final: Path) -> ArtifactRef:
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
@@ -258,22 +248,8 @@ class ArtifactStore:
                     f"{final}: expected content {manifest.sha256}, found {first.sha256} made meanwhile from the same "
                     "recipe. The step is not deterministic on this machine: keep one of the two, remove the other."
                 )
-            damaged = _draft_of(final)
-            final.rename(damaged)
-            shutil.rmtree(damaged, ignore_errors=True)
+            with draft_beside(final) as damaged:
+                final.rename(damaged)
         draft.path.rename(final)
         fsync_path(final.parent)
         return self.ref(manifest)
-
-
-def _draft_of(final: Path) -> Path:
-    """A new name beside an artifact's folder, from which `_sweep_dead_drafts` reads the machine and the process."""
-    return final.with_name(f".draft.{final.name}.{platform.node()}.{os.getpid()}.{secrets.token_hex(4)}")
-
-
-def _sweep_dead_drafts(folder: Path) -> None:
-    """Remove drafts of processes of this machine that have ended; a killed process cannot remove its own."""
-    for draft in folder.glob(f".draft.*.{platform.node()}.*"):
-        pid = draft.name.rsplit(".", 2)[1]
-        if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(draft, ignore_errors=True)

@@ -86,5 +86,6 @@ class LocalFolder:
 
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`."""
-        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return sorted(key for path in found if (key := path.relative_to(self.root).as_posix()).startswith(prefix))
+        found = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
+        whole = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+        return sorted(key for key in whole if key.startswith(prefix))

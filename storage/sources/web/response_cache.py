@@ -3,19 +3,18 @@
 import hashlib
 import json
 import logging
-import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from storage.drafts import sweep_drafts
 from storage.files import write_bytes_atomically, writing_to
 
 logger = logging.getLogger("marquee.crawl")
 
 FORMAT = "marquee-response/1"
 MAX_BODY_BYTES = 8 << 20
-STALE_DRAFT_SECONDS = 3600.0
 
 
 class Response(NamedTuple):
@@ -99,9 +98,8 @@ class ResponseCache:
                 if expired:
                     path.unlink(missing_ok=True)
                     removed += 1
-            for draft in self.folder.glob("??/.*.tmp"):
-                if draft.stat().st_mtime < time.time() - STALE_DRAFT_SECONDS:
-                    draft.unlink(missing_ok=True)
+            for folder in self.folder.glob("??"):
+                sweep_drafts(folder)
         return removed
 
     def state(self) -> str:

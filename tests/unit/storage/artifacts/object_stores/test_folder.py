@@ -7,6 +7,7 @@ import pytest
 
 from storage.artifacts.object_stores import STORES, open_store
 from storage.artifacts.object_stores.folder import LocalFolder
+from storage.drafts import draft_beside
 from storage.errors import ObjectStoreError
 
 
@@ -58,3 +59,10 @@ def test_an_unknown_scheme_names_those_there_are() -> None:
     with pytest.raises(ObjectStoreError, match=r"expected a path or one of file://, s3://; found gs://"):
         open_store("gs://bucket/x")
     assert "gs" not in STORES
+
+
+def test_an_unfinished_object_is_not_listed(tmp_path: Path) -> None:
+    store = LocalFolder(tmp_path)
+    with draft_beside(tmp_path / "a" / "key") as draft:
+        draft.write_bytes(b"half")
+        assert store.keys("") == []

@@ -1,4 +1,3 @@
-import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,6 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.drafts import draft_beside
 from storage.sources.web.response_cache import Response, ResponseCache
 
 UNHURRIED = settings(deadline=None)  # other work on the machine is not a failure
@@ -61,10 +61,11 @@ def test_expired_answers_are_removed_and_future_needs_respected(tmp_path: Path) 
 def test_purge_sweeps_what_killed_writers_left(tmp_path: Path) -> None:
     cache = ResponseCache(tmp_path)
     cache.put("key", response())
-    draft = cache.path("key").with_name(".x.tmp")
-    draft.write_bytes(b"half")
-    assert cache.purge() == 0
-    assert draft.exists()
-    os.utime(draft, (0, 0))
-    cache.purge()
-    assert not draft.exists()
+    killed = cache.path("key").with_name(".draft.x.ab")
+    killed.mkdir()
+    (killed / ".lock").touch()
+    with draft_beside(cache.path("other")) as draft:
+        draft.write_bytes(b"half")
+        assert cache.purge() == 0
+        assert draft.exists()
+    assert not killed.exists()
