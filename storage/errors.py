@@ -93,3 +93,7 @@ class UnknownAliasError(ObjectStoreError):
 
 class AliasMovedError(ObjectStoreError):
     """Another process moved the alias between our read and our write."""
+
+
+class RollbackError(ObjectStoreError):
+    """An alias has no earlier artifact to go back to, or that one is no longer published."""

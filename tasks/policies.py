@@ -19,8 +19,9 @@ from models.policy import Policy, Publishable
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
+from storage.artifacts.aliases import read_alias
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import pull, read_alias
+from storage.artifacts.publishing import pull
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.reader import TransitionDataset

@@ -8,8 +8,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.artifacts.aliases import Alias, move_alias
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import Alias, move_alias, publish
+from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store, home, is_worth_retrying
 

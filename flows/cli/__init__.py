@@ -1,7 +1,7 @@
 """The command line `marquee`: one file per command, and one line for each below.
 
 A command runs the same flow, with the same parameters, as the deployment of that name, on Prefect's temporary server.
-Commands import what they run inside their functions, so that `--help` and `pull` do not wait for PyTorch and Prefect.
+Commands import what they run inside their functions, so that `--help`, `pull` and `rollback --from` do not wait for PyTorch and Prefect.
 """
 
 import os
@@ -27,6 +27,7 @@ from flows.cli.extend_dataset import extend_dataset
 from flows.cli.publish import publish
 from flows.cli.pull import pull
 from flows.cli.retrain import retrain
+from flows.cli.rollback import rollback
 from flows.cli.train_policy import train_policy
 from models.encoders.errors import EncoderError
 from models.errors import LearnerError
@@ -64,3 +65,4 @@ app.command("compare")(compare)
 app.command("publish")(publish)
 app.command("pull")(pull)
 app.command("retrain")(retrain)
+app.command("rollback")(rollback)

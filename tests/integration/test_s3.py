@@ -8,10 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 
+from storage.artifacts.aliases import move_alias, read_alias
 from storage.artifacts.manifest import MANIFEST, Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.object_stores.s3 import S3
-from storage.artifacts.publishing import move_alias, publish, pull, read_alias
+from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
@@ -87,7 +88,7 @@ import sys
 from pathlib import Path
 from storage.artifacts.store import ArtifactRef
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import move_alias, read_alias
+from storage.artifacts.aliases import move_alias, read_alias
 uri, *refs = sys.argv[1:]
 store = open_store(uri)
 for _ in range(3):

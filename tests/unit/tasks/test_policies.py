@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from models.errors import LearnerError
 from models.networks import Actor
 from models.policy import Policy
+from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import move_alias, publish
+from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import UnknownAliasError
 from tasks.policies import find_champion, load_policy

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 import tasks.publish
+from storage.artifacts.aliases import read_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import publish, read_alias
+from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.publish import PublishParams, move_aliases

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from storage.artifacts.aliases import move_alias, read_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import move_alias, publish
+from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactStore
 
 COMMANDS = [command.name or "" for command in app.registered_commands]
@@ -65,6 +66,23 @@ def test_pull_loads_no_slow_module(published: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "pulled" / "policy").glob("*/a.bin"))) == 1
 
 
+def test_rollback_moves_the_alias_back_and_loads_no_slow_module(published: Path, tmp_path: Path) -> None:
+    artifacts, store = ArtifactStore(tmp_path / "home"), open_store(str(published))
+    recipe = Recipe(kind="policy", schema_version=1, parameters={"seed": 1}, inputs={}, code="c")
+    with artifacts.create(recipe) as draft:
+        (draft.path / "a.bin").write_text("worse")
+    publish(store, artifacts, draft.committed)
+    (first,) = [alias[0].digest for alias in [read_alias(store, "policy", "latest")] if alias]
+    move_alias(store, draft.committed, "latest", {})
+    assert heavy_modules("rollback", "policy@latest", "--from", str(published), folder=tmp_path) == []
+    alias = read_alias(store, "policy", "latest")
+    assert alias is not None
+    assert alias[0].digest == first
+    refused = CliRunner().invoke(app, ["rollback", "policy@latest", "--from", str(published)])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("\nRollbackError: ")
+
+
 def test_an_error_for_users_is_printed_without_a_traceback(published: Path, tmp_path: Path) -> None:
     to = ["--from", str(published), "--to", str(tmp_path / "pulled")]
     failed = CliRunner().invoke(app, ["pull", "policy@champion", *to])
@@ -84,6 +102,7 @@ def test_an_error_for_users_is_printed_without_a_traceback(published: Path, tmp_
             "--dtype: expected one of float32, float16; found",
         ),
         (["export", "--dataset", "x", "--out", "y", "--splits", "train,tset"], "--splits: expected one of train, "),
+        (["rollback", "champion", "--from", "x"], "champion: expected <kind>@<alias>, e.g. policy@champion."),
         (["publish", "--set", "publish.champion=sometimes"], "publish.champion: "),
     ],
 )

@@ -2,33 +2,24 @@
 
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
+from unit.storage.artifacts.publishing_support import make
 
-from storage.artifacts.manifest import MANIFEST, FileEntry, Recipe, content_sha256
+from storage.artifacts.aliases import move_alias
+from storage.artifacts.manifest import MANIFEST, FileEntry, content_sha256
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.object_stores.folder import LocalFolder
-from storage.artifacts.publishing import Alias, move_alias, publish, pull, read_alias
-from storage.artifacts.store import ArtifactRef, ArtifactStore
+from storage.artifacts.publishing import publish, pull
+from storage.artifacts.store import ArtifactStore
 from storage.errors import (
-    AliasMovedError,
     ArtifactConflictError,
     ArtifactDamagedError,
     ObjectStoreError,
     StorageUnwritableError,
     UnknownAliasError,
 )
-
-
-def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy") -> tuple[ArtifactStore, ArtifactRef]:
-    store = ArtifactStore(root)
-    recipe = Recipe(kind=kind, schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
-    with store.create(recipe) as draft:
-        (draft.path / "a.bin").write_text(text * 1000)
-        (draft.path / "b.bin").write_text(text)
-    return store, draft.committed
 
 
 def test_publish_pull_and_pull_again(tmp_path: Path) -> None:
@@ -186,91 +177,6 @@ def test_unknown_alias_names_those_there_are(tmp_path: Path) -> None:
     move_alias(store, ref, "td3", {})
     with pytest.raises(UnknownAliasError, match=rf"Aliases: td3\. Digests: {ref.digest}"):
         pull(store, "policy@champion", tmp_path / "pulled")
-
-
-def test_alias_moves_by_compare_and_swap(tmp_path: Path) -> None:
-    store = LocalFolder(tmp_path / "published")
-    refs = []
-    for seed in range(4):
-        artifacts, ref = make(tmp_path / "home", seed=seed)
-        publish(store, artifacts, ref)
-        refs.append(ref)
-    threads = [threading.Thread(target=move_alias, args=(store, ref, "latest", {})) for ref in refs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = read_alias(store, "policy", "latest")
-    assert found is not None
-    assert found[0].digest in {ref.digest for ref in refs}
-    assert found[0].previous in {ref.digest for ref in refs} - {found[0].digest}
-
-    def refuse(present: Alias | None) -> bool:
-        assert present is not None
-        return False
-
-    other = next(ref for ref in refs if ref.digest != found[0].digest)
-    assert move_alias(store, other, "latest", {}, refuse) is None
-    assert read_alias(store, "policy", "latest") == found
-
-
-class Contested(LocalFolder):
-    """A store in which others move an alias just before each of our first writes."""
-
-    def __init__(self, root: Path, others: list[ArtifactRef]) -> None:
-        super().__init__(root)
-        self.others = others
-
-    def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
-        if self.others:
-            move_alias(LocalFolder(self.root), self.others.pop(), "champion", {})
-        return super().compare_and_swap(key, data, etag)
-
-
-@pytest.fixture
-def policies(tmp_path: Path) -> list[ArtifactRef]:
-    """Three published policies."""
-    refs = []
-    for seed in range(3):
-        artifacts, ref = make(tmp_path / "home", seed=seed)
-        publish(LocalFolder(tmp_path / "published"), artifacts, ref)
-        refs.append(ref)
-    return refs
-
-
-def test_an_alias_that_others_moved_meanwhile_is_read_again(tmp_path: Path, policies: list[ArtifactRef]) -> None:
-    ours, first, second = policies
-    seen: list[str | None] = []
-
-    def should_move(present: Alias | None) -> bool:
-        seen.append(present.digest if present else None)
-        return True
-
-    store = Contested(tmp_path / "published", [second, first])
-    moved = move_alias(store, ours, "champion", {}, should_move)
-    assert seen == [None, first.digest, second.digest]
-    assert moved is not None
-    assert moved.previous == second.digest
-    found = read_alias(store, "policy", "champion")
-    assert found is not None
-    assert found[0] == moved
-
-
-def test_an_alias_that_others_made_better_meanwhile_stays(tmp_path: Path, policies: list[ArtifactRef]) -> None:
-    ours, better, _ = policies
-    store = Contested(tmp_path / "published", [better])
-    assert move_alias(store, ours, "champion", {}, lambda present: present is None) is None
-    found = read_alias(store, "policy", "champion")
-    assert found is not None
-    assert found[0].digest == better.digest
-
-
-def test_an_alias_that_cannot_be_moved_is_reported(
-    tmp_path: Path, policies: list[ArtifactRef], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(LocalFolder, "compare_and_swap", lambda *_: False)
-    with pytest.raises(AliasMovedError, match="20 times"):
-        move_alias(LocalFolder(tmp_path / "published"), policies[0], "champion", {})
 
 
 def test_unwritable_targets_and_odd_uris(tmp_path: Path) -> None:

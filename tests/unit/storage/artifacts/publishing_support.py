@@ -1,0 +1,15 @@
+"""Small artifacts to publish."""
+
+from pathlib import Path
+
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.store import ArtifactRef, ArtifactStore
+
+
+def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy") -> tuple[ArtifactStore, ArtifactRef]:
+    store = ArtifactStore(root)
+    recipe = Recipe(kind=kind, schema_version=1, parameters={"seed": seed}, inputs={}, code="c")
+    with store.create(recipe) as draft:
+        (draft.path / "a.bin").write_text(text * 1000)
+        (draft.path / "b.bin").write_text(text)
+    return store, draft.committed
