@@ -1,4 +1,4 @@
-"""What needs no server; the rest is in tests/integration/test_downloads_http.py."""
+"""What needs no server; the rest is in tests/integration/test_downloads_http.py and test_downloads_refused.py."""
 
 import re
 from pathlib import Path
