@@ -23,6 +23,7 @@ from evaluation.protocols.per_user import PerUser, finite, intervals, means
 from evaluation.protocols.ranking import Ranked
 from evaluation.protocols.statistics import bootstrap_intervals, holm, sign_flip_test
 from evaluation.record import Record
+from models.baselines.registry import BASELINES
 from storage.dataset.format import Split
 
 Kind = Literal["policy", "champion", "baseline", "published"]
@@ -81,12 +82,21 @@ class Comparison(Record):
         return "better" if self.difference > 0 else "worse"
 
 
+class BaselineNote(Record):
+    """How a baseline works."""
+
+    name: str
+    summary: str
+    paper: str = Field(description="The publication it is from; empty if it needs no source.")
+
+
 class MethodsSection(Record):
     """All methods."""
 
     challenger: str | None = Field(None, description="The method that the others are compared with.")
     results: tuple[MethodResult, ...]
     comparisons: tuple[Comparison, ...] = ()
+    baselines: tuple[BaselineNote, ...] = Field((), description="The baselines among the results.")
 
     def tables(self) -> list["Table"]:
         """A table per split and protocol, in the order of the results."""
@@ -232,7 +242,15 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
             comparisons += compare_methods(named, [one for one in group if one is not named], seed)
     if any((one.split, one.protocol) == ("test", "mult-vae") for one in results):
         results += PUBLISHED
-    return MethodsSection(challenger=challenger, results=tuple(results), comparisons=tuple(comparisons))
+    baselines = dict.fromkeys(one.name for one in results if one.kind == "baseline")
+    notes = [
+        BaselineNote(name=name, summary=BASELINES[name].summary, paper=BASELINES[name].paper)
+        for name in baselines
+        if name in BASELINES
+    ]
+    return MethodsSection(
+        challenger=challenger, results=tuple(results), comparisons=tuple(comparisons), baselines=tuple(notes)
+    )
 
 
 LIANG, STECK = "Liang et al. 2018, table 2, ML-20M", "Steck 2019, table 1, ML-20M"
