@@ -23,7 +23,8 @@ from shaped import DIM, FRAME, conditions, write_dataset
 from models.sampling import UniformSampler
 from storage.dataset.compact_source import CompactSource
 from storage.dataset.dense_source import DenseSource
-from storage.dataset.dense_writer import MEMBERS, export_dense
+from storage.dataset.dense_writer import export_dense
+from storage.dataset.format import DENSE
 from storage.dataset.gather import TransitionBatch, ring_of
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.stream import TransitionStream
@@ -82,7 +83,7 @@ def main() -> None:
         seconds = time.perf_counter() - began
         print(f"dense file: {facts['size_bytes'] / 1e9:.2f} GB, written and read back in {seconds:.1f} s")
         with h5py.File(folder / "dense.h5") as file:
-            whole = TransitionBatch(*(torch.from_numpy(file[name][...]).float() for name in MEMBERS[:5]))
+            whole = TransitionBatch(*(torch.from_numpy(file[name][...]).float() for name in tuple(DENSE)[:5]))
         few, room = UniformSampler(torch.arange(facts["rows"]), BATCH, 0), ring_of(2, BATCH, FRAME, DIM, torch.float32)
         compare(
             "dense",

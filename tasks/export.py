@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import read_histories
+from storage.dataset.format import MAX_FRAME
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import SplitParams
 from storage.dataset.writer import write_transitions
@@ -23,7 +24,7 @@ class ExportParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    frame: int = Field(10, ge=1, le=200, description="F: number of events in an observation.")
+    frame: int = Field(10, ge=1, le=MAX_FRAME, description="F: number of events in an observation.")
     reward: RewardMap | None = Field(
         None,
         description="Reward of a rating, scale * rating + offset. None maps the lowest rating to -4 and the highest to 5.",

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import read_histories
 from storage.dataset.extension import extend_transitions
-from storage.dataset.format import Head, opened
+from storage.dataset.format import opened
+from storage.dataset.head import Head
 from storage.dataset.splits import SplitParams
 from storage.errors import ArtifactError, DatasetError
 from storage.tables import embedding_matrix

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.dataset.format import Head, Split, need_within, opened, timely_events
+from storage.dataset.format import Split, opened
 from storage.dataset.gather import Compact, TransitionBatch, gather
+from storage.dataset.head import Head, timely_events
 from storage.dataset.histories import rows_of
 
 BLOCK_EVENTS = 1 << 16
@@ -86,8 +87,8 @@ class CompactSource:
                 firsts.append(self._first[first:last] - source.start + place)
                 numbers.append(self._number[first:last])
                 place = into.stop
-        need_within(self.path, "events/item", item, len(self.head.movie_ids) - 1)
-        need_within(self.path, "events/rating", code, self.head.scale.codes)
+        self.head.need_valid("events/item", item)
+        self.head.need_valid("events/rating", code)
         number = np.concatenate(numbers)
         last_of_run = np.zeros(int(number.sum()), dtype=bool)
         last_of_run[np.cumsum(number)[number > 0] - 1] = True

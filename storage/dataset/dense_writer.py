@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from storage.dataset.compact_source import CompactSource, LoadedHistories
-from storage.dataset.format import FORMAT, Split, scale_attributes
+from storage.dataset.format import DENSE, FORMAT, Split, scale_attributes
 from storage.dataset.gather import new_batch
 from storage.dataset.writer import read_back
 from storage.errors import DatasetError, StorageFullError
@@ -21,7 +21,6 @@ DenseDtype = Literal["float32", "float16"]
 BLOCK_ROWS = 1024  # rows of one write, and of a chunk unless that would be too large
 CHUNK_BYTES = 1 << 17  # small, since a stream reads single observations
 SLACK_BYTES = 16 << 20  # the file's own indices, and room for others
-MEMBERS = ("observations", "actions", "rewards", "next_observations", "terminals", "timeouts")
 
 
 def export_dense(
@@ -73,15 +72,13 @@ def export_dense(
                     writer.add(source.load([block]))
                     progress(writer.written + writer.held, total)
             writer.flush()
-            file.attrs.update(
-                {name: value for name, value in first.head.attributes.items() if name.startswith("provenance_")}
-            )
+            file.attrs.update(first.head.provenance)
             file.attrs.update(scale_attributes(first.head.scale, first.head.reward))
             file.attrs.update({"frame": first.frame, "dim": first.dim, "time_cut": first.head.time_cut})
             file.attrs["splits"] = ",".join(splits)
             file.attrs["split_rows"] = np.cumsum([0, *rows.values()])
             file.attrs.update({"layout": "dense", "format": FORMAT})  # last: a file without them was not finished
-        read_back(temporary, MEMBERS)
+        read_back(temporary, DENSE)
     return {
         "rows": total,
         "rows_by_split": rows,
@@ -120,7 +117,7 @@ class _Rows:
                 name, shape=(total, *shape[1:]), dtype=kind, fletcher32=True, track_times=False,
                 chunks=(min(self.block, chunk_rows(int(np.prod(shape[1:])) * kind.itemsize)), *shape[1:]),
             )
-            for name, shape, kind in ((name, part.shape, part.dtype) for name, part in zip(MEMBERS, self._block(), strict=True))
+            for name, shape, kind in ((name, part.shape, part.dtype) for name, part in zip(DENSE, self._block(), strict=True))
         ]  # fmt: skip
 
     def add(self, loaded: LoadedHistories) -> None:
@@ -150,7 +147,7 @@ class _Rows:
         self.written, self.held = end, 0
 
     def _block(self) -> tuple[NDArray[Any], ...]:
-        """The rows that are held, in the order of MEMBERS."""
+        """The rows that are held, in the order of DENSE."""
         observation, action, _, following, terminal = (part.numpy() for part in self.batch)
         return observation, action, self.rewards.numpy(), following, terminal.astype(bool), self.timeouts.numpy()
 

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.format import Head, opened
+from storage.dataset.format import EVENT_MEMBERS, opened
+from storage.dataset.head import Head
 from storage.dataset.histories import Histories
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.sorting import merged_histories
@@ -110,12 +111,15 @@ def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Ite
     bounds = np.flatnonzero(np.diff((head.offset[1:] - 1) // BLOCK_EVENTS, prepend=-2))
     for first, last in zip(bounds.tolist(), [*bounds[1:].tolist(), len(head.user_ids)], strict=True):
         events = slice(int(head.offset[first]), int(head.offset[last]))
+        item, code, timestamp = (file[name][events] for name in EVENT_MEMBERS)
+        for name, values in zip(EVENT_MEMBERS, (item, code, timestamp), strict=True):
+            head.need_valid(name, values)
         yield Histories(
             user_id=head.user_ids[first:last],
             length=np.diff(head.offset[first : last + 1]),
-            item=place[file["events/item"][events]],
-            code=file["events/rating"][events],
-            timestamp=file["events/timestamp"][events],
+            item=place[item],
+            code=code,
+            timestamp=timestamp,
         )
 
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from storage.dataset.format import Head, Split, need_within, opened, slices, timely_events
+from storage.dataset.format import Split, opened
 from storage.dataset.gather import DTYPES, Compact, TransitionBatch, gather, new_batch, ring_of
+from storage.dataset.head import Head, slices, timely_events
 from storage.dataset.histories import rows_of
 
 
@@ -49,9 +50,9 @@ class TransitionDataset:
         self.offset = torch.from_numpy(head.offset)
         self.timely = timely_events(file, head)
         item, code = np.empty(head.offset[-1], dtype=np.int32), np.empty(head.offset[-1], dtype=np.uint8)
-        for into, name, most in ((item, "events/item", self.items - 1), (code, "events/rating", self.scale.codes)):
+        for into, name in ((item, "events/item"), (code, "events/rating")):
             for begin, values in slices(file[name]):
-                need_within(path, name, values, most)
+                head.need_valid(name, values)
                 into[begin : begin + len(values)] = values
         self.item, self.rating_code = torch.from_numpy(item), torch.from_numpy(code)
         self._compact: dict[torch.dtype, Compact] = {}
@@ -85,6 +86,7 @@ class TransitionDataset:
         """(N,) unix seconds of all events, read from the file because no batch needs them."""
         with opened(self.path, "compact") as file:
             times: NDArray[np.int64] = file["events/timestamp"][...]
+        self.head.need_valid("events/timestamp", times)
         return times
 
     def starts(self, split: Split) -> Tensor:

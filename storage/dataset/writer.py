@@ -8,10 +8,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.format import EVENT_MEMBERS, FORMAT, MEMBERS, SPLIT_NAMES, scale_attributes
+from storage.dataset.format import COMPACT, EVENT_MEMBERS, FORMAT, MAX_DIM, MAX_FRAME, SPLIT_NAMES, scale_attributes
 from storage.dataset.histories import Histories
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.errors import DatasetError
+from storage.tables import LATEST_SECOND
 
 EVENT_CHUNK = 1 << 18
 ITEM_CHUNK_BYTES = 1 << 20
@@ -40,12 +41,12 @@ def write_transitions(
         histories: whole users in the order of `user_ids`; `item` is the place in `movie_ids`.
         user_ids: (U,) outside ids, ascending; a user the histories lack has no events.
         split: (U,) codes of SPLIT_NAMES.
-        movie_ids: (I,) outside ids.
+        movie_ids: (I,) outside ids, ascending.
         embeddings: (I, D), finite.
         scale: of the ratings that the codes stand for.
         reward: of a rating; None: from -4 at the scale's lowest to 5 at its highest.
-        frame: F, events in one observation.
-        time_cut: unix seconds; later events are held out.
+        frame: F, events in one observation, at most MAX_FRAME.
+        time_cut: unix seconds, 1970 to 2100; later events are held out.
         provenance: digests of the inputs, kept as attributes.
 
     Returns: counts of users, items, events, transitions (in all and per split) and users too short to give any.
@@ -55,7 +56,11 @@ def write_transitions(
     """
     _need(len(split) == len(user_ids), f"{len(user_ids)} splits", len(split))
     _need(bool((np.diff(user_ids) > 0).all()), "ascending user ids", "others")
+    _need(bool((np.diff(movie_ids) > 0).all()), "ascending item ids", "others")
+    _need(1 <= frame <= MAX_FRAME, f"frames of 1 … {MAX_FRAME} events", frame)
+    _need(0 <= time_cut <= LATEST_SECOND, f"a time cut of 0 … {LATEST_SECOND}", time_cut)
     _need(embeddings.ndim == 2 and len(embeddings) == len(movie_ids), f"{len(movie_ids)} embeddings", embeddings.shape)
+    _need(1 <= embeddings.shape[1] <= MAX_DIM, f"embeddings of 1 … {MAX_DIM} numbers", embeddings.shape)
     _need(bool(np.isfinite(embeddings).all()), "finite embeddings", f"{int((~np.isfinite(embeddings)).sum())} others")
     item_type = np.uint16 if len(movie_ids) <= 65_535 else np.int32
     try:
@@ -83,7 +88,7 @@ def write_transitions(
             file.attrs.update({f"provenance_{name}": digest for name, digest in sorted(provenance.items())})
             file.attrs.update({"splits": ",".join(SPLIT_NAMES), "frame": frame, "time_cut": time_cut})
             file.attrs.update({"layout": "compact", "format": FORMAT})
-        read_back(path, MEMBERS)
+        read_back(path, COMPACT)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -157,6 +162,8 @@ class _Events:
         _need(least >= 1 and most <= self.codes, f"rating codes 1 … {self.codes}", (least, most))
         begin = max(part.start - 1, 0)
         times = block.timestamp[begin : part.stop]
+        first_time, last_time = int(times.min()), int(times.max())
+        _need(first_time >= 0 and last_time <= LATEST_SECOND, f"times of 0 … {LATEST_SECOND}", (first_time, last_time))
         falls = times[1:] < times[:-1]
         if falls.any():
             falls[first[(first > begin) & (first < begin + len(times))] - begin - 1] = False

@@ -10,7 +10,8 @@ from unit.storage.dataset.transitions_support import arguments, some_histories, 
 
 from storage.dataset import dense_writer
 from storage.dataset.dense_source import DenseSource
-from storage.dataset.dense_writer import MEMBERS, DenseDtype, dense_size, export_dense
+from storage.dataset.dense_writer import DenseDtype, dense_size, export_dense
+from storage.dataset.format import DENSE
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.stream import TransitionStream
 from storage.dataset.writer import write_transitions
@@ -31,8 +32,8 @@ def test_values_equal_gather(data: TransitionDataset, tmp_path: Path, dtype: Den
     expected = [data.gather(data.starts(split), dtype=getattr(torch, dtype)) for split in ("train", "test")]
     joined = [torch.cat(parts).numpy() for parts in zip(*expected, strict=True)]
     with h5py.File(tmp_path / "dense.h5") as file:
-        assert sorted(file) == sorted(MEMBERS)
-        for name, values in zip(MEMBERS[:5], joined, strict=True):
+        assert sorted(file) == sorted(DENSE)
+        for name, values in zip(tuple(DENSE)[:5], joined, strict=True):
             np.testing.assert_array_equal(file[name][...].astype(values.dtype), values, err_msg=name)
             assert file[name].fletcher32
         assert file["observations"].dtype == file["actions"].dtype == np.dtype(dtype)

@@ -213,7 +213,7 @@ def test_a_file_with_a_damaged_scale_or_reward_map_or_with_codes_beyond_it_is_re
         TransitionDataset.open(tmp_path / "scale.h5")
     with pytest.raises(DatasetError, match="a reward map"):
         TransitionDataset.open(tmp_path / "reward.h5")
-    with pytest.raises(DatasetError, match=r"of 0 … 10; found \d+ … 11"):
+    with pytest.raises(DatasetError, match=r"of 1 … 10; found \d+ … 11"):
         TransitionDataset.open(tmp_path / "code.h5")
 
 
@@ -267,7 +267,7 @@ def test_time_order_is_checked_across_chunks(tmp_path: Path, monkeypatch: pytest
     write_transitions(tmp_path / "t.h5", [histories], **arguments(histories))
     for place in range(1, 17):
         times = np.sort(histories.timestamp)
-        times[place:] -= 2000
+        times[:place] += 2000
         spoilt = histories._replace(timestamp=times)
         if place == 8:  # another user begins
             write_transitions(tmp_path / "t.h5", [spoilt], **arguments(histories))
