@@ -17,7 +17,9 @@ from storage.dataset.compact_source import LoadedHistories
 from storage.dataset.dense_writer import BLOCK_ROWS
 from storage.dataset.format import opened
 from storage.dataset.gather import Compact
+from storage.dataset.head import all_finite
 from storage.dataset.histories import rows_of
+from storage.dataset.structure import need
 from storage.errors import DatasetError
 
 BUFFER_BYTES = 64 << 20
@@ -67,13 +69,15 @@ class DenseSource:
         Returns: the runs of their rows as histories; each event is an item and a rating of its own.
 
         Raises:
-            DatasetError: a checksum does not match, or the file is gone.
+            DatasetError: a checksum does not match, a value is not finite, or the file is gone.
         """
         begin, end = self._bounds[:-1][blocks], self._bounds[1:][blocks]
         with opened(self.path, "dense") as file:
             action, reward, terminal, timeout = (
                 self._rows(file[name], begin, end) for name in ("actions", "rewards", "terminals", "timeouts")
             )
+            flags = max(int(part.view(np.uint8).max()) for part in (terminal, timeout))
+            need(file, flags <= 1, "terminals and timeouts of 0 or 1", flags)
             # A run ends with a terminal row, with a timeout, and with its block.
             last_of_run = terminal | timeout
             last_of_run[np.cumsum(end - begin) - 1] = True
@@ -81,6 +85,7 @@ class DenseSource:
             run_begin = np.concatenate(([0], run_end[:-1]))
             observation = file["observations"]
             first = np.stack([observation[row] for row in rows_of(begin, end - begin)[run_begin].tolist()])  # (R, S)
+            need(file, all(map(all_finite, (action, reward, first))), "finite rows", "NaN or infinity")
         # The events of a run: the F events that its first row observes, and then the action of each row.
         number = run_end - run_begin
         run_start = run_begin + self.frame * np.arange(len(number))

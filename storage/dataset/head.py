@@ -165,7 +165,7 @@ def ascending(values: NDArray[Any], strictly: bool = True) -> bool:
     return bool((values[1:] > values[:-1] if strictly else values[1:] >= values[:-1]).all())
 
 
-def all_finite(values: NDArray[np.float32]) -> bool:
+def all_finite(values: NDArray[Any]) -> bool:
     """Whether no value is NaN or infinite. A finite sum shows it in half the time."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+        return bool(np.isfinite(values.sum(dtype=np.float32)) or np.isfinite(values).all())

@@ -16,6 +16,7 @@ from unit.storage.dataset.hostile_support import (
     external_storage,
     replaced,
     spoilt,
+    values,
 )
 from unit.storage.dataset.transitions_support import arguments, some_histories, written
 
@@ -222,3 +223,19 @@ def test_a_flipped_byte_gives_an_error_or_the_same_values(whole: Path, tmp_path:
         assert getattr(found, name).equal(getattr(expected, name)), name
     assert (found.timestamps() == expected.timestamps()).all()
     assert (found.frame, found.scale, found.timely.tolist()) == (3, expected.scale, expected.timely.tolist())
+
+
+DENSE_VALUES: dict[str, Attack] = {
+    "observation": values("observations", lambda found: np.where(np.arange(len(found))[:, None] == 0, np.nan, found)),
+    "action": values("actions", lambda found: np.full_like(found, np.inf)),
+    "reward": values("rewards", lambda found: np.full_like(found, np.nan)),
+    "terminal": values("terminals", lambda found: np.full(len(found), 2, np.uint8).view(bool)),
+    "timeout": values("timeouts", lambda found: np.full(len(found), 255, np.uint8).view(bool)),
+}
+
+
+@pytest.mark.parametrize("name", DENSE_VALUES)
+def test_dense_values_out_of_range_are_refused_when_they_are_read(tmp_path: Path, whole_dense: Path, name: str) -> None:
+    source = DenseSource(spoilt(copied(whole_dense, tmp_path), DENSE_VALUES[name]))
+    with pytest.raises(DatasetError, match=r"expected (finite rows|terminals and timeouts of 0 or 1); found"):
+        source.load(range(len(source.rows)))
