@@ -1,7 +1,9 @@
 """File-system helpers: hashing, fsync, atomic replacement, and typed errors of writing."""
 
 import errno
+import fcntl
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Literal
 from storage.drafts import draft_beside
 from storage.errors import StorageFullError, StorageUnwritableError
 
+logger = logging.getLogger("marquee.files")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -45,6 +48,40 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
     """Write under a temporary name, fsync and rename: readers see the old bytes or the new ones."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def locked(path: Path, waiting: str = "") -> Iterator[None]:
+    """Hold a lock file, which other processes and threads that call this wait for; the lock of a killed process is free.
+
+    The file is removed at the end, so a process that waited checks that it holds the file that is there now.
+
+    Args:
+        path: the lock file, in a folder that exists.
+        waiting: what is logged once if another process holds the lock.
+    """
+    while True:
+        with path.open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting:
+                    logger.info("%s", waiting)
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            if not _is_open_file(path, stream.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_open_file(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:

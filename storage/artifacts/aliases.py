@@ -3,6 +3,7 @@
 An alias, `aliases/<kind>/<name>.json`, names one artifact, remembers those before it, and is moved by compare-and-swap.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from storage.artifacts.published import published_manifest
 from storage.artifacts.store import ArtifactRef
 from storage.errors import AliasMovedError, ArtifactDamagedError, RollbackError, UnknownAliasError
 
+logger = logging.getLogger("marquee.publishing")
 ALIAS_TRIES = 20
 HISTORY = 20  # earlier artifacts that an alias remembers
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -80,14 +82,34 @@ def read_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias, str] | 
         ArtifactDamagedError: it does not parse.
     """
     found = store.get(alias_key(kind, name))
+    return None if found is None else (_parse(found[0], store, kind, name), found[1])
+
+
+def _replaceable_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias | None, str | None]:
+    """An alias and the etag that moving it requires; a damaged one is None, and the next move replaces it."""
+    found = store.get(alias_key(kind, name))
     if found is None:
-        return None
+        return None, None
     try:
-        return Alias.model_validate_json(found[0]), found[1]
+        return _parse(found[0], store, kind, name), found[1]
+    except ArtifactDamagedError as error:
+        logger.warning("The alias is damaged and will be replaced, without its history: %s", error)
+        return None, found[1]
+
+
+def _parse(data: bytes, store: ObjectStore, kind: str, name: str) -> Alias:
+    where = f"{store.uri}/{alias_key(kind, name)}"
+    try:
+        alias = Alias.model_validate_json(data)
     except ValidationError as error:
         raise ArtifactDamagedError(
-            f"{store.uri}/{alias_key(kind, name)}: expected an alias; found what does not parse. Remove it and publish again."
+            f"{where}: expected an alias; found what does not parse. Publish again: that replaces it."
         ) from error
+    if (alias.kind, alias.name) != (kind, name):
+        raise ArtifactDamagedError(
+            f"{where}: expected the alias {kind}@{name}; found {alias.kind}@{alias.name}. Publish again: that replaces it."
+        )
+    return alias
 
 
 def move_alias(
@@ -99,6 +121,9 @@ def move_alias(
 ) -> Alias | None:
     """Move an alias to a published artifact; None if `should_move` returns False for the alias's present state.
 
+    A damaged alias is replaced as if there were none, with a warning. One that names other content under the same digest
+    is corrected.
+
     Raises:
         UnknownAliasError: the artifact is not published.
         AliasMovedError: others moved it each time that we tried.
@@ -109,11 +134,11 @@ def move_alias(
             f"{store.uri}: {ref.kind}/{ref.digest} expected a published artifact; found none. Publish it before {name} is moved to it."
         )
     for _ in range(ALIAS_TRIES):
-        found = read_alias(store, ref.kind, name)
-        present, etag = found or (None, None)
-        if present is not None and present.digest == ref.digest:
+        present, etag = _replaceable_alias(store, ref.kind, name)
+        is_named = present is not None and present.digest == ref.digest
+        if present is not None and is_named and present.sha256 == published.sha256:
             return present
-        if not should_move(present):
+        if not is_named and not should_move(present):
             return None
         if present is None:
             alias = Alias(

@@ -1,8 +1,12 @@
 """What is published under which key, and the manifests of published artifacts."""
 
+import logging
+
 from storage.artifacts.manifest import MANIFEST, Manifest
-from storage.artifacts.object_stores import ObjectStore
+from storage.artifacts.object_stores import DOCUMENT_BYTES, ObjectStore
 from storage.errors import ArtifactDamagedError
+
+logger = logging.getLogger("marquee.publishing")
 
 
 def published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest | None:
@@ -11,14 +15,32 @@ def published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest |
     Raises:
         ArtifactDamagedError: it does not parse, or is another artifact's.
     """
-    key = manifest_key(kind, digest)
-    found = store.get(key)
+    found = store.get(manifest_key(kind, digest))
+    return None if found is None else _parse(found[0], store, kind, digest)
+
+
+def replaceable_manifest(store: ObjectStore, kind: str, digest: str) -> tuple[Manifest | None, str | None]:
+    """The manifest of a published artifact, and the etag that replacing it requires; a damaged one is None."""
+    found = store.get(manifest_key(kind, digest))
     if found is None:
-        return None
-    manifest = Manifest.parse(found[0], f"{store.uri}/{key}")
+        return None, None
+    try:
+        return _parse(found[0], store, kind, digest), found[1]
+    except ArtifactDamagedError as error:
+        logger.warning("The published manifest is damaged and will be replaced: %s", error)
+        return None, found[1]
+
+
+def _parse(data: bytes, store: ObjectStore, kind: str, digest: str) -> Manifest:
+    where = f"{store.uri}/{manifest_key(kind, digest)}"
+    if len(data) > DOCUMENT_BYTES:
+        raise ArtifactDamagedError(
+            f"{where}: expected a manifest of at most {DOCUMENT_BYTES:,} bytes; found more. Publish the artifact again."
+        )
+    manifest = Manifest.parse(data, where)
     if (manifest.recipe.kind, manifest.digest) != (kind, digest):
         raise ArtifactDamagedError(
-            f"{store.uri}/{key}: expected the manifest of {kind}/{digest}; found that of "
+            f"{where}: expected the manifest of {kind}/{digest}; found that of "
             f"{manifest.recipe.kind}/{manifest.digest}. Publish the artifact again."
         )
     return manifest

@@ -9,91 +9,174 @@ import shutil
 from pathlib import Path
 
 from storage.artifacts.aliases import PREVIOUS, Alias, Earlier, previous_champion, read_alias
-from storage.artifacts.manifest import MANIFEST, MEASURED, Manifest
+from storage.artifacts.manifest import MANIFEST, MEASURED, FileEntry, Manifest, verify_files
 from storage.artifacts.object_stores import ObjectStore
-from storage.artifacts.published import file_key, manifest_key, published_manifest
+from storage.artifacts.published import file_key, manifest_key, published_manifest, replaceable_manifest
 from storage.artifacts.store import ArtifactRef, ArtifactStore
+from storage.drafts import draft_beside
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,
     ObjectStoreError,
+    StorageFullError,
     UnknownAliasError,
 )
-from storage.files import fsync_path, sha256_file, writing_to
+from storage.files import fsync_path, locked, sha256_file, writing_to
 
 logger = logging.getLogger("marquee.publishing")
 
 
 def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> bool:
-    """Upload an artifact; True if it was not published yet. Of a kind with measured times the first one published is kept.
+    """Upload an artifact and make what is damaged there whole; True if it was not published yet.
+
+    Every byte is verified: of the files that are sent, and of those that the store has. A damaged manifest or file is
+    replaced, with a warning. Of a kind with measured times the first one published is kept, while its files are whole.
 
     Raises:
+        ArtifactDamagedError: the artifact is damaged on this machine; nothing is published.
         ArtifactConflictError: the same digest is published with other content.
-        ObjectStoreError: the store refused, or has another size than was sent.
+        ObjectStoreError: the store refused, or has other bytes than were sent.
     """
-    folder = artifacts.open(ref)
-    manifest = artifacts.manifest(ref)
-    published = published_manifest(store, ref.kind, ref.digest)
-    if published is None:
-        for entry in manifest.files:
-            key = file_key(manifest, entry.path)
-            if store.size(key) != entry.size_bytes:
-                store.put_file(key, folder / entry.path)
-            if (size := store.size(key)) != entry.size_bytes:
-                raise ObjectStoreError(
-                    f"{store.uri}/{key}: sent {entry.size_bytes} bytes; the store has {size}. Run again."
-                )
-        if store.put_if_absent(manifest_key(ref.kind, ref.digest), (folder / MANIFEST).read_bytes()):
-            return True
-        published = published_manifest(store, ref.kind, ref.digest)
-    if published is None or (published.sha256 != manifest.sha256 and ref.kind not in MEASURED):
+    folder, manifest = _verified(artifacts, ref)
+    published, etag = replaceable_manifest(store, ref.kind, ref.digest)
+    if published is not None and published.sha256 != manifest.sha256:
+        _require_measured(store, ref)
+        if all(_is_whole(store, published, entry) for entry in published.files):
+            return False
+        logger.warning("%s: the published %s/%s is damaged; replacing it.", store.uri, ref.kind, ref.digest)
+        published = None
+    for entry in manifest.files:
+        _upload(store, manifest, entry, folder, is_mended=published is not None)
+    if published is not None:
+        return False
+    if store.compare_and_swap(manifest_key(ref.kind, ref.digest), (folder / MANIFEST).read_bytes(), etag):
+        return True
+    first = published_manifest(store, ref.kind, ref.digest)  # another process was quicker
+    if first is None:
+        raise ObjectStoreError(
+            f"{store.uri}: expected the manifest of {ref.kind}/{ref.digest} that another process wrote; found none. Run again."
+        )
+    if first.sha256 != manifest.sha256:
+        _require_measured(store, ref)
+    return False
+
+
+def _verified(artifacts: ArtifactStore, ref: ArtifactRef) -> tuple[Path, Manifest]:
+    """The folder and the manifest of an artifact whose every byte was verified just now."""
+    try:
+        folder = artifacts.open(ref)
+        manifest = artifacts.manifest(ref)
+        verify_files(folder, manifest)
+    except ArtifactDamagedError as error:
+        raise ArtifactDamagedError(
+            f"{error} Nothing was published. Run the flow that makes this {ref.kind} again: it replaces what is damaged."
+        ) from error
+    return folder, manifest
+
+
+def _require_measured(store: ObjectStore, ref: ArtifactRef) -> None:
+    """Refuse a second content under one digest, unless artifacts of this kind hold measured times."""
+    if ref.kind not in MEASURED:
         raise ArtifactConflictError(
             f"{store.uri}: {ref.kind}/{ref.digest} is published with other content than this machine made. "
             "Published artifacts never change: pull that one, or find out why this machine made other bytes."
         )
-    return False
+
+
+def _is_whole(store: ObjectStore, manifest: Manifest, entry: FileEntry) -> bool:
+    return store.holds(file_key(manifest, entry.path), entry.size_bytes, entry.sha256)
+
+
+def _upload(store: ObjectStore, manifest: Manifest, entry: FileEntry, folder: Path, is_mended: bool) -> None:
+    """Send one file unless the store has it whole."""
+    if _is_whole(store, manifest, entry):
+        return
+    key = file_key(manifest, entry.path)
+    if is_mended:
+        logger.warning("%s/%s: the published bytes are damaged or missing; replacing them.", store.uri, key)
+    store.put_file(key, folder / entry.path, entry.sha256)
+    if not _is_whole(store, manifest, entry):
+        raise ObjectStoreError(
+            f"{store.uri}/{key}: expected the bytes that were sent; the store has others. Run again."
+        )
 
 
 def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
     """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/` and verify every hash; partial files are resumed.
 
+    Of several processes that pull the same artifact into one folder, one downloads it and the others wait.
+
     Raises:
         UnknownAliasError: there is no such alias or digest; the message lists those there are.
         ArtifactDamagedError: an object's bytes are not those of the manifest, after two downloads.
+        ArtifactConflictError: the folder has another whole artifact of that digest; it is kept.
+        StorageFullError: the disk has no room for the artifact.
     """
     kind, _, name = spec.partition("@")
     manifest = _resolve(store, kind, name or "latest")
     target = ArtifactStore(to)
+    if (present := _present(target, manifest)) is not None:
+        return present
     final = target.folder(kind, manifest.digest)
-    if (whole := target.find(kind, manifest.digest)) is not None and whole.sha256 == manifest.sha256:
-        return whole
-    partial = final.with_name(f".pull.{manifest.digest}.{manifest.sha256[:16]}")
     with writing_to(to):
-        partial.mkdir(parents=True, exist_ok=True)
-        for entry in manifest.files:
-            path = partial / entry.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _fetch(store, file_key(manifest, entry.path), path, entry.sha256)
-        (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2))
-        for path in partial.rglob("*"):
-            fsync_path(path)
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
-        fsync_path(final.parent)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        lock = final.with_name(f".pull.{manifest.digest}.lock")
+        with locked(lock, f"{final}: another process pulls this artifact; waiting for it"):
+            if (present := _present(target, manifest)) is not None:
+                return present
+            partial = _receive(store, manifest, final)
+            if final.exists():
+                logger.warning("%s is damaged; replacing it.", final)
+                with draft_beside(final) as damaged:
+                    final.rename(damaged)
+                    partial.rename(final)
+            else:
+                partial.rename(final)
+            fsync_path(final.parent)
     return target.ref(manifest)
 
 
-def _fetch(store: ObjectStore, key: str, path: Path, sha256: str) -> None:
+def _present(target: ArtifactStore, manifest: Manifest) -> ArtifactRef | None:
+    """The artifact if the folder has it whole; None if it is missing or damaged."""
+    whole = target.find(manifest.recipe.kind, manifest.digest)
+    if whole is not None and whole.sha256 != manifest.sha256:
+        raise ArtifactConflictError(
+            f"{target.folder(whole.kind, whole.digest)}: expected content {manifest.sha256}; found {whole.sha256}, which is "
+            "whole and is kept. Pull into another folder."
+        )
+    return whole
+
+
+def _receive(store: ObjectStore, manifest: Manifest, final: Path) -> Path:
+    """Complete the partial folder beside `final`, whose lock the caller holds; what an earlier pull received is kept."""
+    partial = final.with_name(f".pull.{manifest.digest}.{manifest.sha256[:16]}")
+    partial.mkdir(exist_ok=True)
+    paths = {entry: partial / entry.path for entry in manifest.files}
+    missing = sum(entry.size_bytes - (path.stat().st_size if path.exists() else 0) for entry, path in paths.items())
+    if (free := shutil.disk_usage(partial).free) < missing:
+        raise StorageFullError(
+            f"{final.parent}: expected room for {missing:,} more bytes; found {free:,}. Free some space, or pull to a "
+            "larger disk; the bytes that were received are kept."
+        )
+    for entry, path in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(store, file_key(manifest, entry.path), path, entry)
+    (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    for path in partial.rglob("*"):
+        fsync_path(path)
+    return partial
+
+
+def _fetch(store: ObjectStore, key: str, path: Path, entry: FileEntry) -> None:
     """Download one file and verify it; if its bytes are wrong, download it from the start once more."""
     for _ in range(2):
-        store.download(key, path)
-        if sha256_file(path) == sha256:
+        store.download(key, path, entry.size_bytes)
+        if sha256_file(path) == entry.sha256:
             return
         logger.warning("%s: the bytes are not those of the manifest; downloading again from the start.", key)
         path.unlink()
     raise ArtifactDamagedError(
-        f"{store.uri}/{key}: expected SHA-256 {sha256}; found other bytes, twice. Publish the artifact again."
+        f"{store.uri}/{key}: expected SHA-256 {entry.sha256}; found other bytes, twice. Publish the artifact again."
     )
 
 

@@ -1,17 +1,19 @@
 """Publishing and pulling over HTTP, against every S3 server there is here."""
 
+import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import boto3
 import pytest
+from processes_support import MOVER, moves, start
 
 from storage.artifacts.aliases import move_alias, read_alias
 from storage.artifacts.manifest import MANIFEST, Recipe
 from storage.artifacts.object_stores import open_store
+from storage.artifacts.object_stores import s3 as s3_module
 from storage.artifacts.object_stores.s3 import S3
+from storage.artifacts.object_stores.s3_probe import PROBE
 from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
@@ -22,6 +24,7 @@ from storage.errors import (
     UnknownAliasError,
     UnsupportedObjectStoreError,
 )
+from storage.files import sha256_file
 
 
 def make(root: Path, seed: int = 0, text: str = "weights") -> tuple[ArtifactStore, ArtifactRef]:
@@ -51,6 +54,13 @@ def test_publish_pull_resume_and_refuse(s3: tuple[object, str], tmp_path: Path) 
     boto3.Session().client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"[]")
     with pytest.raises(ArtifactDamagedError, match=r"small.json: expected SHA-256"):
         pull(store, "policy@latest", tmp_path / "again")
+    assert not publish(open_store(uri), artifacts, ref)
+    assert pull(store, "policy@latest", tmp_path / "again").sha256 == ref.sha256
+    for name in (f"artifacts/policy/{ref.digest}/{MANIFEST}", "aliases/policy/latest.json"):
+        boto3.Session().client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=b'{"torn')
+    assert publish(open_store(uri), artifacts, ref)
+    move_alias(store, ref, "latest", {})
+    assert pull(store, "policy@latest", tmp_path / "once more").sha256 == ref.sha256
     with pytest.raises(UnknownAliasError, match="Aliases: latest"):
         pull(store, "policy@champion", tmp_path / "again")
     with pytest.raises(ArtifactConflictError):
@@ -62,15 +72,15 @@ def test_a_published_page_is_shown_by_browsers(s3: tuple[object, str], tmp_path:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     for name, kind in {"report.html": "text/html", "report.json": "application/json", "d.h5": "application/"}.items():
         (tmp_path / name).write_text("<!doctype html><title>Report</title>")
-        open_store(uri).put_file(f"typed/{name}", tmp_path / name)
+        open_store(uri).put_file(f"typed/{name}", tmp_path / name, sha256_file(tmp_path / name))
         head = boto3.Session().client("s3").head_object(Bucket=bucket, Key=f"{prefix}/typed/{name}")
         assert head["ContentType"].startswith(kind)
 
 
 def test_conditional_writes(s3: tuple[object, str]) -> None:
     store = open_store(s3[1])
-    assert store.put_if_absent("a", b"1")
-    assert not store.put_if_absent("a", b"2")
+    assert store.compare_and_swap("a", b"1", None)
+    assert not store.compare_and_swap("a", b"2", None)
     found = store.get("a")
     assert found is not None
     assert found[0] == b"1"
@@ -79,48 +89,27 @@ def test_conditional_writes(s3: tuple[object, str]) -> None:
     assert not store.compare_and_swap("a", b"4", found[1])
     assert not store.compare_and_swap("absent", b"4", found[1])
     assert store.get("absent") is None
-    assert store.size("a") == 1
-    assert not [key for key in store.keys("") if "probe" in key]
-
-
-MOVER = """
-import sys
-from pathlib import Path
-from storage.artifacts.store import ArtifactRef
-from storage.artifacts.object_stores import open_store
-from storage.artifacts.aliases import move_alias, read_alias
-uri, *refs = sys.argv[1:]
-store = open_store(uri)
-for _ in range(3):
-    for text in refs:
-        ref = ArtifactRef.model_validate_json(text)
-        before = read_alias(store, "policy", "latest")
-        alias = move_alias(store, ref, "latest", {"pid": __import__("os").getpid()})
-        if alias and (before is None or before[0].digest != ref.digest):
-            print(alias.digest, alias.previous)
-"""
+    assert store.holds("a", 1, hashlib.sha256(b"3").hexdigest())
+    assert [key for key in store.keys("") if "probe" in key] == [PROBE]
 
 
 def test_no_move_of_an_alias_is_lost_between_processes(s3: tuple[object, str], tmp_path: Path) -> None:
+    """The moves that three processes print, each with what the alias named before, lead from the last to the first."""
     store = open_store(s3[1])
     refs = []
-    for seed in range(3):
+    for seed in range(9):
         artifacts, ref = make(tmp_path / "home", seed, text="w")
         publish(store, artifacts, ref)
         refs.append(ref)
-    command = [sys.executable, "-c", MOVER, s3[1]]
-    movers = [
-        subprocess.Popen(
-            [*command, *(ref.model_dump_json() for ref in refs[place:] + refs[:place])], stderr=subprocess.PIPE
-        )
-        for place in range(3)
-    ]
-    for mover in movers:
-        _, errors = mover.communicate(timeout=120)
-        assert mover.returncode == 0, errors.decode()
+    movers = [start(MOVER, s3[1], *(ref.model_dump_json() for ref in refs[place::3])) for place in range(3)]
+    before = moves(movers)
     found = read_alias(store, "policy", "latest")
     assert found is not None
-    assert found[0].previous != found[0].digest
+    chain = [found[0].digest]
+    while (earlier := before[chain[-1]]) != "None":
+        assert earlier not in chain
+        chain.append(earlier)
+    assert len(chain) == len(refs), "two moves replaced the same state: one was lost"
 
 
 @pytest.mark.nightly
@@ -166,5 +155,17 @@ def test_a_store_that_ignores_conditions_is_refused(moto: object, s3: tuple[obje
 
     store.client.meta.events.register("before-sign.s3.PutObject", drop)
     with pytest.raises(UnsupportedObjectStoreError, match="ignores them"):
-        store.put_if_absent("a", b"1")
+        store.compare_and_swap("a", b"1", None)
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in "".join(store.keys(""))
+
+
+def test_a_large_file_goes_up_in_parts(s3: tuple[object, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_module, "SINGLE_PUT_BYTES", 1 << 20)
+    store = open_store(s3[1])
+    artifacts, ref = make(tmp_path / "home")
+    assert publish(store, artifacts, ref)
+    key = next(key for key in store.keys("artifacts/") if key.endswith("large.bin"))
+    bucket, _, prefix = s3[1].removeprefix("s3://").partition("/")
+    assert "-2" in boto3.Session().client("s3").head_object(Bucket=bucket, Key=f"{prefix}/{key}")["ETag"]
+    assert not publish(open_store(s3[1]), artifacts, ref)
+    assert pull(store, f"policy@{ref.digest}", tmp_path / "pulled").sha256 == ref.sha256

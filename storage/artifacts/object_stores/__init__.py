@@ -8,19 +8,22 @@ from storage.errors import ObjectStoreError
 
 # By the scheme of a URI: the module of this package whose `open_uri` opens it. A module is imported when it is needed.
 STORES = {"": "folder", "file": "folder", "s3": "s3"}
+DOCUMENT_BYTES = 4 << 20  # the most that a manifest or an alias may have
 
 
 class ObjectStore(Protocol):
-    """Bytes under keys, with the two conditional writes that immutable artifacts and movable aliases need."""
+    """Bytes under keys, with the conditional write that immutable artifacts and movable aliases need."""
 
     uri: str
 
-    def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes under a key."""
-        ...
+    def put_file(self, key: str, path: Path, sha256: str) -> None:
+        """Store a file's bytes under a key.
 
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store bytes only if the key is free; False if not."""
+        Args:
+            key: what the bytes are stored under; bytes that are there already are replaced.
+            path: the file.
+            sha256: hex SHA-256 of its bytes; a store that can compare it with the bytes that arrive refuses others.
+        """
         ...
 
     def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
@@ -28,15 +31,19 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their etag, or None."""
+        """The bytes of a document, `DOCUMENT_BYTES` + 1 at most, and their etag; None if there are none."""
         ...
 
-    def size(self, key: str) -> int | None:
-        """Bytes under the key, or None."""
+    def holds(self, key: str, size: int, sha256: str) -> bool:
+        """Whether the bytes under the key have this size and SHA-256; they are read unless the store knows their hash."""
         ...
 
-    def download(self, key: str, path: Path) -> None:
-        """Append to the file at `path` the rest of the object, from the file's length on."""
+    def download(self, key: str, path: Path, size: int) -> None:
+        """Append to the file at `path` the rest of the object, from the file's length on; stop at `size` bytes.
+
+        Raises:
+            ArtifactDamagedError: the object has another size.
+        """
         ...
 
     def keys(self, prefix: str) -> list[str]:

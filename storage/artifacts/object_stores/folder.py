@@ -1,15 +1,16 @@
 """A folder as an object store."""
 
-import fcntl
 import hashlib
+import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from storage.errors import ObjectStoreError
-from storage.files import replacing, write_bytes_atomically, writing_to
+from storage.artifacts.object_stores import DOCUMENT_BYTES
+from storage.errors import ArtifactDamagedError, ObjectStoreError
+from storage.files import locked, replacing, sha256_file, write_bytes_atomically, writing_to
+
+CHUNK_BYTES = 1 << 20
 
 
 def open_uri(uri: str) -> "LocalFolder":
@@ -36,53 +37,50 @@ class LocalFolder:
             )
         return path
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with writing_to(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Store a file's bytes under a key, completely or not at all."""
         with writing_to(self.root), replacing(self._path(key)) as temporary:
             shutil.copyfile(path, temporary)
 
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Store bytes only if the key is free; False if not."""
-        return self.compare_and_swap(key, data, None)
-
     def compare_and_swap(self, key: str, data: bytes, etag: str | None) -> bool:
         """Replace the bytes only if their etag is still `etag` (None: the key is free); False if not."""
-        with self._lock():
-            present = self.get(key)
-            if (present[1] if present else None) != etag:
-                return False
-            write_bytes_atomically(self._path(key), data)
-            return True
+        with writing_to(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with locked(self.root / ".lock"):
+                present = self.get(key)
+                if (present[1] if present else None) != etag:
+                    return False
+                write_bytes_atomically(self._path(key), data)
+                return True
 
     def get(self, key: str) -> tuple[bytes, str] | None:
-        """The bytes and their SHA-256 as the etag, or None."""
+        """The bytes of a document, `DOCUMENT_BYTES` + 1 at most, and their SHA-256 as the etag; None if there are none."""
         try:
-            data = self._path(key).read_bytes()
+            with self._path(key).open("rb") as stream:
+                data = stream.read(DOCUMENT_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return data, hashlib.sha256(data).hexdigest()
 
-    def size(self, key: str) -> int | None:
-        """Bytes under the key, or None."""
+    def holds(self, key: str, size: int, sha256: str) -> bool:
+        """Whether the file under the key has this size and SHA-256."""
         path = self._path(key)
-        return path.stat().st_size if path.is_file() else None
+        return path.is_file() and path.stat().st_size == size and sha256_file(path) == sha256
 
-    def download(self, key: str, path: Path) -> None:
-        """Append to the file at `path` the rest of the object, from the file's length on."""
+    def download(self, key: str, path: Path, size: int) -> None:
+        """Append to the file at `path` the rest of the object, from the file's length on; stop at `size` bytes."""
         source_path = self._path(key)
         if not source_path.is_file():
             raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
         with source_path.open("rb") as source, path.open("ab") as target:
+            found = os.fstat(source.fileno()).st_size
+            if found != size:
+                raise ArtifactDamagedError(
+                    f"{self.uri}/{key}: expected {size:,} bytes; found {found:,}. Publish the artifact again."
+                )
             source.seek(target.tell())
-            shutil.copyfileobj(source, target)
+            while chunk := source.read(max(0, min(CHUNK_BYTES, size - source.tell()))):
+                target.write(chunk)
 
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with `prefix`."""

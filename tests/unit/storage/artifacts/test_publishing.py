@@ -1,6 +1,7 @@
 """Publishing to a folder; the same contract over HTTP is in tests/integration/test_s3.py."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from unit.storage.artifacts.publishing_support import make
 
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import MANIFEST, FileEntry, content_sha256
-from storage.artifacts.object_stores import open_store
+from storage.artifacts.object_stores import DOCUMENT_BYTES, open_store
 from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactStore
@@ -17,6 +18,7 @@ from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,
     ObjectStoreError,
+    StorageFullError,
     StorageUnwritableError,
     UnknownAliasError,
 )
@@ -40,11 +42,11 @@ class Dying(LocalFolder):
 
     left = 1
 
-    def put_file(self, key: str, path: Path) -> None:
+    def put_file(self, key: str, path: Path, sha256: str) -> None:
         if self.left == 0:
             raise ObjectStoreError("gone")
         self.left -= 1
-        super().put_file(key, path)
+        super().put_file(key, path, sha256)
 
 
 def test_publish_that_dies_is_invisible_and_goes_on_later(tmp_path: Path) -> None:
@@ -97,6 +99,7 @@ def test_pull_resumes_a_partial_file_and_starts_a_damaged_one_again(tmp_path: Pa
     assert pull(store, f"policy@{ref.digest}", tmp_path / "pulled").sha256 == ref.sha256
     assert ArtifactStore(tmp_path / "pulled").find("policy", ref.digest) is not None
     assert [Path(key).name for key in store.downloads].count("a.bin") == uploads
+    assert [path.name for path in (tmp_path / "pulled" / "policy").iterdir()] == [ref.digest]
 
 
 class Counting(LocalFolder):
@@ -106,16 +109,16 @@ class Counting(LocalFolder):
         super().__init__(root)
         self.downloads: list[str] = []
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, size: int) -> None:
         self.downloads.append(key)
-        super().download(key, path)
+        super().download(key, path, size)
 
 
 class Truncating(LocalFolder):
     """A store that loses the end of a file without an error."""
 
-    def put_file(self, key: str, path: Path) -> None:
-        super().put_file(key, path)
+    def put_file(self, key: str, path: Path, sha256: str) -> None:
+        super().put_file(key, path, sha256)
         target = self.root / key
         target.write_bytes(target.read_bytes()[:-1])
 
@@ -123,7 +126,7 @@ class Truncating(LocalFolder):
 def test_an_upload_that_lost_bytes_is_not_published(tmp_path: Path) -> None:
     artifacts, ref = make(tmp_path / "home")
     store = Truncating(tmp_path / "published")
-    with pytest.raises(ObjectStoreError, match="sent 7000 bytes; the store has 6999"):
+    with pytest.raises(ObjectStoreError, match="the store has others"):
         publish(store, artifacts, ref)
     with pytest.raises(UnknownAliasError):
         pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
@@ -190,3 +193,134 @@ def test_unwritable_targets_and_odd_uris(tmp_path: Path) -> None:
         open_store("s3://x/y")
     with pytest.raises(ObjectStoreError, match="leaves it"):
         LocalFolder(tmp_path).get("../x")
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def published_file(store: LocalFolder, name: str) -> Path:
+    return store.root / next(key for key in store.keys("artifacts/") if key.endswith(name))
+
+
+@pytest.mark.parametrize("was_published", [False, True])
+def test_a_flipped_bit_on_this_machine_is_not_published(tmp_path: Path, was_published: bool) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = LocalFolder(tmp_path / "published")
+    if was_published:
+        publish(store, artifacts, ref)
+    before = store.keys("")
+    flip(artifacts.folder("policy", ref.digest) / "a.bin")
+    with pytest.raises(ArtifactDamagedError, match=r"a\.bin: expected SHA-256 .* Nothing was published. Run the flow"):
+        publish(store, artifacts, ref)
+    assert store.keys("") == before
+
+
+@pytest.mark.parametrize("name", ["a.bin", "b.bin", MANIFEST])
+@pytest.mark.parametrize("damage", ["flipped", "torn", "removed", "huge"])
+def test_publishing_again_mends_what_is_damaged_in_the_store(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, damage: str
+) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = LocalFolder(tmp_path / "published")
+    publish(store, artifacts, ref)
+    move_alias(store, ref, "latest", {})
+    before = {key: store.get(key) for key in store.keys("artifacts/")}
+    path = published_file(store, name)
+    if damage == "flipped":
+        flip(path)
+    elif damage == "torn":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "huge":
+        path.write_bytes(bytes(DOCUMENT_BYTES + 2))
+    else:
+        path.unlink()
+    with pytest.raises((ArtifactDamagedError, ObjectStoreError)):
+        pull(store, "policy@latest", tmp_path / "damaged")
+    assert publish(store, artifacts, ref) == (name == MANIFEST)
+    assert {key: store.get(key) for key in store.keys("artifacts/")} == before
+    assert ("damaged" in caplog.text) or (damage, name) == ("removed", MANIFEST)
+    assert move_alias(store, ref, "latest", {}) is not None
+    assert pull(store, "policy@latest", tmp_path / "pulled").sha256 == ref.sha256
+
+
+@pytest.mark.parametrize("content", [b"", b'{"kind": "policy"', b"<html>", b"other name"])
+def test_publishing_again_mends_a_damaged_alias(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = LocalFolder(tmp_path / "published")
+    publish(store, artifacts, ref)
+    for name in ("latest", "champion"):
+        move_alias(store, ref, name, {})
+    path = store.root / "aliases" / "policy" / "latest.json"
+    path.write_bytes(content if content != b"other name" else path.with_name("champion.json").read_bytes())
+    with pytest.raises(ArtifactDamagedError, match="Publish again: that replaces it"):
+        pull(store, "policy@latest", tmp_path / "pulled")
+    assert move_alias(store, ref, "latest", {}, lambda present: present is None) is not None
+    assert "The alias is damaged and will be replaced" in caplog.text
+    assert pull(store, "policy@latest", tmp_path / "pulled").sha256 == ref.sha256
+
+
+def test_a_damaged_report_is_replaced_by_one_with_other_times(tmp_path: Path) -> None:
+    """Its own bytes are nowhere else: without this nobody could publish this report again."""
+    store = LocalFolder(tmp_path / "published")
+    artifacts, first = make(tmp_path / "one", "1.2 s", kind="report")
+    publish(store, artifacts, first)
+    move_alias(store, first, "latest", {})
+    flip(published_file(store, "a.bin"))
+    artifacts, second = make(tmp_path / "two", "1.3 s", kind="report")
+    assert publish(store, artifacts, second)
+    assert move_alias(store, second, "latest", {}, lambda _: False) is not None
+    assert pull(store, "report@latest", tmp_path / "pulled").sha256 == second.sha256
+
+
+def test_pull_never_removes_a_whole_artifact(tmp_path: Path) -> None:
+    store = LocalFolder(tmp_path / "published")
+    publish(store, *make(tmp_path / "home", "ours"))
+    other, ref = make(tmp_path / "pulled", "others")  # whole, of the same digest, with other content
+    with pytest.raises(ArtifactConflictError, match="is whole and is kept"):
+        pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
+    assert other.find("policy", ref.digest) == ref
+
+
+def test_pull_replaces_a_damaged_artifact(tmp_path: Path) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = LocalFolder(tmp_path / "published")
+    publish(store, artifacts, ref)
+    pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
+    flip(tmp_path / "pulled" / "policy" / ref.digest / "a.bin")
+    pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
+    assert ArtifactStore(tmp_path / "pulled").find("policy", ref.digest) is not None
+    assert [path.name for path in (tmp_path / "pulled" / "policy").iterdir()] == [ref.digest]
+
+
+@pytest.mark.parametrize("more", [-1, 1, 64 << 20])
+def test_an_object_of_another_size_than_declared_is_not_fetched(tmp_path: Path, more: int) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = Counting(tmp_path / "published")
+    publish(store, artifacts, ref)
+    path = published_file(store, "b.bin")
+    os.truncate(path, path.stat().st_size + more)
+    with pytest.raises(ArtifactDamagedError, match="expected 7 bytes; found"):
+        pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
+    assert [Path(key).name for key in store.downloads] == ["a.bin", "b.bin"]
+    fetched = [file.stat().st_size for file in (tmp_path / "pulled").rglob("b.bin")]
+    assert sum(fetched) <= 7
+
+
+def test_pull_checks_the_room_before_it_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts, ref = make(tmp_path / "home")
+    store = Counting(tmp_path / "published")
+    publish(store, artifacts, ref)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=7006))
+    with pytest.raises(StorageFullError, match="expected room for 7,007 more bytes; found 7,006"):
+        pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
+    assert store.downloads == []
+    partial = next((tmp_path / "pulled").rglob(".pull.*"))
+    (partial / "b.bin").write_text("w")
+    assert pull(store, f"policy@{ref.digest}", tmp_path / "pulled").sha256 == ref.sha256

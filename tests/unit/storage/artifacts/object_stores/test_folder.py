@@ -36,8 +36,8 @@ def test_compare_and_swap_holds_the_lock(tmp_path: Path) -> None:
 
 def test_conditional_writes_keep_their_conditions(tmp_path: Path) -> None:
     store = LocalFolder(tmp_path)
-    assert store.put_if_absent("a", b"1")
-    assert not store.put_if_absent("a", b"2")
+    assert store.compare_and_swap("a", b"1", None)
+    assert not store.compare_and_swap("a", b"2", None)
     found = store.get("a")
     assert found is not None
     assert found[0] == b"1"

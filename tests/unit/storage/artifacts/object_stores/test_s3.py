@@ -1,0 +1,296 @@
+"""The S3 client against a server that loses answers, breaks connections, sends pages, and lies about sizes and hashes."""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_s3 import Answer, Fault, Request, SmallS3, serving_s3
+from tests_support import REPOSITORY
+from unit.storage.artifacts.publishing_support import make
+
+from storage.artifacts.aliases import move_alias
+from storage.artifacts.object_stores import DOCUMENT_BYTES
+from storage.artifacts.object_stores.s3 import S3
+from storage.artifacts.object_stores.s3_probe import PROBE, probe
+from storage.artifacts.publishing import publish, pull
+from storage.errors import (
+    ArtifactDamagedError,
+    MarqueeError,
+    ObjectStoreCredentialsError,
+    ObjectStoreError,
+    UnsupportedObjectStoreError,
+)
+
+SECRETS = ("AKIAACCESSKEY", "a-secret-key")
+BODY = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SmallS3]:
+    with serving_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: SmallS3, monkeypatch: pytest.MonkeyPatch) -> SmallS3:
+    """The server, empty and well-behaved, in the environment as boto3 reads it."""
+    running.reset()
+    for name, value in {
+        "AWS_ENDPOINT_URL": running.url,
+        "AWS_ACCESS_KEY_ID": SECRETS[0],
+        "AWS_SECRET_ACCESS_KEY": SECRETS[1],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # the pauses between tries
+    return running
+
+
+@pytest.fixture
+def store(server: SmallS3) -> S3:
+    return S3("bucket", "some/prefix")
+
+
+def lose(_: Request, answer: Answer) -> Answer:
+    answer.lost = True
+    return answer
+
+
+def keep(_: Request, answer: Answer) -> Answer:
+    return answer
+
+
+# The conditions that writes need.
+
+
+def test_one_lost_answer_decides_nothing(server: SmallS3, store: S3) -> None:
+    """The server has done what it was asked; the client does not hear of it, and asks again."""
+    probe(store)
+    requests = len(server.log)
+    for lost in range(requests):
+        server.reset()
+        server.faults = [*[keep] * lost, lose]
+        assert probe(store) is False
+        assert not server.faults
+
+
+def test_a_write_whose_answer_was_lost_is_not_repeated(server: SmallS3, store: S3) -> None:
+    probe(store)
+    server.faults = [lose]
+    assert store.put("a", b"1", IfNoneMatch="*") is False  # the second request finds what the first has written
+    assert server.objects["some/prefix/a"] == b"1"
+
+
+def test_a_server_that_never_answers_is_not_called_unsupported_and_is_asked_again(server: SmallS3, store: S3) -> None:
+    server.always = lose
+    with pytest.raises(ObjectStoreError) as caught:
+        store.compare_and_swap("a", b"1", None)
+    assert not isinstance(caught.value, UnsupportedObjectStoreError)
+    server.always = keep
+    assert store.compare_and_swap("a", b"1", None)
+
+
+def test_a_server_that_ignores_conditions_is_refused(server: SmallS3, store: S3) -> None:
+    server.keeps_conditions = False
+    for _ in range(2):
+        with pytest.raises(UnsupportedObjectStoreError, match="ignores them"):
+            store.compare_and_swap("a", b"1", None)
+    assert "some/prefix/a" not in server.objects
+
+
+def test_a_server_that_refuses_the_right_etag_is_refused(server: SmallS3, store: S3) -> None:
+    def refuse(request: Request, answer: Answer) -> Answer:
+        return Answer(412) if "if-match" in request.headers else answer
+
+    server.always = refuse
+    with pytest.raises(UnsupportedObjectStoreError, match="refuses the right ETag"):
+        store.compare_and_swap("a", b"1", None)
+
+
+def test_a_writer_that_may_not_delete_publishes_and_leaves_one_probe(server: SmallS3, tmp_path: Path) -> None:
+    for seed in range(3):
+        artifacts, ref = make(tmp_path / "home", seed=seed)
+        assert publish(S3("bucket", "some/prefix"), artifacts, ref)
+    assert [key for key in server.objects if "probe" in key] == [f"some/prefix/{PROBE}"]
+    assert "DELETE" not in {request.method for request in server.log}
+
+
+def test_the_calls_made_are_those_documented(server: SmallS3, store: S3, tmp_path: Path) -> None:
+    made: set[str] = set()
+    store.client.meta.events.register("before-call.s3", lambda model, **_: made.add(model.name))
+    artifacts, ref = make(tmp_path / "home")
+    publish(store, artifacts, ref)
+    move_alias(store, ref, "latest", {})
+    pull(store, "policy@latest", tmp_path / "pulled")
+    pull(store, f"policy@{ref.digest[:9]}", tmp_path / "pulled")
+    table = re.findall(r"^\| ([A-Z]\w+(?:, [A-Z]\w+)*) \| s3:", (REPOSITORY / "docs/operations.md").read_text(), re.M)
+    documented = {call for row in table for call in row.split(", ")}
+    assert made == {call for call in documented if "Multipart" not in call and call != "UploadPart"}
+
+
+# What is sent and what is there.
+
+
+def test_damaged_bytes_are_seen_whatever_the_server_states(server: SmallS3, store: S3, tmp_path: Path) -> None:
+    """This server keeps the checksum that it was sent and compares it with nothing."""
+    (tmp_path / "file").write_bytes(BODY)
+    store.put_file("a", tmp_path / "file", SHA256)
+    assert store.holds("a", len(BODY), SHA256)
+    assert not store.holds("a", len(BODY), "0" * 64)
+    server.objects["some/prefix/a"] = b"x" + BODY[1:]
+    assert not store.holds("a", len(BODY), SHA256)
+    server.objects["some/prefix/a"] = BODY + b"x"
+    assert not store.holds("a", len(BODY), SHA256)
+    assert not store.holds("absent", len(BODY), SHA256)
+
+
+def test_a_server_that_compares_checksums_is_believed_and_refuses_other_bytes(
+    server: SmallS3, store: S3, tmp_path: Path
+) -> None:
+    server.checks_checksums = True
+    (tmp_path / "file").write_bytes(BODY)
+    store.put_file("a", tmp_path / "file", SHA256)
+    server.sent = 0
+    assert store.holds("a", len(BODY), SHA256)
+    assert not store.holds("a", len(BODY), "0" * 64)
+    assert server.sent == 0
+    (tmp_path / "file").write_bytes(b"x" + BODY[1:])
+    with pytest.raises(ObjectStoreError, match="BadDigest"):
+        store.put_file("a", tmp_path / "file", SHA256)
+    assert server.objects["some/prefix/a"] == BODY
+
+
+def test_a_reader_who_may_not_write_reads_the_bytes_instead(server: SmallS3, tmp_path: Path) -> None:
+    server.checks_checksums = True
+    (tmp_path / "file").write_bytes(BODY)
+    S3("bucket", "some/prefix").put_file("a", tmp_path / "file", SHA256)
+
+    def forbid(request: Request, answer: Answer) -> Answer:
+        return Answer(403, b"<Error><Code>AccessDenied</Code></Error>") if request.method == "PUT" else answer
+
+    server.always = forbid
+    assert S3("bucket", "some/prefix").holds("a", len(BODY), SHA256)
+
+
+# Downloads.
+
+
+def cut(at: int, length: bool = True) -> Fault:
+    def fault(_: Request, answer: Answer) -> Answer:
+        answer.cut_at, answer.length = at, length
+        return answer
+
+    return fault
+
+
+def ranges(server: SmallS3) -> list[str | None]:
+    return [request.headers.get("range") for request in server.log if request.method == "GET"]
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["announced", "unannounced"])
+def test_a_broken_download_goes_on_where_it_stopped(server: SmallS3, store: S3, tmp_path: Path, length: bool) -> None:
+    server.objects["some/prefix/a"] = BODY
+    server.faults = [cut(100_000, length), cut(50_000, length), cut(0, length)]
+    store.download("a", tmp_path / "a", len(BODY))
+    assert (tmp_path / "a").read_bytes() == BODY
+    last = len(BODY) - 1
+    assert ranges(server) == [None, f"bytes=100000-{last}", f"bytes=150000-{last}", f"bytes=150000-{last}"]
+
+
+def test_a_download_that_always_breaks_ends_in_a_typed_error_and_keeps_the_bytes(
+    server: SmallS3, store: S3, tmp_path: Path
+) -> None:
+    server.objects["some/prefix/a"] = BODY
+    server.faults = [cut(100_000), *[cut(0)] * 9]
+    with pytest.raises(ObjectStoreError, match="the connection broke"):
+        store.download("a", tmp_path / "a", len(BODY))
+    assert (tmp_path / "a").read_bytes() == BODY[:100_000]
+    assert len(server.log) == 4
+
+
+@pytest.mark.parametrize("answer", ["416", "whole"])
+def test_a_server_that_cannot_resume_sends_all_of_it_again(
+    server: SmallS3, store: S3, tmp_path: Path, answer: str
+) -> None:
+    server.objects["some/prefix/a"] = BODY
+    (tmp_path / "a").write_bytes(BODY[:1000])
+
+    def fault(_request: Request, _answer: Answer) -> Answer:
+        whole = Answer(200, BODY, {"ETag": '"e"'})
+        return Answer(416, b"<Error><Code>InvalidRange</Code></Error>") if answer == "416" else whole
+
+    server.faults = [fault]
+    store.download("a", tmp_path / "a", len(BODY))
+    assert (tmp_path / "a").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("have", [0, 1])
+def test_no_more_is_read_than_was_declared(
+    server: SmallS3, store: S3, tmp_path: Path, announced: bool, have: int
+) -> None:
+    def endless(request: Request, answer: Answer) -> Answer:
+        if request.method == "GET":
+            answer.status, answer.body, answer.length = 200, bytes(64 << 20), announced
+            answer.headers.pop("Content-Range", None)
+        return answer
+
+    server.objects["some/prefix/a"] = b"xx"
+    server.always = endless
+    (tmp_path / "a").write_bytes(b"x" * have)
+    with pytest.raises(ArtifactDamagedError, match="expected 2 bytes"):
+        store.download("a", tmp_path / "a", 2)
+    assert (tmp_path / "a").stat().st_size <= 2
+    assert not store.holds("a", 2, SHA256)
+    found = store.get("a")
+    assert found is not None
+    assert len(found[0]) == DOCUMENT_BYTES + 1
+    assert server.sent < 64 << 20
+
+
+def test_an_absent_object_is_a_typed_error(store: S3, tmp_path: Path) -> None:
+    with pytest.raises(ObjectStoreError, match="found none"):
+        store.download("a", tmp_path / "a", 2)
+
+
+# Pages of proxies and login portals.
+
+PAGE = (
+    f"<!DOCTYPE html><html><head><style>b {{}}</style><title>Sign in</title></head><p>Hello {SECRETS[0]} {SECRETS[1]}"
+)
+XHTML = "<html><body><p>Please sign in</p></body></html>"
+
+
+def answers(status: int, page: str) -> Fault:
+    return lambda *_: Answer(status, page.encode(), {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize("act", ["get", "head", "put", "list", "download"])
+def test_a_web_page_is_a_typed_error_that_quotes_it_without_secrets(
+    server: SmallS3, store: S3, tmp_path: Path, act: str
+) -> None:
+    acts = {
+        "get": lambda: store.get("a"),
+        "head": lambda: store.holds("a", 1, SHA256),
+        "put": lambda: store.put("a", b"1"),
+        "list": lambda: store.keys(""),
+        "download": lambda: store.download("a", tmp_path / "a", 7),
+    }
+    for status, page in itertools.product((200, 403, 404, 502), (PAGE, XHTML, "please sign in", "")):
+        if status == 404 and (not page or act == "head"):
+            continue  # this is how a server says that there is no such key
+        server.always = answers(status, page)
+        with pytest.raises(MarqueeError, match=r"[Ee]xpected [^;]+; (found|the store answered) [^;.]+") as caught:
+            acts[act]()
+        assert isinstance(caught.value, ObjectStoreCredentialsError) == (status == 403)
+        said = str(caught.value)
+        assert not [secret for secret in SECRETS if secret in said]
+        if page and act != "head" and (status != 200 or act != "put" or page.startswith("<")):
+            assert re.search("(?i)sign in", said), (status, page, said)
