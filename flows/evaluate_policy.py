@@ -9,7 +9,8 @@ from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
 from tasks.gates import gate, validate_transitions, validating
 from tasks.policies import CHAMPION, find_champion, policies_named, policies_on
-from tasks.publish import destination
+from tasks.promote import compare_policies
+from tasks.publish import PublishParams, best_policy, destination
 
 
 @flow(name="evaluate-policy", validate_parameters=True)
@@ -18,7 +19,7 @@ def evaluate_policy(
     dataset: str = "latest",
     policies: list[str] | None = None,
     evaluation: EvaluateParams | None = None,
-    published: str | None = None,
+    publish: PublishParams | None = None,
     with_champion: bool = False,
 ) -> ArtifactRef:
     """Evaluate policies and the baselines on the same test users; returns the report.
@@ -29,18 +30,22 @@ def evaluate_policy(
         policies: digests or their first digits, folders of pulled policies, or policy@<alias or digest> for published ones;
             default: the newest policy of every learner on this dataset. `policy@champion` is reported as the champion.
         evaluation: length of the lists, steps per user, sample sizes, sections to leave out.
-        published: s3://bucket/prefix or a folder where policies are published; default: the profile's.
-        with_champion: whether to evaluate the published champion too, if there is one.
+        publish: where policies and the champion are published, and how the best policy is compared with the champion.
+        with_champion: whether to evaluate the published champion too, if there is one, and compare the best policy with it.
     """
     preset = load_profile(profile)
     chosen = artifact_store().select("dataset", dataset)
     with validating():
         gate("transitions", validate_transitions, chosen)
-    place = published or destination(preset.publish)
+    to = publish or preset.publish
+    place = destination(to)
     named = [spec for spec in policies or () if spec != CHAMPION]
     found = policies_named(named, place) if policies else policies_on(chosen, [])
     is_named = len(named) < len(policies or ())
-    champion = find_champion(place, must_be=is_named) if with_champion or is_named else None
+    champion = find_champion(place, chosen, must_be=is_named) if with_champion or is_named else None
     if is_named and champion:  # it may have been named by its digest too
         found = {name: ref for name, ref in found.items() if ref.digest != champion.digest}
-    return evaluate(chosen, found, evaluation or preset.evaluate, champion)
+    compared = None
+    if with_champion and champion and (best := found[best_policy(found)[0]]).digest != champion.digest:
+        compared = compare_policies(chosen, best, champion, to.promotion)
+    return evaluate(chosen, found, evaluation or preset.evaluate, champion, compared)

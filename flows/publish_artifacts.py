@@ -5,12 +5,13 @@ from prefect import flow
 from flows.parameters import load_profile
 from tasks.caching import artifact_store
 from tasks.policies import policies_on
-from tasks.publish import PublishParams, destination, move_aliases, publish_artifact
+from tasks.promote import promote
+from tasks.publish import PublishParams, best_policy, destination, move_aliases, publish_artifact, why_named
 
 
 @flow(name="publish-artifacts", validate_parameters=True)
 def publish_artifacts(profile: str = "sample", report: str = "latest", publish: PublishParams | None = None) -> str:
-    """Publish a report with its dataset and policies, then move the aliases; returns the URI.
+    """Publish a report with its dataset and policies, move the aliases, and decide about the champion; returns the URI.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
@@ -26,5 +27,8 @@ def publish_artifacts(profile: str = "sample", report: str = "latest", publish: 
     uri = destination(params)
     for ref in (dataset, *policies.values(), chosen):
         publish_artifact(ref, uri)
-    move_aliases(dataset, policies, chosen, params)
+    move_aliases(dataset, policies, chosen, uri)
+    best, _ = best_policy(policies)
+    why = why_named(dataset, best, policies[best])
+    promote(uri, dataset, policies[best], why, params.champion, params.promotion)
     return uri

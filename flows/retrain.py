@@ -13,7 +13,7 @@ from storage.artifacts.store import ArtifactRef
 from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
-from tasks.publish import PublishParams, destination
+from tasks.publish import PublishParams
 from tasks.sources import SourceParams
 from tasks.train import Device, TrainParams
 
@@ -58,6 +58,6 @@ def retrain(
     digests = [ref.digest for ref in policies.values()]
     to = publish or preset.publish
     judge = evaluation or preset.evaluate
-    report = evaluate_policy(profile, dataset.digest, digests, judge, destination(to), with_champion=True)
+    report = evaluate_policy(profile, dataset.digest, digests, judge, to, with_champion=True)
     published = publish_artifacts(profile, report.digest, to)
     return Retrained(dataset=dataset, policies=policies, report=report, published=published)

@@ -36,6 +36,7 @@ from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.policies import load_on
 from tasks.progress import Progress, show_image
+from tasks.promote import comparison_of
 
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
 
@@ -70,7 +71,8 @@ def make_report(
         policies: by name.
         champion: empty, or the champion by its name.
         baselines: their tuning.
-        about: further artifacts of the dataset: `movies` for genres, `sample` for the true preferences of generated ratings.
+        about: further artifacts: `movies` for genres, `sample` for the true preferences of generated ratings, `comparison`
+            of the best policy with the champion.
         params: how to evaluate.
         template: the digest of the page's templates.
     """
@@ -90,6 +92,7 @@ def make_report(
         policies=manifests,
         curves={name: curves_of(ref) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
+        comparison=comparison_of(about["comparison"]) if "comparison" in about else None,
         provenance=Provenance(
             report=draft.digest,
             code=code_fingerprint(make_report),
@@ -178,16 +181,26 @@ def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArr
 
 
 def evaluate(
-    dataset: ArtifactRef, policies: dict[str, ArtifactRef], params: EvaluateParams, champion: ArtifactRef | None = None
+    dataset: ArtifactRef,
+    policies: dict[str, ArtifactRef],
+    params: EvaluateParams,
+    champion: ArtifactRef | None = None,
+    compared: ArtifactRef | None = None,
 ) -> ArtifactRef:
     """Tune the baselines, make the report and show it; the digest of its templates is part of its recipe.
 
-    A champion that is one of the policies is evaluated once, as that policy.
+    Args:
+        dataset: on whose users the methods are evaluated.
+        policies: by name.
+        params: how to evaluate.
+        champion: the published one; if it is one of the policies, it is evaluated once, as that policy.
+        compared: the champion-comparison of the best policy.
     """
     baselines = make_baselines(dataset, params.baselines)
     known = champion is None or champion.digest in [ref.digest for ref in policies.values()]
     beside = {} if champion is None or known else {"champion": champion}
-    report = make_report(dataset, policies, beside, baselines, about_dataset(dataset), params, templates_sha256())
+    about = about_dataset(dataset) | ({"comparison": compared} if compared else {})
+    report = make_report(dataset, policies, beside, baselines, about, params, templates_sha256())
     show_report(report)
     return report
 

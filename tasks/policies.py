@@ -119,12 +119,28 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
     return store.select("policy", spec)
 
 
+def why_not_comparable(policy: ArtifactRef, dataset: ArtifactRef) -> str | None:
+    """Why a policy cannot rank a dataset's items: its format is no longer read, or it knows none of them; None if it can."""
+    folder = artifact_store().open(policy)
+    found = config_of(folder).get("format")
+    if found not in FORMATS:
+        return f"policy/{policy.digest} is of format {found}, which is no longer read."
+    known, items = (
+        pq.read_table(place / "items.parquet", columns=["movie_id"])["movie_id"].to_numpy()
+        for place in (folder, artifact_store().open(dataset))
+    )
+    if not np.isin(known, items).any():
+        return f"policy/{policy.digest} knows none of the items of dataset/{dataset.digest}."
+    return None
+
+
 @task(name="find-champion")
-def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
-    """Bring the champion of `published` into the work directory; returns None if there is none.
+def find_champion(published: str, dataset: ArtifactRef, must_be: bool = False) -> ArtifactRef | None:
+    """Bring the champion of `published` into the work directory; returns None if there is none that ranks the dataset's items.
 
     Args:
         published: s3://bucket/prefix, or a folder.
+        dataset: whose items it has to rank.
         must_be: whether a missing champion is an error.
 
     Raises:
@@ -135,10 +151,7 @@ def find_champion(published: str, must_be: bool = False) -> ArtifactRef | None:
         logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
     champion = pull(store, CHAMPION, artifact_store().root)
-    found = config_of(artifact_store().open(champion)).get("format")
-    if not must_be and found not in FORMATS:
-        logger.warning(
-            "%s is of format %s, which is no longer read: it is not evaluated with the others.", CHAMPION, found
-        )
+    if not must_be and (reason := why_not_comparable(champion, dataset)) is not None:
+        logger.warning("%s is not evaluated with the others: %s", CHAMPION, reason)
         return None
     return champion

@@ -1,18 +1,20 @@
-"""Upload artifacts and move the aliases `latest` and `champion`."""
+"""Upload artifacts, and move the alias `latest` and those of the learners."""
 
 import logging
-from typing import Literal
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.artifacts.aliases import Alias, move_alias
+from evaluation.protocols.promotion import PromotionParams
+from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store, home, is_worth_retrying
+from tasks.promote import Rule
 
 logger = logging.getLogger("marquee.publish")
 
@@ -25,11 +27,13 @@ class PublishParams(BaseModel):
     to: str | None = Field(
         None, description="s3://bucket/prefix or a folder; default: published/ in the work directory."
     )
-    champion: Literal["if-better", "always", "never"] = Field(
+    champion: Rule = Field(
         "if-better",
-        description="When policy@champion moves to the new policy; better means a higher NDCG@10 on the validation users "
-        "of the same dataset.",
+        description="When policy@champion moves to the best new policy. if-better: there is no champion yet, or the interval "
+        "of `promotion`, of the mean difference to the champion on the new dataset's validation users, lies above 0. A "
+        "champion that cannot rank the dataset's items stays, and so does one that replaced the policy by a rollback.",
     )
+    promotion: PromotionParams = Field(PromotionParams(), description="How if-better compares the two.")
 
 
 def destination(params: PublishParams) -> str:
@@ -63,34 +67,25 @@ def validation_score(policy: ArtifactRef) -> float:
 
 
 @task(name="move-aliases")
-def move_aliases(
-    dataset: ArtifactRef, policies: dict[str, ArtifactRef], report: ArtifactRef, params: PublishParams
-) -> None:
-    """Move `latest` to these artifacts, each learner's alias to its policy, and `champion` to the best policy."""
-    store = open_store(destination(params))
+def move_aliases(dataset: ArtifactRef, policies: dict[str, ArtifactRef], report: ArtifactRef, to: str) -> None:
+    """Move `latest` to these artifacts, and each learner's alias to its policy."""
+    store = open_store(to)
     best, score = best_policy(policies)
-    why = {"dataset": dataset.digest, "learner": best, "validation_ndcg@10": score}
-
-    def is_better(present: Alias | None) -> bool:
-        if present is None or params.champion == "always":
-            return True
-        comparable = present.why.get("dataset") == dataset.digest
-        return comparable and score > float(present.why.get("validation_ndcg@10", 0))
-
     move_alias(store, dataset, "latest", {})
     move_alias(store, report, "latest", {"dataset": dataset.digest})
     for name, ref in policies.items():
-        move_alias(store, ref, name, why | {"learner": name, "validation_ndcg@10": validation_score(ref)})
-    move_alias(store, policies[best], "latest", why)
-    champion = None
-    if params.champion != "never":
-        champion = move_alias(store, policies[best], "champion", why, is_better)
+        move_alias(store, ref, name, why_named(dataset, name, ref))
+    move_alias(store, policies[best], "latest", why_named(dataset, best, policies[best]))
     lines = [
         f"Published to `{store.uri}`.",
         "",
         f"- policy@latest: {best} ({policies[best].digest}), validation NDCG@10 {score:.4f}",
-        f"- policy@champion: {'this one' if champion else 'unchanged'}",
         "",
         f"`marquee pull policy@latest --from {store.uri} --to pulled`",
     ]
     create_markdown_artifact(key="published", markdown="\n".join(lines), description="Where the artifacts are")
+
+
+def why_named(dataset: ArtifactRef, learner: str, policy: ArtifactRef) -> dict[str, Any]:
+    """What an alias of a policy keeps about it."""
+    return {"dataset": dataset.digest, "learner": learner, "validation_ndcg@10": validation_score(policy)}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases
 from evaluation.protocols.distances import Acting
+from evaluation.protocols.promotion import ChampionComparison
 from models.histories import Scorer
 from storage.artifacts.manifest import Manifest
 from storage.dataset.reader import TransitionDataset
@@ -56,6 +57,7 @@ class Subject:
         tuning: rows of `evaluation.baselines.tuning_table`.
         provenance: the artifacts, parameters and code behind the report.
         cautions: further warnings for the verdict.
+        comparison: of the best policy with the champion on validation users, which decides about promotion.
     """
 
     title: str
@@ -68,6 +70,7 @@ class Subject:
     tuning: Sequence[Mapping[str, Any]]
     provenance: "Provenance"
     cautions: Sequence[str] = ()
+    comparison: ChampionComparison | None = None
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,8 @@ def verdict_markdown(report: Report) -> str:
     ]
     facts = [f"- **{fact.value}** {fact.label}" + (f" ({fact.note})" if fact.note else "") for fact in found.facts]
     cautions = [f"- ⚠ {caution}" for caution in found.cautions]
-    blocks = [found.headline, "\n".join(facts), "\n".join(table) if rows else "", "\n".join(cautions)]
+    promotion = f"Promotion: {found.promotion.sentence()}" if found.promotion else ""
+    blocks = [found.headline, promotion, "\n".join(facts), "\n".join(table) if rows else "", "\n".join(cautions)]
     return "\n\n".join(block for block in blocks if block)
 
 

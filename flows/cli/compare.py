@@ -21,16 +21,17 @@ def compare(
     changes: SetOption = None,
 ) -> None:
     """Evaluate the policies that you name on the same test users of one dataset, and write the report."""
-    from flows.cli.running import headline_of, path_of, resolve, run
+    from flows.cli.running import headline_of, path_of, published_to, resolve, run
     from flows.evaluate_policy import evaluate_policy as flow
 
+    chosen = resolve(profile, changes=changes)
     report = run(
         flow,
         profile=profile,
         dataset=dataset,
         policies=policies,
-        evaluation=resolve(profile, changes=changes).evaluate,
-        published=source,
+        evaluation=chosen.evaluate,
+        publish=published_to(chosen, source),
     )
     typer.echo(f"\n{headline_of(report)}")
     print_values(REPORT=path_of(report, "report.html"))

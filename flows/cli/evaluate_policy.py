@@ -16,15 +16,16 @@ def evaluate_policy(
     changes: SetOption = None,
 ) -> None:
     """Evaluate the newest policies of a dataset and the baselines on test users, and write the report."""
-    from flows.cli.running import path_of, resolve, run
+    from flows.cli.running import path_of, published_to, resolve, run
     from flows.evaluate_policy import evaluate_policy as flow
 
+    chosen = resolve(profile, changes=changes)
     report = run(
         flow,
         profile=profile,
         dataset=dataset,
-        evaluation=resolve(profile, changes=changes).evaluate,
-        published=source,
+        evaluation=chosen.evaluate,
+        publish=published_to(chosen, source),
         with_champion=champion,
     )
     print_values(REPORT=path_of(report, "report.html"))

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,20 @@ def test_any_policies_are_compared_side_by_side(
         assert error in failed.stderr
 
 
-def test_a_retraining_is_held_against_the_champion(
-    small_run: SmallRun, small_home: Path, marquee: Marquee, tmp_path: Path
+def events_of(env: dict[str, str], output: str, name: str) -> list[dict[str, Any]]:
+    """The events of a name that a command's flow runs emitted; a Prefect server writes them a little later."""
+    runs = set(flow_runs_of(env, output)["id"]["any_"])
+    for _ in range(100):
+        found = post(env, "events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]
+        own = [one for one in found if runs & {part["prefect.resource.id"].split(".")[-1] for part in one["related"]}]
+        if own:
+            return own
+        time.sleep(0.2)
+    return []
+
+
+def test_a_retraining_is_compared_with_the_champion(
+    small_run: SmallRun, small_home: Path, prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path
 ) -> None:
     again = marquee("retrain", *changes(train__seed="9", evaluate__leave_out="[off_policy, distances]"))
     report = json.loads(Path(values_of(again.stdout)["REPORT"]).with_name("report.json").read_text())
@@ -216,6 +229,20 @@ def test_a_retraining_is_held_against_the_champion(
         Path(small_run.values["POLICY"]).name,
     )
     assert report["off_policy"] is None
+    promotion = report["verdict"]["promotion"]
+    assert (promotion["metric"], promotion["confidence"]) == ("ndcg@10", 0.95)
+    results = {one["name"]: one for one in report["methods"]["results"] if one["split"] == "validation"}
+    assert promotion["users"] == results["champion"]["users"]
+    assert promotion["champion"] == pytest.approx(results["champion"]["metrics"]["ndcg@10"])
+    difference = promotion["challenger"] - promotion["champion"]
+    assert promotion["difference"] == pytest.approx(difference, abs=1e-5)
+    name = "marquee.champion.promoted" if promotion["better"] else "marquee.champion.kept"
+    (event,) = events_of(prefect_env, again.stdout, name)
+    assert event["resource"]["prefect.resource.id"] == "marquee.champion"
+    assert event["payload"]["previous"] == Path(small_run.values["POLICY"]).name
+    assert event["payload"]["comparison"]["difference"] == pytest.approx(promotion["difference"], rel=1e-5)
+    (first,) = events_of(prefect_env, small_run.output, "marquee.champion.promoted")
+    assert first["payload"]["why"] == "There was no champion."
 
 
 @pytest.mark.timeout(400)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -16,9 +18,17 @@ from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import UnknownAliasError
+from tasks.caching import artifact_store
 from tasks.policies import find_champion, load_policy
 
 ITEMS = torch.eye(4)
+
+
+def dataset(movies: list[int]) -> ArtifactRef:
+    """A dataset of which only the items are looked at."""
+    with artifact_store().create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
+        pq.write_table(pa.table({"movie_id": movies}), draft.path / "items.parquet")
+    return draft.committed
 
 
 def champion(folder: Path, **changes: str) -> ArtifactRef:
@@ -27,6 +37,7 @@ def champion(folder: Path, **changes: str) -> ArtifactRef:
     artifacts = ArtifactStore(folder / "elsewhere")
     with artifacts.create(Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="")) as draft:
         save_file(policy.tensors(), draft.path / "policy.safetensors")
+        pq.write_table(pa.table({"movie_id": [1, 2, 3, 4]}), draft.path / "items.parquet")
         (draft.path / "config.json").write_text(json.dumps(policy.config() | changes))
     published = open_store(str(folder / "published"))
     publish(published, artifacts, draft.committed)
@@ -39,13 +50,14 @@ def test_a_champion_of_an_earlier_format_stops_nobody(
 ) -> None:
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
     place = str(tmp_path / "published")
-    assert find_champion.fn(place) is None
+    data = dataset([4, 5])
+    assert find_champion.fn(place, data) is None
     with pytest.raises(UnknownAliasError):
-        find_champion.fn(place, must_be=True)
+        find_champion.fn(place, data, must_be=True)
     champion(tmp_path, format="marquee-policy/1")
-    assert find_champion.fn(place) is None
+    assert find_champion.fn(place, data) is None
     assert "marquee-policy/1" in caplog.text
-    wanted = find_champion.fn(place, must_be=True)
+    wanted = find_champion.fn(place, data, must_be=True)
     assert wanted is not None
     with pytest.raises(LearnerError, match="expected format"):
         load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(wanted), ITEMS)
@@ -54,7 +66,16 @@ def test_a_champion_of_an_earlier_format_stops_nobody(
 def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
     made = champion(tmp_path)
-    found = find_champion.fn(str(tmp_path / "published"))
+    found = find_champion.fn(str(tmp_path / "published"), dataset([4, 5]))
     assert found is not None
     assert found.digest == made.digest
     load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(found), ITEMS)
+
+
+def test_a_champion_of_other_items_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    champion(tmp_path)
+    assert find_champion.fn(str(tmp_path / "published"), dataset([7, 8])) is None
+    assert "knows none of the items" in caplog.text

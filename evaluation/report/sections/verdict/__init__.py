@@ -9,7 +9,8 @@ from evaluation.report.sections.verdict.numbers import VerdictSection, measure_v
 def measure(evidence: Evidence) -> VerdictSection:
     """The verdict on the challenger, with all warnings."""
     subject, methods = evidence.subject, evidence.methods
-    return measure_verdict(methods, [*subject.cautions, *training_cautions(subject, methods.challenger)])
+    cautions = [*subject.cautions, *training_cautions(subject, methods.challenger)]
+    return measure_verdict(methods, cautions, subject.comparison)
 
 
 SECTION = Section(

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from evaluation.protocols.cases import Protocol
 from evaluation.protocols.metrics import COMPARED, formatted, label
+from evaluation.protocols.promotion import ChampionComparison
 from evaluation.record import Record
 from evaluation.report.evidence import Subject
 from evaluation.report.labels import SPLITS
@@ -60,9 +63,15 @@ class VerdictSection(Record):
     opponents: tuple[Against, ...]
     facts: tuple[Fact, ...]
     cautions: tuple[str, ...]
+    promotion: ChampionComparison | None = Field(
+        None,
+        description="The comparison on validation users that decides whether the best policy becomes the champion.",
+    )
 
 
-def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> VerdictSection:
+def measure_verdict(
+    methods: MethodsSection, cautions: Sequence[str] = (), promotion: ChampionComparison | None = None
+) -> VerdictSection:
     """Compare the challenger with champion, runner-up, best baseline and popularity, on test users.
 
     The challenger was selected on validation users, whom the verdict does not use. The best baseline is the best one on the
@@ -71,6 +80,7 @@ def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> Ve
     Args:
         methods: with results and comparisons of next-item cases of test users.
         cautions: warnings that do not come from these numbers.
+        promotion: the comparison with the champion on validation users.
     """
     results = {one.name: one for one in results_of(methods, "test")}
     own = results.get(methods.challenger or "")
@@ -84,7 +94,7 @@ def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> Ve
         )
         return VerdictSection(
             headline=why, challenger=methods.challenger, metric=METRIC, users=0, outcome=None, opponents=(), facts=(),
-            cautions=tuple(cautions),
+            cautions=tuple(cautions), promotion=promotion,
         )  # fmt: skip
     users = own.users or 0
     outcomes = [one.outcome for one in against if one.role != RUNNER_UP] or [one.outcome for one in against]
@@ -98,6 +108,7 @@ def measure_verdict(methods: MethodsSection, cautions: Sequence[str] = ()) -> Ve
         opponents=against,
         facts=facts(methods, own, against, opponents),
         cautions=(*own_cautions(methods, own, against), *cautions),
+        promotion=promotion,
     )
 
 

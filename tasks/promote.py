@@ -1,0 +1,205 @@
+"""Whether the best new policy becomes the champion: the comparison, the decision, the move of the alias, the event."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from operator import eq
+from typing import Any, Literal
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
+from pydantic import BaseModel, ConfigDict
+
+from evaluation.protocols.promotion import ChampionComparison, PromotionParams, compare_on_validation_users
+from storage.artifacts.aliases import CHAMPION, Alias, move_alias, read_alias
+from storage.artifacts.object_stores import ObjectStore, open_store
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.reader import TransitionDataset
+from storage.errors import AliasMovedError, ArtifactError
+from tasks.caching import artifact_store, artifact_task
+from tasks.policies import load_on, policy_named, why_not_comparable
+
+logger = logging.getLogger("marquee.promote")
+Rule = Literal["if-better", "always", "never"]
+TRIES = 5
+RESOURCE = "marquee.champion"  # of the events
+
+
+class Decision(BaseModel):
+    """Whether the best new policy became the champion, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    promoted: bool
+    why: str
+    rule: Rule
+    challenger: str  # digest of the best new policy
+    learner: str
+    champion: str | None  # digest that policy@champion names afterwards
+    previous: str | None  # digest that it named before
+    comparison: ChampionComparison | None = None
+
+
+class NotComparableError(ArtifactError):
+    """The champion cannot rank the new dataset's items."""
+
+
+@artifact_task("champion-comparison")
+def compare_policies(
+    draft: Draft, dataset: ArtifactRef, challenger: ArtifactRef, champion: ArtifactRef, params: PromotionParams
+) -> None:
+    """Rank the same steps of the dataset's validation users with the best new policy and the champion."""
+    store = artifact_store()
+    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    own, other = (load_on(store.open(ref), data) for ref in (challenger, champion))
+    found = compare_on_validation_users(data, own, other, params)
+    (draft.path / "comparison.json").write_text(found.model_dump_json(indent=2))
+    draft.rows = found.users
+    draft.facts = found.model_dump(mode="json")
+
+
+def comparison_of(compared: ArtifactRef) -> ChampionComparison:
+    """The numbers of a champion-comparison artifact."""
+    return ChampionComparison.model_validate(artifact_store().manifest(compared).facts)
+
+
+@task(name="promote")
+def promote(
+    to: str,
+    dataset: ArtifactRef,
+    challenger: ArtifactRef,
+    why: dict[str, Any],
+    rule: Rule,
+    params: PromotionParams,
+) -> Decision:
+    """Make the best new policy the champion if the rule says so, and tell Prefect; returns the decision.
+
+    Args:
+        to: s3://bucket/prefix or a folder, where the policy is published.
+        dataset: on whose validation users the two are compared.
+        challenger: the best new policy.
+        why: facts about it that are kept in the alias: `learner` and others.
+        rule: when the champion changes.
+        params: how the two are compared.
+
+    Raises:
+        AliasMovedError: other runs moved the champion each time that we had compared with it.
+    """
+    store = open_store(to)
+
+    def compare(digest: str) -> ChampionComparison:
+        try:
+            champion = policy_named(f"policy@{digest}", store.uri)
+        except ArtifactError as error:
+            raise NotComparableError(str(error)) from error
+        if (reason := why_not_comparable(champion, dataset)) is not None:
+            raise NotComparableError(reason)
+        return comparison_of(compare_policies(dataset, challenger, champion, params))
+
+    decision = decide_and_move(store, challenger, why, rule, compare)
+    announce(decision, store.uri)
+    return decision
+
+
+def decide_and_move(
+    store: ObjectStore,
+    challenger: ArtifactRef,
+    why: dict[str, Any],
+    rule: Rule,
+    compare: Callable[[str], ChampionComparison],
+) -> Decision:
+    """Decide about the present champion and move the alias; decide again if another run moved it meanwhile.
+
+    Args:
+        store: where the policy is published.
+        challenger: the best new policy.
+        why: see `promote`.
+        rule: see `promote`.
+        compare: compares the challenger with the policy of a digest; raises NotComparableError.
+
+    Raises:
+        AliasMovedError: see `promote`.
+    """
+    for _ in range(TRIES):
+        found = read_alias(store, "policy", CHAMPION)
+        present = found[0] if found else None
+        decision = decide(present, challenger, str(why["learner"]), rule, compare)
+        if not decision.promoted:
+            return decision
+        reasons = why | decision.model_dump(mode="json", include={"rule", "why", "comparison"})
+        if move_alias(store, challenger, CHAMPION, reasons, partial(eq, present)) is not None:
+            return decision
+        logger.warning("%s: another run moved policy@champion meanwhile; deciding again.", store.uri)
+    raise AliasMovedError(
+        f"{store.uri}: expected to decide about policy@champion; others moved it {TRIES} times meanwhile. Publish again."
+    )
+
+
+def decide(
+    present: Alias | None,
+    challenger: ArtifactRef,
+    learner: str,
+    rule: Rule,
+    compare: Callable[[str], ChampionComparison],
+) -> Decision:
+    """Whether the challenger replaces the present champion."""
+    comparison = None
+    rolled_back = present is not None and challenger.digest in [
+        one.digest for one in present.history if one.rolled_back
+    ]
+    if present is not None and present.digest == challenger.digest:
+        promoted, why = False, "It is the champion already."
+    elif rule == "never":
+        promoted, why = False, "publish.champion is never."
+    elif present is None:
+        promoted, why = True, "There was no champion."
+    elif rule == "always":
+        promoted, why = True, "publish.champion is always."
+    elif rolled_back:
+        promoted, why = False, "It was the champion before and was rolled back; only the rule always promotes it again."
+    else:
+        try:
+            comparison = compare(present.digest)
+        except NotComparableError as error:
+            promoted = False
+            why = f"The champion cannot be compared with it and stays; only the rule always replaces it. {error}"
+        else:
+            promoted, why = comparison.better, comparison.sentence()
+    before = present.digest if present else None
+    return Decision(
+        promoted=promoted,
+        why=why,
+        rule=rule,
+        challenger=challenger.digest,
+        learner=learner,
+        champion=challenger.digest if promoted else before,
+        previous=before,
+        comparison=comparison,
+    )
+
+
+def announce(decision: Decision, published: str) -> None:
+    """Show the decision in the Prefect UI and emit an event about it, `marquee.champion.promoted` or `marquee.champion.kept`."""
+    headline = f"{decision.learner} ({decision.challenger}) " + (
+        "is now policy@champion" if decision.promoted else "did not become policy@champion"
+    )
+    logger.info("%s. %s", headline, decision.why)
+    lines = [f"**{headline}.** {decision.why}", ""]
+    if (found := decision.comparison) is not None:
+        ends = "–" if found.low is None or found.high is None else f"{found.low:+.4f} to {found.high:+.4f}"
+        lines += [
+            f"| {found.metric} | users | challenger | champion | difference | {100 * found.confidence:g} % interval |",
+            "|---|---|---|---|---|---|",
+            f"| | {found.users} | {found.challenger:.4f} | {found.champion:.4f} | {found.difference:+.4f} | {ends} |",
+            "",
+        ]
+    lines += [f"- now: {decision.champion}", f"- before: {decision.previous}", f"- rule: {decision.rule}"]
+    if decision.promoted and decision.previous:
+        lines += ["", f"To go back: `marquee rollback policy@champion --from {published}`"]
+    create_markdown_artifact(key="champion", markdown="\n".join(lines), description="Promotion of the best new policy")
+    emit_event(
+        event=f"{RESOURCE}.{'promoted' if decision.promoted else 'kept'}",
+        resource={"prefect.resource.id": RESOURCE, "prefect.resource.name": "policy@champion"},
+        payload=decision.model_dump(mode="json") | {"published": published, "headline": headline},
+    )
