@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from storage.errors import MetadataError, SourceError
 from storage.files import kind_of
+from storage.sources.given_files import regular_file
 
 MAX_UNPACKED_BYTES = 16 << 30
 MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # real exports shrink about tenfold
@@ -62,11 +63,11 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
     Returns: the name of the table (the file's without .gz, or the member's in the .zip), and the stream.
 
     Raises:
-        SourceError: (as `error`) there is no file, or it is empty, a web page or a broken archive; while reading: it is
+        SourceError: (as `error`) there is no regular file, or it is empty, a web page or a broken archive; while reading: it is
             damaged or unpacks to too many bytes.
     """
     try:
-        with path.open("rb") as stream:
+        with regular_file(path, error).open("rb") as stream:
             kind = kind_of(stream.read(512))
     except OSError as problem:
         raise error(

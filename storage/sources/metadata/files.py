@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from storage.errors import MetadataError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import COMMA, CsvFormat
+from storage.sources.given_files import file_in
 from storage.sources.metadata.dialects import find_dialect
 from storage.sources.metadata.fields import MAX_TEXT_CHARS, Movie, converter, source_table
 from storage.sources.records import Records, open_records
@@ -65,7 +66,8 @@ def find_metadata(files: tuple[MetadataFile, ...]) -> list[MetadataFile]:
     """The files in the given order; a folder stands for the exports in it (not in folders below).
 
     Raises:
-        MetadataError: a path does not exist, or a folder holds no export.
+        MetadataError: a path does not exist; or a folder holds no export, or one that is not a regular file or a link that
+            leads out of the folder.
     """
     return [file.model_copy(update={"path": path}) for file in files for path in _exports_at(file.path)]
 
@@ -75,10 +77,11 @@ def _exports_at(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise MetadataError(f"{path}: expected a metadata export or a folder of them; found nothing there.")
-    inside = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES) and file.name[0] != ".")
-    if not inside:
+    names = sorted(file.name for file in path.iterdir())
+    exports = [name for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
+    if not exports:
         raise MetadataError(f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none.")
-    return inside
+    return [file for name in exports if (file := file_in(path, name, MetadataError))]
 
 
 def read_metadata(file: MetadataFile, bad: BadRows | None = None) -> MetadataTable:

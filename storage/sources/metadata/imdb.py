@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from storage.errors import MetadataError
 from storage.sources.bad_rows import BadRows
+from storage.sources.given_files import file_in
 from storage.sources.metadata import fields
 from storage.sources.metadata.fields import CAST_SIZE, Movie, source_table
 from storage.sources.packed_files import line_blocks, open_plain
@@ -43,13 +44,15 @@ def find_imdb(paths: Sequence[Path]) -> dict[str, Path]:
     """The datasets among files and folders, by kind: a file is recognised by its header, in a folder first by its name.
 
     Raises:
-        MetadataError: there is none, there are two of a kind, or a file is not a dataset.
+        MetadataError: there is none, there are two of a kind, or a file is not a dataset, not a regular file or a link that
+            leads out of its folder.
     """
     found: dict[str, Path] = {}
     for path in paths:
         if path.is_dir():
-            inside = [path / f"{name}{end}" for name in HEADERS for end in (".tsv.gz", ".tsv")]
-            candidates = {_kind(file): file for file in reversed(inside) if file.is_file()}
+            names = [f"{name}{end}" for name in HEADERS for end in (".tsv.gz", ".tsv")]
+            inside = (file_in(path, name, MetadataError) for name in reversed(names))
+            candidates = {_kind(file): file for file in inside if file}
         else:
             candidates = {_kind(path): path}
         if twice := sorted(set(candidates) & set(found)):

@@ -39,7 +39,8 @@ def unpack_release(archive: Path, into: Path) -> Path:
     """Unpack the known members of a zip into a folder named by the archive's hash; a second call finds that folder.
 
     Members are at the top or in one folder; members with other names stay in the archive. The written bytes are checked
-    against the sizes and CRC-32 in the archive, and the whole folder appears by one rename.
+    against the sizes and CRC-32 in the archive, and the whole folder appears by one rename. A folder is used again only
+    if the CRC-32 of each of its files is still that of the archive; else the archive is unpacked again.
 
     Args:
         archive: the .zip of a release.
@@ -76,8 +77,8 @@ def unpack_release(archive: Path, into: Path) -> Path:
                 )
             for basename, member in members.items():
                 _write(opened, member, draft / name / basename)
-            sizes = {basename: member.file_size for basename, member in members.items()}
-            record = {"archive": archive.name, "sha256": sha256, "folder": name, "bytes": sizes}
+            sums = {basename: member.CRC for basename, member in members.items()}
+            record = {"archive": archive.name, "sha256": sha256, "folder": name, "crc32": sums}
             (draft / RECORD).write_text(json.dumps(record, indent=1))
             for path in (draft / RECORD, draft / name, draft):
                 fsync_path(path)
@@ -89,20 +90,27 @@ def unpack_release(archive: Path, into: Path) -> Path:
 
 
 def _unpacked(home: Path, sha256: str) -> Path | None:
-    """The folder of an earlier call if all its files are there with their sizes, else None."""
+    """The folder of an earlier call if it holds the files of the archive, byte for byte; else None."""
     try:
         record = json.loads((home / RECORD).read_text())
         folder = home / str(record["folder"])
-        if record["sha256"] == sha256 and _sizes(folder) == record["bytes"]:
+        if record["sha256"] == sha256 and {path.name: _crc32(path) for path in folder.iterdir()} == record["crc32"]:
             return folder
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    logger.warning("%s: an unpacked file is missing or cut; unpacking again", home)
+    logger.warning("%s: an unpacked file is missing, was changed or was added; unpacking again", home)
     return None
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in folder.iterdir()}
+def _crc32(path: Path) -> int | None:
+    """The CRC-32 of a file's bytes, which costs a third of a SHA-256; None for a link or anything but a file."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return None
+    found = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            found = zlib.crc32(chunk, found)
+    return found
 
 
 def _move(draft: Path, home: Path, sha256: str, name: str) -> Path:

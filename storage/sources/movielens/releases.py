@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.errors import SourceError
+from storage.sources.given_files import file_in, inside
 from storage.sources.movielens.ratings import RatingsLayout
 from storage.sources.movielens.text_tables import CSV, Dialect
 
@@ -72,7 +73,8 @@ def find_release(folder: Path) -> Release:
     """Recognise the release in a folder, or in the one folder below that holds a release.
 
     Raises:
-        SourceError: there is no release, only a part of one, or there are several.
+        SourceError: there is no release, only a part of one, or there are several; or a file of it is not a regular one, or a
+            link that leads out of the folder.
     """
     if not folder.is_dir():
         raise SourceError(
@@ -83,6 +85,7 @@ def find_release(folder: Path) -> Release:
         return _release(folder, kind)
     below = [(inner, kind) for inner in sorted(folder.iterdir()) if inner.is_dir() and (kind := _kind_in(inner))]
     if len(below) == 1:
+        inside(folder, below[0][0])
         return _release(*below[0])
     if below:
         names = ", ".join(inner.name for inner, _ in below)
@@ -96,23 +99,22 @@ def find_release(folder: Path) -> Release:
 
 
 def _kind_in(folder: Path) -> Kind | None:
-    if (folder / "ratings.csv").is_file() or (folder / PARQUET_RATINGS).is_file():
+    if file_in(folder, "ratings.csv") or file_in(folder, PARQUET_RATINGS):
         return "csv"
-    if (folder / "ratings.dat").is_file():
+    if file_in(folder, "ratings.dat"):
         # 1M has users.dat and no tags; 10M has tags and no users.
-        return "ml-10m" if (folder / "tags.dat").is_file() else "ml-1m"
-    return "ml-100k" if (folder / "u.data").is_file() else None
+        return "ml-10m" if file_in(folder, "tags.dat") else "ml-1m"
+    return "ml-100k" if file_in(folder, "u.data") else None
 
 
 def _release(folder: Path, kind: Kind) -> Release:
     files: dict[Role, Path | None] = dict.fromkeys(CSV_FILES | FIRST_FILES)
     names = FILES[kind]
-    if kind == "csv" and not (folder / "ratings.csv").is_file():
+    if kind == "csv" and not file_in(folder, "ratings.csv"):
         names = names | {"ratings": PARQUET_RATINGS}
     for role, name in names.items():
-        if (folder / name).is_file():
-            files[role] = folder / name
-        elif role in NEEDED:
+        files[role] = file_in(folder, name)
+        if files[role] is None and role in NEEDED:
             found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10])
             raise SourceError(
                 f"{folder}: expected {name}; found {found}. Give the folder of a whole unpacked MovieLens release."

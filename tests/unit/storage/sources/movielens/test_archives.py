@@ -74,6 +74,24 @@ def test_the_same_archive_is_unpacked_once_and_again_when_damaged(tmp_path: Path
     assert (unpack_release(renamed, tmp_path / "into") / "movies.csv").read_bytes() == MOVIES
 
 
+@pytest.mark.parametrize("change", ["flipped", "added", "linked"])
+def test_unpacked_files_are_used_again_only_with_their_bytes(tmp_path: Path, change: str) -> None:
+    archive = good(tmp_path / "ml-x.zip")
+    ratings = unpack_release(archive, tmp_path / "into") / "ratings.csv"
+    if change == "flipped":
+        ratings.write_bytes(RATINGS.replace(b"4.0", b"5.0"))  # as long as before
+    elif change == "added":
+        (ratings.parent / "tags.csv").write_bytes(b"userId,movieId,tag,timestamp\n1,1,planted,5\n")
+    else:
+        (tmp_path / "elsewhere.csv").write_bytes(RATINGS)
+        ratings.unlink()
+        ratings.symlink_to(tmp_path / "elsewhere.csv")
+    again = unpack_release(archive, tmp_path / "into")
+    assert sorted(path.name for path in again.iterdir()) == ["README.txt", "movies.csv", "ratings.csv"]
+    assert (again / "ratings.csv").read_bytes() == RATINGS
+    assert not (again / "ratings.csv").is_symlink()
+
+
 def test_two_at_once(tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip", ("ratings.csv", RATINGS * 100_000), method=zipfile.ZIP_STORED)
     copy = tmp_path / "b.zip"
