@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock
 from storage.dataset.item_index import ItemIndex
-from storage.errors import RatingsSchemaError, SourceError
+from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import CsvRecord, csv_records, read_header
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_ids
 from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
 from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain
+from storage.sources.torn_line import torn_timestamp
 
 BLOCK_BYTES = 4 << 20
 BLOCK_ROWS = 1 << 17
@@ -98,6 +99,7 @@ def _csv_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
         )
         places = _places(params, columns)
         line, row = 1, 0
+        earliest: int | None = None  # timestamp
         if params.csv.header:
             line, start = 1 + len(taken), start[sum(map(len, taken)) :]
         for block in _whole_records(stream, start, params):
@@ -105,6 +107,10 @@ def _csv_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
             if parsed is None:
                 records = csv_records(io.BytesIO(block), params.csv, line)
                 parsed = convert_rows(_csv_rows(records, len(columns), places), params, name, row, bad)
+            if len(times := parsed.timestamp):
+                if not block.endswith(b"\n") and params.timestamp == columns[-1]:
+                    parsed = _without_torn_line(parsed, earliest, block, name, line, params, bad)
+                earliest = int(times.min()) if earliest is None else min(earliest, int(times.min()))
             row += parsed.rows
             line += block.count(b"\n")
             yield parsed
@@ -147,7 +153,10 @@ def _places(params: GenericParams, columns: tuple[str, ...]) -> list[int]:
 
 
 def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iterator[bytes]:
-    """The file in blocks of about 4 MiB that end with a record, which ends with a line after an even number of quotes."""
+    """The file in blocks of about 4 MiB that end with a record, which ends with a line after an even number of quotes.
+
+    A last line without a line end and without quotes is a block of its own.
+    """
     quote = (params.csv.quote or "").encode()
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
@@ -160,8 +169,22 @@ def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iter
                 f"{params.ratings}: expected lines of at most {MAX_LINE_BYTES >> 20} MiB; found a longer one. "
                 "Is this the right file?"
             )
-    if rest:
-        yield rest
+    cut = rest.rfind(b"\n") + 1
+    if quote and quote in rest[cut:]:
+        cut = 0  # the last record may have begun in a line before
+    yield from filter(None, (rest[:cut], rest[cut:]))
+
+
+def _without_torn_line(
+    parsed: ParsedRatings, earliest: int | None, block: bytes, name: str, line: int, params: GenericParams, bad: BadRows
+) -> ParsedRatings:
+    """A block that is one line without a line end; without its row, which goes to `bad`, if its timestamp was cut."""
+    reason = torn_timestamp(int(parsed.timestamp[0]), earliest) if len(parsed.timestamp) == 1 else None
+    if reason is None:
+        return parsed
+    text = block.decode(params.csv.encoding, "replace")
+    bad.add(name, line, f"{params.timestamp}: {reason}", text, RatingsValueError)
+    return ParsedRatings(parsed.user[:0], parsed.item[:0], parsed.code[:0], parsed.timestamp[:0], parsed.rows)
 
 
 def _end_of_records(data: bytes, quote: bytes) -> int:

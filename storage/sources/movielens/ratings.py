@@ -22,7 +22,7 @@ from storage.files import kind_of
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.ratings_grammar import IGNORED, Grammar
 from storage.sources.movielens.ratings_parquet import DELIMITER, parquet_lines
-from storage.sources.movielens.ratings_parsing import BYTE_ORDER_MARK, ParsedBlock, parse_block
+from storage.sources.movielens.ratings_parsing import BYTE_ORDER_MARK, ParsedBlock, parse_block, without_torn_line
 from storage.sources.movielens.ratings_text import text_lines
 from storage.threads import in_order
 
@@ -144,13 +144,15 @@ def _checked(
     """The events of all good lines in file order; bad lines go to `bad`, counts to `facts`."""
     grammar, line, lines = _opened(layout, scale, items)
     path, bad_rows, first_bad = layout.path, 0, ""
+    earliest: int | None = None  # timestamp
     with lines as reads:
 
         def parse(read: Callable[[], bytes]) -> ParsedBlock:
             return parse_block(read(), grammar)
 
         with closing(in_order(parse, reads)) as blocks:  # its threads end before the file is closed
-            for block in blocks:
+            for parsed in blocks:
+                block = without_torn_line(parsed, grammar, earliest)
                 for row in block.bad:
                     reason, text = row.reason, row.text.decode("utf-8", "replace")
                     bad.add(path.name, line + row.line, reason.text, text, reason.error)
@@ -161,6 +163,8 @@ def _checked(
                 facts["dropped_unknown_movie"] += block.unknown_movies
                 if facts["rows"] >= JUDGED_ROWS:
                     _refuse_mostly_bad(path, bad_rows, facts["rows"], first_bad)
+                if len(times := block.events.timestamp):
+                    earliest = int(times.min()) if earliest is None else min(earliest, int(times.min()))
                 yield block.events
     pa.default_memory_pool().release_unused()  # what parsing took is not needed for sorting
     _refuse_mostly_bad(path, bad_rows, facts["rows"], first_bad)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock
 from storage.dataset.scale import RatingScale
-from storage.sources.movielens.ratings_grammar import MOST_DIGITS, Grammar, Reason, parse_line, rating_code
+from storage.errors import RatingsValueError
+from storage.sources.movielens.ratings_grammar import MOST_DIGITS, TIMESTAMP, Grammar, Reason, parse_line, rating_code
+from storage.sources.torn_line import torn_timestamp
 from storage.tables import LATEST_SECOND
 
 LINE_BY_LINE_BYTES = 1 << 12  # a part of at most this size is no longer halved
@@ -39,6 +41,7 @@ class ParsedBlock(NamedTuple):
     rows: int  # number of lines that are not empty
     unknown_movies: int  # number of events left out because their movie is unknown
     bad: list[BadLine]
+    unended: bytes | None  # the line, if the block is a last line without a line end
 
 
 class Columns(NamedTuple):
@@ -54,7 +57,7 @@ def parse_block(data: bytes, grammar: Grammar) -> ParsedBlock:
     """Parse whole lines.
 
     Args:
-        data: lines, each with its LF.
+        data: lines, each with its LF; or one line without.
         grammar: of the file.
 
     Returns: the events of known movies, the counts of lines, and the bad lines in order.
@@ -62,7 +65,8 @@ def parse_block(data: bytes, grammar: Grammar) -> ParsedBlock:
     parts: list[Columns] = []
     bad: list[BadLine] = []
     lines = 0
-    waiting = [data]
+    unended = data if data and not data.endswith(b"\n") else None
+    waiting = [data if unended is None else data + b"\n"]
     while waiting:
         part = waiting.pop()
         columns = parse_at_once(part, grammar)
@@ -84,7 +88,25 @@ def parse_block(data: bytes, grammar: Grammar) -> ParsedBlock:
     unknown = len(item) - int(np.count_nonzero(known))
     if unknown:
         user, item, code, timestamp = user[known], item[known], code[known], timestamp[known]
-    return ParsedBlock(EventBlock(user, item, code, timestamp), lines, rows, unknown, bad)
+    return ParsedBlock(EventBlock(user, item, code, timestamp), lines, rows, unknown, bad, unended)
+
+
+def without_torn_line(block: ParsedBlock, grammar: Grammar, earliest: int | None) -> ParsedBlock:
+    """The block with a bad line in place of its event, if it is the last line of the file and was cut in its timestamp.
+
+    Args:
+        block: of the file.
+        grammar: of the file.
+        earliest: the smallest timestamp of all blocks before; None: there are none.
+    """
+    user, item, code, times = block.events
+    if block.unended is None or not len(times) or grammar.roles[-1] != TIMESTAMP:
+        return block
+    reason = torn_timestamp(int(times[0]), earliest)
+    if reason is None:
+        return block
+    bad = [BadLine(0, block.unended, Reason(f"{grammar.names[-1]}: {reason}", RatingsValueError))]
+    return block._replace(events=EventBlock(user[:0], item[:0], code[:0], times[:0]), bad=bad)
 
 
 def parse_at_once(data: bytes, grammar: Grammar) -> Columns | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,33 +39,48 @@ class _File(NamedTuple):
 def text_lines(path: Path, body: int) -> Iterator[Iterator[Callable[[], bytes]]]:
     """The lines of a file in blocks; each block is a function that reads it, so that threads can read side by side.
 
+    A last line without a line end is a block of its own.
+
     Args:
         path: the file.
         body: bytes before the first line.
 
     Raises:
-        SourceError: while reading: a line is longer than LONGEST_LINE_BYTES, or the file becomes shorter.
+        SourceError: a line is longer than LONGEST_LINE_BYTES, or, while reading, the file becomes shorter.
     """
     size = path.stat().st_size
     with path.open("rb", buffering=0) as stream:
         file = _File(path, stream.fileno(), body, size)
-        yield (
-            partial(_lines_starting_in, file, start, min(start + BLOCK_BYTES, size))
-            for start in range(body, size, BLOCK_BYTES)
+        whole = max(body, _end_of_last_line(file))
+        blocks = range(body, whole, BLOCK_BYTES)
+        yield chain(
+            (partial(_lines_starting_in, file, start, min(start + BLOCK_BYTES, whole)) for start in blocks),
+            (partial(file.read, start, size) for start in (whole,) if start < size),
         )
+
+
+def _end_of_last_line(file: _File) -> int:
+    """The byte after the last LF; 0 if there is none."""
+    start = max(0, file.size - LONGEST_LINE_BYTES - 1)
+    end = file.read(start, file.size).rfind(b"\n")
+    if end < 0 and start > file.body:
+        raise _too_long(file, start)
+    return start + end + 1 if end >= 0 else 0
 
 
 def _lines_starting_in(file: _File, start: int, stop: int) -> bytes:
     """The whole lines that start between two places, each with its LF; the last one may run past `stop`."""
     first, last = (_line_start(file, place) for place in (start, stop))
     if first < 0 or last < 0:
-        raise SourceError(
-            f"{file.path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {start}. "
-            "Is this the right file?"
-        )
-    data = file.read(first, last)
-    # The last line of the file may lack its end.
-    return data if not data or data.endswith(b"\n") else data + b"\n"
+        raise _too_long(file, start)
+    return file.read(first, last)
+
+
+def _too_long(file: _File, place: int) -> SourceError:
+    return SourceError(
+        f"{file.path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {place}. "
+        "Is this the right file?"
+    )
 
 
 def _line_start(file: _File, place: int) -> int:

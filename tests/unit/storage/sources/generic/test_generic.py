@@ -336,3 +336,25 @@ def test_random_damage_gives_only_typed_errors(tmp_path: Path, kind: str, noise:
         assert ((found.code >= 1) & (found.code <= 5) & (found.item == 0)).all()
     except MarqueeError as error:
         assert "expected" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("last", "unit"), [("847434", "s"), ("847434962", "ms"), ("8", "s"), ("8", "ms")], ids=str
+)
+def test_a_last_line_that_is_torn_in_its_timestamp_is_a_bad_row(tmp_path: Path, last: str, unit: str) -> None:
+    time = "847434962" + "000" * (unit == "ms")
+    text = f"user,item,rating,timestamp\n60,1,4,{time}\n60,2,3,{time}\n60,3,3,"
+    bad = BadRows("quarantine")
+    found, facts = events(source(tmp_path / "r.csv", text + last, timestamp_unit=unit), bad, known=np.array([1, 2, 3]))
+    assert (len(found.item), facts["rows"]) == (2, 3)
+    assert [(row.line, row.text) for row in bad.rows] == [(4, f"60,3,3,{last}")]
+    assert "timestamp: expected a line end, or a timestamp of at least 9 digits" in bad.rows[0].reason
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["60,1,4,847434962\n60,2,3,847434963", "u,a,4,0\nu,b,4,10\nv,a,3,7", "u,a,4,5", 'u,a,4,100\n"u","b",4,"7"'],
+)
+def test_a_whole_last_line_needs_no_line_end(tmp_path: Path, rows: str) -> None:
+    text = "user,item,rating,timestamp\n" + rows
+    assert len(events(source(tmp_path / "r.csv", text))[0].item) == text.count("\n")

@@ -191,3 +191,22 @@ def test_real_release(real_data: Path) -> None:
         folder / "ratings.csv", read_movies(find_release(folder), BadRows())[0]["movie_id"].to_numpy()
     )
     assert (len(histories.item), facts["users"], facts["rated_movies"]) == (100_836, 610, 9724)
+
+
+FULL_TIMES = HEADER + "60,1,4.0,847434962\n60,2,3.0,847434963\n60,3,3.5,847434964"
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_last_line_that_is_torn_in_its_timestamp_is_a_bad_row(tmp_path: Path, cut: int) -> None:
+    path = written(tmp_path, FULL_TIMES[:-cut])
+    with pytest.raises(RatingsValueError, match=r"ratings.csv, line 4: timestamp: expected a line end, or .* 9 digits"):
+        read(path)
+    bad = BadRows("quarantine")
+    histories, facts = read(path, bad=bad)
+    assert histories.timestamp.tolist() == [847434962, 847434963]
+    assert (facts["rows"], [(row.line, row.text) for row in bad.rows]) == (3, [(4, FULL_TIMES[:-cut].split("\n")[-1])])
+
+
+@pytest.mark.parametrize("text", [FULL_TIMES, HEADER + "1,1,4.0,0\n1,2,4.0,12\n2,3,4.0,8", HEADER + "1,1,4,5"])
+def test_a_whole_last_line_needs_no_line_end_and_order_numbers_are_times(tmp_path: Path, text: str) -> None:
+    assert len(read(written(tmp_path, text))[0].item) == text.count("\n")
