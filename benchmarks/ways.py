@@ -72,7 +72,7 @@ def gates_way(folder: Path, out: Path) -> str:
         scale = RatingScale()
         counts = _dataset(folder, out)
         movies, blocks = counts["movie_ids"], counts["blocks"]
-        events = profile_events((events_table(block, movies, scale) for block in blocks), movies, scale)
+        events = profile_events((events_table(block, movies, scale) for block in blocks), movies, scale, 0.0)
         with h5py.File(out) as file:
             transitions = profile_transitions(
                 items=file["events/item"][...],
@@ -84,7 +84,7 @@ def gates_way(folder: Path, out: Path) -> str:
                 frame=FRAME,
             )
         results = [
-            process.validate(events_suite, events, _folder(out, "events"), scale=scale),
+            process.validate(events_suite, events, _folder(out, "events"), scale=scale, max_unknown_share=0.0),
             process.validate(
                 transitions_suite, transitions, _folder(out, "transitions"), items=len(movies), scale=scale
             ),

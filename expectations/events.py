@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     import great_expectations as gx
 
 
-def events_suite(scale: RatingScale) -> "gx.ExpectationSuite":
-    """Critical: ranges, order and keys.
+def events_suite(scale: RatingScale, max_unknown_share: float) -> "gx.ExpectationSuite":
+    """Critical: ranges, order, keys, and that few ratings were left out because their item is unknown.
 
     Args:
         scale: the ratings that are possible.
+        max_unknown_share: the largest share of the ratings whose item may be unknown.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -49,6 +50,12 @@ def events_suite(scale: RatingScale) -> "gx.ExpectationSuite":
             ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="unknown_movies", value_set=[0], notes="Every event's movie is in movies.parquet.", **critical
+            ),
+            gxe.ExpectColumnMaxToBeBetween(
+                column="unknown_share", max_value=max_unknown_share,
+                notes="The share of all ratings that was left out because their item is not in the table of items. If it is "
+                "large, the columns of user and item are swapped, or the two files do not belong together: correct "
+                "source.columns or the files, or raise source.max_unknown_share.", **critical
             ),
         ],
     )  # fmt: skip

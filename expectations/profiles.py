@@ -19,13 +19,16 @@ PIECE_ROWS = 1 << 18  # intermediate columns of this length stay in a core's cac
 COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
 
 
-def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], scale: RatingScale) -> pd.DataFrame:
+def profile_events(
+    tables: Iterable[pa.Table], known_movies: NDArray[np.int64], scale: RatingScale, unknown_share: float
+) -> pd.DataFrame:
     """Summarise events: one row per run of equal user ids, with its size, the ranges of its values and counts of faults.
 
     Args:
         tables: consecutive parts of one events table, in EVENTS_SCHEMA, of any size; only a few are in memory at a time.
         known_movies: (I,) the ids of all movies.
         scale: the ratings that are possible.
+        unknown_share: the share of all ratings that is not in `tables` because their movie is unknown; in every row.
     """
     known = np.unique(known_movies)
 
@@ -39,6 +42,7 @@ def profile_events(tables: Iterable[pa.Table], known_movies: NDArray[np.int64], 
         return pd.DataFrame()
     profiled = pd.concat(profiles, ignore_index=True)
     profiled["first_row"] = profiled["events"].cumsum() - profiled["events"]
+    profiled["unknown_share"] = unknown_share
     return profiled
 
 

@@ -45,7 +45,7 @@ def build_dataset(
         gate("movies", validate_movies, movies)
         events = make_events(raw, raw.of("ratings"), catalogue, scale, source.columns, bad_rows)
         show_bad_rows("events", events)
-        gate("events", validate_events, events, movies, scale)
+        gate("events", validate_events, events, movies, scale, source.max_unknown_share)
         tags = (
             make_tags(raw, raw.of("tags", "genome_scores", "genome_tags"), catalogue, bad_rows)
             if raw.has_tags

@@ -46,7 +46,7 @@ def extend_dataset(
         gate("movies", validate_movies, movies)
         events = make_events(raw, raw.of("ratings"), movies, source.scale, source.columns, source.on_bad_rows)
         show_bad_rows("events", events)
-        gate("events", validate_events, events, movies, source.scale)
+        gate("events", validate_events, events, movies, source.scale, source.max_unknown_share)
         items = extend_items(movies, lineage, cluster)
         gate("items", validate_items, items, movies)
         extended = make_extended_dataset(base, events, items, lineage.split)

@@ -49,11 +49,16 @@ def validate_movies(draft: Draft, movies: ArtifactRef) -> None:
 
 
 @artifact_task("validation-events")
-def validate_events(draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale) -> None:
+def validate_events(
+    draft: Draft, events: ArtifactRef, movies: ArtifactRef, scale: RatingScale, max_unknown_share: float
+) -> None:
     """Validate the events by one profile row per user, and write their Data Docs."""
+    counts = artifact_store().manifest(events).facts
+    unknown_share = counts["dropped_unknown_movie"] / max(1, counts["rows"])
     tables = row_groups(artifact_store().open(events) / "events.parquet")
-    profile = profile_events(tables, known_movies(movies), scale)
-    keep(draft, PROCESS.validate(events_suite, profile, draft.path, scale=scale))
+    profile = profile_events(tables, known_movies(movies), scale, unknown_share)
+    bounds = {"scale": scale, "max_unknown_share": max_unknown_share}
+    keep(draft, PROCESS.validate(events_suite, profile, draft.path, **bounds))
 
 
 @artifact_task("validation-items")
@@ -104,10 +109,15 @@ def pass_gate(name: str, validation: ArtifactRef) -> None:
         raise GateError(f"{result.message()}\nData Docs: {docs}")
 
 
-def gate(name: str, validate: Callable[..., ArtifactRef], *tables: ArtifactRef | RatingScale) -> None:
+def gate(name: str, validate: Callable[..., ArtifactRef], *given: ArtifactRef | RatingScale | float) -> None:
     """Validate a table, and stop the flow unless it passed.
+
+    Args:
+        name: of the table.
+        validate: one of the tasks above.
+        given: its arguments.
 
     Raises:
         GateError: see `pass_gate`.
     """
-    pass_gate(name, validate(*tables))
+    pass_gate(name, validate(*given))

@@ -48,6 +48,13 @@ class SourceParams(WebServices):
         "reject",
         description="A row that cannot be used stops the run (reject) or is set aside and counted (quarantine).",
     )
+    max_unknown_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the ratings whose item may be missing from the table of items; they are left out. If more are "
+        "missing, the gate on events stops the run: the columns of user and item may be swapped.",
+    )
     sample: SampleParams = Field(SampleParams(), description="Parameters of the generator, used without a release.")
 
     @model_validator(mode="after")

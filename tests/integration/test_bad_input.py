@@ -33,8 +33,13 @@ def release(folder: Path, ratings: str) -> Path:
             "DatasetError",
             "more than 10 events",
         ),
+        (
+            HEADER + "".join(f"{movie},{user},4.0,{movie}\n" for user in range(1, 100) for movie in range(1, 20)),
+            "GateError",
+            "unknown_share",
+        ),
     ],
-    ids=["rating of 7", "renamed columns", "too few users to split", "only short histories"],
+    ids=["rating of 7", "renamed columns", "too few users to split", "only short histories", "swapped columns"],
 )
 def test_flow_stops_with_a_typed_error(tmp_path: Path, marquee: Marquee, ratings: str, error: str, advice: str) -> None:
     folder = release(tmp_path / "release", ratings)

@@ -37,8 +37,8 @@ def events() -> pd.DataFrame:
 def validate_events(folder: Path, change: Callable[[pd.DataFrame], Any]) -> ValidationResult:
     frame = events()
     change(frame)
-    profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale())
-    return validate(profile, events_suite(RatingScale()), folder)
+    profile = profile_events([pa.Table.from_pandas(frame, preserve_index=False)], np.arange(ITEMS), RatingScale(), 0.1)
+    return validate(profile, events_suite(RatingScale(), 0.1), folder)
 
 
 def put(column: str, row: int, value: Any) -> Callable[[pd.DataFrame], Any]:
@@ -72,6 +72,14 @@ def test_a_planted_fault_fails_and_names_the_user(tmp_path: Path, change: Callab
     assert failure.examples[0]["first_row"] == EACH
     assert column in result.message()
     assert '"user_id": 2' in result.message()
+
+
+def test_ratings_lost_for_unknown_items_fail(tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(events(), preserve_index=False)
+    profile = profile_events([table], np.arange(ITEMS), RatingScale(), unknown_share=0.6)
+    result = validate(profile, events_suite(RatingScale(), max_unknown_share=0.2), tmp_path)
+    assert [(failure.column, failure.found) for failure in result.failures] == [("unknown_share", "0.6")]
+    assert "the columns of user and item are swapped" in result.message()
 
 
 def test_repeated_event_fails(tmp_path: Path) -> None:
@@ -203,7 +211,7 @@ def test_the_profile_of_events_is_the_same_wherever_the_table_is_cut(rows: int) 
     frame.loc[40, "movie_id"] = -(2**62)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     cut = [table.slice(row, rows) for row in range(0, table.num_rows, rows)]
-    profile = profile_events(cut, np.arange(ITEMS), RatingScale())
+    profile = profile_events(cut, np.arange(ITEMS), RatingScale(), 0.0)
     assert profile["user_id"].tolist() == list(range(1, USERS + 1))
     assert profile["first_row"].tolist() == list(range(0, USERS * EACH, EACH))
     assert profile["events"].tolist() == [EACH] * USERS
@@ -220,7 +228,7 @@ def test_other_scales_have_other_bounds(tmp_path: Path) -> None:
 
     def result() -> ValidationResult:
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        return validate(profile_events([table], np.arange(ITEMS), scale), events_suite(scale), tmp_path)
+        return validate(profile_events([table], np.arange(ITEMS), scale, 0.0), events_suite(scale, 0.0), tmp_path)
 
     assert result().passed, result().message()
     frame.loc[7, "rating"] = 0.8

@@ -46,7 +46,7 @@ def events_frame(rating: float = 0.3) -> pd.DataFrame:
             "timestamp": np.tile(np.arange(12) * 10, 6),
         }
     )
-    return profile_events([table], np.arange(12), SCALE)
+    return profile_events([table], np.arange(12), SCALE, 0.0)
 
 
 def transitions_frame(code: int = 7) -> pd.DataFrame:
@@ -77,12 +77,13 @@ def process() -> Iterator[ValidationProcess]:
         yield running
 
 
+EVENTS = {"scale": SCALE, "max_unknown_share": 0.2}
 CASES: list[tuple[Any, pd.DataFrame, dict[str, Any], bool]] = [
     (movies_suite, movies_frame(), {}, True),
     (movies_suite, movies_frame().assign(title=["a", None, "", "d", "e"], movie_id=[0, 1, 2, 3, 0]), {}, False),
-    (events_suite, events_frame(), {"scale": SCALE}, True),
-    (events_suite, events_frame(0.9), {"scale": SCALE}, False),
-    (events_suite, pd.DataFrame(), {"scale": SCALE}, False),
+    (events_suite, events_frame(), EVENTS, True),
+    (events_suite, events_frame(0.9), EVENTS, False),
+    (events_suite, pd.DataFrame(), EVENTS, False),
     (transitions_suite, transitions_frame(), {"items": 20, "scale": SCALE}, True),
     (transitions_suite, transitions_frame(9), {"items": 20, "scale": SCALE}, False),
     (items_suite, items_frame().iloc[:4], {"items": 4}, True),

@@ -338,9 +338,7 @@ def test_random_damage_gives_only_typed_errors(tmp_path: Path, kind: str, noise:
         assert "expected" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("last", "unit"), [("847434", "s"), ("847434962", "ms"), ("8", "s"), ("8", "ms")], ids=str
-)
+@pytest.mark.parametrize(("last", "unit"), [("847434", "s"), ("847434962", "ms"), ("8", "s"), ("8", "ms")], ids=str)
 def test_a_last_line_that_is_torn_in_its_timestamp_is_a_bad_row(tmp_path: Path, last: str, unit: str) -> None:
     time = "847434962" + "000" * (unit == "ms")
     text = f"user,item,rating,timestamp\n60,1,4,{time}\n60,2,3,{time}\n60,3,3,"
