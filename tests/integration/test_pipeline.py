@@ -95,7 +95,10 @@ def test_ui_artifacts_are_there(small_run: SmallRun, prefect_env: dict[str, str]
     assert {
         ("train-td3-bc", "progress"),
         ("tune-baselines", "progress"),
+        ("gate-movies", "markdown"),
         ("gate-events", "markdown"),
+        ("gate-items", "markdown"),
+        ("gate-transitions", "markdown"),
         ("features", "table"),
         ("embedding", "image"),
         ("methods", "table"),
