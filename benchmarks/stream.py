@@ -3,8 +3,7 @@
     python benchmarks/stream.py [events, default 4,000,000] [dense rows, default 120,000]
 
 Compares each layout, its file in the page cache, with data that is in memory already (compact: `TransitionDataset.gather`;
-dense: torch's
-`index_select` of whole rows), in turn. Prints transitions per second (median) and the ratio. A dense row is 80 times as
+dense: torch's `index_select` of whole rows), in turn. Prints transitions per second (median) and the ratio. A dense row is 80 times as
 large as what a compact transition adds to its file. Its stream reads and checks one whole observation for each run of
 neighbouring rows and derives the others.
 """
