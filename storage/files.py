@@ -94,9 +94,9 @@ def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:
     return "an archive" if start.startswith((b"pk\x03\x04", b"\x1f\x8b")) else None
 
 
-def _errno_of(error: OSError) -> int | None:
+def _errno_of(error: OSError | RuntimeError) -> int | None:
     """The error number, also if a C library (HDF5) put it only into the text."""
-    if error.errno is not None:
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = re.search(r"errno = (\d+)", str(error))
     return int(found.group(1)) if found else None
@@ -112,7 +112,7 @@ def writing_to(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # h5py raises the latter if closing a file fails
         code = _errno_of(error)
         if code in FULL:
             raise StorageFullError(
@@ -121,7 +121,7 @@ def writing_to(path: Path) -> Iterator[None]:
             ) from error
         if code in UNWRITABLE or isinstance(error, FileExistsError):
             raise StorageUnwritableError(
-                f"{path}: expected a folder this user can write; found {error.strerror or error}. "
+                f"{path}: expected a folder this user can write; found {os.strerror(code) if code else error}. "
                 "Set MARQUEE_HOME to a writable folder or correct its permissions."
             ) from error
         raise

@@ -29,7 +29,7 @@ from tests_support import (
 
 SHARED = pytest.StashKey[Shared]()
 KEEPER = pytest.StashKey[subprocess.Popen[bytes]]()
-TOOLS = ("real_data", "radosgw", "chromium")  # fixtures that give a test what may be absent
+TOOLS = ("real_data", "radosgw", "chromium", "strace")  # fixtures that give a test what may be absent
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,10 +69,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which tests did not run because their tool is absent."""
+    """Say at which boundaries faults were tried, and which tests did not run because their tool is absent."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "boundaries":
+                terminalreporter.write_line(value)
     if not os.environ.get("MARQUEE_REQUIRE_TOOLS"):
         for tool, why in absent_tools().items():
             terminalreporter.write_line(f"NOT RUN: tests marked {tool}: {why}", yellow=True)
+
+
+@pytest.fixture
+def strace() -> None:
+    """The program that injects faults into system calls."""
+    required("strace")
 
 
 def pytest_runtest_setup() -> None:

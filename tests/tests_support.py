@@ -84,6 +84,7 @@ def absent_tools() -> dict[str, str]:
         "real_data": os.environ.get("MARQUEE_REAL_DATA"),
         "radosgw": shutil.which("radosgw") and shutil.which("ceph-mon"),
         "chromium": find_chromium(),
+        "strace": shutil.which("strace"),
     }
     why = {
         "real_data": "MARQUEE_REAL_DATA names no folder of real releases",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from storage.dataset.compact_source import CompactSource, LoadedHistories
 from storage.dataset.format import DENSE, FORMAT, Split, scale_attributes
 from storage.dataset.gather import new_batch
+from storage.dataset.new_file import new_file
 from storage.dataset.writer import read_back
 from storage.errors import DatasetError, StorageFullError
 from storage.files import replacing, writing_to
@@ -65,7 +66,7 @@ def export_dense(
             "Export fewer splits, choose float16, or name a file on a larger disk."
         )
     with writing_to(out.parent), replacing(out) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
+        with new_file(temporary) as file:
             writer = _Rows(file, total, first)
             for source in sources.values():
                 for block in range(len(source.rows)):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from storage.dataset.format import COMPACT, EVENT_MEMBERS, FORMAT, MAX_DIM, MAX_FRAME, SPLIT_NAMES, scale_attributes
 from storage.dataset.histories import Histories
+from storage.dataset.new_file import new_file
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
@@ -64,7 +65,7 @@ def write_transitions(
     _need(bool(np.isfinite(embeddings).all()), "finite embeddings", f"{int((~np.isfinite(embeddings)).sum())} others")
     item_type = np.uint16 if len(movie_ids) <= 65_535 else np.int32
     try:
-        with h5py.File(path, "w", libver=("v110", "v110"), track_order=False) as file:
+        with new_file(path) as file:
             events = _Events(file, item_type, len(movie_ids), scale.codes)
             length, after = np.zeros(len(user_ids), dtype=np.int64), -1
             for block in histories:

@@ -1,0 +1,176 @@
+"""Export, training, publishing and pulling are failed at each boundary: readers see old or new, and a rerun completes."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from crash.faults_support import Outcome, child_of, table, try_all
+from unit.storage.dataset.transitions_support import arguments, some_histories
+
+from storage.artifacts.aliases import move_alias, read_alias
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.object_stores import open_store
+from storage.artifacts.publishing import publish, pull
+from storage.artifacts.store import ArtifactStore
+from storage.dataset.dense_writer import export_dense
+from storage.dataset.writer import write_transitions
+from storage.drafts import sweep_drafts
+
+RECIPE = Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="c")
+
+
+def free_of_leftovers(folder: Path) -> None:
+    """No draft, partial or temporary file is left but what the next writer sweeps, and nobody holds a lock."""
+    for draft in list(folder.rglob(".draft.*")):
+        sweep_drafts(draft.parent)
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name.startswith(".lock"):
+            with path.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            continue
+        assert not path.name.startswith(".") and not path.name.endswith((".tmp", ".partial")), f"left behind: {path}"
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """SHA-256 by path of the visible files below a folder, without manifests: these hold the time."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in files if path.name != "manifest.json"}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in sorted(names.items())
+        if not any(part.startswith(".") for part in Path(name).parts)
+    }
+
+
+def make_artifact(home: Path) -> None:
+    """A dataset of some small histories, as an artifact."""
+    histories = some_histories([30, 8, 12, 40], seed=1)
+    with ArtifactStore(home / "artifacts").create(RECIPE) as draft:
+        draft.facts = write_transitions(draft.path / "transitions.h5", [histories], **arguments(histories))
+        (draft.path / "items.parquet").write_bytes(b"i" * 5000)
+
+
+def in_child(work: Callable[[], object]) -> None:
+    """Do it in a child, so that this process starts no threads, which a fork does not copy."""
+    child, ours = child_of(work)
+    ours.send(b"x")
+    _, status = os.waitpid(child, 0)
+    assert status == 0, ours.recv(4096).decode()
+
+
+def report(request: pytest.FixtureRequest, work: str, outcomes: list[Outcome]) -> None:
+    """Require that something was tried, and show the boundaries in the summary of the run."""
+    assert {outcome.fault for outcome in outcomes} == {"kill", "full disk", "i/o error"}
+    request.node.user_properties.append(("boundaries", table(work, outcomes)))
+
+
+every = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
+
+
+@pytest.mark.usefixtures("strace")
+@every
+def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = tmp_path / "home"
+    in_child(lambda: make_artifact(tmp_path / "usual"))
+    usual = tree(tmp_path / "usual")
+
+    def check(outcome: Outcome) -> None:
+        found = ArtifactStore(home / "artifacts").find("dataset", RECIPE.digest)
+        assert (found is not None) == (outcome.ended == "finished") or outcome.call in {"fsync", "unlink", "rmdir"}, (
+            outcome
+        )
+        assert tree(home) in ({}, usual), str(outcome)
+
+    def again() -> None:
+        in_child(lambda: make_artifact(home))
+        assert tree(home) == usual
+        free_of_leftovers(home)
+
+    work = lambda: make_artifact(home)  # noqa: E731
+    report(request, "export", try_all(lambda: shutil.rmtree(home, ignore_errors=True), work, check, again, every))
+
+
+@pytest.mark.usefixtures("strace")
+@every
+def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    in_child(lambda: make_artifact(tmp_path / "home"))
+    data = next((tmp_path / "home").rglob("transitions.h5"))
+    out = tmp_path / "out"
+    in_child(lambda: export_dense(data, tmp_path / "usual.h5", splits=("all",)))
+    usual = (tmp_path / "usual.h5").read_bytes()
+
+    def prepare() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        (out / "dense.h5").write_text("old")
+
+    def work() -> None:
+        export_dense(data, out / "dense.h5", splits=("all",))
+
+    def check(outcome: Outcome) -> None:
+        assert (out / "dense.h5").read_bytes() in (b"old", usual), str(outcome)
+
+    def again() -> None:
+        in_child(work)
+        assert (out / "dense.h5").read_bytes() == usual
+        free_of_leftovers(out)
+
+    report(request, "export, dense", try_all(prepare, work, check, again, every))
+
+
+@pytest.mark.usefixtures("strace")
+@every
+def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    in_child(lambda: make_artifact(tmp_path / "home"))
+    artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
+    ref = artifacts.find("dataset", RECIPE.digest)
+    assert ref is not None
+    to = tmp_path / "published"
+
+    def work() -> None:
+        publish(open_store(str(to)), artifacts, ref)
+        move_alias(open_store(str(to)), ref, "latest", {})
+
+    def check(outcome: Outcome) -> None:
+        if read_alias(open_store(str(to)), "dataset", "latest") is not None:
+            in_child(lambda: pull(open_store(str(to)), "dataset@latest", tmp_path / "pulled"))
+            assert tree(tmp_path / "pulled") == tree(artifacts.root), str(outcome)
+            shutil.rmtree(tmp_path / "pulled")
+        assert not list(tmp_path.rglob("pulled/*")), str(outcome)
+
+    def again() -> None:
+        in_child(work)
+        in_child(lambda: pull(open_store(str(to)), "dataset@latest", tmp_path / "pulled"))
+        assert tree(tmp_path / "pulled") == tree(artifacts.root)
+        shutil.rmtree(tmp_path / "pulled")
+        free_of_leftovers(to)
+
+    report(request, "publish", try_all(lambda: shutil.rmtree(to, ignore_errors=True), work, check, again, every))
+
+
+@pytest.mark.usefixtures("strace")
+@every
+def test_a_pulled_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    in_child(lambda: make_artifact(tmp_path / "home"))
+    artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
+    ref = artifacts.find("dataset", RECIPE.digest)
+    assert ref is not None
+    in_child(lambda: publish(open_store(str(tmp_path / "published")), artifacts, ref))
+    to = tmp_path / "pulled"
+
+    def work() -> None:
+        pull(open_store(str(tmp_path / "published")), f"dataset@{ref.digest}", to)
+
+    def check(outcome: Outcome) -> None:
+        assert tree(to) in ({}, tree(artifacts.root)), str(outcome)
+
+    def again() -> None:
+        in_child(work)
+        assert tree(to) == tree(artifacts.root)
+        free_of_leftovers(to)
+
+    report(request, "pull", try_all(lambda: shutil.rmtree(to, ignore_errors=True), work, check, again, every))
