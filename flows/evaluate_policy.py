@@ -40,12 +40,12 @@ def evaluate_policy(
     to = publish or preset.publish
     place = destination(to)
     named = [spec for spec in policies or () if spec != CHAMPION]
-    found = policies_named(named, place) if policies else policies_on(chosen, [])
+    found = policies_named(named, place) if policies else policies_on(chosen)
     is_named = len(named) < len(policies or ())
     champion = find_champion(place, chosen, must_be=is_named) if with_champion or is_named else None
     if is_named and champion:  # it may have been named by its digest too
-        found = {name: ref for name, ref in found.items() if ref.digest != champion.digest}
+        found = {name: ref for name, ref in found.items() if ref.sha256 != champion.sha256}
     compared = None
-    if with_champion and champion and (best := found[best_policy(found)[0]]).digest != champion.digest:
+    if with_champion and champion and (best := found[best_policy(found)[0]]).sha256 != champion.sha256:
         compared = compare_policies(chosen, best, champion, to.promotion)
     return evaluate(chosen, found, evaluation or preset.evaluate, champion, compared)

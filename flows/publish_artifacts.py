@@ -21,7 +21,7 @@ def publish_artifacts(profile: str = "sample", report: str = "latest", publish: 
     params = publish or load_profile(profile).publish
     store = artifact_store()
     chosen = store.select("report", report)
-    inputs = store.manifest(chosen).recipe.inputs
+    inputs = store.manifest(chosen).recipe.own_inputs  # foreign policies that were compared are published already
     dataset = store.select("dataset", inputs["dataset"])
     policies = policies_on(dataset, [digest for name, digest in inputs.items() if name.startswith("policies.")])
     uri = destination(params)

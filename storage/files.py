@@ -16,6 +16,7 @@ from storage.errors import StorageFullError, StorageUnwritableError
 
 logger = logging.getLogger("marquee.files")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+TAKEN = {errno.EEXIST, errno.ENOTEMPTY}  # renaming a folder to a name that another folder has
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 
@@ -32,6 +33,18 @@ def fsync_path(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def rename_folder(new: Path, final: Path) -> bool:
+    """Rename a finished folder and flush that to the disk; False if there is one of that name already."""
+    try:
+        new.rename(final)
+    except OSError as error:
+        if error.errno not in TAKEN:
+            raise
+        return False
+    fsync_path(final.parent)
+    return True
 
 
 @contextmanager

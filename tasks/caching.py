@@ -1,28 +1,29 @@
 """A decorator that makes a function a Prefect task whose result is a cached artifact.
 
-Prefect's cache policies never hit in another run, ignore a changed helper function, or hit although the file was deleted.
-Here the cache key is the artifact's digest, which includes the code, and a hit requires that the artifact is whole.
+The artifact store alone is the cache: a task is cached if the artifact with its digest, which includes the code, is whole.
+Prefect's own cache is off. Its policies never hit in another run or ignore a changed helper function, and its records hit
+although the artifact is gone or damaged, or fail every later run if they are damaged themselves.
 """
 
-import hashlib
 import inspect
 import logging
 import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, cast
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.serializers import JSONSerializer
+from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 from pydantic import BaseModel
 
 from storage.artifacts.manifest import Depth, Recipe
 from storage.artifacts.store import ArtifactRef, ArtifactStore, Draft
 from storage.errors import MarqueeError
+from storage.home import home
 from tasks.fingerprint import code_fingerprint
 
 logging.getLogger("marquee").setLevel(logging.INFO)
@@ -31,11 +32,6 @@ logging.getLogger("distributed").setLevel(logging.WARNING)
 P = ParamSpec("P")
 # Called before an artifact is made, so that a flow starts a helper process beside that work, and only if there is work.
 before_work: ContextVar[Callable[[], None]] = ContextVar("before_work", default=lambda: None)
-
-
-def home() -> Path:
-    """Marquee's work directory: `MARQUEE_HOME`, by default `.marquee/` where the process runs."""
-    return Path(os.environ.get("MARQUEE_HOME", ".marquee")).absolute()
 
 
 def artifact_store() -> ArtifactStore:
@@ -66,10 +62,10 @@ def artifact_task(
     def decorate(function: Callable[Concatenate[Draft, P], None]) -> Callable[P, ArtifactRef]:
         signature = inspect.signature(function)
 
-        def run(recipe: Recipe, arguments: dict[str, Any]) -> ArtifactRef:
-            # Another Prefect server, or a reset one, does not know the artifacts of this work directory.
+        def run(recipe: Recipe, arguments: dict[str, Any]) -> ArtifactRef | State[ArtifactRef]:
             if (found := artifact_store().find(recipe.kind, recipe.digest)) is not None:
-                return found
+                return Completed(name="Cached", data=found)
+            before_work.get()()
             inputs = list(references(arguments).values())
             with artifact_store().create(recipe, inputs) as draft:
                 cast(Callable[..., None], function)(draft, **arguments)
@@ -90,18 +86,11 @@ def artifact_task(
                     for name, value in arguments.items()
                     if name not in outside and not references({name: value})
                 },
-                inputs={name: ref.digest for name, ref in references(arguments).items()},
+                inputs={name: ref.name_as_input for name, ref in references(arguments).items()},
                 code=code_fingerprint(function),
             )
-            store = artifact_store()
-            missing = store.find(kind, recipe.digest) is None
-            if missing:
-                before_work.get()()
-            place = hashlib.sha256(str(store.root).encode()).hexdigest()[:12]
-            keyed = prefect_task.with_options(
-                refresh_cache=missing, cache_key_fn=lambda *_: f"marquee-{kind}-{recipe.digest}-{place}"
-            )
-            return keyed(recipe, arguments)
+            made = prefect_task(recipe, arguments)
+            return made.result() if isinstance(made, State) else made
 
         return cast(Callable[P, ArtifactRef], call)
 
@@ -120,9 +109,9 @@ def references(arguments: dict[str, Any]) -> dict[str, ArtifactRef]:
 
 
 def artifact_prefect_task(
-    run: Callable[[Recipe, dict[str, Any]], ArtifactRef], kind: str, purpose: str | None
-) -> Task[[Recipe, dict[str, Any]], ArtifactRef]:
-    """The Prefect task around `run`: its result is stored as JSON, and errors that are not typed are retried twice."""
+    run: Callable[[Recipe, dict[str, Any]], ArtifactRef | State[ArtifactRef]], kind: str, purpose: str | None
+) -> Task[[Recipe, dict[str, Any]], ArtifactRef | State[ArtifactRef]]:
+    """The Prefect task around `run`: Prefect keeps no result of it, and errors that are not typed are retried twice."""
     return task(
         name=kind,
         description=inspect.cleandoc(purpose or ""),
@@ -130,8 +119,8 @@ def artifact_prefect_task(
         retry_delay_seconds=exponential_backoff(2),
         retry_jitter_factor=0.5,
         retry_condition_fn=is_worth_retrying,
-        persist_result=True,
-        result_serializer=JSONSerializer(),
+        persist_result=False,
+        cache_policy=NO_CACHE,
     )(run)
 
 

@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import MetadataCredentialsError
+from storage.home import home
 from storage.sources.web.crawl import CrawlProgress, crawl
 from storage.sources.web.fetch import Fetcher
 from storage.sources.web.rate_limit import RateLimiter
 from storage.sources.web.response_cache import ResponseCache
 from storage.sources.web.service import MovieIds, WebService
 from storage.sources.web.services import WebServices, enabled_services
-from tasks.caching import artifact_store, artifact_task, home
+from tasks.caching import artifact_store, artifact_task
 from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.crawl")

@@ -96,7 +96,7 @@ def make_report(
         provenance=Provenance(
             report=draft.digest,
             code=code_fingerprint(make_report),
-            inputs=tuple(input_of(role, store.manifest(ref)) for role, ref in inputs.items()),
+            inputs=tuple(input_of(role, store.manifest(ref), ref.origin) for role, ref in inputs.items()),
             parameters=flat(params.model_dump(mode="json")),
             versions=package_versions(),
         ),
@@ -197,7 +197,7 @@ def evaluate(
         compared: the champion-comparison of the best policy.
     """
     baselines = make_baselines(dataset, params.baselines)
-    known = champion is None or champion.digest in [ref.digest for ref in policies.values()]
+    known = champion is None or champion.sha256 in [ref.sha256 for ref in policies.values()]
     beside = {} if champion is None or known else {"champion": champion}
     about = about_dataset(dataset) | ({"comparison": compared} if compared else {})
     report = make_report(dataset, policies, beside, baselines, about, params, templates_sha256())

@@ -20,8 +20,8 @@ from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
 from storage.artifacts.aliases import read_alias
+from storage.artifacts.foreign import fetch, take_in
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import pull
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.reader import TransitionDataset
@@ -65,7 +65,7 @@ def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
     return Translated(policy, torch.from_numpy(own), dataset.frame)
 
 
-def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactRef]:
+def policies_on(dataset: ArtifactRef, digests: list[str] | None = None) -> dict[str, ArtifactRef]:
     """Policies of this work directory trained on a dataset, by learner: the given ones, or the newest of each learner.
 
     Raises:
@@ -74,12 +74,12 @@ def policies_on(dataset: ArtifactRef, digests: list[str]) -> dict[str, ArtifactR
     store = artifact_store()
     found: dict[str, ArtifactRef] = {}
     for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
-        wanted = not digests or any(manifest.digest.startswith(digest) for digest in digests)
-        if wanted and manifest.recipe.inputs["dataset"] == dataset.digest:
+        wanted = digests is None or any(manifest.digest.startswith(digest) for digest in digests)
+        if wanted and manifest.recipe.inputs.get("dataset") == dataset.name_as_input:
             found[manifest.facts["learner"]] = store.ref(manifest)
-    if not found or len(found) < len(digests):
+    if not found or len(found) < len(digests or ()):
         raise ArtifactError(
-            f"{store.root}: expected policies {digests or 'of any learner'} trained on dataset {dataset.digest}; "
+            f"{store.root}: expected policies {'of any learner' if digests is None else digests} trained on dataset {dataset.digest}; "
             f"found {[ref.digest for ref in found.values()]}. Run train-policy on this dataset first."
         )
     return found
@@ -97,12 +97,17 @@ def policies_named(specs: list[str], published: str) -> dict[str, ArtifactRef]:
     Raises:
         ArtifactError: a policy is not found, or the artifact is no policy.
     """
-    found = {ref.digest: ref for ref in (policy_named(spec, published) for spec in specs)}
-    learners = {digest: str(artifact_store().manifest(ref).facts["learner"]) for digest, ref in found.items()}
+    found = {ref.sha256: ref for ref in (policy_named(spec, published) for spec in specs)}
+    learners = {content: str(artifact_store().manifest(ref).facts["learner"]) for content, ref in found.items()}
     often = Counter(learners.values())
+    names = {
+        content: learners[content] if often[learners[content]] == 1 else f"{learners[content]} {ref.digest[:8]}"
+        for content, ref in found.items()
+    }
+    often = Counter(names.values())
     return {
-        learners[digest] if often[learners[digest]] == 1 else f"{learners[digest]} {digest[:8]}": ref
-        for digest, ref in found.items()
+        name if often[name] == 1 else f"{name}, content {content[:8]}": found[content]
+        for content, name in names.items()
     }
 
 
@@ -113,9 +118,9 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
         kind, _, _ = spec.partition("@")
         if kind != "policy":
             raise ArtifactError(f"{spec}: expected policy@<alias or digest>; found one of kind {kind!r}.")
-        return pull(open_store(published), spec, store.root)
+        return fetch(open_store(published), spec, store)
     if Path(spec).is_dir():
-        return store.take_in(Path(spec), "policy")
+        return take_in(Path(spec), "policy", store)
     return store.select("policy", spec)
 
 
@@ -150,7 +155,7 @@ def find_champion(published: str, dataset: ArtifactRef, must_be: bool = False) -
     if not must_be and read_alias(store, "policy", "champion") is None:
         logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
-    champion = pull(store, CHAMPION, artifact_store().root)
+    champion = fetch(store, CHAMPION, artifact_store())
     if not must_be and (reason := why_not_comparable(champion, dataset)) is not None:
         logger.warning("%s is not evaluated with the others: %s", CHAMPION, reason)
         return None

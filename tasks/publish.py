@@ -13,7 +13,8 @@ from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store, home, is_worth_retrying
+from storage.home import home
+from tasks.caching import artifact_store, is_worth_retrying
 from tasks.promote import Rule
 
 logger = logging.getLogger("marquee.publish")

@@ -10,6 +10,7 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.scale import RatingScale
 from storage.errors import SourceError
 from storage.files import sha256_file
+from storage.home import home
 from storage.sources.bad_rows import OnBadRows
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.files import MetadataFile, find_metadata
@@ -20,7 +21,7 @@ from storage.sources.movielens.ratings import ColumnName
 from storage.sources.movielens.releases import Release, find_release
 from storage.sources.sample.release import SampleParams, write_sample
 from storage.sources.web.services import WebServices, enabled_services
-from tasks.caching import artifact_store, artifact_task, home, is_worth_retrying
+from tasks.caching import artifact_store, artifact_task, is_worth_retrying
 from tasks.progress import Progress
 
 logger = logging.getLogger("marquee.sources")

@@ -16,7 +16,8 @@ from storage.artifacts.exchange import Exchange, ExchangeError
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import ArtifactError
-from tasks.caching import artifact_store, artifact_task, home
+from storage.home import home
+from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams, dask_client
 from tasks.encode_texts import EncoderSpec, encode_partition, encode_texts, item_texts
 from tasks.fingerprint import code_fingerprint

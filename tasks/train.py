@@ -31,8 +31,9 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
 from storage.dataset.reader import TransitionDataset
 from storage.errors import CheckpointError, MarqueeError
+from storage.home import home
 from storage.tensorboard import EventFile
-from tasks.caching import artifact_store, artifact_task, home
+from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import copy_file
 from tasks.learning import make_learning
 from tasks.progress import Progress

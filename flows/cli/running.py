@@ -80,7 +80,7 @@ def ui_hint(flow_run_id: str) -> str:
 
 def path_of(ref: ArtifactRef, name: str = "") -> Path:
     """The path of an artifact's folder, or of a file in it."""
-    return artifact_store().folder(ref.kind, ref.digest) / name
+    return artifact_store().folder_of(ref) / name
 
 
 def headline_of(report: ArtifactRef) -> str:

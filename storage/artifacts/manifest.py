@@ -4,19 +4,49 @@ import hashlib
 import json
 import platform
 from collections.abc import Sequence
+from datetime import datetime
 from enum import IntEnum
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any, Literal, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from storage.errors import ArtifactDamagedError, ArtifactError
 from storage.files import sha256_file
 
 MANIFEST = "manifest.json"
 MEASURED = ("report",)  # kinds with measured times in them: if two have the same digest, the first is kept
+FORMAT: Literal["marquee-artifact/2"] = "marquee-artifact/2"
+DIGEST_DIGITS = 32
+MAX_BYTES = 16 << 20  # of a manifest.json
+MAX_FILES = 10_000
 PACKAGES = ("marquee", "numpy", "pandas", "pyarrow", "h5py", "torch", "transformers", "scikit-learn", "prefect")
+
+
+def _inside(path: str) -> str:
+    """Refuse a path that is not a plain relative one: it must stay in the artifact's folder and not be the manifest."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in path or not path.isprintable():
+        raise ValueError(f"expected a relative path in the artifact's folder; found {path!r}, which may lead outside")
+    if path == MANIFEST:
+        raise ValueError(f"expected no {MANIFEST} among the files")
+    return path
+
+
+def _moment(text: str) -> str:
+    """Refuse a text that is not a moment with a time zone."""
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("expected a time zone")
+    return text
+
+
+KindName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# An input that was made here is named by its digest. One from elsewhere is named by the SHA-256 of its content, because a
+# stranger can put any content under a digest.
+InputName = Annotated[str, Field(pattern=r"^([0-9a-f]{32}|[0-9a-f]{64})$")]
 
 
 class Depth(IntEnum):
@@ -32,17 +62,21 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: str
-    schema_version: int
+    kind: KindName
+    schema_version: int = Field(ge=0)
     parameters: dict[str, Any]
-    inputs: dict[str, str]
-    code: str
+    inputs: dict[str, InputName]
+    code: str = Field(max_length=64)
+
+    @property
+    def own_inputs(self) -> dict[str, str]:
+        """The digests of those inputs that were made where this artifact was made."""
+        return {role: name for role, name in self.inputs.items() if len(name) == DIGEST_DIGITS}
 
     @property
     def digest(self) -> str:
         """First 32 hex digits of the SHA-256 of the canonical JSON of this recipe."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()[:DIGEST_DIGITS]
 
 
 class FileEntry(BaseModel):
@@ -50,59 +84,104 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
-    size_bytes: int
-    sha256: str
+    path: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_inside)]
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
 
 
 class Manifest(BaseModel):
-    """What produced an artifact, from which inputs, and which files it consists of."""
+    """What produced an artifact, from which inputs, and which files it consists of.
+
+    In manifest.json there is one more field, `checksum`: the SHA-256 of the canonical JSON of all others.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-artifact/1"] = "marquee-artifact/1"
-    digest: str
+    format: Literal["marquee-artifact/2"] = FORMAT
+    digest: Digest
     recipe: Recipe
-    files: tuple[FileEntry, ...]
-    sha256: str
-    rows: int
+    files: tuple[FileEntry, ...] = Field(min_length=1, max_length=MAX_FILES)
+    sha256: Sha256  # of the content: see `content_sha256`
+    rows: int = Field(ge=0)
     facts: dict[str, Any]
     licences: tuple[str, ...]
     generated: bool
     versions: dict[str, str]
-    created_at: str
-    seconds: float  # wall time from draft to commit
+    created_at: Annotated[str, AfterValidator(_moment)]
+    seconds: float = Field(ge=0, allow_inf_nan=False)  # wall time from draft to commit
 
     @property
     def size_bytes(self) -> int:
         """Sum of the sizes of all files, in bytes."""
         return sum(entry.size_bytes for entry in self.files)
 
+    def to_json(self) -> bytes:
+        """The bytes of manifest.json, with the checksum."""
+        values = json.loads(self.model_dump_json())
+        checksum = hashlib.sha256(canonical_json(values)).hexdigest()
+        return json.dumps(values | {"checksum": checksum}, indent=2, ensure_ascii=False).encode()
+
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
-        """Read a manifest from JSON; its hashes must match its recipe and files, and all paths must stay in the folder.
+        """Read the bytes of a manifest.json: its checksum, recipe and files must agree, and all paths stay in the folder.
 
         Raises:
             ArtifactDamagedError: it is incomplete, has another format, or is not consistent.
         """
-        try:
-            manifest = cls.model_validate_json(data)
-        except ValueError as error:
+        if len(data) > MAX_BYTES:
             raise ArtifactDamagedError(
-                f"{where}: expected a marquee-artifact/1 manifest; it does not parse. Make or publish the artifact again."
+                f"{where}: expected a manifest of at most {MAX_BYTES:,} bytes; found {len(data):,}."
+            )
+        try:
+            values = json.loads(data, parse_constant=_refuse_constant)
+            if not isinstance(values, dict):
+                raise ValueError("expected a JSON object")
+            found, checksum = values.get("format"), values.pop("checksum", None)
+            canonical = canonical_json(values)
+        except (ValueError, RecursionError) as error:
+            raise ArtifactDamagedError(
+                f"{where}: expected a {FORMAT} manifest; it does not parse. Make or publish the artifact again."
             ) from error
+        if found != FORMAT:
+            raise ArtifactDamagedError(
+                f"{where}: expected format {FORMAT}; found {found!r}. Make or publish the artifact again with this version."
+            )
+        if checksum != hashlib.sha256(canonical).hexdigest():
+            raise ArtifactDamagedError(
+                f"{where}: expected the checksum of its other fields; found another. Make or publish the artifact again."
+            )
+        try:
+            manifest = cls.model_validate_json(canonical, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ArtifactDamagedError(
+                f"{where}: expected a {FORMAT} manifest; found {'.'.join(map(str, first['loc']))}: {first['msg']}. "
+                "Make or publish the artifact again."
+            ) from None
         if manifest.digest != manifest.recipe.digest:
             raise ArtifactDamagedError(
                 f"{where}: expected the digest of its recipe, {manifest.recipe.digest}; found {manifest.digest}."
             )
         if manifest.sha256 != content_sha256(manifest.files):
             raise ArtifactDamagedError(f"{where}: expected the content hash of its files; found another.")
-        for entry in manifest.files:
-            if Path(entry.path).is_absolute() or ".." in Path(entry.path).parts:
-                raise ArtifactDamagedError(
-                    f"{where}: expected paths in the artifact's folder; found {entry.path!r}, which is outside."
-                )
+        paths = {entry.path for entry in manifest.files}
+        folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+        if len(paths) < len(manifest.files) or paths & folders:
+            raise ArtifactDamagedError(f"{where}: expected every file once; found one path for two files.")
         return manifest
+
+
+def canonical_json(values: Any) -> bytes:
+    """JSON that is the same for equal values: sorted keys, no spaces.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"expected finite numbers; found {name}")
 
 
 def content_sha256(files: Sequence[FileEntry]) -> str:
@@ -132,18 +211,25 @@ def verify_files(folder: Path, manifest: Manifest, depth: Depth = Depth.HASHES) 
     """Compare the files of a folder with the manifest.
 
     Raises:
-        ArtifactDamagedError: a file is missing, has another size or (at `Depth.HASHES`) other bytes.
+        ArtifactDamagedError: a file is missing, is reached by a link, has another size or (at `Depth.HASHES`) other bytes.
     """
     if depth < Depth.SIZES:
         return
     for entry in manifest.files:
         path = folder / entry.path
+        if leads_outside(folder, entry.path):
+            raise ArtifactDamagedError(f"{path}: expected a file of the artifact; found a symbolic link.")
         size = path.stat().st_size if path.is_file() else None
         if size != entry.size_bytes:
             found = "no file" if size is None else f"{size} bytes"
             raise ArtifactDamagedError(f"{path}: expected {entry.size_bytes} bytes; found {found}.")
         if depth >= Depth.HASHES and sha256_file(path) != entry.sha256:
             raise ArtifactDamagedError(f"{path}: expected SHA-256 {entry.sha256}; found other bytes.")
+
+
+def leads_outside(folder: Path, path: str) -> bool:
+    """Whether the relative path has a symbolic link, which may lead out of the folder."""
+    return any((folder / part).is_symlink() for part in (path, *map(str, PurePosixPath(path).parents)) if part != ".")
 
 
 def package_versions() -> dict[str, str]:

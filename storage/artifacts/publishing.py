@@ -104,7 +104,8 @@ def _upload(store: ObjectStore, manifest: Manifest, entry: FileEntry, folder: Pa
 def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
     """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/` and verify every hash; partial files are resumed.
 
-    Of several processes that pull the same artifact into one folder, one downloads it and the others wait.
+    The artifact is a foreign one: `to` is no folder of own artifacts. Of several processes that pull the same artifact into
+    one folder, one downloads it and the others wait.
 
     Raises:
         UnknownAliasError: there is no such alias or digest; the message lists those there are.
@@ -112,12 +113,11 @@ def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
         ArtifactConflictError: the folder has another whole artifact of that digest; it is kept.
         StorageFullError: the disk has no room for the artifact.
     """
-    kind, _, name = spec.partition("@")
-    manifest = _resolve(store, kind, name or "latest")
-    target = ArtifactStore(to)
+    manifest = resolve(store, spec)
+    target = ArtifactStore(to, origin=store.uri)
     if (present := _present(target, manifest)) is not None:
         return present
-    final = target.folder(kind, manifest.digest)
+    final = target.folder(manifest.recipe.kind, manifest.digest)
     with writing_to(to):
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = final.with_name(f".pull.{manifest.digest}.lock")
@@ -161,7 +161,7 @@ def _receive(store: ObjectStore, manifest: Manifest, final: Path) -> Path:
     for entry, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(store, file_key(manifest, entry.path), path, entry)
-    (partial / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    (partial / MANIFEST).write_bytes(manifest.to_json())
     for path in partial.rglob("*"):
         fsync_path(path)
     return partial
@@ -180,7 +180,15 @@ def _fetch(store: ObjectStore, key: str, path: Path, entry: FileEntry) -> None:
     )
 
 
-def _resolve(store: ObjectStore, kind: str, name: str) -> Manifest:
+def resolve(store: ObjectStore, spec: str) -> Manifest:
+    """The manifest that `kind@alias` or `kind@digest` names.
+
+    Raises:
+        UnknownAliasError: there is no such alias or digest; the message lists those there are.
+        ArtifactDamagedError: the alias or the manifest is damaged, or they do not agree.
+    """
+    kind, _, name = spec.partition("@")
+    name = name or "latest"
     named: Alias | Earlier | None
     if name == PREVIOUS:
         named = previous_champion(store, kind)

@@ -1,10 +1,10 @@
 """Immutable artifact folders: written completely or not at all, named by their recipe, verified when they are used."""
 
+import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,12 @@ from storage.artifacts.manifest import (
     MANIFEST,
     MEASURED,
     Depth,
+    Digest,
     FileEntry,
+    KindName,
     Manifest,
     Recipe,
+    Sha256,
     content_sha256,
     package_versions,
     read_manifest,
@@ -26,9 +29,11 @@ from storage.artifacts.manifest import (
 )
 from storage.drafts import draft_beside
 from storage.errors import ArtifactConflictError, ArtifactDamagedError, ArtifactError
-from storage.files import fsync_path, sha256_file, writing_to
+from storage.files import fsync_path, rename_folder, sha256_file, writing_to
+from storage.home import home
 
 logger = logging.getLogger("marquee.artifacts")
+FOREIGN = "foreign"  # the folder beside artifacts/ for what was made elsewhere
 
 
 class ArtifactRef(BaseModel):
@@ -36,13 +41,19 @@ class ArtifactRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: str
-    digest: str
+    kind: KindName
+    digest: Digest
     uri: str
-    sha256: str
+    sha256: Sha256
     size_bytes: int
     rows: int
     schema_version: int
+    origin: str | None = None  # where a foreign artifact came from, as a URI; None: it was made in this work directory
+
+    @property
+    def name_as_input(self) -> str:
+        """What names it in a recipe: the digest, or for a foreign artifact the SHA-256 of its content."""
+        return self.digest if self.origin is None else self.sha256
 
 
 @dataclass
@@ -75,22 +86,45 @@ class Draft:
 class ArtifactStore:
     """The artifacts in one folder, as `root/kind/digest/`; `marquee pull` makes the same layout.
 
+    A store of own artifacts is a cache: what is in it is not made again. Foreign artifacts, which other machines made, are
+    in stores of their own, because a digest names a recipe and proves nothing about the content.
+
     Args:
         root: the folder; it is made when the first artifact is written.
         depth: how `find` verifies an artifact.
+        origin: the URI that foreign artifacts come from; None: the artifacts are made here.
+
+    Raises:
+        ArtifactError: foreign artifacts would be put among this work directory's own.
     """
 
-    def __init__(self, root: Path, depth: Depth = Depth.HASHES) -> None:
+    def __init__(self, root: Path, depth: Depth = Depth.HASHES, origin: str | None = None) -> None:
         self.root = root.absolute()
         self.depth = depth
+        self.origin = origin
+        if origin is not None and self.root.is_relative_to(home() / "artifacts"):
+            raise ArtifactError(
+                f"{self.root}: expected another folder for artifacts from {origin}; found the one of those that were made "
+                "here, which are used again without a question. Give another folder."
+            )
+
+    def foreign(self, origin: str) -> "ArtifactStore":
+        """The store beside this one for artifacts that come from `origin`, a URI."""
+        name = hashlib.sha256(origin.encode()).hexdigest()[:16]
+        return ArtifactStore(self.root.parent / FOREIGN / name, self.depth, origin)
 
     def folder(self, kind: str, digest: str) -> Path:
-        """The folder of an artifact, which need not exist."""
+        """The folder of an artifact of this store, which need not exist."""
         return self.root / kind / digest
+
+    def folder_of(self, ref: ArtifactRef) -> Path:
+        """The folder that a reference names: in this store, or in the store of what came from its origin."""
+        home = self if ref.origin in (None, self.origin) else self.foreign(ref.origin)
+        return home.folder(ref.kind, ref.digest)
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest behind a reference."""
-        return read_manifest(self.folder(ref.kind, ref.digest))
+        return read_manifest(self.folder_of(ref))
 
     def ref(self, manifest: Manifest) -> ArtifactRef:
         """The reference to an artifact of this store, from its manifest."""
@@ -102,6 +136,7 @@ class ArtifactStore:
             size_bytes=manifest.size_bytes,
             rows=manifest.rows,
             schema_version=manifest.recipe.schema_version,
+            origin=self.origin,
         )
 
     def find(self, kind: str, digest: str) -> ArtifactRef | None:
@@ -110,12 +145,17 @@ class ArtifactStore:
         if not folder.exists():
             return None
         try:
-            manifest = read_manifest(folder)
+            manifest = self._manifest_in(folder)
             verify_files(folder, manifest, self.depth)
         except ArtifactError as error:
             logger.warning("Artifact %s/%s is damaged and will be made again: %s", kind, digest, error)
             return None
         return self.ref(manifest)
+
+    def same_as(self, manifest: Manifest) -> ArtifactRef | None:
+        """The verified artifact of this store with the digest and the content of a manifest, or None."""
+        found = self.find(manifest.recipe.kind, manifest.digest)
+        return found if found is not None and found.sha256 == manifest.sha256 else None
 
     def open(self, ref: ArtifactRef) -> Path:
         """The folder of an artifact, after a check of its sizes; its bytes were verified when it was found.
@@ -124,8 +164,8 @@ class ArtifactStore:
             ArtifactError: it is not in this store.
             ArtifactDamagedError: it is no longer the content the reference names.
         """
-        folder = self.folder(ref.kind, ref.digest)
-        manifest = read_manifest(folder)
+        folder = self.folder_of(ref)
+        manifest = self._manifest_in(folder)
         verify_files(folder, manifest, Depth.SIZES)
         if manifest.sha256 != ref.sha256:
             raise ArtifactDamagedError(
@@ -140,8 +180,8 @@ class ArtifactStore:
             if path.parent.name.startswith("."):
                 continue
             try:
-                found.append(read_manifest(path.parent))
-            except ArtifactDamagedError as error:
+                found.append(self._manifest_in(path.parent))
+            except ArtifactError as error:
                 logger.warning("Skipped a damaged artifact: %s", error)
         return found
 
@@ -159,35 +199,19 @@ class ArtifactStore:
             )
         return self.ref(max(found, key=lambda manifest: manifest.created_at))
 
-    def take_in(self, folder: Path, kind: str) -> ArtifactRef:
-        """Copy an artifact from elsewhere, such as a pulled one, into this store, unless it is there.
+    def _manifest_in(self, folder: Path) -> Manifest:
+        """The manifest of a folder, which must be named by it.
 
         Raises:
-            ArtifactError: it has another kind.
-            ArtifactDamagedError: its bytes are not the ones its manifest names.
-            ArtifactConflictError: this store has the same digest with other content.
+            ArtifactError, ArtifactDamagedError: see `read_manifest`; or it is the manifest of another artifact.
         """
         manifest = read_manifest(folder)
-        if manifest.recipe.kind != kind:
-            raise ArtifactError(
-                f"{folder}: expected an artifact of kind {kind}; found {manifest.recipe.kind}. Give another folder."
+        if (manifest.recipe.kind, manifest.digest) != (folder.parent.name, folder.name):
+            raise ArtifactDamagedError(
+                f"{folder}: expected the manifest of {folder.parent.name}/{folder.name}; found that of "
+                f"{manifest.recipe.kind}/{manifest.digest}. Make the artifact again."
             )
-        verify_files(folder, manifest)
-        final = self.folder(kind, manifest.digest)
-        known = self.find(kind, manifest.digest)
-        if known is None:
-            with writing_to(self.root), draft_beside(final) as copy:
-                shutil.copytree(folder, copy)
-                shutil.rmtree(final, ignore_errors=True)
-                copy.rename(final)
-                fsync_path(final.parent)
-            known = self.ref(manifest)
-        if known.sha256 != manifest.sha256:
-            raise ArtifactConflictError(
-                f"{folder}: expected content {known.sha256}, as in {final}; found {manifest.sha256}. "
-                "Use another work directory for it (MARQUEE_HOME)."
-            )
-        return known
+        return manifest
 
     @contextmanager
     def create(self, recipe: Recipe, inputs: Sequence[ArtifactRef] = ()) -> Iterator[Draft]:
@@ -235,11 +259,11 @@ class ArtifactStore:
             created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
             seconds=round(time.monotonic() - draft.began, 3),
         )
-        (draft.path / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+        (draft.path / MANIFEST).write_bytes(manifest.to_json())
         fsync_path(draft.path / MANIFEST)
         for folder in (draft.path, *(path for path in draft.path.rglob("*") if path.is_dir())):
             fsync_path(folder)
-        if final.exists():
+        while not rename_folder(draft.path, final):
             first = self.find(recipe.kind, recipe.digest)
             if first is not None and (first.sha256 == manifest.sha256 or recipe.kind in MEASURED):
                 return first
@@ -248,8 +272,6 @@ class ArtifactStore:
                     f"{final}: expected content {manifest.sha256}, found {first.sha256} made meanwhile from the same "
                     "recipe. The step is not deterministic on this machine: keep one of the two, remove the other."
                 )
-            with draft_beside(final) as damaged:
+            with draft_beside(final) as damaged, suppress(FileNotFoundError):  # another process has moved it
                 final.rename(damaged)
-        draft.path.rename(final)
-        fsync_path(final.parent)
         return self.ref(manifest)

@@ -222,6 +222,7 @@ def events_of(env: dict[str, str], output: str, name: str) -> list[dict[str, Any
 def test_a_retraining_is_compared_with_the_champion(
     small_run: SmallRun, small_home: Path, prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path
 ) -> None:
+    shutil.rmtree(small_home / "artifacts" / "policy")  # so that the champion is one from elsewhere
     again = marquee("retrain", *changes(train__seed="9", evaluate__leave_out="[off_policy, distances]"))
     report = json.loads(Path(values_of(again.stdout)["REPORT"]).with_name("report.json").read_text())
     assert report["verdict"]["opponents"][0]["role"] == "champion"
@@ -246,6 +247,11 @@ def test_a_retraining_is_compared_with_the_champion(
     assert event["payload"]["comparison"]["difference"] == pytest.approx(promotion["difference"], rel=1e-5)
     (first,) = events_of(prefect_env, small_run.output, "marquee.champion.promoted")
     assert first["payload"]["why"] == "There was no champion."
+    origins = {one["role"]: one["origin"] for one in report["cards"]["provenance"]["inputs"]}
+    assert origins == dict.fromkeys(origins) | {"champion": (small_home / "published").as_uri()}
+    page = Path(values_of(again.stdout)["REPORT"]).read_text()
+    assert page.count("This policy was not trained in this work directory.") == 1
+    assert not (small_home / "artifacts" / "policy" / cards["champion"]["digest"]).exists()
 
 
 @pytest.mark.timeout(400)

@@ -60,7 +60,7 @@ def test_a_champion_of_an_earlier_format_stops_nobody(
     wanted = find_champion.fn(place, data, must_be=True)
     assert wanted is not None
     with pytest.raises(LearnerError, match="expected format"):
-        load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(wanted), ITEMS)
+        load_policy(artifact_store().open(wanted), ITEMS)
 
 
 def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,8 @@ def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.Monke
     found = find_champion.fn(str(tmp_path / "published"), dataset([4, 5]))
     assert found is not None
     assert found.digest == made.digest
-    load_policy(ArtifactStore(tmp_path / "home" / "artifacts").open(found), ITEMS)
+    assert found.origin == (tmp_path / "published").as_uri()
+    load_policy(artifact_store().open(found), ITEMS)
 
 
 def test_a_champion_of_other_items_stops_nobody(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from models.learners.registry import LEARNERS
@@ -64,6 +66,7 @@ class Input(Record):
     sha256: str
     code: str
     inputs: dict[str, str]
+    origin: str | None = Field(None, description="URI it was pulled from; none: it was made where the report was made.")
 
 
 class Provenance(Record):
@@ -74,6 +77,10 @@ class Provenance(Record):
     inputs: tuple[Input, ...]
     parameters: dict[str, Setting]
     versions: dict[str, str]
+
+    def origin_of(self, role: str) -> str | None:
+        """The URI that an input was pulled from; None if it was made here."""
+        return next((one.origin for one in self.inputs if one.role == role), None)
 
 
 class CardsSection(Record):
@@ -129,8 +136,8 @@ def tunings(table: Sequence[Mapping[str, Any]], criterion: str) -> tuple[Tuning,
     )
 
 
-def input_of(role: str, manifest: Manifest) -> Input:
-    """The provenance of one artifact."""
+def input_of(role: str, manifest: Manifest, origin: str | None = None) -> Input:
+    """The provenance of one artifact, which was pulled from `origin` or made here."""
     return Input(
         role=role,
         kind=manifest.recipe.kind,
@@ -138,6 +145,7 @@ def input_of(role: str, manifest: Manifest) -> Input:
         sha256=manifest.sha256,
         code=manifest.recipe.code,
         inputs=manifest.recipe.inputs,
+        origin=origin,
     )
 
 

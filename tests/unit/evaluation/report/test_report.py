@@ -36,7 +36,7 @@ from evaluation.report.report import (
 from evaluation.report.sections.cards.numbers import Provenance
 from models.networks import Actor
 from models.policy import Policy
-from storage.artifacts.manifest import Manifest, Recipe
+from storage.artifacts.manifest import FileEntry, Manifest, Recipe
 from storage.dataset.reader import TransitionDataset
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -62,9 +62,10 @@ def manifest(kind: str, generated: bool = False, **facts: object) -> Manifest:
         inputs={} if kind == "dataset" else {"dataset": manifest("dataset", generated).digest},
         code="c0de",
     )
+    files = (FileEntry(path="data", size_bytes=1, sha256="5" * 64),)
     return Manifest(
-        digest=recipe.digest, recipe=recipe, files=(), sha256="5" * 64, rows=1, facts=facts, licences=("cite <them>",),
-        generated=generated, versions={}, created_at="", seconds=12.5,
+        digest=recipe.digest, recipe=recipe, files=files, sha256="5" * 64, rows=1, facts=facts, licences=("cite <them>",),
+        generated=generated, versions={}, created_at="2026-11-28T10:00:00+00:00", seconds=12.5,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Publishing to a folder; the same contract over HTTP is in tests/integration/test_s3.py."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import pytest
 from unit.storage.artifacts.publishing_support import make
 
 from storage.artifacts.aliases import move_alias
-from storage.artifacts.manifest import MANIFEST, FileEntry, content_sha256
+from storage.artifacts.manifest import MANIFEST, canonical_json
 from storage.artifacts.object_stores import DOCUMENT_BYTES, open_store
 from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.publishing import publish, pull
@@ -165,9 +166,10 @@ def test_manifest_that_leads_outside_is_refused(tmp_path: Path) -> None:
     publish(store, artifacts, ref)
     path = tmp_path / "published" / "artifacts" / "policy" / ref.digest / MANIFEST
     manifest = json.loads(path.read_text())
+    del manifest["checksum"]
     manifest["files"][0]["path"] = "../../../escaped"
-    manifest["sha256"] = content_sha256([FileEntry.model_validate(entry) for entry in manifest["files"]])
-    path.write_text(json.dumps(manifest))
+    checksum = hashlib.sha256(canonical_json(manifest)).hexdigest()
+    path.write_text(json.dumps(manifest | {"checksum": checksum}))
     with pytest.raises(ArtifactDamagedError, match="outside"):
         pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
     assert not (tmp_path / "escaped").exists()

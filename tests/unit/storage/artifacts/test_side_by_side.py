@@ -38,7 +38,7 @@ print("ready", flush=True)
 for line in sys.stdin:
     to = Path(line.strip())
     ref = pull(Slow(Path(sys.argv[1])), sys.argv[2], to)
-    print("whole" if ArtifactStore(to).find(ref.kind, ref.digest) == ref else "damaged", flush=True)
+    print("whole" if ArtifactStore(to, origin=ref.origin).find(ref.kind, ref.digest) == ref else "damaged", flush=True)
 """
 
 

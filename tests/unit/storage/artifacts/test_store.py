@@ -12,7 +12,6 @@ from storage.artifacts.manifest import MANIFEST, Depth, Recipe
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
     ArtifactConflictError,
-    ArtifactDamagedError,
     ArtifactError,
     StorageFullError,
     StorageUnwritableError,
@@ -121,24 +120,24 @@ def test_of_two_artifacts_that_hold_measured_times_the_first_stands(tmp_path: Pa
     assert store.find("report", made.digest) == first
 
 
-def test_an_artifact_from_elsewhere_is_taken_in_once_and_whole(tmp_path: Path) -> None:
-    theirs, ours = ArtifactStore(tmp_path / "theirs"), ArtifactStore(tmp_path / "ours")
-    ref = make(theirs)
-    folder = theirs.folder(ref.kind, ref.digest)
-    for _ in range(2):
-        taken = ours.take_in(folder, ref.kind)
-        assert (taken.digest, taken.sha256) == (ref.digest, ref.sha256)
-    assert ours.find(ref.kind, ref.digest) == taken
-    with pytest.raises(ArtifactError, match="expected an artifact of kind policy"):
-        ours.take_in(folder, "policy")
-    with pytest.raises(ArtifactError, match=MANIFEST):
-        ours.take_in(tmp_path, ref.kind)
-    other = make(ArtifactStore(tmp_path / "others"), "other bytes")
-    with pytest.raises(ArtifactConflictError, match="MARQUEE_HOME"):
-        ours.take_in(tmp_path / "others" / other.kind / other.digest, other.kind)
-    (folder / "sub" / "data.txt").write_text("torn")
-    with pytest.raises(ArtifactDamagedError):
-        ArtifactStore(tmp_path / "new").take_in(folder, ref.kind)
+def test_an_artifact_under_another_name_is_a_miss(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    ref = make(store)
+    other = recipe(parameters={"a": 2})
+    store.folder("toy", ref.digest).rename(store.folder("toy", other.digest))
+    assert store.find("toy", other.digest) is None
+    assert store.manifests("toy") == []
+    assert make(store, "two", other).digest == other.digest
+    assert store.find("toy", other.digest) is not None
+
+
+def test_a_file_that_became_a_link_is_damage(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    ref = make(store)
+    sub = store.folder("toy", ref.digest) / "sub"
+    sub.rename(tmp_path / "elsewhere")
+    sub.symlink_to(tmp_path / "elsewhere")
+    assert store.find("toy", ref.digest) is None
 
 
 def test_select_by_prefix_and_newest(tmp_path: Path) -> None:
