@@ -93,6 +93,20 @@ MUTANTS = (
         GATES,
     ),
     Mutant(
+        "train-policy has no gate",
+        "flows/train_policy.py",
+        '        gate("transitions", validate_transitions, chosen)',
+        "        validate_transitions(chosen)",
+        GATES,
+    ),
+    Mutant(
+        "evaluate-policy has no gate",
+        "flows/evaluate_policy.py",
+        '        gate("transitions", validate_transitions, chosen)',
+        "        validate_transitions(chosen)",
+        GATES,
+    ),
+    Mutant(
         "schema_version is not in the digest",
         "storage/artifacts/manifest.py",
         'self.model_dump(mode="json")',

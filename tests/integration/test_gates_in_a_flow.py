@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from prefect import flow
 
+from flows.evaluate_policy import evaluate_policy
 from flows.train_policy import train_policy
 from models.learners.td3 import TD3Config
 from storage.artifacts.manifest import Recipe
@@ -73,13 +74,14 @@ def test_a_flow_stops_at_an_empty_table_and_goes_on_after_a_good_one(prefect_her
     assert results == {5: True, 0: False}
 
 
-def test_nothing_is_trained_on_a_dataset_that_does_not_pass(prefect_here: None, tmp_path: Path) -> None:
+def test_nothing_is_trained_or_evaluated_on_a_dataset_that_does_not_pass(prefect_here: None, tmp_path: Path) -> None:
     bad = dataset_of_training_users()
     params = TrainParams(learners=("td3",), td3=TD3Config(hidden_dim=8))
-    with pytest.raises(
-        GateError, match=r"(?s)transitions: 10 rows, .* FAILED.*model selection and evaluation each need users"
-    ):
+    refused = r"(?s)transitions: 10 rows, .* FAILED.*model selection and evaluation each need users"
+    with pytest.raises(GateError, match=refused):
         train_policy(dataset=bad.digest, train=params, device="cpu")
+    with pytest.raises(GateError, match=refused):
+        evaluate_policy(dataset=bad.digest)
     assert artifact_store().manifests("policy") == []
     (record,) = tmp_path.glob("artifacts/validation-transitions/*/validation.json")
     assert json.loads(record.read_text())["passed"] is False
