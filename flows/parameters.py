@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.judging import EvaluateParams
+from flows.profile_problems import line_of, problems_by_place, repeated_key
 from storage.errors import MarqueeError
 from tasks.dask_cluster import ClusterParams
 from tasks.export import ExportParams
@@ -42,6 +43,15 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def profile_path(profile: str) -> Path:
+    """The file of a profile.
+
+    Args:
+        profile: a name in `flows/profiles/`, or the path of a YAML file.
+    """
+    return FOLDER / f"{profile}.yaml" if profile in profile_names() else Path(profile)
+
+
 def profile_values(profile: str) -> dict[str, Any]:
     """Read a profile's file as it is, without the defaults.
 
@@ -49,19 +59,25 @@ def profile_values(profile: str) -> dict[str, Any]:
         profile: a name in `flows/profiles/`, or the path of a YAML file.
 
     Raises:
-        ProfileError: there is no such file, or it holds no mapping of names to values.
+        ProfileError: there is no such file, it holds no mapping of names to values, or a name is in it twice.
     """
-    path = FOLDER / f"{profile}.yaml" if profile in profile_names() else Path(profile)
+    path = profile_path(profile)
     try:
-        values = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        values, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
         raise ProfileError(
             f"{profile}: expected a profile ({', '.join(profile_names())}) or the path of a YAML file; found {found}."
         ) from error
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
         raise ProfileError(
             f"{path}: expected stages with their parameters, e.g. features: {{dim: 64}}; found {type(values).__name__}."
+        )
+    if (repeated := repeated_key(tree)) is not None:
+        raise ProfileError(
+            f"{path}:{repeated.start_mark.line + 1}: expected every name once; found {repeated.value!r} again. "
+            "Put its parameters under one name."
         )
     return values
 
@@ -75,15 +91,20 @@ def load_profile(profile: str) -> Profile:
     Raises:
         ProfileError: see `profile_values`; or a parameter is unknown or out of its bounds.
     """
+    values = profile_values(profile)
     try:
-        return Profile.model_validate(profile_values(profile))
+        return Profile.model_validate(values)
     except ValidationError as error:
+        path = profile_path(profile)
+        tree = yaml.compose(path.read_text(), yaml.SafeLoader)
+        problems = "; ".join(
+            f"line {line_of(tree, place)}: {problem}" for place, problem in problems_by_place(error, Profile)
+        )
         raise ProfileError(
-            f"{profile}: expected the parameters of the stages (docs/concepts.md, Parameters and profiles); found {problems_of(error)}."
+            f"{path}: expected the parameters of the stages (docs/concepts.md, Parameters and profiles); found {problems}."
         ) from None
 
 
 def problems_of(error: ValidationError) -> str:
     """The parameters that are wrong, and why; without their values, which may be secrets."""
-    problems = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+    return "; ".join(problem for _, problem in problems_by_place(error, Profile))

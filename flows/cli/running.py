@@ -10,9 +10,11 @@ from prefect.settings import get_current_settings
 from pydantic import ValidationError
 
 from flows.parameters import Profile, load_profile, problems_of, profile_values
+from flows.profile_problems import suggestion
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.publish import PublishParams
+from tasks.terminal import in_terminal
 
 R = TypeVar("R")
 
@@ -44,8 +46,9 @@ def resolve(profile: str, data: str | None = None, metadata: str = "", changes: 
         for parent in parents:
             place = place.get(parent) if isinstance(place, dict) else None
         if not equals or not isinstance(place, dict) or last not in place:
+            hint = suggestion(last, place) if equals and isinstance(place, dict) else ""
             raise typer.BadParameter(
-                f"{change!r}: expected NAME=VALUE with a parameter of the profile, e.g. features.dim=64"
+                f"{change!r}: expected NAME=VALUE with a parameter of the profile, e.g. features.dim=64{hint}"
             )
         place[last] = yaml.safe_load(text)
         target = values
@@ -60,7 +63,8 @@ def resolve(profile: str, data: str | None = None, metadata: str = "", changes: 
 
 def run(flow: Flow[..., R], **parameters: Any) -> R:
     """Run a flow in this process, print how to see the run in Prefect's UI, and return the flow's result."""
-    state = cast("State[R]", flow(**parameters, return_state=True))
+    with in_terminal():
+        state = cast("State[R]", flow(**parameters, return_state=True))
     result = state.result()
     typer.echo(ui_hint(str(state.state_details.flow_run_id)))
     return result

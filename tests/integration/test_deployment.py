@@ -11,6 +11,7 @@ import pytest
 from tests_support import REPOSITORY
 
 from storage.artifacts.store import ArtifactStore
+from storage.dataset.reader import TransitionDataset
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 
@@ -36,7 +37,7 @@ def worker(prefect_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, st
         process.wait(10)
 
 
-def test_deploy_all_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> None:
+def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> None:
     deployed = subprocess.run(
         [PREFECT, "--no-prompt", "deploy", "--all"],
         env=worker,
@@ -53,17 +54,33 @@ def test_deploy_all_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> N
     assert {"profile", "source", "features", "export", "cluster"} == properties.keys()
     assert all(field.get("description") for field in properties.values())
 
-    parameters = {
-        "source": {"sample": {"users": 60, "movies": 120, "events_per_user_mean": 25}},
-        "features": {"dim": 8, "text": {"max_tokens": 16}},
-        "cluster": {"workers": 1},
-    }
-    run = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", json.dumps(parameters)]
+    profile = tmp_path / "mine.yaml"
+    profile.write_text(
+        "description: My own.\n"
+        "source: {sample: {users: 60, movies: 120, events_per_user_mean: 25}}\n"
+        "features: {dim: 8, text: {max_tokens: 16}}\n"
+        "cluster: {workers: 1}\n"
+    )
+    own = ["deploy", "flows.build_dataset.build_dataset", "--name", "mine", "--pool", "marquee"]
+    own += ["--param", f"profile={profile}"]
+    made = subprocess.run(
+        [PREFECT, "--no-prompt", *own],
+        env=worker,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    run = [PREFECT, "deployment", "run", "build-dataset/mine", "--watch"]
     done = subprocess.run(run, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Completed" in done.stdout + done.stderr
-    dataset = ArtifactStore(tmp_path / "home" / "artifacts").select("dataset")
+    store = ArtifactStore(tmp_path / "home" / "artifacts")
+    dataset = store.select("dataset")
     assert dataset.rows > 0
+    assert TransitionDataset.open(store.folder("dataset", dataset.digest) / "transitions.h5").dim == 8
 
     wrong = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", '{"export": {"frame": 0}}']
     refused = subprocess.run(wrong, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

@@ -45,6 +45,7 @@ def marquee_commands() -> list[tuple[str, list[str]]]:
             if "marquee " in line and not line.lstrip().startswith("#"):
                 words = shlex.split(line, comments=True)
                 places = [place for place, word in enumerate(words) if word.split("/")[-1] == "marquee"]
+                places = [place for place in places if not (place and words[place - 1].startswith("--"))]
                 found += [(page, words[place + 1 :]) for place in places[:1]]
     return found
 

@@ -57,8 +57,28 @@ def test_a_profile_may_be_any_file(tmp_path: Path) -> None:
         ("features: {dim", "expected a profile .* found ParserError"),
         ("- features", "expected stages with their parameters, .* found list"),
         ("", "expected stages with their parameters, .* found NoneType"),
-        ("description: x\nfeatures: {dim: 0}", r"mine.yaml: .* features\.dim: Input should be greater than"),
-        ("description: x\nfeatures: {dimm: 64}", r"features\.dimm: Extra inputs"),
+        ("description: x\nfeatures: {dim: 0}", r"mine.yaml: .* line 2: features\.dim: Input should be greater than"),
+        (
+            "description: x\nfeatures: {dimm: 64}",
+            r"found line 2: features\.dimm: unknown parameter; did you mean dim\?",
+        ),
+        (
+            "description: x\nfeatures:\n  dim: 64\n  text:\n    tokens: 8",
+            r"line 5: features\.text\.tokens: .* max_tokens\?",
+        ),
+        ("description: x\n\nfeature: {dim: 64}", r"line 3: feature: unknown parameter; did you mean features\?"),
+        ("description: x\ntrain:\n  td3:\n    hidden: 5", r"line 4: train\.td3\.hidden: .* did you mean hidden_dim\?"),
+        ("description: x\nexport: {zzz: 1}", r"export\.zzz: unknown parameter; there are frame, "),
+        (
+            "description: x\nsource:\n  generic:\n    ratings: r.csv\n    user: u\n    item: i\n    rating: r\n    scales: 1",
+            r"line 8: source\.generic\.scales: .* did you mean scale\?",
+        ),
+        (
+            "description: x\nsource:\n  metadata:\n  - {path: a}\n  - {pat: b}",
+            r"line 5: source\.metadata\.1\.pat: .* path\?",
+        ),
+        ("description: x\nfeatures: {dim: 64}\nfeatures: {seed: 1}", r"mine\.yaml:3: .* found 'features' again"),
+        ("description: x\ntrain:\n  td3: {discount: 0.5, discount: 0.6}", r"mine\.yaml:3: .* found 'discount' again"),
         ("features: {dim: 64}", "description: Field required"),
     ],
 )
@@ -94,6 +114,11 @@ def test_changes_build_on_each_other() -> None:
     assert train.td3.hidden_dim == 32
     with pytest.raises(typer.BadParameter):
         resolve("sample", changes=["train.td3=5", "train.td3.hidden_dim=32"])
+
+
+def test_an_unknown_name_in_a_change_comes_with_the_nearest_known_one() -> None:
+    with pytest.raises(typer.BadParameter, match=r"did you mean steps\?"):
+        resolve("sample", changes=["train.trainer.stepz=7"])
 
 
 @pytest.mark.parametrize(
