@@ -1,5 +1,6 @@
 """A self-contained HTML page: one style, charts that the browser draws, nothing fetched."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from evaluation.report.figures import Chart, Spec
 from evaluation.report.formats import FILTERS
 from evaluation.report.labels import cases_title
 
-SHARED = ("base.html.j2", "charts.html.j2", "tables.html.j2")
+SHARED = ("page.js", "base.html.j2", "charts.html.j2", "tables.html.j2")
 
 
 def render_page(template: str, title: str, charts: Sequence[Chart] = (), **values: Any) -> str:
@@ -28,7 +29,8 @@ def render_page(template: str, title: str, charts: Sequence[Chart] = (), **value
         values: the template's other variables.
     """
     page = environment().get_template(template)
-    return page.render(title=title, charts=drawn(charts), bundle=bundle(), **values)
+    code = {"bundle": bundle(), "script": script()}
+    return page.render(title=title, charts=drawn(charts), policy=content_security_policy(), **code, **values)
 
 
 def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Markup:
@@ -51,6 +53,26 @@ def bundle() -> Markup:
     """The code that draws charts in a browser (Vega, Vega-Lite and vega-embed), safe between script tags."""
     code: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     return Markup(code.replace("</script", "<\\/script"))  # noqa: S704
+
+
+@cache
+def script() -> Markup:
+    """The page's own code, from templates/page.js."""
+    loaded = environment()
+    text, _, _ = loaded.loader.get_source(loaded, "page.js")  # type: ignore[union-attr]
+    return Markup(text)  # noqa: S704
+
+
+@cache
+def content_security_policy() -> str:
+    """What a browser may do in a page: run our two scripts, which are named by their hashes, and apply styles.
+
+    Titles and texts come from outside and are escaped. If one got past that, its code would not run, and nothing could be
+    sent or fetched. Styles are allowed because the charts set them on their elements.
+    """
+    hashes = [base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (bundle(), script())]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def environment() -> Environment:

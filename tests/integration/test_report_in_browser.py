@@ -16,6 +16,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from tests_support import SmallRun
 
+from evaluation.report.report import read_report, render
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.tables import items_table
@@ -90,6 +91,48 @@ def test_report_opens_offline_and_draws_every_chart(small_run: SmallRun, chromiu
         assert page.locator(".chart[aria-label]").count() == page.locator(".chart").count()
         ids = page.eval_on_selector_all("[id]", "found => found.map(one => one.id)")
         assert len(ids) == len(set(ids))
+
+
+ATTACK = "<script>window.injected = 1</script><img src=x onerror='window.injected = 1'>"
+
+
+def test_a_script_in_a_movie_title_does_not_run(small_run: SmallRun, chromium: str, tmp_path: Path) -> None:
+    """Titles are escaped; and if they were not, the page's policy would stop the script."""
+    path = Path(small_run.values["REPORT"])
+    report = json.loads(path.with_name("report.json").read_text())
+    title = report["examples"]["examples"][0]["lists"][0]["entries"][0]["title"]
+    hostile = read_report(renamed(path.with_name("report.json"), title, ATTACK, tmp_path / "report.json"))
+    page_file = tmp_path / "hostile.html"
+    page_file.write_text(render(hostile))
+    with quiet_page(page_file, chromium) as page:
+        assert page.evaluate("window.injected") is None
+        assert ATTACK in page.inner_text("body")
+    unescaped = tmp_path / "unescaped.html"
+    unescaped.write_text(path.read_text().replace("<main>", f"<main>{ATTACK}"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page, refused = browser.new_page(), []
+        page.on("console", lambda message: refused.append(message.text))
+        page.goto(unescaped.as_uri())
+        page.wait_for_selector(".chart svg")
+        assert page.evaluate("window.injected") is None
+        assert page.evaluate("fetch('data:,x').then(() => 'sent', () => 'refused')") == "refused"
+        assert sum("Content Security Policy" in text for text in refused) >= 3  # script, picture, request
+        browser.close()
+
+
+def renamed(path: Path, before: str, after: str, to: Path) -> Path:
+    """A copy of a JSON file with one text replaced."""
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: replaced(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [replaced(inner) for inner in value]
+        return after if value == before else value
+
+    to.write_text(json.dumps(replaced(json.loads(path.read_text()))))
+    return to
 
 
 def test_report_is_readable_in_the_dark_on_a_phone_and_on_paper(
