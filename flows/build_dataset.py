@@ -12,9 +12,11 @@ from tasks.features import FeatureParams, build_items
 from tasks.gates import gate, validate_events, validate_items, validate_movies, validate_transitions, validating
 from tasks.ingest import make_catalogue, make_events, make_movies, make_splits, make_tags, show_bad_rows
 from tasks.sources import SourceParams, open_source
+from tasks.story import with_summary
 
 
 @flow(name="build-dataset", validate_parameters=True)
+@with_summary
 def build_dataset(
     profile: str = "sample",
     source: SourceParams | None = None,

@@ -11,9 +11,11 @@ from tasks.gates import gate, validate_transitions, validating
 from tasks.policies import CHAMPION, find_champion, policies_named, policies_on
 from tasks.promote import compare_policies
 from tasks.publish import PublishParams, best_policy, destination
+from tasks.story import with_summary
 
 
 @flow(name="evaluate-policy", validate_parameters=True)
+@with_summary
 def evaluate_policy(
     profile: str = "sample",
     dataset: str = "latest",

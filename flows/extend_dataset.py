@@ -11,9 +11,11 @@ from tasks.extend import extend_items, lineage_of, make_extended_dataset, make_g
 from tasks.gates import gate, validate_events, validate_items, validate_movies, validate_transitions, validating
 from tasks.ingest import make_catalogue, make_events, make_movies, show_bad_rows
 from tasks.sources import SourceParams, open_source
+from tasks.story import with_summary
 
 
 @flow(name="extend-dataset", validate_parameters=True)
+@with_summary
 def extend_dataset(
     profile: str = "sample",
     dataset: str = "latest",

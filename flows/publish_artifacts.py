@@ -7,9 +7,11 @@ from tasks.caching import artifact_store
 from tasks.policies import policies_on
 from tasks.promote import promote
 from tasks.publish import PublishParams, best_policy, destination, move_aliases, publish_artifact, why_named
+from tasks.story import with_summary
 
 
 @flow(name="publish-artifacts", validate_parameters=True)
+@with_summary
 def publish_artifacts(profile: str = "sample", report: str = "latest", publish: PublishParams | None = None) -> str:
     """Publish a report with its dataset and policies, move the aliases, and decide about the champion; returns the URI.
 

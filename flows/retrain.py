@@ -15,6 +15,7 @@ from tasks.export import ExportParams
 from tasks.features import FeatureParams
 from tasks.publish import PublishParams
 from tasks.sources import SourceParams
+from tasks.story import with_summary
 from tasks.train import Device, TrainParams
 
 
@@ -28,6 +29,7 @@ class Retrained(BaseModel):
 
 
 @flow(name="retrain", validate_parameters=True)
+@with_summary
 def retrain(
     profile: str = "sample",
     source: SourceParams | None = None,

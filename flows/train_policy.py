@@ -6,10 +6,12 @@ from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.gates import gate, validate_transitions, validating
+from tasks.story import with_summary
 from tasks.train import Device, TrainParams, train_learners
 
 
 @flow(name="train-policy", validate_parameters=True)
+@with_summary
 def train_policy(
     profile: str = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
 ) -> dict[str, ArtifactRef]:

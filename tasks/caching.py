@@ -25,6 +25,7 @@ from storage.artifacts.store import ArtifactRef, ArtifactStore, Draft
 from storage.errors import MarqueeError
 from storage.home import home
 from tasks.fingerprint import code_fingerprint
+from tasks.steps import mark_made, timed
 
 logging.getLogger("marquee").setLevel(logging.INFO)
 logging.getLogger("distributed").setLevel(logging.WARNING)
@@ -66,6 +67,7 @@ def artifact_task(
             if (found := artifact_store().find(recipe.kind, recipe.digest)) is not None:
                 return Completed(name="Cached", data=found)
             before_work.get()()
+            mark_made()
             inputs = list(references(arguments).values())
             with artifact_store().create(recipe, inputs) as draft:
                 cast(Callable[..., None], function)(draft, **arguments)
@@ -89,8 +91,7 @@ def artifact_task(
                 inputs={name: ref.name_as_input for name, ref in references(arguments).items()},
                 code=code_fingerprint(function),
             )
-            made = prefect_task(recipe, arguments)
-            return made.result() if isinstance(made, State) else made
+            return timed(kind, lambda: prefect_task(recipe, arguments), artifact_store())
 
         return cast(Callable[P, ArtifactRef], call)
 

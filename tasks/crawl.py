@@ -1,7 +1,6 @@
 """Crawls of metadata services: one more metadata table per enabled service, re-used while its window lasts."""
 
 import asyncio
-import json
 import logging
 import os
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,7 +9,6 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect.artifacts import create_table_artifact
 from prefect.blocks.system import Secret
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -25,6 +23,8 @@ from storage.sources.web.service import MovieIds, WebService
 from storage.sources.web.services import WebServices, enabled_services
 from tasks.caching import artifact_store, artifact_task
 from tasks.progress import Progress
+from tasks.steps import in_words
+from tasks.story import show_table
 
 logger = logging.getLogger("marquee.crawl")
 
@@ -95,11 +95,11 @@ def make_responses(
     draft.rows = table.num_rows
     draft.facts = facts | {"expired_responses_removed": expired, "reused_until": window.ends.isoformat()}
     draft.licences = [*draft.licences, service.licence]
-    logger.info("%s: %s", name, json.dumps(draft.facts))
-    create_table_artifact(
-        key=f"{name}-responses",
-        table=[{"what": what, "value": str(value)} for what, value in draft.facts.items()],
-        description=f"What {name.upper()} answered. {service.licence}",
+    logger.info("%s: %s", name, in_words(draft.facts))
+    show_table(
+        f"{name}-responses",
+        [{"what": what, "value": str(value)} for what, value in draft.facts.items()],
+        f"What {name.upper()} answered. {service.licence}",
     )
 
 

@@ -13,14 +13,20 @@ import pyarrow.parquet as pq
 import vl_convert
 from numpy.typing import NDArray
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
 from evaluation.judging import EvaluateParams, judge_and_measure
 from evaluation.report.evidence import Contestant, Subject
 from evaluation.report.registry import OPTIONAL
-from evaluation.report.report import methods_table, pictures, templates_sha256, verdict_markdown, write_report
+from evaluation.report.report import (
+    costs_table,
+    methods_table,
+    pictures,
+    templates_sha256,
+    verdict_markdown,
+    write_report,
+)
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
 from models.learners.registry import LEARNERS
@@ -35,8 +41,9 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.policies import load_on
-from tasks.progress import Progress, show_image
+from tasks.progress import Progress
 from tasks.promote import comparison_of
+from tasks.story import link, show_image, show_table, show_text
 
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
 
@@ -118,6 +125,7 @@ def make_report(
         "outcome": report.verdict.outcome,
         "markdown": verdict_markdown(report),
         "methods": methods_table(report),
+        "costs": costs_table(report),
     }
 
 
@@ -230,15 +238,9 @@ def show_report(report: ArtifactRef) -> None:
     """Show the report's verdict, numbers, charts and path in the Prefect UI."""
     store = artifact_store()
     facts, folder = store.manifest(report).facts, store.open(report)
-    page = folder / "report.html"
-    create_table_artifact(
-        key="methods", table=facts["methods"], description="Next-item ranking on test users, mean over users"
-    )
-    create_markdown_artifact(
-        key="report",
-        description="Evaluation report",
-        markdown=f"{facts['markdown']}\n\nReport: [{page}]({page.as_uri()})",
-    )
+    show_table("methods", facts["methods"], "Next-item ranking on test users, mean over users")
+    show_table("costs", facts["costs"], "What the methods cost on this machine")
+    show_text("report", f"{facts['markdown']}\n\nReport: {link(folder / 'report.html')}", "Evaluation report")
     for name, description in (
         ("verdict", "The challenger's difference to each opponent"),
         ("curves", "Metrics over the length of the list"),

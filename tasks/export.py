@@ -14,6 +14,7 @@ from storage.dataset.writer import write_transitions
 from storage.tables import embedding_matrix
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import copy_file, read_table
+from tasks.steps import in_words
 
 logger = logging.getLogger("marquee.export")
 HALF_STARS = RatingScale()  # MovieLens
@@ -71,4 +72,4 @@ def make_dataset(
     )
     copy_file(items, "items.parquet", draft.path)
     draft.rows = draft.facts["transitions"]
-    logger.info("dataset: %s", json.dumps(draft.facts))
+    logger.info("dataset: %s", in_words(draft.facts))

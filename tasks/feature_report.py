@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.report.features import FeatureReportInput, write_feature_report
@@ -20,7 +19,7 @@ from storage.dataset.item_index import ItemIndex
 from storage.tables import embedding_matrix
 from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
-from tasks.progress import show_image
+from tasks.story import link, show_image, show_table
 
 
 class FeatureReportParams(BaseModel):
@@ -104,11 +103,6 @@ def report_features(
 def show_features(report: ArtifactRef) -> None:
     """Show the blocks, the chart and the report's path in the Prefect UI."""
     folder = artifact_store().open(report)
-    page = folder / "features.html"
-    create_table_artifact(
-        key="features",
-        table=artifact_store().manifest(report).facts["blocks"],
-        description=f"Feature blocks of the items. Report: [{page}]({page.as_uri()})",
-    )
-    create_markdown_artifact(key="feature-report", markdown=f"Feature report: [{page}]({page.as_uri()})")
+    blocks = artifact_store().manifest(report).facts["blocks"]
+    show_table("features", blocks, f"Feature blocks of the items. Report: {link(folder / 'features.html')}")
     show_image("embedding", folder / "projection.png", "The item embedding in the plane")

@@ -21,6 +21,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
 from tasks.feature_blocks import item_columns
 from tasks.ingest import read_table
+from tasks.steps import in_words
 from tasks.texts import TextParams, make_texts
 
 logger = logging.getLogger("marquee.features")
@@ -116,7 +117,7 @@ def make_items(
         "with_metadata": int(pa.compute.sum(items["has_metadata"]).as_py()),
     }
     (draft.path / "features.json").write_text(json.dumps(draft.facts | what_stands_out(blocks, reduced), indent=1))
-    logger.info("items: %s", json.dumps(draft.facts))
+    logger.info("items: %s", in_words(draft.facts))
 
 
 def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:

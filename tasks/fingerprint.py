@@ -35,6 +35,9 @@ INFRASTRUCTURE = {
     "tasks.fingerprint": "this module",
     "tasks.ingest": "other tasks import its functions that read tables back; its own tasks count as the task's own file",
     "tasks.progress": "shows progress",
+    "tasks.steps": "records what a run did",
+    "tasks.story": "shows what a run did",
+    "tasks.terminal": "shows progress",
     "tasks.sources": "other tasks import its parameters, which are in the digest; its own tasks count as the task's own file",
 }
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import pandas as pd
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from expectations.events import events_suite
 from expectations.items import items_suite
@@ -21,6 +20,7 @@ from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError
 from tasks.caching import artifact_store, artifact_task, before_work
 from tasks.ingest import known_movies, read_table
+from tasks.story import link, show_text
 
 MOVIES_COLUMNS = ["movie_id", "tmdb_id", "title", "year", "has_metadata"]
 PROCESS = ValidationProcess()
@@ -100,11 +100,7 @@ def pass_gate(name: str, validation: ArtifactRef) -> None:
     folder = artifact_store().open(validation)
     result = ValidationResult.model_validate(artifact_store().manifest(validation).facts)
     docs = folder / "data_docs" / "index.html"
-    create_markdown_artifact(
-        key=f"gate-{name}",
-        description=f"Gate on {name}",
-        markdown=f"{result.message()}\n\nData Docs: [{docs}]({docs.as_uri()})",
-    )
+    show_text(f"gate-{name}", f"{result.message()}\n\nData Docs: {link(docs)}", f"Gate on {name}")
     if not result.passed:
         raise GateError(f"{result.message()}\nData Docs: {docs}")
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from prefect import task
-from prefect.artifacts import create_table_artifact
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import Column, write_events
@@ -33,6 +32,8 @@ from storage.sources.movielens.tags import read_tags
 from storage.tables import MOVIES_SCHEMA
 from tasks.caching import artifact_store, artifact_task
 from tasks.sources import Source
+from tasks.steps import in_words
+from tasks.story import show_table
 
 logger = logging.getLogger("marquee.ingest")
 QUARANTINE = "quarantine.parquet"
@@ -154,7 +155,7 @@ def keep_facts(draft: Draft, facts: dict[str, Any], bad: BadRows) -> None:
     draft.facts = facts | bad.facts()
     if bad.rows:
         pq.write_table(bad.table(), draft.path / QUARANTINE)
-    logger.info("%s", json.dumps(draft.facts, default=str))
+    logger.info("%s", in_words(draft.facts))
 
 
 @task(name="show-bad-rows")
@@ -167,9 +168,7 @@ def show_bad_rows(stage: str, *tables: ArtifactRef) -> None:
         if (count := store.manifest(ref).facts.get("quarantined", 0))
     ]
     if rows:
-        create_table_artifact(
-            key=f"bad-rows-{stage}", table=rows, description="Rows that could not be used and were set aside"
-        )
+        show_table(f"bad-rows-{stage}", rows, "Rows that could not be used and were set aside")
 
 
 def read_table(ref: ArtifactRef, name: str, columns: list[str] | None = None) -> pa.Table:

@@ -7,7 +7,6 @@ from operator import eq
 from typing import Any, Literal
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +18,7 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import AliasMovedError, ArtifactError
 from tasks.caching import artifact_store, artifact_task
 from tasks.policies import load_on, policy_named, why_not_comparable
+from tasks.story import add_section, show_text
 
 logger = logging.getLogger("marquee.promote")
 Rule = Literal["if-better", "always", "never"]
@@ -197,7 +197,8 @@ def announce(decision: Decision, published: str) -> None:
     lines += [f"- now: {decision.champion}", f"- before: {decision.previous}", f"- rule: {decision.rule}"]
     if decision.promoted and decision.previous:
         lines += ["", f"To go back: `marquee rollback policy@champion --from {published}`"]
-    create_markdown_artifact(key="champion", markdown="\n".join(lines), description="Promotion of the best new policy")
+    show_text("champion", "\n".join(lines), "Promotion of the best new policy")
+    add_section("Champion", "\n".join(lines))
     emit_event(
         event=f"{RESOURCE}.{'promoted' if decision.promoted else 'kept'}",
         resource={"prefect.resource.id": RESOURCE, "prefect.resource.name": "policy@champion"},

@@ -4,7 +4,6 @@ import logging
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +15,7 @@ from storage.artifacts.store import ArtifactRef
 from storage.home import home
 from tasks.caching import artifact_store, is_worth_retrying
 from tasks.promote import Rule
+from tasks.story import add_section, show_text
 
 logger = logging.getLogger("marquee.publish")
 
@@ -84,7 +84,8 @@ def move_aliases(dataset: ArtifactRef, policies: dict[str, ArtifactRef], report:
         "",
         f"`marquee pull policy@latest --from {store.uri} --to pulled`",
     ]
-    create_markdown_artifact(key="published", markdown="\n".join(lines), description="Where the artifacts are")
+    show_text("published", "\n".join(lines), "Where the artifacts are")
+    add_section("Published", "\n".join(lines))
 
 
 def why_named(dataset: ArtifactRef, learner: str, policy: ArtifactRef) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect import task
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from rich.filesize import decimal
 
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.scale import RatingScale
@@ -23,6 +24,7 @@ from storage.sources.sample.release import SampleParams, write_sample
 from storage.sources.web.services import WebServices, enabled_services
 from tasks.caching import artifact_store, artifact_task, is_worth_retrying
 from tasks.progress import Progress
+from tasks.story import add_section, table
 
 logger = logging.getLogger("marquee.sources")
 
@@ -169,8 +171,14 @@ def hash_files(
             )
         logger.info("%s: %s", role, path)
     sha256 = {role: sha256_file(path) for role, path in files.items()}
+    add_section("Made from", table(file_row(role, path, sha256[role]) for role, path in files.items()))
     sha256 |= {f"{role}-read-by": way for role, way in read_as.items()}
     return sha256 | {f"{role}-name": files[role].name for role in named}
+
+
+def file_row(role: str, path: Path, sha256: str) -> dict[str, str]:
+    """A raw file, for the summary of the run."""
+    return {"file": role, "name": path.name, "size": decimal(path.stat().st_size), "SHA-256": f"`{sha256[:12]}`"}
 
 
 def read_by(declared: BaseModel) -> str:

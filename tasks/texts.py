@@ -127,15 +127,11 @@ def _encode(
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     progress = Progress("encode-texts", f"Texts encoded by {params.encoder}")
 
-    def show(done: int, total: int) -> None:
-        progress.show(done, total)
-        logger.info("encoded %d of %d texts", done, total)
-
     spec = EncoderSpec(params.encoder, params.max_tokens, cast(Precision, params.precision), _identity(params, weights))
     place = exchange(movies, params, weights, cluster)
     shared = cluster.scheduler is None or cluster.exchange is not None
     with dask_client(cluster.scheduler, cluster.workers) as client:
-        result = encode_texts(texts, spec, client, place, shared, progress=show)
+        result = encode_texts(texts, spec, client, place, shared, progress=progress.show)
     if result.resumed:
         logger.info("%d texts were encoded before an interruption and are used again", result.resumed)
     return result.vectors

@@ -190,11 +190,13 @@ def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_diverge
     def show(step: int, rows: Sequence[Row]) -> None:
         events.write(rows)
         progress.show(step, steps)
-        if last := {metric: value for _, split, metric, value in rows if split == "train"}:
-            logger.info("%s: update %d of %d, %s", name, step, steps, brief(last))
+        found = {f"{split} {metric}": value for _, split, metric, value in rows}
+        if (score := found.get("validation ndcg@10")) is not None:
+            logger.info("%s: update %d of %d, validation NDCG@10 %.4f", name, step, steps, score)
 
     try:
         run.run(show, checkpoints.save)
+        progress.show(run.step, run.step)  # it may have ended before its last update
     except DivergenceError as error:
         if on_divergence == "stop" or not run.best_policy:
             raise error.with_message(
@@ -239,11 +241,6 @@ def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None
     (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
     table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), draft.path / "metrics.parquet")
-
-
-def brief(metrics: dict[str, float]) -> str:
-    """Metrics in one line of a log."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items())
 
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from evaluation.protocols.metrics import columns_of, label
+from evaluation.protocols.metrics import label
 from evaluation.record import Record
 from evaluation.report.figures import Chart
-from evaluation.report.formats import without_nan
+from evaluation.report.formats import DASH, count, fixed, interval, without_nan
 from evaluation.report.page import render_page, render_partial, template_sha256
 from evaluation.report.registry import SECTIONS
 from evaluation.report.sections import methods, popularity, verdict
+from evaluation.report.sections.methods.numbers import Table
 from evaluation.report.sections.verdict.numbers import VerdictSection
 
 FORMAT: Literal["marquee-report/3"] = "marquee-report/3"
@@ -102,27 +103,51 @@ def schema_text() -> str:
 
 def methods_table(report: Report) -> list[dict[str, Any]]:
     """The main metrics of every method on test users as rows, for a table in the Prefect UI."""
+    found = []
+    for table in main_tables(report):
+        for row in table.rows:
+            shown = {label(name): row.metrics.get(name) for name in table.columns}
+            first = {
+                label(table.first): shown.pop(label(table.first)),
+                "95 %": interval(row.intervals.get(table.first)),
+            }
+            found.append(
+                {"method": row.name, "kind": row.kind} | first | shown | {"users": row.users, "cases": row.cases}
+            )
+    return found
+
+
+def costs_table(report: Report) -> list[dict[str, Any]]:
+    """What every method cost as rows, for a table in the Prefect UI."""
     return [
-        {"method": row.name, "kind": row.kind}
-        | {label(name): row.metrics.get(name) for name in columns_of(table.protocol)}
-        | {"users": row.users, "cases": row.cases}
-        for table in report.methods.tables()
-        if (table.split, table.protocol) == ("test", "next-item")
+        {
+            "method": row.name,
+            "what was timed": row.cost.work or DASH,
+            "seconds": fixed(row.cost.fit_seconds, 1),
+            "MiB added": count(row.cost.peak_mib),
+            "lists/s": count(row.cost.recommendations_per_second),
+        }
+        for table in main_tables(report)
         for row in table.rows
     ]
+
+
+def main_tables(report: Report) -> list[Table]:
+    """The table of next-item ranking on test users, if there is one."""
+    return [one for one in report.methods.tables() if (one.split, one.protocol) == ("test", "next-item")]
 
 
 def verdict_markdown(report: Report) -> str:
     """The verdict for the Prefect UI."""
     found: VerdictSection = report.verdict
     rows = [
-        f"| {one.other} | {one.role} | {one.challenger_value:.4f} | {one.other_value:.4f} | {one.difference:+.4f} "
+        f"| {one.role if one.role == one.other else f'{one.role} ({one.other})'} | {one.other_value:.4f} | {one.difference:+.4f} "
         f"| {one.low:+.4f} to {one.high:+.4f} | {one.p:.3g} | {one.outcome} |"
         for one in found.opponents
     ]
     table = [
-        f"| against | role | {found.challenger} | opponent | difference | 95 % interval | p (Holm) | verdict |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {found.challenger} against | NDCG@10 | difference | 95 % interval | p (Holm) | verdict |",
+        "|---|---|---|---|---|---|",
         *rows,
     ]
     facts = [f"- **{fact.value}** {fact.label}" + (f" ({fact.note})" if fact.note else "") for fact in found.facts]

@@ -106,7 +106,15 @@ def test_ui_artifacts_are_there(small_run: SmallRun, prefect_env: dict[str, str]
         ("report-verdict", "image"),
         ("report-curves", "image"),
         ("report-popularity", "image"),
+        ("costs", "table"),
+        *((f"{flow}-summary", "markdown") for flow in ("retrain", "build-dataset", "train-policy", "evaluate-policy")),
+        ("publish-artifacts-summary", "markdown"),
     } <= kinds
+    (told,) = [artifact["data"] for artifact in artifacts if artifact["key"] == "retrain-summary"]
+    for part in ("Report", "Made from", "Published", "Policies", "Datasets", "Gates", "Steps", "Pages"):
+        assert f"\n## {part}\n" in told
+    assert "](data:image/png;base64," in told
+    assert "| metadata-0 | tmdb_movies.csv |" in told
     verdict = next(artifact["data"] for artifact in artifacts if artifact["key"] == "report")
     assert "| popularity |" in verdict
     done = [artifact["data"] for artifact in artifacts if artifact["key"] == "train-td3-bc"]

@@ -55,7 +55,7 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
     """Movies 1, 2 and 3, in a work directory of the test; nothing is sent to Prefect."""
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
     monkeypatch.setattr("tasks.crawl.Progress", Mock())
-    monkeypatch.setattr("tasks.crawl.create_table_artifact", Mock())
+    monkeypatch.setattr("tasks.crawl.show_table", Mock())
     rows = [{"movie_id": movie, "tmdb_id": movie, "imdb_id": None} for movie in (1, 2, 3)]
     recipe = Recipe(kind="catalogue", schema_version=1, parameters={}, inputs={}, code="")
     with artifact_store().create(recipe) as draft:

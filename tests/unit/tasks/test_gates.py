@@ -33,7 +33,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that gates show in Prefect's UI; there is no server here."""
     texts: list[str] = []
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
-    monkeypatch.setattr(tasks.gates, "create_markdown_artifact", lambda markdown, **_: texts.append(markdown))
+    monkeypatch.setattr(tasks.gates, "show_text", lambda _key, markdown, _description: texts.append(markdown))
     return texts
 
 

@@ -18,7 +18,7 @@ from tasks.publish import move_aliases
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where artifacts are published; there is no Prefect server here that could show it."""
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(tasks.publish, "create_markdown_artifact", lambda **_: None)
+    monkeypatch.setattr(tasks.publish, "show_text", lambda *_: None)
     return str(tmp_path / "published")
 
 

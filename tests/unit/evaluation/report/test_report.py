@@ -213,7 +213,7 @@ def test_key_figures_for_the_flow_run_page(report: Report) -> None:
     assert [row["NDCG@10"] for row in rows] == sorted((row["NDCG@10"] for row in rows), reverse=True)
     said = verdict_markdown(report)
     assert said.startswith(report.verdict.headline)
-    assert "| popularity |" in said
+    assert "| best baseline (popularity) |" in said
     assert set(pictures(report)) == {"verdict", "curves", "popularity"}
 
 
