@@ -21,6 +21,7 @@ def extend_dataset(
     dataset: str = "latest",
     source: SourceParams | None = None,
     cluster: ClusterParams | None = None,
+    move_time_cut: bool = False,
 ) -> ArtifactRef:
     """Append ratings to a dataset; returns the extended dataset, which equals a rebuild with the same items and time cut.
 
@@ -31,6 +32,8 @@ def extend_dataset(
         dataset: its digest, the first digits of it, or `latest`.
         source: the later ratings and the new movies; it may also hold ratings that the dataset has.
         cluster: the Dask cluster that encodes texts.
+        move_time_cut: whether the time cut moves to the same quantile of all events, old and new. Events after the cut are not
+            used in training, so a retraining moves it; without it, numbers after the cut stay comparable.
     """
     preset = load_profile(profile)
     source, cluster = source or preset.source, cluster or preset.cluster
@@ -51,6 +54,6 @@ def extend_dataset(
         gate("events", validate_events, events, movies, source.scale, source.max_unknown_share)
         items = extend_items(movies, lineage, cluster)
         gate("items", validate_items, items, movies)
-        extended = make_extended_dataset(base, events, items, lineage.split)
+        extended = make_extended_dataset(base, events, items, lineage.split, move_time_cut)
         gate("transitions", validate_transitions, extended)
         return extended

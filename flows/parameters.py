@@ -10,6 +10,7 @@ from evaluation.judging import EvaluateParams
 from flows.profile_problems import line_of, problems_by_place, repeated_key
 from storage.errors import MarqueeError
 from tasks.dask_cluster import ClusterParams
+from tasks.drift import DriftParams
 from tasks.export import ExportParams
 from tasks.features import FeatureParams
 from tasks.publish import PublishParams
@@ -35,6 +36,7 @@ class Profile(BaseModel):
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
     publish: PublishParams = PublishParams()
+    drift: DriftParams = DriftParams()
     cluster: ClusterParams = ClusterParams()
 
 

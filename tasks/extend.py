@@ -99,7 +99,7 @@ def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) 
 
 @artifact_task("dataset")
 def make_extended_dataset(
-    draft: Draft, base: ArtifactRef, events: ArtifactRef, items: ArtifactRef, splits: SplitParams
+    draft: Draft, base: ArtifactRef, events: ArtifactRef, items: ArtifactRef, splits: SplitParams, move_time_cut: bool
 ) -> None:
     """Merge new events into a dataset's histories.
 
@@ -118,6 +118,7 @@ def make_extended_dataset(
         movie_ids=movie_ids,
         embeddings=embedding_matrix(catalogue),
         splits=splits,
+        move_time_cut=move_time_cut,
         provenance={"base": base.digest, "events": events.digest, "items": items.digest},
     )
     draft.rows = draft.facts["transitions"]

@@ -1,5 +1,9 @@
 """`marquee extend-dataset`."""
 
+from typing import Annotated
+
+import typer
+
 from flows.cli.options import DataOption, DatasetOption, MetadataOption, ProfileOption, SetOption
 from flows.cli.output import print_values
 
@@ -9,6 +13,9 @@ def extend_dataset(
     dataset: DatasetOption = "latest",
     data: DataOption = None,
     metadata: MetadataOption = "",
+    move_time_cut: Annotated[
+        bool, typer.Option("--move-time-cut", help="Move the time cut, so that later ratings are used in training.")
+    ] = False,
     changes: SetOption = None,
 ) -> None:
     """Append later ratings, users and movies to a dataset; movies that it has keep their embeddings."""
@@ -16,5 +23,12 @@ def extend_dataset(
     from flows.extend_dataset import extend_dataset as flow
 
     chosen = resolve(profile, data, metadata, changes)
-    extended = run(flow, profile=profile, dataset=dataset, source=chosen.source, cluster=chosen.cluster)
+    extended = run(
+        flow,
+        profile=profile,
+        dataset=dataset,
+        source=chosen.source,
+        cluster=chosen.cluster,
+        move_time_cut=move_time_cut,
+    )
     print_values(DATASET=path_of(extended, "transitions.h5"))

@@ -1,5 +1,7 @@
 """`marquee retrain`."""
 
+from typing import Annotated
+
 import typer
 
 from flows.cli.options import DataOption, DeviceOption, MetadataOption, ProfileOption, SetOption, ToOption
@@ -12,9 +14,15 @@ def retrain(
     metadata: MetadataOption = "",
     device: DeviceOption = "auto",
     to: ToOption = None,
+    on_new_data: Annotated[
+        bool,
+        typer.Option(
+            "--on-new-data", help="End early unless the source has changed; then extend the dataset published last."
+        ),
+    ] = False,
     changes: SetOption = None,
 ) -> None:
-    """Run all stages: build a dataset, train, evaluate and publish."""
+    """Run all stages: build or extend a dataset, train, evaluate and publish."""
     from flows.cli.running import headline_of, path_of, published_to, resolve, run
     from flows.retrain import Retrained
     from flows.retrain import retrain as flow
@@ -33,7 +41,12 @@ def retrain(
         device=one_of(Device, "--device", device),
         evaluation=chosen.evaluate,
         publish=published_to(chosen, to),
+        on_new_data=on_new_data,
+        drift=chosen.drift,
     )
+    if made is None:
+        typer.echo("\nNothing is new since the last publication, so nothing was trained.")
+        return
     result = Retrained.model_validate(made)
     best, _ = best_policy(result.policies)
     typer.echo(f"\n{headline_of(result.report)}")

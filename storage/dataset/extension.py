@@ -1,6 +1,7 @@
 """Append later ratings to a dataset. Old histories, items and splits stay, and the bytes equal those of a rebuild."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,22 @@ from storage.dataset.head import Head
 from storage.dataset.histories import Histories
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.sorting import merged_histories
-from storage.dataset.splits import SplitParams, split_later_users
+from storage.dataset.splits import SplitParams, split_later_users, time_cut
 from storage.dataset.writer import write_transitions
 from storage.errors import DatasetError
 from storage.files import replacing, writing_to
 
 BLOCK_EVENTS = 1 << 18
+
+
+class _Timestamps:
+    """The timestamps of histories, which are made again for each pass over them."""
+
+    def __init__(self, histories: Callable[[], Iterable[Histories]]) -> None:
+        self.histories = histories
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return (block.timestamp.astype(np.int64) for block in self.histories())
 
 
 def extend_transitions(
@@ -30,21 +41,25 @@ def extend_transitions(
     embeddings: NDArray[np.float32],
     splits: SplitParams,
     provenance: Mapping[str, str],
+    move_time_cut: bool = False,
 ) -> dict[str, Any]:
     """Write the union of a dataset's events and new ones.
 
-    Old users keep their split and later users get theirs from `split_later_users`. Frame, scale and time cut are the base's.
+    Old users keep their split and later users get theirs from `split_later_users`. Frame, scale and, unless it is
+    moved, time cut are the base's.
     Of events in the same second the old ones come first. A new event that repeats (user, item, timestamp) is dropped. Blocks
     of both are merged as they are read, so memory is bounded by one block of each and old events are not sorted again.
 
     Args:
         base: a compact transitions.h5.
-        new: gives the new histories, users ascending, items as places in `movie_ids`; called twice, first for the users.
+        new: gives the new histories, users ascending, items as places in `movie_ids`; called twice, first for the users, and twice
+            more if the time cut is moved.
         out: the file to make or to replace, which may be `base`.
         movie_ids: (I,) ascending; all of the base's and any number of others.
         embeddings: (I, D); those of the base's items must be the base's.
         splits: how the base's users were split.
         provenance: digests of the inputs, kept as attributes.
+        move_time_cut: whether the time cut becomes the quantile of all events, so that later events are trained on.
 
     Returns: what `write_transitions` counts, and the users, items and events that were added and repeated.
 
@@ -58,10 +73,15 @@ def extend_transitions(
         later = np.setdiff1d(users, head.user_ids)
         user_ids, split = _joined(head, later, split_later_users(later, splits))
         counts = {"repeated": 0}
+
+        def merged(counts: dict[str, int]) -> Iterator[Histories]:
+            return _merged(_old_histories(file, head, place), iter(new()), counts)
+
+        cut = time_cut(_Timestamps(partial(merged, {"repeated": 0})), splits) if move_time_cut else head.time_cut
         with writing_to(out.parent), replacing(out) as temporary:
             facts = write_transitions(
                 temporary,
-                _merged(_old_histories(file, head, place), iter(new()), counts),
+                merged(counts),
                 user_ids=user_ids,
                 split=split,
                 movie_ids=movie_ids,
@@ -69,7 +89,7 @@ def extend_transitions(
                 scale=head.scale,
                 reward=head.reward,
                 frame=head.frame,
-                time_cut=head.time_cut,
+                time_cut=cut,
                 provenance=provenance,
             )
     return facts | {

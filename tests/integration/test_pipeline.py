@@ -1,19 +1,16 @@
 """The whole way on generated data: what it makes, re-uses, mends and makes again."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from integration.prefect_support import events_of, flow_runs_of, post
 from tests_support import REPOSITORY, Marquee, SmallRun, changes, values_of
 
 from models.baselines.registry import BASELINES
@@ -26,21 +23,6 @@ HEAVY = {
     "baselines", "report",
     "validation-movies", "validation-events", "validation-items", "validation-transitions",
 }  # fmt: skip
-
-
-def post(env: dict[str, str], path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(  # noqa: S310
-        f"{env['PREFECT_API_URL']}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        return json.load(answer)
-
-
-def flow_runs_of(env: dict[str, str], output: str) -> dict[str, dict[str, list[str]]]:
-    """A filter of the flow run that a command's output links to, and of its subflows."""
-    (parent,) = re.findall(r"in the Prefect UI: \S+/runs/flow-run/([0-9a-f-]+)", output)
-    children = post(env, "flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [parent]}}})
-    return {"id": {"any_": [parent, *(child["id"] for child in children)]}}
 
 
 def states_of(env: dict[str, str], output: str) -> dict[str, set[str]]:
@@ -213,18 +195,6 @@ def test_any_policies_are_compared_side_by_side(
     ):
         failed = marquee("compare", spec, "--from", values["PUBLISHED"], *changes(), ok=False)
         assert error in failed.stderr
-
-
-def events_of(env: dict[str, str], output: str, name: str) -> list[dict[str, Any]]:
-    """The events of a name that a command's flow runs emitted; a Prefect server writes them a little later."""
-    runs = set(flow_runs_of(env, output)["id"]["any_"])
-    for _ in range(100):
-        found = post(env, "events/filter", {"filter": {"event": {"name": [name]}}, "limit": 50})["events"]
-        own = [one for one in found if runs & {part["prefect.resource.id"].split(".")[-1] for part in one["related"]}]
-        if own:
-            return own
-        time.sleep(0.2)
-    return []
 
 
 def test_a_retraining_is_compared_with_the_champion(

@@ -13,7 +13,7 @@ from storage.dataset.extension import extend_transitions
 from storage.dataset.histories import Histories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
-from storage.dataset.splits import SplitParams, split_later_users, split_users
+from storage.dataset.splits import SplitParams, split_later_users, split_users, time_cut
 from storage.dataset.writer import write_transitions
 from storage.errors import DatasetError
 
@@ -103,6 +103,28 @@ def test_equals_a_full_rebuild_byte_for_byte(
     assert facts["events_added"] == len(union) - len(old)
     assert facts["repeated"] == len(ingested(new)) - facts["events_added"]
     assert (facts["users_added"], facts["items_added"]) == (len(later), 3)
+
+
+@settings(max_examples=10, deadline=None)
+@given(old=events, new=later_events, quantile=st.sampled_from([0.3, 0.9, 1.0]), block=st.sampled_from([1, 1 << 18]))
+def test_a_moved_time_cut_is_that_of_all_events(
+    tmp_path_factory: pytest.TempPathFactory, old: list[Event], new: list[Event], quantile: float, block: int
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    old = ingested([*old, (4, 2, 1, 0), (4, 5, 1, 1), (4, 9, 1, 2)])
+    write(folder / "base.h5", old, OLD_MOVIES, dict.fromkeys(range(12), 0))
+    splits = SplitParams(seed=3, time_quantile=quantile)
+    later = histories(ingested(new), ALL_MOVIES, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extension, "BLOCK_EVENTS", block)
+        facts = extend(folder / "base.h5", later, folder / "out.h5", splits=splits, move_time_cut=True)
+    union = ingested(old + ingested(new))
+    data = TransitionDataset.open(folder / "out.h5")
+    assert data.head.time_cut == time_cut([np.array([time for *_, time in union])], splits)
+    assert facts["repeated"] == len(ingested(new)) - facts["events_added"]
+    kept = extend(folder / "base.h5", later, folder / "kept.h5", splits=splits)
+    assert TransitionDataset.open(folder / "kept.h5").head.time_cut == 3
+    assert kept["events"] == facts["events"]
 
 
 OLD = [(4, 5, 3, 10), (4, 9, 4, 20), (4, 2, 5, 30), (6, 2, 5, 30)]
