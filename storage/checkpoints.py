@@ -1,26 +1,34 @@
-"""Checkpoints of the training state, from which an interrupted run continues."""
+"""Checkpoints of the training state, from which an interrupted run continues.
 
+A file is a line that names the format, the state as `torch.save` writes it, and the SHA-256 of both.
+"""
+
+import hashlib
 import io
 import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from storage.drafts import sweep_drafts
 from storage.errors import CheckpointError
 from storage.files import write_bytes_atomically, writing_to
 
 logger = logging.getLogger("marquee.checkpoints")
+FORMAT = b"marquee-checkpoint/1\n"
+CHECKSUM_BYTES = 32
+KEPT = 2  # if the newest is damaged, there is the one before
 NAME = re.compile(r"step-(\d{9})\.pt$")
 
 
 class Checkpoints:
-    """The checkpoints of one training run, in one folder; the newest `keep` are kept."""
+    """The checkpoints of one training run, in one folder; the two newest are kept."""
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.keep = keep
 
     def _newest_first(self) -> list[tuple[int, Path]]:
         found = [(int(match.group(1)), path) for path in self.folder.glob("*.pt") if (match := NAME.match(path.name))]
@@ -34,35 +42,75 @@ class Checkpoints:
         """
         path = self.folder / f"step-{step:09d}.pt"
         buffer = io.BytesIO()
+        buffer.write(FORMAT)
         torch.save(state, buffer)
+        buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
         with writing_to(self.folder):
             write_bytes_atomically(path, buffer.getvalue())
-            for _, old in self._newest_first()[self.keep :]:
+            for _, old in self._newest_first()[KEPT:]:
                 old.unlink(missing_ok=True)
         return path
 
     def load_latest(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest readable checkpoint as (step, state on the CPU), or None; damaged ones are skipped with a warning.
+        """The newest whole checkpoint as (step, state on the CPU), or None.
+
+        A damaged one is removed with a warning, and the one before is taken.
 
         Raises:
-            CheckpointError: a file holds something else than a state of tensors and plain values.
+            CheckpointError: a file is of another format, or holds something else than a state of tensors and plain values.
         """
         for step, path in self._newest_first():
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except Exception as error:
-                if "Unsupported global" in str(error) or "Weights only load failed" in str(error):
-                    raise CheckpointError(
-                        f"{path}: expected tensors and plain values only; found other objects. Remove it if it is not yours."
-                    ) from error
-                logger.warning("Checkpoint %s is damaged and skipped: %s", path, type(error).__name__)
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue  # another run of the same training has replaced it by a newer one
+            except OSError as error:
+                logger.warning("Checkpoint %s cannot be read and is skipped: %s", path, error.strerror)
                 continue
-            if not isinstance(state, dict):
-                raise CheckpointError(f"{path}: expected a dictionary of training state; found {type(state).__name__}.")
-            return step, state
+            if (content := _checked(path, data)) is None:
+                logger.warning("Checkpoint %s is damaged and removed: its checksum is not that of its bytes.", path)
+                path.unlink(missing_ok=True)
+                continue
+            return step, _state(path, content)
         return None
 
     def clear(self) -> None:
         """Delete all checkpoints, after the trained policy is committed."""
         for path in self.folder.glob("*.pt"):
             path.unlink(missing_ok=True)
+        sweep_drafts(self.folder)
+        with suppress(OSError):  # another run of the same training still writes there
+            self.folder.rmdir()
+
+
+def _checked(path: Path, data: bytes) -> bytes | None:
+    """The bytes that `torch.save` wrote, or None if they are damaged.
+
+    Raises:
+        CheckpointError: the file is of another format.
+    """
+    content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+    whole = hashlib.sha256(content).digest() == checksum
+    if whole and content.startswith(FORMAT):
+        return content[len(FORMAT) :]
+    earlier = data.startswith(
+        b"PK\x03\x04"
+    )  # a bare file of torch.save; no single flipped bit makes one of ours look so
+    if whole or earlier:
+        found = "a file without checksum, as earlier versions wrote" if earlier else content[:24]
+        raise CheckpointError(
+            f"{path}: expected {FORMAT.decode().strip()}; found {found!r}. Remove it to train from the start."
+        )
+    return None
+
+
+def _state(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: expected tensors and plain values only; found other objects. Remove it if it is not yours."
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: expected a dictionary of training state; found {type(state).__name__}.")
+    return state

@@ -41,11 +41,12 @@ def _new_draft(final: Path) -> tuple[Path, int]:
     """Make a draft's folder; returns it and the descriptor that holds its lock."""
     while True:
         folder = final.with_name(f".draft.{final.name}.{secrets.token_hex(4)}")
-        folder.mkdir(parents=True)
+        final.parent.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir()
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
-            continue  # another process has removed the folder, which had no lock yet
+            continue  # another process has removed the folder, which had no lock yet, or the one above
         if _locked(lock) is not False and (folder / LOCK).exists():
             return folder, lock
         os.close(lock)  # another process has taken the draft for a dead writer's before it was locked

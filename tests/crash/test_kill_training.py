@@ -5,57 +5,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from crash.training_support import StoppedError, train
 from tests_support import REPOSITORY
 
 from storage.checkpoints import Checkpoints
 
-TRAINING = """
-import sys, time
-from pathlib import Path
-import torch
-from models.batch import Batch
-from models.learners.registry import make_learner
-from models.learners.td3_bc import TD3BCConfig
-from models.sampling import UniformSampler
-from models.space import Space
-from models.trainer import Trainer
-from models.trainer_config import TrainerConfig
-from storage.checkpoints import Checkpoints
-
-torch.set_num_threads(1)
-folder, pause = Path(sys.argv[1]), float(sys.argv[2])
-config = TrainerConfig(
-    steps=60, batch_size=8, log_every=5, validate_every=5, checkpoint_every=3, patience=2, stages=("radam", "adam")
-)
-scores = [0.1, 0.3, 0.2, 0.2, 0.1, 0.4, 0.3, 0.2]  # turns at update 20, and again at 40
-learner = make_learner(TD3BCConfig(hidden_dim=16), Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0)
-
-def gather(starts):
-    time.sleep(pause)
-    x = starts.float().unsqueeze(1)
-    return Batch(x.sin().repeat(1, 3), x.cos().repeat(1, 2), x[:, 0].sin(), x.cos().repeat(1, 3), torch.zeros(len(x)))
-
-run = Trainer(
-    learner, UniformSampler(torch.arange(50), 8, 3), gather,
-    lambda: {"ndcg@10": scores[run.step // 5 - 1], **{name: float(loss) for name, loss in learner.losses(held_out).items()}},
-    config,
-)
-held_out = gather(torch.arange(20))
-checkpoints = Checkpoints(folder)
-if (found := checkpoints.load_latest()) is not None:
-    run.load_state_dict(found[1])
-run.run(lambda *_: None, checkpoints.save)
-checkpoints.save(99, run.state_dict())
-"""
+SCRIPT = str(Path(__file__).with_name("training_support.py"))
 
 
 def start(folder: Path, pause: float) -> subprocess.Popen[bytes]:
     env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen([sys.executable, "-c", TRAINING, str(folder), str(pause)], env=env)
+    return subprocess.Popen([sys.executable, SCRIPT, str(folder), str(pause)], env=env)
 
 
 def end_of(folder: Path) -> dict[str, object]:
@@ -81,6 +47,29 @@ def test_killed_in_the_stages_of_training(tmp_path: Path, steps: tuple[int, ...]
     assert whole["stage_starts"] == [0, 20]
     assert whole["best_step"] == 30
     assert_same(killed, whole)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("until", [6, 24])  # in the first stage, in the second
+def test_a_damaged_checkpoint_costs_only_the_way_from_the_one_before(
+    one_thread: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, until: int
+) -> None:
+    whole, folder, rng = train(tmp_path / "whole"), tmp_path / "damaged", np.random.default_rng(until)
+    with pytest.raises(StoppedError):
+        train(folder, until=until)
+    newest = folder / f"step-{until:09d}.pt"
+    flipped = bytearray(newest.read_bytes())
+    flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
+    newest.write_bytes(flipped)
+    assert_same(train(folder), whole)
+    assert f"{newest} is damaged and removed" in caplog.text
 
 
 def assert_same(a: object, b: object) -> None:
