@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
+import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -126,6 +127,10 @@ def artifact_prefect_task(
 
 
 async def is_worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task may succeed when it runs again: not after a typed error, such as bad input or a full disk."""
+    """Whether a task may succeed when it runs again.
+
+    Not after a typed error, such as bad input or a full disk; and not after Prefect's client has tried for a minute to reach
+    its server, as httpx is used by no task without typed errors.
+    """
     error = await state.aresult(raise_on_failure=False)
-    return not isinstance(error, MarqueeError | ValueError)
+    return not isinstance(error, MarqueeError | ValueError | httpx.TransportError)

@@ -1,14 +1,16 @@
 """Connect to Dask: to a local cluster that ends with the client, or to a scheduler that runs elsewhere."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import dask
 from distributed import Client, LocalCluster
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from storage.drafts import draft_beside
 from storage.errors import MarqueeError
+from tasks.caching import home
 
 
 class ClusterParams(BaseModel):
@@ -46,6 +48,8 @@ class DaskUnreachableError(MarqueeError):
 def dask_client(scheduler: str | None, workers: int) -> Iterator[Client]:
     """Yield a client of `scheduler`, or of a local cluster of single-threaded worker processes.
 
+    The scratch folder is a draft in the work directory: if this process is killed, the next cluster removes it.
+
     Raises:
         DaskUnreachableError: no scheduler answers at the address within 15 s.
     """
@@ -61,14 +65,9 @@ def dask_client(scheduler: str | None, workers: int) -> Iterator[Client]:
             yield client
         return
     with (
-        tempfile.TemporaryDirectory(prefix="marquee-dask-") as scratch,
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            local_directory=scratch,
-            silence_logs="ERROR",
-        ) as cluster,
+        draft_beside(home() / "scratch" / "dask") as scratch,
+        dask.config.set({"temporary-directory": str(scratch)}),  # of the scheduler, too
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR") as cluster,
         Client(cluster) as client,
     ):
         yield client

@@ -104,10 +104,12 @@ def make_events(
     known = known_movies(catalogue)
     facts: dict[str, Any] = {}
     if source.release is not None:
-        histories = read_ratings(source.release.ratings.renamed(columns), scale, known, bad, facts)
+        ratings = source.release.ratings.renamed(columns)
+        histories = read_ratings(ratings, scale, known, bad, facts, scratch=draft.path)
     else:
         assert source.generic is not None  # noqa: S101
-        histories = sorted_histories(generic_events(source.generic, known, bad, facts), len(known), facts)
+        blocks = generic_events(source.generic, known, bad, facts)
+        histories = sorted_histories(blocks, len(known), facts, scratch=draft.path)
     write_events(draft.path / "events.parquet", histories, known, scale)
     draft.rows = facts["events"]
     keep_facts(draft, facts, bad)

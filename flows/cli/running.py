@@ -3,20 +3,27 @@
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import httpx
 import typer
 import yaml
 from prefect import Flow, State
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
 
+from flows.cli.temporary_server import TemporaryServer
 from flows.parameters import Profile, load_profile, problems_of, profile_values
 from flows.profile_problems import suggestion
 from storage.artifacts.store import ArtifactRef
+from storage.errors import MarqueeError
 from tasks.caching import artifact_store
 from tasks.publish import PublishParams
 from tasks.terminal import in_terminal
 
 R = TypeVar("R")
+
+
+class PrefectServerError(MarqueeError):
+    """Prefect's server does not answer."""
 
 
 def resolve(profile: str, data: str | None = None, metadata: str = "", changes: list[str] | None = None) -> Profile:
@@ -62,10 +69,22 @@ def resolve(profile: str, data: str | None = None, metadata: str = "", changes: 
 
 
 def run(flow: Flow[..., R], **parameters: Any) -> R:
-    """Run a flow in this process, print how to see the run in Prefect's UI, and return the flow's result."""
-    with in_terminal():
-        state = cast("State[R]", flow(**parameters, return_state=True))
-    result = state.result()
+    """Run a flow in this process, print how to see the run in Prefect's UI, and return the flow's result.
+
+    Raises:
+        PrefectServerError: the server has ended or cannot be reached.
+    """
+    TemporaryServer()
+    try:
+        with in_terminal():
+            state = cast("State[R]", flow(**parameters, return_state=True))
+        result = state.result()
+    except httpx.TransportError as error:  # Prefect's client has tried again for a minute
+        url = get_current_settings().api.url or "Prefect's temporary server"
+        raise PrefectServerError(
+            f"{url}: expected an answer; found {type(error).__name__}. Start the server again (prefect server start), or "
+            "unset PREFECT_API_URL to use a temporary one. Then run again: finished steps are kept."
+        ) from error
     typer.echo(ui_hint(str(state.state_details.flow_run_id)))
     return result
 

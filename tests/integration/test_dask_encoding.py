@@ -37,6 +37,11 @@ TEXTS = [f"a film about {word} number {n}" for n in range(15) for word in ("war"
 SPEC = EncoderSpec("minilm", 32)
 
 
+@pytest.fixture(autouse=True)
+def work_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture(scope="module")
 def alone() -> Iterator[np.ndarray]:
     threads = torch.get_num_threads()
@@ -158,13 +163,17 @@ def test_death_of_the_whole_process_costs_only_what_was_not_done(
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)  # its Dask workers too
     assert process.wait() == -signal.SIGKILL
+    scratch = tmp_path / "home" / "scratch"
+    assert len(list(scratch.iterdir())) == 1, "the killed process cannot remove its workers' folder"
     done = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
     assert 3 <= len(done) < 16
     torn = min(done)
     torn.write_bytes(torn.read_bytes()[:-100])
     del done[torn]
     with dask_client(None, 1) as client:
+        assert len(list(scratch.iterdir())) == 1, "the next cluster has its own folder only"
         result = encode_texts(TEXTS, SPEC, client, exchange, partition_rows=4)
+    assert not list(scratch.iterdir())
     assert np.array_equal(result.vectors, alone)
     assert 4 * len(done) - 3 <= result.resumed <= 4 * len(done)
     assert result.encoded == len(set(TEXTS)) - result.resumed
