@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from storage.drafts import draft_beside
 from storage.errors import MarqueeError
-from tasks.caching import home
+from storage.home import home
 
 
 class ClusterParams(BaseModel):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,12 @@ class ArtifactStore:
             yield draft
             draft.ref = self._commit(recipe, draft, final)
 
+    def _later_than_all(self, kind: str) -> str:
+        """The present time; if the clock was set back, a time after the newest artifact's: `latest` goes by it."""
+        times = [datetime.fromisoformat(manifest.created_at) for manifest in self.manifests(kind)]
+        now = datetime.now(UTC)
+        return max([now, *(time + timedelta(microseconds=1) for time in times)]).isoformat(timespec="microseconds")
+
     def _commit(self, recipe: Recipe, draft: Draft, final: Path) -> ArtifactRef:
         paths = sorted(path for path in draft.path.rglob("*") if path.is_file())
         if not paths:
@@ -256,7 +262,7 @@ class ArtifactStore:
             licences=tuple(dict.fromkeys(draft.licences)),
             generated=draft.generated,
             versions=package_versions(),
-            created_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+            created_at=self._later_than_all(recipe.kind),
             seconds=round(time.monotonic() - draft.began, 3),
         )
         (draft.path / MANIFEST).write_bytes(manifest.to_json())

@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 
+from storage.artifacts import store as store_module
 from storage.artifacts.manifest import MANIFEST, Depth, Recipe
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import (
@@ -161,6 +163,24 @@ with store.create(recipe) as draft:
     (draft.path / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_latest_is_the_last_one_made_though_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        years = iter((2026, 2027, 2020, 2020))
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(next(cls.years), 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(store_module, "datetime", Clock)
+    store = ArtifactStore(tmp_path)
+    made = [make(store, made=recipe(parameters={"a": number})) for number in range(4)]
+    times = [store.manifest(ref).created_at for ref in made]
+    assert times == sorted(set(times))
+    assert store.select("toy") == made[-1]
 
 
 def test_draft_of_a_killed_process_is_swept(tmp_path: Path) -> None:
