@@ -41,7 +41,7 @@ def quick(markdown: str) -> str:
 
 
 def artifact(kind: str, inputs: dict[str, str] | None = None, **facts: Any) -> ArtifactRef:
-    recipe = Recipe(kind=kind, schema_version=1, parameters={}, inputs=inputs or {}, code=str(facts))
+    recipe = Recipe(kind=kind, schema_version=1, parameters={"facts": str(facts)}, inputs=inputs or {}, code="")
     with artifact_store().create(recipe) as draft:
         (draft.path / "verdict.png").write_bytes(PIXEL)
         draft.rows, draft.facts = 1234, facts
@@ -67,7 +67,9 @@ def test_a_run_says_what_it_made_from_what_and_what_was_cached(shown: dict[str, 
         add_section("Made from", "ratings.csv")
         step("events", made=False)
         validation(passed=True)
-        step("dataset", inputs={"events": "e", "items": "i"}, users=60, items=120, events=1540, transitions=940)
+        step(
+            "dataset", inputs={"events": "e" * 32, "items": "1" * 32}, users=60, items=120, events=1540, transitions=940
+        )
         return "done"
 
     assert build_dataset() == "done"
