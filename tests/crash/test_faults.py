@@ -8,19 +8,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from crash.faults_support import Outcome, child_of, table, try_all
+from safetensors.torch import save_file
+from torch import Tensor
 from unit.storage.dataset.transitions_support import arguments, some_histories
 
+from models.batch import Batch
+from models.learners.registry import make_learner
+from models.learners.td3_bc import TD3BCConfig
+from models.sampling import UniformSampler
+from models.space import Space
+from models.trainer import Trainer
+from models.trainer_config import TrainerConfig
 from storage.artifacts.aliases import move_alias, read_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactStore
+from storage.checkpoints import Checkpoints
 from storage.dataset.dense_writer import export_dense
 from storage.dataset.writer import write_transitions
 from storage.drafts import sweep_drafts
 
 RECIPE = Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="c")
+POLICY = Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="c")
 
 
 def free_of_leftovers(folder: Path) -> None:
@@ -68,7 +80,7 @@ def report(request: pytest.FixtureRequest, work: str, outcomes: list[Outcome]) -
     request.node.user_properties.append(("boundaries", table(work, outcomes)))
 
 
-every = pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
+every = pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
 
 
 @pytest.mark.usefixtures("strace")
@@ -174,3 +186,54 @@ def test_a_pulled_artifact_is_whole_or_absent(every: int, tmp_path: Path, reques
         free_of_leftovers(to)
 
     report(request, "pull", try_all(lambda: shutil.rmtree(to, ignore_errors=True), work, check, again, every))
+
+
+def train(home: Path) -> None:
+    """Some updates of a small learner, with checkpoints, and its policy as an artifact."""
+    torch.set_num_threads(1)
+    config = TrainerConfig(steps=12, batch_size=8, log_every=3, validate_every=3, checkpoint_every=3)
+    learner = make_learner(TD3BCConfig(hidden_dim=8), Space(3, 2, 1.0, -4.0, 5.0), "cpu", 0)
+
+    def gather(starts: Tensor) -> Batch:
+        x = starts.float().unsqueeze(1)
+        wide, narrow = x.sin().repeat(1, 3), x.cos().repeat(1, 2)
+        return Batch(wide, narrow, x[:, 0].sin(), wide.cos(), torch.zeros(len(x)))
+
+    held_out = gather(torch.arange(20))
+    run = Trainer(
+        learner,
+        UniformSampler(torch.arange(50), 8, 3),
+        gather,
+        lambda: {"ndcg@10": run.step / 100} | {name: float(loss) for name, loss in learner.losses(held_out).items()},
+        config,
+    )
+    checkpoints = Checkpoints(home / "checkpoints")
+    if (found := checkpoints.load_latest()) is not None:
+        run.load_state_dict(found[1])
+    run.run(lambda *_: None, checkpoints.save)
+    learner.acting.load_state_dict(run.best_policy)
+    with ArtifactStore(home / "artifacts").create(POLICY) as draft:
+        save_file(dict(learner.acting.state_dict()), draft.path / "policy.safetensors")
+    checkpoints.clear()
+
+
+@pytest.mark.usefixtures("strace")
+@every
+def test_training_ends_with_the_usual_policy(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = tmp_path / "home"
+    in_child(lambda: train(tmp_path / "usual"))
+    usual = tree(tmp_path / "usual")
+    assert usual
+
+    def check(outcome: Outcome) -> None:
+        assert tree(home / "artifacts") in ({}, tree(tmp_path / "usual" / "artifacts")), str(outcome)
+
+    def again() -> None:
+        in_child(lambda: train(home))
+        assert tree(home) == usual
+        free_of_leftovers(home)
+
+    def work() -> None:
+        train(home)
+
+    report(request, "training", try_all(lambda: shutil.rmtree(home, ignore_errors=True), work, check, again, every))
