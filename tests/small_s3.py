@@ -51,7 +51,7 @@ class SmallS3:
         self.objects: dict[str, bytes] = {}
         self.checksums: dict[str, str] = {}
         self.checks_checksums = False
-        self.keeps_conditions = True
+        self.ignored: set[str] = set()  # headers
         self.always: Fault = lambda _, answer: answer
         self.faults: list[Fault] = []
         self.log: list[Request] = []
@@ -86,15 +86,15 @@ class SmallS3:
         return answer
 
     def put(self, request: Request, present: bytes | None) -> Answer:
-        if self.keeps_conditions:
-            if "if-none-match" in request.headers and present is not None:
-                return error(412, "PreconditionFailed")
-            if "if-match" in request.headers and present is None:
-                return error(404, "NoSuchKey")
-            wanted = request.headers.get("if-match", "").strip('"')
-            if wanted and wanted != etag(present or b"").strip('"'):
-                return error(412, "PreconditionFailed")
-        checksum = request.headers.get("x-amz-checksum-sha256", "")
+        headers = {name: value for name, value in request.headers.items() if name not in self.ignored}
+        if "if-none-match" in headers and present is not None:
+            return error(412, "PreconditionFailed")
+        if "if-match" in headers and present is None:
+            return error(404, "NoSuchKey")
+        wanted = headers.get("if-match", "").strip('"')
+        if wanted and wanted != etag(present or b"").strip('"'):
+            return error(412, "PreconditionFailed")
+        checksum = headers.get("x-amz-checksum-sha256", "")
         found = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
         if self.checks_checksums and checksum and checksum != found:
             return error(400, "BadDigest")

@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from flows.cli.build_dataset import build_dataset
 from flows.cli.compare import compare
+from flows.cli.doctor import doctor
 from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.export import export
 from flows.cli.extend_dataset import extend_dataset
@@ -66,3 +67,4 @@ app.command("publish")(publish)
 app.command("pull")(pull)
 app.command("retrain")(retrain)
 app.command("rollback")(rollback)
+app.command("doctor")(doctor)

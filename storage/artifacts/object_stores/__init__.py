@@ -16,6 +16,14 @@ class ObjectStore(Protocol):
 
     uri: str
 
+    def probe(self) -> str:
+        """Test whether artifacts can be published here; returns how writes are made safe.
+
+        Raises:
+            ObjectStoreError, StorageUnwritableError: they cannot.
+        """
+        ...
+
     def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Store a file's bytes under a key.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from storage.artifacts.object_stores import DOCUMENT_BYTES
+from storage.drafts import draft_beside
 from storage.errors import ArtifactDamagedError, ObjectStoreError
 from storage.files import locked, replacing, sha256_file, write_bytes_atomically, writing_to
 
@@ -36,6 +37,14 @@ class LocalFolder:
                 f"{key}: expected a key in the store's folder; found one that leaves it. Use a key without .. in it."
             )
         return path
+
+    def probe(self) -> str:
+        """Test whether this user can write to the folder and lock a file there; nothing is left."""
+        with writing_to(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with locked(self.root / ".lock"), draft_beside(self.root / "probe") as temporary:
+                temporary.write_bytes(b"1")
+        return "writes hold a lock"
 
     def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Store a file's bytes under a key, completely or not at all."""

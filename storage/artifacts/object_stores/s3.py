@@ -53,6 +53,11 @@ def open_uri(uri: str) -> "S3":
         ObjectStoreError: the URI has no bucket.
     """
     parsed = urlparse(uri)
+    if "@" in parsed.netloc:
+        raise ObjectStoreError(
+            f"s3://…@{parsed.netloc.rpartition('@')[2]}: expected no credentials in the URI. Set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY."
+        )
     if len(parsed.netloc) < 3:
         raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
     return S3(parsed.netloc, parsed.path.strip("/"))
@@ -161,6 +166,11 @@ class S3:
         if self._checks is None:
             self._checks = probe(self)
         return self._checks
+
+    def probe(self) -> str:
+        """Test whether the server honours conditional writes, and whether it compares checksums."""
+        checks = self._checks_checksums()
+        return f"honours conditional writes; {'compares checksums' if checks else 'checksums are compared by reading back'}"
 
     def put_file(self, key: str, path: Path, sha256: str) -> None:
         """Store a file's bytes under a key; large files in parts. Browsers show a page by its content type."""

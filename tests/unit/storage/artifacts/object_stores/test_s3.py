@@ -97,8 +97,9 @@ def test_a_server_that_never_answers_is_not_called_unsupported_and_is_asked_agai
     assert store.compare_and_swap("a", b"1", None)
 
 
-def test_a_server_that_ignores_conditions_is_refused(server: SmallS3, store: S3) -> None:
-    server.keeps_conditions = False
+@pytest.mark.parametrize("ignored", ["if-match", "if-none-match"])
+def test_a_server_that_ignores_conditions_is_refused(server: SmallS3, store: S3, ignored: str) -> None:
+    server.ignored = {ignored}
     for _ in range(2):
         with pytest.raises(UnsupportedObjectStoreError, match="ignores them"):
             store.compare_and_swap("a", b"1", None)
@@ -244,15 +245,24 @@ def test_no_more_is_read_than_was_declared(
 
     server.objects["some/prefix/a"] = b"xx"
     server.always = endless
-    (tmp_path / "a").write_bytes(b"x" * have)
+    if have:
+        (tmp_path / "a").write_bytes(b"x" * have)
     with pytest.raises(ArtifactDamagedError, match="expected 2 bytes"):
         store.download("a", tmp_path / "a", 2)
-    assert (tmp_path / "a").stat().st_size <= 2
+    kept = (tmp_path / "a").stat().st_size if (tmp_path / "a").exists() else 0
+    assert kept == have if announced else kept <= 2
     assert not store.holds("a", 2, SHA256)
     found = store.get("a")
     assert found is not None
     assert len(found[0]) == DOCUMENT_BYTES + 1
     assert server.sent < 64 << 20
+
+
+def test_an_object_that_is_shorter_than_declared_is_damaged(server: SmallS3, store: S3, tmp_path: Path) -> None:
+    server.objects["some/prefix/a"] = b"x"
+    with pytest.raises(ArtifactDamagedError, match="expected 2 bytes, from 0 on; found 1"):
+        store.download("a", tmp_path / "a", 2)
+    assert len(server.log) == 1
 
 
 def test_an_absent_object_is_a_typed_error(store: S3, tmp_path: Path) -> None:

@@ -1,0 +1,252 @@
+"""Checks of the machine and of the services that a run needs, each with a next step; they change nothing that is kept."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import torch
+from huggingface_hub import try_to_load_from_cache
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from prefect.client.orchestration import get_client
+from prefect.settings import get_current_settings
+from pydantic import BaseModel, ConfigDict
+
+from models.bfloat16 import bfloat16_is_fast
+from models.encoders.errors import EncoderError
+from models.encoders.text_encoders import ENCODERS, find_encoder
+from storage.artifacts.object_stores import open_store
+from storage.errors import MarqueeError
+from storage.files import fsync_path, locked
+from tasks.caching import home
+from tasks.dask_cluster import dask_client
+
+GIB = 1 << 30
+INSTALL = "Install with: pip install -c constraints.txt -e ."
+Status = Literal["ok", "warn", "fail"]
+
+
+class Finding(BaseModel):
+    """What one check found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    check: str
+    status: Status
+    found: str
+    next_step: str = ""
+
+
+def examine(
+    encoder: str = "minilm", scheduler: str | None = None, source: str | None = None, to: str | None = None
+) -> Iterator[Finding]:
+    """Check versions, hardware, work directory, encoder, Prefect and, if they are given, Dask and object stores.
+
+    Args:
+        encoder: the text encoder that has to be here.
+        scheduler: the address of a Dask scheduler.
+        source: an object store that is to be read.
+        to: an object store that is to be published to; its probe key is written.
+
+    Yields: a finding for each check; an unexpected error of a check is a finding, too.
+    """
+    checks: dict[str, Callable[[], Finding]] = {
+        "packages": packages,
+        "python": python,
+        "cpu": cpu,
+        "gpu": gpu,
+        "memory": memory,
+        "disk": disk,
+        "work directory": work_directory,
+        "text encoder": lambda: text_encoder(encoder),
+        "prefect server": prefect_server,
+    }
+    if scheduler is not None:
+        checks["dask scheduler"] = lambda: dask_scheduler(scheduler)
+    if source is not None:
+        checks["read published"] = lambda: readable_store(source)
+    if to is not None:
+        checks["publish"] = lambda: writable_store(to)
+    for name, check in checks.items():
+        try:
+            yield check()
+        except MarqueeError as error:
+            found, _, advice = str(error).rpartition(". ")  # the last sentence of these errors is the next step
+            yield Finding(check=name, status="fail", found=found or advice, next_step=advice)
+        except Exception as error:  # a broken machine may break any check, and the others still help
+            yield Finding(check=name, status="fail", found=f"{type(error).__name__} in this check", next_step=INSTALL)
+
+
+def packages() -> Finding:
+    """Whether the installed packages are in the ranges that Marquee declares."""
+    wrong = []
+    needed = [Requirement(text) for text in requires("marquee") or []]
+    needed = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    for one in needed:
+        try:
+            if not one.specifier.contains(version(one.name), prereleases=True):
+                wrong.append(f"{one.name} {version(one.name)} (expected {one.specifier})")
+        except PackageNotFoundError:
+            wrong.append(f"{one.name} (missing)")
+    if wrong:
+        return Finding(check="packages", status="fail", found=", ".join(wrong), next_step=INSTALL)
+    return Finding(
+        check="packages", status="ok", found=f"marquee {version('marquee')}, {len(needed)} packages in their ranges"
+    )
+
+
+def python() -> Finding:
+    """Whether this Python is supported."""
+    supported = SpecifierSet(metadata("marquee")["Requires-Python"] or "")
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if not supported.contains(platform.python_version(), prereleases=True):
+        return Finding(check="python", status="fail", found=found, next_step=f"Use Python {supported}.")
+    return Finding(check="python", status="ok", found=found)
+
+
+def cpu() -> Finding:
+    """The number of cores that this process may use, and whether they multiply bfloat16 natively."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fast = "native" if bfloat16_is_fast("cpu") else "emulated, so float32 is used"
+    return Finding(check="cpu", status="ok", found=f"{cores} cores; bfloat16 is {fast}")
+
+
+def gpu() -> Finding:
+    """The GPUs that torch can use."""
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        fast = "with" if bfloat16_is_fast("cuda") else "without"
+        return Finding(check="gpu", status="ok", found=f"{', '.join(names)}; {fast} bfloat16")
+    if Path("/dev/nvidia0").exists():
+        return Finding(
+            check="gpu", status="warn", found=f"a GPU that torch {torch.__version__} does not see",
+            next_step="Install torch's CUDA build: docs/operations.md, “GPU”.",
+        )  # fmt: skip
+    return Finding(check="gpu", status="ok", found="none; the CPU is used")
+
+
+def memory() -> Finding:
+    """Memory that is available, within the limit of the container."""
+    free = psutil.virtual_memory().available
+    limit, used = (_number(Path(f"/sys/fs/cgroup/memory.{name}")) for name in ("max", "current"))
+    if limit is not None:
+        free = min(free, limit - (used or 0))
+    return _room("memory", free, warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
+
+
+def disk() -> Finding:
+    """Room on the disk of the work directory."""
+    free = shutil.disk_usage(_nearest(home())).free
+    return _room("disk", free, warn=5, fail=1, next_step="Free some space, or set MARQUEE_HOME to a larger disk.")
+
+
+def work_directory() -> Finding:
+    """Whether this user can write, flush and lock files where the work directory is or will be."""
+    place = _nearest(home())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".marquee-doctor-", dir=place) as folder:
+            path = Path(folder) / "file"
+            with locked(Path(folder) / "lock"):
+                path.write_bytes(b"1")
+                fsync_path(path)
+                path.rename(path.with_name("renamed"))
+    except OSError as error:
+        return Finding(
+            check="work directory", status="fail", found=f"{home()}: {error.strerror}",
+            next_step="Set MARQUEE_HOME to a folder that this user can write, on a file system with locks.",
+        )  # fmt: skip
+    return Finding(check="work directory", status="ok", found=str(home()))
+
+
+def text_encoder(name: str) -> Finding:
+    """Whether the encoder loads and encodes without the internet."""
+    is_local = name in ENCODERS or Path(name).exists()
+    if not is_local and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
+        return Finding(
+            check="text encoder", status="warn", found=f"{name} is not here and would be downloaded",
+            next_step="Run once with internet, or use the offline encoder: minilm.",
+        )  # fmt: skip
+    try:
+        width = find_encoder(name).load(16, "float32").encode(["A film."]).shape[1]
+    except EncoderError as error:
+        return Finding(check="text encoder", status="fail", found=f"{name} does not load", next_step=str(error))
+    return Finding(check="text encoder", status="ok", found=f"{name}, {width} dimensions, needs no internet")
+
+
+def prefect_server() -> Finding:
+    """Whether the configured server answers, and has a version that this client can use."""
+    url = get_current_settings().api.url
+    if url is None:
+        return Finding(
+            check="prefect server", status="ok", found="none is configured; each command starts a temporary one"
+        )
+    shown = _without_credentials(url)
+    advice = "Start it with: prefect server start. Or unset PREFECT_API_URL."
+    try:
+        with get_client(sync_client=True) as client:
+            error = client.api_healthcheck()
+            if error is None:
+                return Finding(check="prefect server", status="ok", found=f"{shown}, version {client.api_version()}")
+    except Exception as raised:  # versions that do not fit, and any error of HTTP
+        error = raised
+    return Finding(
+        check="prefect server", status="fail", found=f"{shown}: {type(error).__name__}", next_step=advice
+    )  # fmt: skip
+
+
+def dask_scheduler(address: str) -> Finding:
+    """Whether the scheduler answers, and has workers."""
+    with dask_client(address, 1) as client:
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+    if not workers:
+        return Finding(
+            check="dask scheduler", status="warn", found=f"{address} without workers",
+            next_step=f"Start some: dask worker {address}",
+        )  # fmt: skip
+    return Finding(check="dask scheduler", status="ok", found=f"{address}, {workers} workers")
+
+
+def readable_store(uri: str) -> Finding:
+    """Whether the published artifacts can be listed."""
+    store = open_store(uri)
+    aliases = store.keys("aliases/")
+    return Finding(check="read published", status="ok", found=f"{store.uri}, {len(aliases)} aliases")
+
+
+def writable_store(uri: str) -> Finding:
+    """Whether artifacts can be published: for an S3 server, whether it honours conditional writes."""
+    store = open_store(uri)
+    return Finding(check="publish", status="ok", found=f"{store.uri}: {store.probe()}")
+
+
+def _room(check: str, free: int, warn: int, fail: int, next_step: str) -> Finding:
+    found = f"{free / GIB:.1f} GiB free"
+    if free >= warn * GIB:
+        return Finding(check=check, status="ok", found=found)
+    status: Status = "warn" if free >= fail * GIB else "fail"
+    return Finding(check=check, status=status, found=found, next_step=f"{next_step} Expected {warn} GiB or more.")
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file of the kernel; None if there is no such file, or no limit."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.is_dir())
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}".partition("?")[0]
