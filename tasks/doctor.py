@@ -24,7 +24,7 @@ from models.encoders.text_encoders import ENCODERS, find_encoder
 from storage.artifacts.object_stores import open_store
 from storage.errors import MarqueeError
 from storage.files import fsync_path, locked
-from tasks.caching import home
+from storage.home import home
 from tasks.dask_cluster import dask_client
 
 GIB = 1 << 30

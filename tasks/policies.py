@@ -19,13 +19,13 @@ from models.policy import Policy, Publishable
 from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
 from models.translated import Translated
-from storage.artifacts.aliases import read_alias
+from storage.artifacts.aliases import present_alias
 from storage.artifacts.foreign import fetch, take_in
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.reader import TransitionDataset
-from storage.errors import ArtifactError
+from storage.errors import ArtifactDamagedError, ArtifactError
 from tasks.caching import artifact_store
 
 CHAMPION = "policy@champion"
@@ -150,12 +150,19 @@ def find_champion(published: str, dataset: ArtifactRef, must_be: bool = False) -
 
     Raises:
         UnknownAliasError: `must_be` is set and there is no champion.
+        ArtifactDamagedError: `must_be` is set and the champion is damaged.
     """
     store = open_store(published)
-    if not must_be and read_alias(store, "policy", "champion") is None:
+    if not must_be and present_alias(store, "policy", "champion") is None:
         logger.info("%s: no %s yet", store.uri, CHAMPION)
         return None
-    champion = fetch(store, CHAMPION, artifact_store())
+    try:
+        champion = fetch(store, CHAMPION, artifact_store())
+    except ArtifactDamagedError as error:
+        if must_be:
+            raise
+        logger.warning("%s is damaged and is not evaluated with the others: %s", CHAMPION, error)
+        return None
     if not must_be and (reason := why_not_comparable(champion, dataset)) is not None:
         logger.warning("%s is not evaluated with the others: %s", CHAMPION, reason)
         return None

@@ -11,7 +11,7 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict
 
 from evaluation.protocols.promotion import ChampionComparison, PromotionParams, compare_on_validation_users
-from storage.artifacts.aliases import CHAMPION, Alias, move_alias, read_alias
+from storage.artifacts.aliases import CHAMPION, Alias, move_alias, present_alias
 from storage.artifacts.object_stores import ObjectStore, open_store
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
@@ -122,8 +122,7 @@ def decide_and_move(
         AliasMovedError: see `promote`.
     """
     for _ in range(TRIES):
-        found = read_alias(store, "policy", CHAMPION)
-        present = found[0] if found else None
+        present = present_alias(store, "policy", CHAMPION)
         decision = decide(present, challenger, str(why["learner"]), rule, compare)
         if not decision.promoted:
             return decision

@@ -85,6 +85,11 @@ def read_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias, str] | 
     return None if found is None else (_parse(found[0], store, kind, name), found[1])
 
 
+def present_alias(store: ObjectStore, kind: str, name: str) -> Alias | None:
+    """An alias for those who will move it; a damaged one counts as none, with a warning, as for `move_alias`."""
+    return _replaceable_alias(store, kind, name)[0]
+
+
 def _replaceable_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias | None, str | None]:
     """An alias and the etag that moving it requires; a damaged one is None, and the next move replaces it."""
     found = store.get(alias_key(kind, name))

@@ -27,11 +27,7 @@ def fetch(store: ObjectStore, spec: str, own: ArtifactStore) -> ArtifactRef:
     manifest = resolve(store, spec)
     if (made := own.same_as(manifest)) is not None:
         return made
-    foreign = own.foreign(store.uri)
-    if (known := foreign.same_as(manifest)) is not None:
-        return known
-    _remove(foreign.folder(manifest.recipe.kind, manifest.digest))  # what was published there before
-    return pull(store, f"{manifest.recipe.kind}@{manifest.digest}", foreign.root)
+    return pull(store, f"{manifest.recipe.kind}@{manifest.digest}", own.foreign(store.uri).root, replaces=True)
 
 
 def take_in(folder: Path, kind: str, own: ArtifactStore) -> ArtifactRef:

@@ -49,7 +49,7 @@ def publish(store: ObjectStore, artifacts: ArtifactStore, ref: ArtifactRef) -> b
         _upload(store, manifest, entry, folder, is_mended=published is not None)
     if published is not None:
         return False
-    if store.compare_and_swap(manifest_key(ref.kind, ref.digest), (folder / MANIFEST).read_bytes(), etag):
+    if store.compare_and_swap(manifest_key(ref.kind, ref.digest), manifest.to_json(), etag):
         return True
     first = published_manifest(store, ref.kind, ref.digest)  # another process was quicker
     if first is None:
@@ -101,32 +101,38 @@ def _upload(store: ObjectStore, manifest: Manifest, entry: FileEntry, folder: Pa
         )
 
 
-def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
+def pull(store: ObjectStore, spec: str, to: Path, *, replaces: bool = False) -> ArtifactRef:
     """Download `kind@alias` or `kind@digest` to `to/<kind>/<digest>/` and verify every hash; partial files are resumed.
 
     The artifact is a foreign one: `to` is no folder of own artifacts. Of several processes that pull the same artifact into
     one folder, one downloads it and the others wait.
 
+    Args:
+        store: where it is published.
+        spec: kind, and alias or digest.
+        to: the folder in which `<kind>/<digest>/` is made.
+        replaces: whether a whole artifact of that digest with other content is replaced.
+
     Raises:
         UnknownAliasError: there is no such alias or digest; the message lists those there are.
         ArtifactDamagedError: an object's bytes are not those of the manifest, after two downloads.
-        ArtifactConflictError: the folder has another whole artifact of that digest; it is kept.
+        ArtifactConflictError: the folder has another whole artifact of that digest, and `replaces` is not set.
         StorageFullError: the disk has no room for the artifact.
     """
     manifest = resolve(store, spec)
     target = ArtifactStore(to, origin=store.uri)
-    if (present := _present(target, manifest)) is not None:
+    if (present := _present(target, manifest, replaces)) is not None:
         return present
     final = target.folder(manifest.recipe.kind, manifest.digest)
     with writing_to(to):
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = final.with_name(f".pull.{manifest.digest}.lock")
         with locked(lock, f"{final}: another process pulls this artifact; waiting for it"):
-            if (present := _present(target, manifest)) is not None:
+            if (present := _present(target, manifest, replaces)) is not None:
                 return present
             partial = _receive(store, manifest, final)
             if final.exists():
-                logger.warning("%s is damaged; replacing it.", final)
+                logger.warning("%s: replacing what is damaged or has other content.", final)
                 with draft_beside(final) as damaged:
                     final.rename(damaged)
                     partial.rename(final)
@@ -136,10 +142,12 @@ def pull(store: ObjectStore, spec: str, to: Path) -> ArtifactRef:
     return target.ref(manifest)
 
 
-def _present(target: ArtifactStore, manifest: Manifest) -> ArtifactRef | None:
-    """The artifact if the folder has it whole; None if it is missing or damaged."""
+def _present(target: ArtifactStore, manifest: Manifest, replaces: bool) -> ArtifactRef | None:
+    """The artifact if the folder has it whole; None if it is missing, damaged or to be replaced."""
     whole = target.find(manifest.recipe.kind, manifest.digest)
     if whole is not None and whole.sha256 != manifest.sha256:
+        if replaces:
+            return None
         raise ArtifactConflictError(
             f"{target.folder(whole.kind, whole.digest)}: expected content {manifest.sha256}; found {whole.sha256}, which is "
             "whole and is kept. Pull into another folder."

@@ -17,7 +17,7 @@ from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
-from storage.errors import UnknownAliasError
+from storage.errors import ArtifactDamagedError, UnknownAliasError
 from tasks.caching import artifact_store
 from tasks.policies import find_champion, load_policy
 
@@ -80,3 +80,22 @@ def test_a_champion_of_other_items_stops_nobody(
     champion(tmp_path)
     assert find_champion.fn(str(tmp_path / "published"), dataset([7, 8])) is None
     assert "knows none of the items" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["aliases/policy/champion.json", "manifest.json", "policy.safetensors"])
+def test_a_damaged_champion_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damaged: str
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    made = champion(tmp_path)
+    place = tmp_path / "published"
+    path = next(path for path in place.rglob("*") if path.as_posix().endswith(damaged))
+    path.write_bytes(path.read_bytes()[:-9])
+    data = dataset([4, 5])
+    assert find_champion.fn(str(place), data) is None
+    assert "damaged" in caplog.text
+    with pytest.raises(ArtifactDamagedError):
+        find_champion.fn(str(place), data, must_be=True)
+    publish(open_store(str(place)), ArtifactStore(tmp_path / "elsewhere"), made)
+    move_alias(open_store(str(place)), made, "champion", {})
+    assert find_champion.fn(str(place), data) is not None

@@ -171,3 +171,12 @@ def test_a_champion_that_moves_all_the_time_is_an_error(bucket: Bucket) -> None:
     with pytest.raises(AliasMovedError, match="others moved it 5 times"):
         bucket.decide(ours, store=Contested(bucket, list(others)))
     assert bucket.digest == others[-1].digest
+
+
+def test_a_torn_champion_alias_does_not_block_promotion(bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = bucket.policy(1), bucket.policy(2)
+    bucket.decide(first)
+    (bucket.store.root / "aliases" / "policy" / "champion.json").write_text('{"kind": "poli')
+    assert bucket.decide(second).promoted
+    assert bucket.digest == second.digest
+    assert "The alias is damaged and will be replaced" in caplog.text
