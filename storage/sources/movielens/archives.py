@@ -2,7 +2,6 @@
 
 import json
 import logging
-import secrets
 import shutil
 import stat
 import struct
@@ -11,6 +10,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from storage.drafts import draft_beside
 from storage.errors import ArchiveError, StorageFullError
 from storage.files import fsync_path, sha256_file, writing_to
 
@@ -62,31 +62,29 @@ def unpack_release(archive: Path, into: Path) -> Path:
     home = into / sha256[:16]
     if (done := _unpacked(home, sha256)) is not None:
         return done
-    draft = into / f".{sha256[:16]}.{secrets.token_hex(4)}.tmp"
     name = archive.name.split(".")[0] or "release"
     try:
         with writing_to(into), zipfile.ZipFile(archive) as opened:
             members = _checked(archive, opened)
-            needed = sum(member.file_size for member in members.values())
-            (draft / name).mkdir(parents=True)
-            free = shutil.disk_usage(into).free
-            if free < needed:
-                raise StorageFullError(
-                    f"{into}: expected room for {needed:,} bytes of {archive.name}; found {free:,}. Free some space, or "
-                    "set MARQUEE_HOME to a larger disk."
-                )
-            for basename, member in members.items():
-                _write(opened, member, draft / name / basename)
-            sums = {basename: member.CRC for basename, member in members.items()}
-            record = {"archive": archive.name, "sha256": sha256, "folder": name, "crc32": sums}
-            (draft / RECORD).write_text(json.dumps(record, indent=1))
-            for path in (draft / RECORD, draft / name, draft):
-                fsync_path(path)
-            return _move(draft, home, sha256, name)
+            with draft_beside(home) as draft:
+                needed = sum(member.file_size for member in members.values())
+                (draft / name).mkdir(parents=True)
+                free = shutil.disk_usage(into).free
+                if free < needed:
+                    raise StorageFullError(
+                        f"{into}: expected room for {needed:,} bytes of {archive.name}; found {free:,}. Free some space, or "
+                        "set MARQUEE_HOME to a larger disk."
+                    )
+                for basename, member in members.items():
+                    _write(opened, member, draft / name / basename)
+                sums = {basename: member.CRC for basename, member in members.items()}
+                record = {"archive": archive.name, "sha256": sha256, "folder": name, "crc32": sums}
+                (draft / RECORD).write_text(json.dumps(record, indent=1))
+                for path in (draft / RECORD, draft / name, draft):
+                    fsync_path(path)
+                return _move(draft, home, sha256, name)
     except BROKEN as error:
         raise ArchiveError(f"{archive}: expected a whole zip archive; found: {error}. Fetch it again.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _unpacked(home: Path, sha256: str) -> Path | None:

@@ -92,6 +92,15 @@ def test_unpacked_files_are_used_again_only_with_their_bytes(tmp_path: Path, cha
     assert not (again / "ratings.csv").is_symlink()
 
 
+def test_what_a_killed_process_unpacked_is_removed(tmp_path: Path) -> None:
+    killed = tmp_path / "into" / ".draft.0123456789abcdef.ab"
+    killed.mkdir(parents=True)
+    (killed / ".lock").touch()
+    (killed / "ratings.csv").write_bytes(RATINGS[:10])
+    unpack_release(good(tmp_path / "ml-x.zip"), tmp_path / "into")
+    assert len(list((tmp_path / "into").iterdir())) == 1
+
+
 def test_two_at_once(tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip", ("ratings.csv", RATINGS * 100_000), method=zipfile.ZIP_STORED)
     copy = tmp_path / "b.zip"
