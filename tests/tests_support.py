@@ -54,7 +54,7 @@ def changes(**more: str) -> list[str]:
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 600) -> None:
     """Wait until a server answers; fail if it ends before that."""
     for _ in range(int(seconds / 0.2)):
         assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"

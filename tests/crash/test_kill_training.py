@@ -26,7 +26,7 @@ def start(folder: Path, pause: float) -> subprocess.Popen[bytes]:
 
 def end_of(folder: Path) -> dict[str, object]:
     process = start(folder, 0)
-    assert process.wait(240) == 0
+    assert process.wait(600) == 0
     found = Checkpoints(folder).load_latest()
     assert found is not None
     assert found[0] == 99

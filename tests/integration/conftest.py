@@ -40,7 +40,7 @@ def radosgw(shared: Shared) -> Endpoint:
         ports = [free_port() for _ in range(3)]
         script = str(Path(__file__).with_name("radosgw.sh"))
         log = folder / "start.log"
-        code = shared.server([script, str(folder), *keys, *map(str, ports)], log).wait(180)
+        code = shared.server([script, str(folder), *keys, *map(str, ports)], log).wait(600)
         assert code == 0, log.read_text()
         return Endpoint(f"http://127.0.0.1:{ports[0]}", *keys)
 

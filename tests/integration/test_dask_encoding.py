@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,10 +86,15 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     processes = [
         subprocess.Popen(command, env=env, cwd=Path.cwd(), stderr=subprocess.DEVNULL) for command in (dask, worker)
     ]
+    while True:  # a client tries for 15 s only, and imports may take longer
+        assert processes[0].poll() is None
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 60):
+            break
+        time.sleep(0.1)
     yield address
     for process in reversed(processes):
         process.terminate()
-        process.wait(20)
+        process.wait(600)
 
 
 def test_local_cluster_equals_one_process_to_the_bit(alone: np.ndarray, exchange: Exchange) -> None:
@@ -104,7 +111,7 @@ def test_local_cluster_equals_one_process_to_the_bit(alone: np.ndarray, exchange
 @pytest.mark.parametrize("shared", [True, False], ids=["shared folder", "through the scheduler"])
 def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray, exchange: Exchange, shared: bool) -> None:
     with dask_client(scheduler, 9) as client:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=600)
         result = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
         again = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
     assert np.array_equal(result.vectors, alone)
@@ -198,7 +205,7 @@ def test_a_folder_that_workers_do_not_share_is_a_typed_error(scheduler: str, tmp
             Exchange(f"{self.url}-mine").write(name, blob)
 
     with dask_client(scheduler, 1) as client, pytest.raises(ExchangeError, match="client and all workers share"):
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=600)
         encode_texts(TEXTS[:4], SPEC, client, Elsewhere(f"file://{tmp_path}/theirs"))
 
 

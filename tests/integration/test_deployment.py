@@ -24,7 +24,7 @@ def worker(prefect_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, st
     }
     env.pop("VIRTUAL_ENV", None)
     run = [PREFECT, "work-pool", "create", "--type", "process", "marquee"]
-    subprocess.run(run, env=env, cwd=REPOSITORY, check=True, capture_output=True, timeout=120)
+    subprocess.run(run, env=env, cwd=REPOSITORY, check=True, capture_output=True, timeout=600)
     process = subprocess.Popen(
         [PREFECT, "worker", "start", "--pool", "marquee"], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL
     )
@@ -45,7 +45,7 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=600,
     )
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     with urllib.request.urlopen(f"{worker['PREFECT_API_URL']}/deployments/name/build-dataset/ml-20m") as answer:  # noqa: S310
@@ -70,11 +70,11 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert made.returncode == 0, made.stdout + made.stderr
     run = [PREFECT, "deployment", "run", "build-dataset/mine", "--watch"]
-    done = subprocess.run(run, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(run, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Completed" in done.stdout + done.stderr
     store = ArtifactStore(tmp_path / "home" / "artifacts")
@@ -83,6 +83,6 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
     assert TransitionDataset.open(store.folder("dataset", dataset.digest) / "transitions.h5").dim == 8
 
     wrong = [PREFECT, "deployment", "run", "build-dataset/sample", "--watch", "--params", '{"export": {"frame": 0}}']
-    refused = subprocess.run(wrong, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    refused = subprocess.run(wrong, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert refused.returncode != 0
     assert "frame" in refused.stdout + refused.stderr

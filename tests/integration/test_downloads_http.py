@@ -127,7 +127,7 @@ def test_a_stalled_connection_times_out_and_is_resumed(server: Server, tmp_path:
     def stall(handler: BaseHTTPRequestHandler) -> bool:
         server.serve(handler, until=HALF)
         handler.wfile.flush()
-        over.wait(30)
+        over.wait(600)
         return True
 
     server.faults = [stall]

@@ -134,7 +134,7 @@ def test_changed_helper_invalidates_exactly_what_depends_on_it(
     before = {path.parent.name: path.name for path in (home / "artifacts").glob("*/*")}
     env = prefect_env | {"MARQUEE_HOME": str(home), "PYTHONPATH": str(code)}
     command = [sys.executable, "-m", "flows.cli", "build-dataset", *changes()]
-    done = subprocess.run(command, env=env, cwd=code, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(command, env=env, cwd=code, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     made = {kind for kind in before if len(store.manifests(kind)) == 2}
     expected = {"items", "validation-items", "feature-report", "dataset", "validation-transitions"}

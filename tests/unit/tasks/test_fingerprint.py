@@ -117,5 +117,5 @@ def test_a_changed_suite_or_validation_changes_its_results_alone(tmp_path: Path)
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-c", CHANGE_A_SUITE]
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.stdout.splitlines() == ["movies False True", "validate False False"], done.stderr

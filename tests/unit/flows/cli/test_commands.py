@@ -36,7 +36,7 @@ def heavy_modules(*arguments: str, folder: Path) -> list[str]:
     command = [sys.executable, "-X", "importtime", "-m", "flows.cli", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     imported = set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.M))

@@ -58,7 +58,7 @@ def test_no_slot_is_given_to_two_processes(tmp_path: Path) -> None:
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=600)[0] for process in processes]
     slots = sorted(float(line) for output in outputs for line in output.split())
     assert len(slots) == 4500
     assert min(after - before for before, after in pairwise(slots)) > 0.0099
