@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "ingest": "ingest.py",
     "growth": "growth.py --huge",
     "build_dataset": "whole_way.py build-dataset --data ML20M --metadata ML20M/metadata --set features.text.max_tokens=8",
+    "publishing": "publishing.py",
     "gather": "gather.py",
     "stream": "stream.py",
     "texts": "texts.py",
