@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,8 +15,11 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.gates import PROCESS, keep, pass_gate
+from tasks.story import add_section, show_table
+from tasks.story import table as table_of
 
 KEYS = ["user", "movie", "timestamp"]
+COLUMNS = ("measure", "later_events", "psi", "warn_above", "fail_above", "note")  # in the summary of the run
 
 
 class DriftParams(BaseModel):
@@ -90,9 +92,9 @@ def show_drift(drift: ArtifactRef, params: DriftParams) -> None:
     table = with_limits(drift, params)
     rows = json.loads(table.assign(fail_above=table["fail_above"].replace(np.inf, None)).to_json(orient="records"))
     later = artifact_store().manifest(drift).facts["later_events"]
-    create_table_artifact(
-        key="drift", table=rows, description=f"Population stability of {later:,} later events against the base"
-    )
+    show_table("drift", rows, f"Population stability of {later:,} later events against the base")
+    shown = ({name: "–" if row[name] is None else str(row[name]) for name in COLUMNS} for row in rows)
+    add_section("Drift of later events", table_of(shown))
     if (table["psi"] > table["warn_above"]).any():
         emit_event(
             event="marquee.drift.found",

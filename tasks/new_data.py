@@ -3,7 +3,6 @@
 import logging
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 
 from storage.artifacts.aliases import read_alias
 from storage.artifacts.manifest import Manifest
@@ -12,6 +11,7 @@ from storage.artifacts.store import ArtifactRef
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
 from tasks.sources import SourceParams, open_source
+from tasks.story import add_section, show_text
 
 logger = logging.getLogger("marquee.new-data")
 # What extend-dataset reads of a source, and the kinds of artifacts that were made from it.
@@ -85,5 +85,6 @@ def show_new_data(base: ArtifactRef, dataset: ArtifactRef) -> bool:
     else:
         text = f"Files of the source have changed, but dataset/{base.digest} has all their events. Nothing is trained."
     logger.info(text)
-    create_markdown_artifact(key="new-data", markdown=text, description="What is new since the last publication")
+    show_text("new-data", text, "What is new since the last publication")
+    add_section("New data", text)
     return bool(added["events"] or added["items"])
