@@ -36,7 +36,7 @@ class _Capped(io.RawIOBase):
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise self._error(f"{self._path}: expected a whole file; found: {error}. Fetch it again.") from error
         self._bytes += len(data)
-        _refuse_bombs(self._path, self._bytes, self._stored, self._error)
+        refuse_bombs(self._path, self._bytes, self._stored, self._error)
         buffer[: len(data)] = data
         return len(data)
 
@@ -45,7 +45,18 @@ class _Capped(io.RawIOBase):
         super().close()
 
 
-def _refuse_bombs(path: Path, unpacked: int, stored: int, error: type[SourceError]) -> None:
+def refuse_bombs(path: Path, unpacked: int, stored: int, error: type[SourceError]) -> None:
+    """Refuse a file that unpacks to more bytes than any table does.
+
+    Args:
+        path: of the file.
+        unpacked: bytes so far.
+        stored: bytes of the file.
+        error: the type of error.
+
+    Raises:
+        SourceError: (as `error`) there are too many bytes, in all or for the size of the file.
+    """
     if unpacked > RATIO_COUNTS_FROM and unpacked > min(MAX_RATIO * stored, MAX_UNPACKED_BYTES):
         raise error(
             f"{path}: expected at most {MAX_UNPACKED_BYTES >> 30} GiB and {MAX_RATIO} times the packed size; found "
@@ -95,7 +106,7 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
         if len(members) != 1:
             names = ", ".join(member.filename[:60] for member in archive.infolist()[:5])
             raise error(f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}.")
-        _refuse_bombs(path, members[0].file_size, stored, error)
+        refuse_bombs(path, members[0].file_size, stored, error)
         inner = archive.open(members[0])
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError) as problem:
         raise error(f"{path}: expected a zip archive; found something else ({problem}). Fetch it again.") from problem

@@ -1,18 +1,18 @@
 """Rows of CSV, JSON-lines and Parquet files by column name, each with its line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from storage.errors import MetadataError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import COMMA, CsvFormat, CsvRecord, csv_records, read_header
 from storage.sources.packed_files import JSON_LINES, line_blocks, open_plain
+from storage.sources.parquet_files import ParquetTable
+
+BATCH_ROWS = 8192
 
 
 class Record(NamedTuple):
@@ -30,20 +30,21 @@ class Records(NamedTuple):
     rows: Iterator[Record]
 
 
-def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA) -> Records:
+def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA, wanted: Collection[str] | None = None) -> Records:
     """Open a .csv, JSON-lines (.jsonl, .ndjson, .json), .parquet file, or one of the first two in .gz or .zip.
 
     Args:
         path: of the file.
         bad: takes the rows that cannot be split into fields, while the rows are read.
         form: format of a CSV file.
+        wanted: the columns that are used, None: all; of a Parquet file no others are read.
 
     Raises:
         MetadataError: the file is not what its name says; while reading: it is damaged, or a row is broken and `bad`
             rejects it.
     """
     if path.suffix.lower() == ".parquet":
-        return _parquet_records(path)
+        return _parquet_records(path, wanted)
     name, stream = open_plain(path)
     lines = chain.from_iterable(line_blocks(stream, path))
     if name.lower().endswith(JSON_LINES):
@@ -86,20 +87,15 @@ def _json_rows(name: str, lines: Iterator[bytes], bad: BadRows) -> Iterator[Reco
         yield Record(line, values)
 
 
-def _parquet_records(path: Path) -> Records:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise MetadataError(f"{path}: expected a Parquet file; found: {error}. Fetch it again.") from error
-    return Records(path.name, tuple(file.schema_arrow.names), _parquet_rows(path, file))
+def _parquet_records(path: Path, wanted: Collection[str] | None) -> Records:
+    table = ParquetTable(path, MetadataError)
+    names = tuple(table.schema.names)
+    return Records(path.name, names, _parquet_rows(table, [name for name in names if wanted is None or name in wanted]))
 
 
-def _parquet_rows(path: Path, file: pq.ParquetFile) -> Iterator[Record]:
+def _parquet_rows(table: ParquetTable, columns: list[str]) -> Iterator[Record]:
     row = 0
-    try:
-        for batch in file.iter_batches(8192):
-            for values in batch.to_pylist():
-                row += 1
-                yield Record(row, values)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise MetadataError(f"{path}: expected a whole Parquet file; found: {error}. Fetch it again.") from error
+    for batch in table.batches(BATCH_ROWS, columns):
+        for values in batch.to_pylist():
+            row += 1
+            yield Record(row, values)

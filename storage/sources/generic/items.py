@@ -63,13 +63,10 @@ def _rated_items(params: GenericParams) -> tuple[list[Row], dict[str, Any]]:
 
 
 def _read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str, Any]]:
-    records = open_records(items.path, bad, items.csv)
     named = (items.id, items.title, items.categories, items.year)
-    require_columns(
-        items.path,
-        records.columns,
-        [*(name for name in named if name is not None), *items.text, *items.columns.values()],
-    )
+    used = [*(name for name in named if name is not None), *items.text, *items.columns.values()]
+    records = open_records(items.path, bad, items.csv, used)
+    require_columns(items.path, records.columns, used)
     further = mapped(items.columns, items.list_separator)
     rows: dict[str, Row] = {}
     seen = 0

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.dataset.histories import EventBlock
@@ -22,6 +21,7 @@ from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_ids
 from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
 from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain
+from storage.sources.parquet_files import ParquetTable
 from storage.sources.torn_line import torn_timestamp
 
 BLOCK_BYTES = 4 << 20
@@ -124,23 +124,17 @@ def _noted(lines: Iterable[bytes], taken: list[bytes]) -> Iterator[bytes]:
 
 def _parquet_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatings]:
     row = 0
-    try:
-        file = pq.ParquetFile(params.ratings)
-        _places(params, tuple(file.schema_arrow.names))
-        for batch in file.iter_batches(BLOCK_ROWS, columns=list(params.columns)):
-            batch.validate(full=True)  # a damaged page can hold text that is not UTF-8
-            cells = [batch.column(name) for name in params.columns]
-            parsed = convert_columns(cells, params, row)
-            if parsed is None:
-                values = zip(*(column.to_pylist() for column in cells), strict=True)
-                rows = (Row(row + place + 1, list(value), repr(value), None) for place, value in enumerate(values))
-                parsed = convert_rows(rows, params, params.ratings.name, row, bad)
-            row += parsed.rows
-            yield parsed
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise SourceError(
-            f"{params.ratings}: expected a whole Parquet file; found: {error}. Fetch it again."
-        ) from error
+    table = ParquetTable(params.ratings, SourceError)
+    _places(params, tuple(table.schema.names))
+    for batch in table.batches(BLOCK_ROWS, params.columns):
+        cells = [batch.column(name) for name in params.columns]
+        parsed = convert_columns(cells, params, row)
+        if parsed is None:
+            values = zip(*(column.to_pylist() for column in cells), strict=True)
+            rows = (Row(row + place + 1, list(value), repr(value), None) for place, value in enumerate(values))
+            parsed = convert_rows(rows, params, params.ratings.name, row, bad)
+        row += parsed.rows
+        yield parsed
 
 
 def _places(params: GenericParams, columns: tuple[str, ...]) -> list[int]:

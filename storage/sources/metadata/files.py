@@ -100,7 +100,7 @@ def read_metadata(file: MetadataFile, bad: BadRows | None = None) -> MetadataTab
             f"{file.path}: expected a CSV or JSON-lines export; found Parquet. Map its columns in MetadataFile."
         )
     bad = BadRows("quarantine") if bad is None else bad
-    records = open_records(file.path, bad, file.csv)
+    records = open_records(file.path, bad, file.csv, file.columns.values())
     licences = (file.licence,) if file.licence else ()
     if file.columns:
         require_columns(file.path, records.columns, file.columns.values())

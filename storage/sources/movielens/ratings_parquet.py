@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from storage.errors import RatingsSchemaError, SourceError
+from storage.sources.parquet_files import ParquetTable
 
 BATCH_ROWS = 1 << 17
 DELIMITER = b","
@@ -25,14 +25,11 @@ def parquet_lines(path: Path, names: tuple[str, str, str, str]) -> Iterator[Iter
 
     Raises:
         RatingsSchemaError: a column is missing, or holds neither numbers nor points in time.
-        SourceError: this is no Parquet file; while reading: it is damaged.
+        SourceError: this is no Parquet file; while reading: see `ParquetTable.batches`.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            _check(path, names, file.schema_arrow)
-            yield (partial(_lines_of, batch, names) for batch in file.iter_batches(BATCH_ROWS, columns=list(names)))
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path}: expected a whole Parquet file; found: {error}. Fetch it again.") from error
+    table = ParquetTable(path, SourceError)
+    _check(path, names, table.schema)
+    yield (partial(_lines_of, batch, names) for batch in table.batches(BATCH_ROWS, names))
 
 
 def _check(path: Path, names: tuple[str, ...], schema: pa.Schema) -> None:

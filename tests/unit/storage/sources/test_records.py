@@ -68,7 +68,7 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": list(range(10_000))}), path, use_dictionary=False, compression="zstd")
     whole = path.read_bytes()
     path.write_bytes(whole[:-4])
-    with pytest.raises(MetadataError, match=r"t\.parquet: expected a Parquet file; found: .*Fetch it again"):
+    with pytest.raises(MetadataError, match=r"t\.parquet: expected a whole Parquet file; found: .*Fetch it again"):
         open_records(path, BadRows())
     path.write_bytes(whole[:8] + bytes(200) + whole[208:])
     with pytest.raises(MetadataError, match=r"(?s)t\.parquet: expected a whole Parquet file; found: .*Fetch it again"):
