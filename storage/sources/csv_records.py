@@ -13,6 +13,10 @@ from storage.errors import MetadataError, SourceError
 from storage.sources.packed_files import MAX_LINE_BYTES
 
 MAX_RECORD_LINES = 1000
+MAX_RECORD_BYTES = 2 * MAX_LINE_BYTES
+# Lines that broken records swallowed are read again. After so many bytes of them in one file (a line costs LINE_COST bytes
+# more), a record must end on its line: else a file of unclosed quotes would be read a thousand times.
+MAX_READ_AGAIN_BYTES, LINE_COST = 128 << 20, 64
 UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of another encoding, as "surrogateescape" keeps them
 
 
@@ -67,18 +71,24 @@ class CsvRecord(NamedTuple):
 def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int = 1) -> Iterator[CsvRecord]:
     """The records of a CSV file; a quoted field may hold line ends, and the lines that a broken record swallowed are read again.
 
+    A record has at most MAX_RECORD_LINES lines and MAX_RECORD_BYTES bytes.
+
     Args:
         lines: with or without their LF.
         form: format of the file.
         first_line: the number of the first line.
     """
-    csv.field_size_limit(2 * MAX_LINE_BYTES)
+    csv.field_size_limit(MAX_RECORD_BYTES)
     source = iter(lines)
     waiting: deque[str] = deque()  # lines that a broken record swallowed, to be read again
     taken: list[str] = []  # lines of the current record
+    to_spare = MAX_READ_AGAIN_BYTES
 
     def feed() -> Iterator[str]:
+        size = 0
         while True:
+            if not taken:
+                size = 0
             if waiting:
                 line = waiting.popleft()
             elif (data := next(source, None)) is not None:
@@ -86,8 +96,10 @@ def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int
             else:
                 return
             taken.append(line)
-            if len(taken) > MAX_RECORD_LINES:
-                raise csv.Error(f"more than {MAX_RECORD_LINES} lines in a field")
+            size += len(line)
+            most_lines = MAX_RECORD_LINES if to_spare > 0 else 1
+            if len(taken) > most_lines or size > MAX_RECORD_BYTES:
+                raise csv.Error(f"more than {most_lines} lines or {MAX_RECORD_BYTES >> 20} MiB in a field")
             yield line + "\n"
 
     reader = _reader(feed(), form)
@@ -102,6 +114,7 @@ def csv_records(lines: Iterable[bytes], form: CsvFormat = COMMA, first_line: int
         except csv.Error as error:
             problem = f"expected a row with its quotes closed; found: {error}"
             waiting.extendleft(reversed(taken[1:]))
+            to_spare -= sum(len(line) + LINE_COST for line in taken[1:])
             del taken[1:]
             reader = _reader(feed(), form)
         whole = "\n".join(taken)

@@ -15,6 +15,8 @@ from storage.sources.given_files import regular_file
 MAX_UNPACKED_BYTES = 16 << 30
 MAX_RATIO, RATIO_COUNTS_FROM = 200, 64 << 20  # real exports shrink about tenfold
 MAX_LINE_BYTES = 4 << 20
+MAX_BLANK_LINES = 1_000_000  # a packed file of nothing else would be read for minutes
+ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks these piece by piece
 BLOCK_BYTES = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -106,6 +108,10 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
         if len(members) != 1:
             names = ", ".join(member.filename[:60] for member in archive.infolist()[:5])
             raise error(f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}.")
+        if members[0].compress_type not in ZIP_METHODS:
+            raise error(
+                f"{path}: expected a stored or deflated member; found {members[0].filename!r} packed otherwise."
+            )
         refuse_bombs(path, members[0].file_size, stored, error)
         inner = archive.open(members[0])
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError) as problem:
@@ -113,13 +119,25 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
     return members[0].filename, io.BufferedReader(_Capped(inner, path, stored, error), 1 << 20)
 
 
+def refuse_blank_lines(path: Path, blank: int, error: type[SourceError]) -> None:
+    """Refuse a file with more blank lines than a table has.
+
+    Raises:
+        SourceError: (as `error`) there are too many.
+    """
+    if blank > MAX_BLANK_LINES:
+        raise error(
+            f"{path}: expected a table; found more than {MAX_BLANK_LINES:,} blank lines. Fetch it again or leave it out."
+        )
+
+
 def line_blocks(stream: BinaryIO, path: Path) -> Iterator[list[bytes]]:
     """The lines of a stream without LF, in blocks of thousands; the first line without a byte-order mark.
 
     Raises:
-        MetadataError: a line is longer than 4 MiB.
+        MetadataError: a line is longer than 4 MiB, or there are more than a million blank lines.
     """
-    rest, number = b"", 0
+    rest, number, blank = b"", 0, 0
     while chunk := stream.read(BLOCK_BYTES):
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
@@ -131,6 +149,8 @@ def line_blocks(stream: BinaryIO, path: Path) -> Iterator[list[bytes]]:
         if not number and lines:
             lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         number += len(lines)
+        blank += lines.count(b"") + sum(map(bytes.isspace, lines))
+        refuse_blank_lines(path, blank, MetadataError)
         if lines:
             yield lines
     if rest:

@@ -20,7 +20,7 @@ from storage.sources.csv_records import CsvRecord, csv_records, read_header
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_ids
 from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
-from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain
+from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain, refuse_blank_lines
 from storage.sources.parquet_files import ParquetTable
 from storage.sources.torn_line import torn_timestamp
 
@@ -152,8 +152,11 @@ def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iter
     A last line without a line end and without quotes is a block of its own.
     """
     quote = (params.csv.quote or "").encode()
+    blank = 0
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
+        blank += chunk.count(b"\n\n") + chunk.count(b"\n\r\n\r")  # a run of blank lines counts half
+        refuse_blank_lines(params.ratings, blank, SourceError)
         cut = _end_of_records(rest, quote)
         if cut:
             yield rest[:cut]

@@ -123,7 +123,9 @@ class _Titles:
         self.writers[_key(row)] = _listed(row["writers"])
 
     def take_credit(self, row: Row) -> None:
-        self.credits.setdefault(_key(row), []).append(_credit(row))
+        known = self.credits.setdefault(_key(row), [])
+        if len(known) < fields.MAX_LIST_ITEMS:
+            known.append(_credit(row))
 
     def people(self) -> dict[str, dict[str, list[str]]]:
         """Cast, directors and writers of every title that has any."""

@@ -13,6 +13,7 @@ from typing import Any
 from storage.drafts import draft_beside
 from storage.errors import ArchiveError, StorageFullError
 from storage.files import fsync_path, sha256_file, writing_to
+from storage.sources.packed_files import ZIP_METHODS
 
 logger = logging.getLogger("marquee.ingest")
 
@@ -28,7 +29,6 @@ MAX_MEMBER_BYTES = 4 << 30  # the largest table today, ratings.csv of ml-latest,
 MAX_TOTAL_BYTES = 8 << 30
 MAX_RATIO = 100  # ratings and genome scores shrink 4- to 10-fold; deflate's limit is 1,032
 RATIO_FREE_BYTES = 1 << 20  # members up to this size may have any ratio
-METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 RECORD = "unpacked.json"
 CHUNK_BYTES = 1 << 20
 # RuntimeError includes NotImplementedError; LookupError is IndexError or KeyError.
@@ -173,7 +173,7 @@ def _safe_path(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
 
 def _check_size(archive: Path, member: zipfile.ZipInfo) -> None:
     name, size, packed = member.filename, member.file_size, member.compress_size
-    _require(member.compress_type in METHODS, archive, "stored or deflated members", f"{name!r} packed otherwise")
+    _require(member.compress_type in ZIP_METHODS, archive, "stored or deflated members", f"{name!r} packed otherwise")
     _require(size <= MAX_MEMBER_BYTES, archive, f"at most {MAX_MEMBER_BYTES:,} bytes a member", f"{size:,} in {name!r}")
     fair = size <= RATIO_FREE_BYTES or size <= MAX_RATIO * packed
     _require(

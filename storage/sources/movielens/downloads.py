@@ -219,7 +219,7 @@ class _Fetch:
         """The position of the response's first byte, and the whole length if known; a 200 to a range request starts again."""
         if response.status_code == httpx.codes.OK:
             length = response.headers.get("Content-Length", "")
-            return 0, int(length) if length.isdigit() else None
+            return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if response.status_code != httpx.codes.PARTIAL_CONTENT or told is None or int(told[1]) != have or not have:
             self.forget()
@@ -231,7 +231,7 @@ class _Fetch:
         status = response.status_code
         if status in (408, 425, 429) or status >= 500:
             after = response.headers.get("Retry-After", "")
-            raise _PassingError(f"answered {status}", float(after) if after.isdigit() else 0.0)
+            raise _PassingError(f"answered {status}", float(after) if re.fullmatch("[0-9]{1,9}", after) else 0.0)
         if status >= 400 and status != httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise DownloadError(
                 f"{response.url.copy_with(userinfo=b'', query=None)}: expected a file; found HTTP {status}. {OFFLINE}"

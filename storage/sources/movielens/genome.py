@@ -30,6 +30,9 @@ GENOME_COLUMNS = ("movieId", "tagId", "relevance")
 BLOCK_BYTES = 32 << 20
 MAX_TAG_ID = 1_000_000
 LEAST_FULL = 0.5  # share of pairs that must have a value
+LEAST_ROW_BYTES = 6  # of one score: 1,1,0 and a line end
+MIN_PAIRS = 1 << 20  # of which the table may always have so many
+MAX_LINE_BYTES = 1 << 16
 DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
@@ -70,10 +73,13 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
     if names is None:
         raise SourceError(f"{path}: expected genome-tags.csv beside it; found none. Give a whole release.")
     tags, column_of = _genome_tags(names, bad)
+    most_pairs = path.stat().st_size // LEAST_ROW_BYTES
     row_of: dict[int, int] = {}  # in order of appearance
     grid, pairs = np.zeros(0, dtype=np.float32), 0
     for scores in _score_blocks(path, column_of, bad):
         cell = _rows(scores.movie, row_of) * len(tags) + column_of[scores.tag]
+        if LEAST_FULL * len(row_of) * len(tags) > max(most_pairs, MIN_PAIRS):
+            raise _too_empty(path, len(row_of), len(tags), f"room for {most_pairs}")
         if len(row_of) * len(tags) > len(grid):
             more = max(len(grid), len(row_of) * len(tags) - len(grid))
             grid = np.concatenate([grid, np.full(more, np.nan, dtype=np.float32)])
@@ -95,13 +101,17 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
         pairs += int(fresh.sum())
     size = len(row_of) * len(tags)
     if pairs < max(1, LEAST_FULL * size):
-        raise SourceError(
-            f"{path}: expected a relevance for every pair of {len(row_of)} movies and {len(tags)} tags; found "
-            f"{pairs} of {size}. Fetch the release again."
-        )
+        raise _too_empty(path, len(row_of), len(tags), f"{pairs} of {size}")
     movie_ids = np.fromiter(row_of, dtype=np.int64, count=len(row_of))
     order = np.argsort(movie_ids)
     return Genome(movie_ids[order], tags, grid[:size].reshape(len(row_of), len(tags))[order], size - pairs)
+
+
+def _too_empty(path: Path, movies: int, tags: int, found: str) -> SourceError:
+    return SourceError(
+        f"{path}: expected a relevance for every pair of {movies} movies and {tags} tags; found {found}. Fetch the release "
+        "again."
+    )
 
 
 def _rows(movie: NDArray[np.integer[Any]], row_of: dict[int, int]) -> NDArray[np.int64]:
@@ -141,6 +151,11 @@ def _score_blocks(path: Path, column_of: NDArray[np.int64], bad: BadRows) -> Ite
             data = rest + block
             cut = data.rfind(b"\n") + 1 if more else len(data)
             data, rest = data[:cut], data[cut:]
+            if len(rest) > MAX_LINE_BYTES:
+                raise SourceError(
+                    f"{path}, line {line + data.count(10)}: expected at most {MAX_LINE_BYTES} bytes in a line; found "
+                    "more. Is this the right file?"
+                )
             if not data:
                 continue
             count = data.count(b"\n") + (not data.endswith(b"\n"))

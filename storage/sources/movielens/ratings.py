@@ -112,6 +112,10 @@ def _opened(layout: RatingsLayout, scale: RatingScale, items: ItemIndex) -> tupl
     roles, body = bytes(range(4)), start
     if layout.header:
         line, end, _ = head[start:].partition(b"\n")
+        if not end and len(head) == HEAD_BYTES:
+            raise SourceError(
+                f"{path}: expected a header of at most {HEAD_BYTES} bytes; found more. Is this the right file?"
+            )
         roles, body = _roles(layout, line, names), start + len(line) + len(end)
     return Grammar(names, layout.delimiter, roles, scale, items), 1 + layout.header, text_lines(path, body)
 

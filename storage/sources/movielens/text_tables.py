@@ -13,6 +13,7 @@ from storage.files import kind_of
 from storage.sources.bad_rows import MAX_TEXT_CHARS, BadRows
 
 MAX_LINES_OF_A_ROW = 100  # an open quote that spans more lines is taken for a stray one
+MAX_TABLE_BYTES = 1 << 30  # the largest table of items or tags today, tags.csv of ml-latest, has less than a tenth
 MAX_DIGITS = 18  # of a whole number: fits int64
 
 
@@ -53,7 +54,7 @@ def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: Diale
         dialect: format of the file.
 
     Raises:
-        SourceError: the file is empty, a web page or an archive.
+        SourceError: the file is empty, a web page, an archive or larger than MAX_TABLE_BYTES.
         RatingsSchemaError: the header lacks a column.
     """
     data = read_table_bytes(path)
@@ -72,10 +73,15 @@ def read_table_bytes(path: Path) -> bytes:
     """The bytes of a text table, without a byte-order mark.
 
     Raises:
-        SourceError: there is no such file, or it is empty, a web page or an archive.
+        SourceError: there is no such file, or it is empty, a web page, an archive or larger than MAX_TABLE_BYTES.
     """
     if not path.is_file():
         raise SourceError(f"{path}: expected a file; found none.")
+    if (size := path.stat().st_size) > MAX_TABLE_BYTES:
+        raise SourceError(
+            f"{path}: expected at most {MAX_TABLE_BYTES:,} bytes, because it is read into memory; found {size:,}. Is this the "
+            "right file?"
+        )
     data = path.read_bytes()
     refuse_other_kinds(path, data[:65536])
     return data.removeprefix(codecs.BOM_UTF8)

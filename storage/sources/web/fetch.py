@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import urllib.request
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from storage.sources.web.response_cache import MAX_BODY_BYTES
 from storage.sources.web.service import LOOPBACK, Credential, Query, StopAskingError, Verdict, WebService
 
 OK, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE = 200, 408, 429, 503
+GZIP = 16  # added to the window bits of zlib
 RANDOM = secrets.SystemRandom()
 
 
@@ -185,16 +187,30 @@ class Fetcher:
                 asyncio.timeout(self.patience.whole_seconds),
                 self.client.stream("GET", query.path, params=query.params) as response,
             ):
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MAX_BODY_BYTES:
-                        raise GivenUpError(f"more than {MAX_BODY_BYTES} bytes", outage=False, broken=True)
-                return response.status_code, response.headers, bytes(body), ""
+                return response.status_code, response.headers, await _body_of(response), ""
         except (TimeoutError, httpx.TimeoutException):
             return 0, httpx.Headers(), b"", "timeout"
+        except zlib.error:
+            return 0, httpx.Headers(), b"", "expected a whole gzip body; found a damaged one"
         except httpx.RequestError as error:
             return 0, httpx.Headers(), b"", f"connection failed ({type(error).__name__})"
+
+
+async def _body_of(response: httpx.Response) -> bytes:
+    """The body, unpacked here and not by httpx, which unpacks 64 KiB that it received to 64 MiB at once.
+
+    Raises:
+        GivenUpError: it is longer than MAX_BODY_BYTES.
+        zlib.error: it is damaged.
+    """
+    is_packed = response.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip")
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | GZIP) if is_packed else None
+    body = bytearray()
+    async for part in response.aiter_raw():
+        body += unpacker.decompress(part, MAX_BODY_BYTES + 1 - len(body)) if unpacker else part
+        if len(body) > MAX_BODY_BYTES:
+            raise GivenUpError(f"more than {MAX_BODY_BYTES} bytes", outage=False, broken=True)
+    return bytes(body)
 
 
 def retry_after(headers: httpx.Headers) -> float | None:

@@ -1,10 +1,13 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from unit.storage.sources.metadata.exports_support import UDACITY, export, read_export
 
 from storage.errors import MetadataError
+from storage.sources import csv_records as csv_module
 from storage.sources.bad_rows import BadRows
+from storage.sources.csv_records import CsvFormat, CsvRecord, csv_records
 
 
 def test_broken_rows_are_told_by_line_even_behind_quoted_line_ends(tmp_path: Path) -> None:
@@ -32,3 +35,40 @@ def test_one_stray_quote_or_wrong_byte_costs_one_row(tmp_path: Path) -> None:
     assert "quotes closed" in bad.rows[0].reason
     assert "utf-8" in bad.rows[1].reason
     assert "14 fields; found 2" in bad.rows[2].reason
+
+
+def lines_read(monkeypatch: pytest.MonkeyPatch, lines: list[bytes]) -> tuple[int, list[CsvRecord]]:
+    """The number of lines that the CSV reader was given, some of them again, and the records."""
+    read = 0
+    original = csv_module._reader
+
+    def counting(lines: Iterator[str], form: CsvFormat) -> Iterator[list[str]]:
+        def counted() -> Iterator[str]:
+            nonlocal read
+            for line in lines:
+                read += 1
+                yield line
+
+        return original(counted(), form)
+
+    monkeypatch.setattr(csv_module, "_reader", counting)
+    records = list(csv_records(lines))
+    return read, records
+
+
+def test_a_file_of_unclosed_quotes_is_read_about_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_module, "MAX_READ_AGAIN_BYTES", 1 << 20)
+    hostile = [b'x",y,"'] * 30_000  # a quote is open after every line, wherever reading begins
+    read, records = lines_read(monkeypatch, hostile)
+    again = (1 << 20) // (len(hostile[0]) + 64) + 1000
+    assert read <= 2 * len(hostile) + again
+    assert [record.line for record in records] == list(range(1, len(hostile) + 1))
+    assert all(record.problem for record in records[:-1])
+
+
+def test_a_record_of_many_long_lines_is_broken_at_8_mib(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = b'x",' + b"y" * (1 << 20) + b',"'
+    read, records = lines_read(monkeypatch, [long] * 12 + [b"1,2"])
+    assert read <= 9 + 9 * 12
+    assert (len(records), records[-1].fields, records[0].problem) == (13, ["1", "2"], records[1].problem)
+    assert "or 8 MiB in a field" in (records[0].problem or "")

@@ -167,3 +167,10 @@ def test_real_excerpts_of_crew_and_principals(real_data: Path) -> None:
     assert sorted(facts["files"]) == ["title.basics", "title.crew", "title.principals", "title.ratings"]
     assert table["imdb_id"].to_pylist() == ["tt0000005", "tt0000036", "tt0209144"]
     assert facts["people"] == 7
+
+
+def test_the_credits_of_one_title_are_bounded(tmp_path: Path) -> None:
+    lines = [f"tt0000001\t{place}\tnm{place}\tdirector\t\\N\t\\N" for place in range(1, 2000)]
+    folder = dumps(tmp_path, "title.principals", title_principals=lines)
+    _, facts = read_imdb([folder], WANTED, BadRows())
+    assert (facts["title.principals"]["kept"], facts["people"]) == (1999, 1000)

@@ -99,3 +99,20 @@ def test_damage_gives_only_typed_errors(tmp_path_factory: pytest.TempPathFactory
     except SourceError as error:
         assert "expected" in str(error)
     assert all(1 < row.line <= damaged.count(b"\n") + 1 for row in bad.rows)
+
+
+def test_a_grid_that_the_file_cannot_fill_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.sources.movielens.genome.MIN_PAIRS", 1000)
+    tags = "tagId,tag\n" + "".join(f"{tag},t{tag}\n" for tag in range(1, 1000))
+    scores = SCORES + "".join(f"{movie},1,0.5\n" for movie in range(1, 100))
+    with pytest.raises(SourceError, match="every pair of 99 movies and 999 tags; found room for"):
+        read_genome(release(tmp_path, genome_scores=scores, genome_tags=tags), BadRows())
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.sources.movielens.genome.BLOCK_BYTES", 50_000)
+    scores = SCORES + "9,1,0.5\n" + "9" * 200_000
+    with pytest.raises(SourceError, match="line 3: expected at most 65536 bytes in a line; found more"):
+        read_genome(release(tmp_path, genome_scores=scores, genome_tags=GENOME_TAGS), BadRows())

@@ -1,9 +1,11 @@
 import csv
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from storage.errors import SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.text_tables import read_rows
 
@@ -27,3 +29,10 @@ def test_whatever_csv_writes_is_read_back(
     for row, title in zip(rows, titles, strict=True):
         assert row.line == line
         line += 1 + title.count("\n")
+
+
+def test_a_file_too_large_for_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "t.csv").open("wb") as stream:
+        stream.truncate((1 << 30) + 1)  # without blocks on the disk
+    with pytest.raises(SourceError, match="expected at most 1,073,741,824 bytes, because it is read into memory"):
+        list(read_rows(tmp_path / "t.csv", ("a", "b"), BadRows()))

@@ -1,6 +1,10 @@
 import asyncio
+import gzip
 import json
 import random
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -68,10 +72,20 @@ class Clock(RateLimiter):
         self.slept.append(seconds)
 
 
+def arriving(answer: httpx.Response) -> httpx.Response:
+    """The answer as it comes from the network: its body has not been read."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for start in range(0, len(answer.content), 1 << 16):
+            yield answer.content[start : start + (1 << 16)]
+
+    return httpx.Response(answer.status_code, headers=answer.headers, content=parts())
+
+
 def ask(clock: Clock, *answers: httpx.Response) -> tuple[bool, bytes]:
     """Ask TMDB for movie 1; it gives the answers in turn."""
     left = iter(answers)
-    transport = httpx.MockTransport(lambda _: next(left))
+    transport = httpx.MockTransport(lambda _: arriving(next(left)))
 
     async def run() -> tuple[bool, bytes]:
         service, patience = TmdbApi(), Patience(attempts=8, first_delay_seconds=1, longest_delay_seconds=20)
@@ -101,3 +115,32 @@ def test_a_rate_limit_pauses_all_processes_for_as_long_as_the_service_says(tmp_p
     )
     assert (absent, json.loads(body)) == (False, {"id": 1})
     assert (clock.paused, clock.slept) == ([7, 9], [])
+
+
+BOMB = gzip.compress(bytes(64 << 20), mtime=0)  # 64 KiB
+
+
+def packed(body: bytes) -> httpx.Response:
+    """An answer whose body is packed; httpx unpacks what it is made with, so the header is added later."""
+    answer = httpx.Response(200, content=body)
+    answer.headers["Content-Encoding"] = "gzip"
+    return answer
+
+
+def test_a_packed_answer_is_read_and_a_bomb_takes_no_more_than_the_largest_answer(tmp_path: Path) -> None:
+    body = b'{"id": 1}' + b" " * 200_000
+    assert ask(Clock(tmp_path), packed(gzip.compress(body))) == (False, body)
+    tracemalloc.start()
+    try:
+        with pytest.raises(GivenUpError, match="more than 8388608 bytes") as given_up:
+            ask(Clock(tmp_path), packed(BOMB))
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert (given_up.value.broken, given_up.value.outage) == (True, False)
+
+
+def test_a_damaged_packed_answer_is_asked_for_again(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"id": 1}')
+    answers = [packed(damaged) for damaged in (b"\xff\xfe", whole[:-9], zlib.compress(b"{}"))]
+    assert ask(Clock(tmp_path), *answers, packed(whole)) == (False, b'{"id": 1}')
