@@ -50,6 +50,11 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     with urllib.request.urlopen(f"{worker['PREFECT_API_URL']}/deployments/name/build-dataset/ml-20m") as answer:  # noqa: S310
         deployment = json.load(answer)
+    name = "retrain/ml-20m-on-new-data"
+    with urllib.request.urlopen(f"{worker['PREFECT_API_URL']}/deployments/name/{name}") as answer:  # noqa: S310
+        scheduled = json.load(answer)
+    assert scheduled["parameters"] == {"profile": "ml-20m", "on_new_data": True}
+    assert [(one["schedule"]["cron"], one["active"]) for one in scheduled["schedules"]] == [("0 3 * * 0", False)]
     properties = deployment["parameter_openapi_schema"]["properties"]
     assert {"profile", "source", "features", "export", "cluster"} == properties.keys()
     assert all(field.get("description") for field in properties.values())
