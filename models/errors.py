@@ -5,6 +5,10 @@ class LearnerError(ValueError):
     """A learner cannot continue: its input, its numbers or its saved state are invalid."""
 
 
+class PolicyError(LearnerError):
+    """A stored policy is damaged, of another format, or is not a valid policy."""
+
+
 class DivergenceError(LearnerError):
     """Training diverged; the policy of update `best_step` is kept."""
 

@@ -1,17 +1,34 @@
 """A trained policy: history → observation → action → a score for every item."""
 
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from models.errors import LearnerError
+from models.errors import PolicyError
 from models.histories import Histories, Scorer, flat_observation
 from models.nearest import NearestItems, Similarity
 from models.networks import Actor, Critics
+from models.stored_policy import need_tensors, parsed, unfit
 from models.wolpertinger import re_ranked
 
-FORMAT = "marquee-policy/2"
+FORMAT: Literal["marquee-policy/2"] = "marquee-policy/2"
+
+
+class PolicyConfig(BaseModel):
+    """All of a policy but its tensors; the bounds are those of the learners' parameters, or wider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["marquee-policy/2"] = FORMAT
+    observation_dim: int = Field(ge=2, le=1_000_000, description="S = F * D + F.")
+    action_dim: int = Field(ge=1, le=4096, description="D.")
+    hidden_dim: int = Field(ge=1, le=4096, description="Width of both hidden layers of the actor and the critics.")
+    max_action: float = Field(gt=0, le=1e9, description="Bound of a coordinate of an action.")
+    similarity: Similarity = Field(description="How actions rank items.")
+    critics: int = Field(ge=0, le=64, description="Number of critics that re-rank.")
+    critic_candidates: int = Field(ge=0, le=1_000_000, description="How many items they re-rank.")
 
 
 class Publishable(Scorer, Protocol):
@@ -74,16 +91,15 @@ class Policy:
 
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
-        return {
-            "format": FORMAT,
-            "observation_dim": self.actor.observation_dim,
-            "action_dim": self.actor.action_dim,
-            "hidden_dim": self.actor.hidden_dim,
-            "max_action": self.actor.max_action,
-            "similarity": self.nearest.measure,
-            "critics": 0 if self.critics is None else self.critics.count,
-            "critic_candidates": self.candidates,
-        }
+        return PolicyConfig(
+            observation_dim=self.actor.observation_dim,
+            action_dim=self.actor.action_dim,
+            hidden_dim=self.actor.hidden_dim,
+            max_action=self.actor.max_action,
+            similarity=self.nearest.measure,
+            critics=0 if self.critics is None else self.critics.count,
+            critic_candidates=self.candidates,
+        ).model_dump()
 
     def parts(self) -> nn.ModuleDict:
         """The actor, and the critics if they re-rank."""
@@ -98,16 +114,24 @@ class Policy:
         """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
 
         Raises:
-            LearnerError: the format is another one, or config and tensors do not fit one another.
+            PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
         if config.get("format") != FORMAT:
-            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
-        try:
-            sizes = config["observation_dim"], config["action_dim"], config["hidden_dim"]
-            actor = Actor(*sizes, config["max_action"])
-            critics = Critics(config["critics"], *sizes) if config["critics"] else None
-            policy = cls(actor, embedding, config["similarity"], critics, config["critic_candidates"])
-            policy.parts().load_state_dict(tensors)
-        except (KeyError, RuntimeError) as error:
-            raise LearnerError(f"policy: expected weights that fit its config; found: {error}.") from error
+            raise PolicyError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
+        fields = parsed(PolicyConfig, config, "config")
+        dim, frames = embedding.shape[1], fields.observation_dim / (fields.action_dim + 1)
+        if fields.action_dim != dim or not frames.is_integer():
+            found = f"actions of {fields.action_dim} and observations of {fields.observation_dim}"
+            raise unfit(f"actions and observations that fit embeddings of {dim} numbers", found)
+        with torch.device("meta"):
+            need_tensors(tensors, cls._untrained(fields, embedding).parts().state_dict())
+        policy = cls._untrained(fields, embedding)
+        policy.parts().load_state_dict(tensors)
         return policy
+
+    @classmethod
+    def _untrained(cls, config: PolicyConfig, embedding: Tensor) -> Self:
+        sizes = config.observation_dim, config.action_dim, config.hidden_dim
+        actor = Actor(*sizes, config.max_action)
+        critics = Critics(config.critics, *sizes) if config.critics else None
+        return cls(actor, embedding, config.similarity, critics, config.critic_candidates)

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from itertools import product
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
-from models.errors import LearnerError
+from models.errors import PolicyError
 from models.histories import Histories
 from models.networks import Critics
 from models.rows import rows_of_items
-from models.states import StateName, make_state
+from models.states import HEADS, StateName, make_state
+from models.stored_policy import need_tensors, parsed, unfit
 from models.wolpertinger import re_ranked
 
-FORMAT = "marquee-ranking-policy/4"
+FORMAT: Literal["marquee-ranking-policy/4"] = "marquee-ranking-policy/4"
 
 
 def root(sums: Tensor) -> Tensor:
@@ -62,6 +63,12 @@ class RankingPolicyConfig(BaseModel):
         50, ge=0, le=1000, description="How many best items the critics re-rank; 0: none, and no weight is tuned."
     )
 
+    @model_validator(mode="after")
+    def _attention_splits_the_width(self) -> Self:
+        if self.state == "attention" and self.width % HEADS:
+            raise ValueError(f"width: expected a multiple of {HEADS} for the state attention; found {self.width}.")
+        return self
+
     @property
     def has_fitted_terms(self) -> bool:
         """Whether there are fitted terms to weight."""
@@ -71,6 +78,16 @@ class RankingPolicyConfig(BaseModel):
 FITTED_WEIGHTS = (0.0, 0.25, 1.0)
 LEARNT_WEIGHTS: dict[str, tuple[float, ...]] = {"actor": (1.0, 0.0), "popularity": (1.0, 0.5, 0.0)}
 CRITIC_WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+class StoredConfig(BaseModel):
+    """All of a ranking policy but its tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["marquee-ranking-policy/4"] = FORMAT
+    policy: RankingPolicyConfig = Field(description="State, weights and re-ranking.")
+    largest_reward: float = Field(gt=0, le=1e19, description="The largest absolute reward there can be.")
 
 
 class Catalogue(NamedTuple):
@@ -201,7 +218,7 @@ class RankingPolicy(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
-        return {"format": FORMAT, "policy": self.params.model_dump(mode="json"), "largest_reward": self.largest_reward}
+        return StoredConfig(policy=self.params, largest_reward=self.largest_reward).model_dump(mode="json")
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that scoring needs, except the items' embeddings, by name, on the CPU; the kernel in half precision."""
@@ -214,23 +231,41 @@ class RankingPolicy(nn.Module):
         """The policy of `config()` and `tensors()` on the items (I, D) it was trained with.
 
         Raises:
-            LearnerError: the format is another one, or config and tensors do not fit one another.
+            PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
         if config.get("format") != FORMAT:
-            raise LearnerError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
-        try:
-            fitted = Catalogue(
-                embedding,
-                tensors["fitted.counts"],
-                tensors["fitted.items"],
-                tensors["fitted.kernel"].float(),
-                config["largest_reward"],
-            )
-            policy = cls(RankingPolicyConfig.model_validate(config["policy"]), fitted)
-            policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise LearnerError(f"policy: expected weights that fit its config and items; found: {error}.") from error
+            raise PolicyError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
+        fields = parsed(StoredConfig, config, "config")
+        need_tensors(tensors, cls._expected(fields, tensors, embedding))
+        items, counts = tensors["fitted.items"], tensors["fitted.counts"]
+        bounds = torch.tensor([-1, *items.tolist(), len(embedding)])
+        if not bool((bounds.diff() > 0).all()):
+            raise unfit(f"ascending items of 0 … {len(embedding) - 1} in the kernel", "others")
+        if not bool((counts >= 0).all()):
+            raise unfit("counts of 0 or more", float(counts.min()))
+        known = Catalogue(embedding, counts, items, tensors["fitted.kernel"].float(), fields.largest_reward)
+        policy = cls(fields.policy, known)
+        policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
         return policy.eval()
+
+    @classmethod
+    def _expected(cls, config: StoredConfig, found: dict[str, Tensor], embedding: Tensor) -> dict[str, Tensor]:
+        """Tensors of the names, shapes and dtypes that a file must have; they take no memory."""
+        rows = found["fitted.items"].numel() if "fitted.items" in found else 0
+        with torch.device("meta"):
+            fitted = {
+                "fitted.items": torch.empty(rows, dtype=torch.int64),
+                "fitted.counts": torch.empty(len(embedding)),
+                "fitted.kernel": torch.empty(rows, rows, dtype=torch.float16),
+            }
+            no_rows = Catalogue(
+                embedding,
+                fitted["fitted.counts"],
+                torch.empty(0, dtype=torch.int64, device="cpu"),
+                torch.empty(0, 0),
+                1.0,
+            )
+            return cls(config.policy, no_rows).state_dict() | fitted
 
 
 def tune_weights(policy: RankingPolicy, metric: Callable[[RankingPolicy], float]) -> dict[str, float]:
