@@ -32,7 +32,7 @@ class PolicyConfig(BaseModel):
 
 
 class Publishable(Scorer, Protocol):
-    """A policy that can be stored: see `tasks.policies.load_policy`."""
+    """A policy that can be stored: see `tasks.stored_policies.load_policy`."""
 
     def act(self, histories: Histories) -> Tensor:
         """π(s): (B, D)."""

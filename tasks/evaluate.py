@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import vl_convert
@@ -40,9 +39,9 @@ from storage.sources.sample.truth import true_rewards
 from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
-from tasks.policies import load_on
 from tasks.progress import Progress
 from tasks.promote import comparison_of
+from tasks.stored_policies import curves_of, facts_of, load_on
 from tasks.story import link, show_image, show_table, show_text
 
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
@@ -97,7 +96,7 @@ def make_report(
         truth=truth_of(data, about),
         dataset=made,
         policies=manifests,
-        curves={name: curves_of(ref) for name, ref in learnt.items()},
+        curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
         comparison=comparison_of(about["comparison"]) if "comparison" in about else None,
         provenance=Provenance(
@@ -157,9 +156,10 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     manifest = store.manifest(ref)
     scorer = load_on(store.open(ref), data)
     acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
-    entry = LEARNERS.get(manifest.facts["learner"])
+    facts = facts_of(manifest)
+    entry = LEARNERS.get(facts.learner)
     actual: Kind = "baseline" if entry is not None and entry.baseline and kind == "policy" else kind
-    cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=manifest.facts.get("peak_mib"))
+    cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=facts.peak_mib)
     return Contestant(name, actual, scorer, acting, cost)
 
 
@@ -171,11 +171,6 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max
         cost = Cost(work="one fit", fit_seconds=seconds, peak_mib=peak)
         found.append(Contestant(name, "baseline", scorers[name], cost=cost))
     return found
-
-
-def curves_of(policy: ArtifactRef) -> pd.DataFrame:
-    """The metrics logged in a policy's training: columns step, split, metric, value."""
-    return pq.read_table(artifact_store().open(policy) / "metrics.parquet").to_pandas()
 
 
 def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArray[np.float32] | None:

@@ -1,68 +1,25 @@
-"""Trained policies by digest, learner or published name, loaded as scorers of a dataset's items."""
+"""Trained policies by digest, learner or published name."""
 
-import json
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from prefect import task
-from safetensors.torch import load_file
-from torch import Tensor
 
-from models.histories import Scorer
-from models.policy import FORMAT as NEAREST
-from models.policy import Policy, Publishable
-from models.ranking_policy import FORMAT as RANKING
-from models.ranking_policy import RankingPolicy
-from models.translated import Translated
+from models.errors import PolicyError
 from storage.artifacts.aliases import present_alias
 from storage.artifacts.foreign import fetch, take_in
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.store import ArtifactRef
-from storage.dataset.item_index import ItemIndex
-from storage.dataset.reader import TransitionDataset
-from storage.errors import ArtifactDamagedError, ArtifactError
+from storage.dataset.item_table import read_item_embeddings, read_item_ids
+from storage.errors import ArtifactDamagedError, ArtifactError, DatasetError
 from tasks.caching import artifact_store
+from tasks.stored_policies import facts_of, load_policy
 
 CHAMPION = "policy@champion"
-FORMATS: dict[str | None, type[Policy | RankingPolicy]] = {NEAREST: Policy, RANKING: RankingPolicy}
 logger = logging.getLogger("marquee.policies")
-
-
-def load_policy(folder: Path, embedding: Tensor) -> Publishable:
-    """The policy in an artifact's folder, on the items (I, D) it was trained with."""
-    config = config_of(folder)
-    kind = FORMATS.get(config.get("format"), Policy)  # which refuses an unknown format
-    return kind.from_tensors(config, load_file(folder / "policy.safetensors"), embedding)
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The config of the policy in an artifact's folder."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
-
-
-def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
-    """The policy in an artifact's folder as a scorer of a dataset's items, also if it was trained on another dataset.
-
-    Raises:
-        LearnerError: it knows none of the items.
-    """
-    items = pq.read_table(folder / "items.parquet", columns=["movie_id", "embedding"])
-    ids = items["movie_id"].to_numpy()
-    vectors = items["embedding"].combine_chunks()
-    embedding = torch.from_numpy(vectors.flatten().to_numpy().reshape(len(vectors), -1).copy())
-    policy = load_policy(folder, embedding)
-    if np.array_equal(ids, dataset.movie_ids) and torch.equal(embedding, dataset.embedding):
-        return policy
-    order = np.argsort(ids)
-    place = ItemIndex(ids[order]).of(dataset.movie_ids)
-    own = np.where(place >= 0, order[place], -1)
-    return Translated(policy, torch.from_numpy(own), dataset.frame)
 
 
 def policies_on(dataset: ArtifactRef, digests: list[str] | None = None) -> dict[str, ArtifactRef]:
@@ -76,7 +33,7 @@ def policies_on(dataset: ArtifactRef, digests: list[str] | None = None) -> dict[
     for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
         wanted = digests is None or any(manifest.digest.startswith(digest) for digest in digests)
         if wanted and manifest.recipe.inputs.get("dataset") == dataset.name_as_input:
-            found[manifest.facts["learner"]] = store.ref(manifest)
+            found[facts_of(manifest).learner] = store.ref(manifest)
     if not found or len(found) < len(digests or ()):
         raise ArtifactError(
             f"{store.root}: expected policies {'of any learner' if digests is None else digests} trained on dataset {dataset.digest}; "
@@ -98,7 +55,7 @@ def policies_named(specs: list[str], published: str) -> dict[str, ArtifactRef]:
         ArtifactError: a policy is not found, or the artifact is no policy.
     """
     found = {ref.sha256: ref for ref in (policy_named(spec, published) for spec in specs)}
-    learners = {content: str(artifact_store().manifest(ref).facts["learner"]) for content, ref in found.items()}
+    learners = {content: facts_of(artifact_store().manifest(ref)).learner for content, ref in found.items()}
     often = Counter(learners.values())
     names = {
         content: learners[content] if often[learners[content]] == 1 else f"{learners[content]} {ref.digest[:8]}"
@@ -125,16 +82,15 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
 
 
 def why_not_comparable(policy: ArtifactRef, dataset: ArtifactRef) -> str | None:
-    """Why a policy cannot rank a dataset's items: its format is no longer read, or it knows none of them; None if it can."""
+    """Why a policy cannot rank a dataset's items: it is not valid, or it knows none of them; None if it can."""
     folder = artifact_store().open(policy)
-    found = config_of(folder).get("format")
-    if found not in FORMATS:
-        return f"policy/{policy.digest} is of format {found}, which is no longer read."
-    known, items = (
-        pq.read_table(place / "items.parquet", columns=["movie_id"])["movie_id"].to_numpy()
-        for place in (folder, artifact_store().open(dataset))
-    )
-    if not np.isin(known, items).any():
+    try:
+        facts_of(artifact_store().manifest(policy))
+        known, embedding = read_item_embeddings(folder / "items.parquet")
+        load_policy(folder, torch.from_numpy(embedding))
+    except (PolicyError, DatasetError) as error:
+        return str(error)
+    if not np.isin(known, read_item_ids(artifact_store().open(dataset) / "items.parquet")).any():
         return f"policy/{policy.digest} knows none of the items of dataset/{dataset.digest}."
     return None
 

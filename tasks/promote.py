@@ -17,7 +17,8 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from storage.errors import AliasMovedError, ArtifactError
 from tasks.caching import artifact_store, artifact_task
-from tasks.policies import load_on, policy_named, why_not_comparable
+from tasks.policies import policy_named, why_not_comparable
+from tasks.stored_policies import load_on
 from tasks.story import add_section, show_text
 
 logger = logging.getLogger("marquee.promote")

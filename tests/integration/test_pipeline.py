@@ -240,7 +240,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     from evaluation.baselines import fit_baselines
     from models.histories import Histories
     from models.ranking_policy import RankingPolicy
-    from tasks.policies import load_policy
+    from tasks.stored_policies import load_policy
 
     sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
     training = {

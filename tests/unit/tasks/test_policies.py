@@ -19,7 +19,8 @@ from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import ArtifactDamagedError, UnknownAliasError
 from tasks.caching import artifact_store
-from tasks.policies import find_champion, load_policy
+from tasks.policies import find_champion
+from tasks.stored_policies import load_policy
 
 ITEMS = torch.eye(4)
 

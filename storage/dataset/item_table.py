@@ -1,0 +1,49 @@
+"""Read the items table of a stored policy or dataset."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from storage.checked_tables import read_columns
+from storage.dataset.format import MAX_DIM
+from storage.dataset.head import all_finite, ascending
+from storage.errors import DatasetError
+from storage.tables import embedding_matrix
+
+
+def read_item_ids(path: Path) -> NDArray[np.int64]:
+    """The movie ids of an items table, (I,) ascending.
+
+    Raises:
+        DatasetError: it is no whole items table, has no rows, or the ids do not ascend.
+    """
+    return _ids(path, read_columns(path, {"movie_id": pa.int64()}))
+
+
+def read_item_embeddings(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The movie ids (I,) and the embeddings (I, D) of an items table.
+
+    Raises:
+        DatasetError: see `read_item_ids`; or an embedding is not finite, or is wider than MAX_DIM.
+    """
+    table = read_columns(path, {"movie_id": pa.int64(), "embedding": pa.list_(pa.float32())})
+    width = table["embedding"].type.list_size
+    if not 1 <= width <= MAX_DIM:
+        raise DatasetError(f"{path}: expected embeddings of 1 … {MAX_DIM} numbers; found {width}. Make it again.")
+    embedding = embedding_matrix(table)  # a missing number becomes NaN
+    if not all_finite(embedding):
+        raise DatasetError(
+            f"{path}: expected finite embeddings; found NaN or infinity. Pull it again or make it again."
+        )
+    return _ids(path, table), embedding.copy()
+
+
+def _ids(path: Path, table: pa.Table) -> NDArray[np.int64]:
+    ids = np.asarray(table["movie_id"].to_numpy())
+    if not len(ids) or not ascending(ids):
+        raise DatasetError(
+            f"{path}: expected ascending movie ids; found {ids[:5].tolist()}. Pull it again or make it again."
+        )
+    return ids

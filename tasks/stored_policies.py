@@ -1,0 +1,142 @@
+"""Load a stored policy, which may come from somebody else, as a scorer of a dataset's items."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.errors import PolicyError
+from models.histories import Scorer
+from models.policy import FORMAT as NEAREST
+from models.policy import Policy, Publishable
+from models.ranking_policy import FORMAT as RANKING
+from models.ranking_policy import RankingPolicy
+from models.translated import Translated
+from storage.artifacts.manifest import Manifest
+from storage.checked_tables import read_columns
+from storage.dataset.item_index import ItemIndex
+from storage.dataset.item_table import read_item_embeddings
+from storage.dataset.reader import TransitionDataset
+
+FORMATS: dict[str, type[Policy | RankingPolicy]] = {NEAREST: Policy, RANKING: RankingPolicy}
+MAX_CONFIG_BYTES = 1 << 20
+
+
+class Warned(BaseModel):
+    """An early warning of a training."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    step: int
+    message: str
+
+
+class PolicyFacts(BaseModel):
+    """What the report reads of a policy's manifest: facts, and parameters of the recipe."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    learner: str = Field(min_length=1, max_length=64)
+    device: str | None = None
+    diverged: str | None = None
+    updates: int | None = None
+    selected_update: int | None = None
+    selected_by: str | None = None
+    validation: float | None = Field(None, alias="validation_ndcg@10")
+    peak_mib: float | None = None
+    shares: dict[str, float] = Field(default_factory=dict)
+    warnings: tuple[Warned, ...] | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+
+
+def facts_of(manifest: Manifest) -> PolicyFacts:
+    """The facts about a policy.
+
+    Raises:
+        PolicyError: a fact is missing or of another type.
+    """
+    try:
+        return PolicyFacts.model_validate(manifest.recipe.parameters | manifest.facts)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
+        raise PolicyError(
+            f"policy/{manifest.digest}: expected the facts of a training in its manifest; found {problems}. Train it again."
+        ) from error
+
+
+def load_policy(folder: Path, embedding: Tensor) -> Publishable:
+    """The policy in an artifact's folder, on the items (I, D) it was trained with.
+
+    Raises:
+        PolicyError: a file is missing or damaged, or the policy is of another format or not valid.
+    """
+    config = config_of(folder)
+    kind = FORMATS.get(config["format"], Policy)  # which refuses an unknown format
+    path = folder / "policy.safetensors"
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise PolicyError(
+            f"{path}: expected the weights of a policy; found {error}. Pull it again or train it again."
+        ) from error
+    try:
+        return kind.from_tensors(config, tensors, embedding)
+    except PolicyError as error:
+        raise PolicyError(f"{folder}: {error}") from error
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config of the policy in an artifact's folder; `format` is a string, and nothing else has been checked.
+
+    Raises:
+        PolicyError: the file is missing, too large, or no JSON object with a format.
+    """
+    path = folder / "config.json"
+    try:
+        size = path.stat().st_size
+        config = json.loads(path.read_text(encoding="utf-8")) if size <= MAX_CONFIG_BYTES else f"{size:,} bytes"
+    except (OSError, ValueError, RecursionError) as error:
+        raise PolicyError(f"{path}: expected the config of a policy; found {error}. Pull it again.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("format"), str):
+        found = str(config)[:80]
+        raise PolicyError(f"{path}: expected the config of a policy, with its format; found {found}. Pull it again.")
+    return config
+
+
+def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
+    """The policy in an artifact's folder as a scorer of a dataset's items, also if it was trained on another dataset.
+
+    Raises:
+        PolicyError: see `load_policy`.
+        DatasetError: its items table is not valid.
+        LearnerError: it knows none of the items.
+    """
+    ids, vectors = read_item_embeddings(folder / "items.parquet")
+    embedding = torch.from_numpy(vectors)
+    policy = load_policy(folder, embedding)
+    if np.array_equal(ids, dataset.movie_ids) and torch.equal(embedding, dataset.embedding):
+        return policy
+    own = ItemIndex(ids).of(dataset.movie_ids).astype(np.int64)
+    return Translated(policy, torch.from_numpy(own), dataset.frame)
+
+
+def curves_of(folder: Path) -> pd.DataFrame:
+    """The metrics logged in a policy's training: columns step, split, metric, value.
+
+    Raises:
+        DatasetError: the table is not valid.
+    """
+    columns = {"step": pa.int64(), "split": pa.string(), "metric": pa.string(), "value": pa.float64()}
+    table: pd.DataFrame = read_columns(folder / "metrics.parquet", columns).to_pandas()
+    return table
