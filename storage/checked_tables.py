@@ -32,7 +32,7 @@ def read_columns(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
                 raise _refused(path, f"at most {MAX_CELLS:,} values", f"{cells:,}")
             table = file.read(columns=list(columns)).replace_schema_metadata(None)  # which pandas would believe
         table.validate(full=True)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise _refused(path, "a whole Parquet table", error) from error
     nulls = [name for name in columns if table[name].null_count]
     if nulls:

@@ -52,17 +52,30 @@ def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale)
         scale: of the ratings.
 
     Raises:
-        DatasetError: a movie is not among `movie_ids`, or a rating is not on the scale.
+        DatasetError: see `row_groups`; or a movie is not among `movie_ids`, or a rating is not on the scale.
     """
     items = ItemIndex(movie_ids)
     yield from in_order(lambda table: _histories(table, items, scale), of_whole_users(row_groups(path)))
 
 
-def row_groups(path: Path) -> Iterator[pa.Table]:
-    """The row groups of an events table, one at a time."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group)
+def row_groups(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of an events table, or some of their columns, one at a time.
+
+    Raises:
+        DatasetError: the file is missing or damaged, has other columns than EVENTS_SCHEMA, or has nulls.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(EVENTS_SCHEMA):
+                found = ", ".join(f"{field.name} {field.type}" for field in file.schema_arrow)
+                raise DatasetError(f"{path}: expected the columns of events; found {found[:500]}. Make it again.")
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=columns)
+                if nulls := [name for name in table.column_names if table[name].null_count]:
+                    raise DatasetError(f"{path}: expected events without nulls; found some in {nulls}. Make it again.")
+                yield table
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"{path}: expected a whole events table; found {error}. Make it again.") from error
 
 
 @dataclass(frozen=True)
@@ -73,9 +86,8 @@ class Column:
     name: str
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        with pq.ParquetFile(self.path) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=[self.name])[self.name].to_numpy()
+        for table in row_groups(self.path, [self.name]):
+            yield table[self.name].to_numpy()
 
 
 def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

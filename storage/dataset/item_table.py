@@ -32,11 +32,10 @@ def read_item_embeddings(path: Path) -> tuple[NDArray[np.int64], NDArray[np.floa
     width = table["embedding"].type.list_size
     if not 1 <= width <= MAX_DIM:
         raise DatasetError(f"{path}: expected embeddings of 1 … {MAX_DIM} numbers; found {width}. Make it again.")
-    embedding = embedding_matrix(table)  # a missing number becomes NaN
-    if not all_finite(embedding):
-        raise DatasetError(
-            f"{path}: expected finite embeddings; found NaN or infinity. Pull it again or make it again."
-        )
+    missing = table["embedding"].combine_chunks().flatten().null_count
+    embedding = embedding_matrix(table) if not missing else None
+    if embedding is None or not all_finite(embedding):
+        raise DatasetError(f"{path}: expected finite embeddings; found others. Pull it again or make it again.")
     return _ids(path, table), embedding.copy()
 
 

@@ -25,7 +25,6 @@ from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
-from storage import checked_tables
 from storage.artifacts.manifest import Manifest, Recipe
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.item_table import read_item_embeddings
@@ -218,53 +217,6 @@ def test_an_invalid_policy_is_refused_with_a_message(
     assert str(folder) in str(refused.value)
     assert "; found" in str(refused.value)
     assert len(str(refused.value)) < 2000
-
-
-def table(**columns: Any) -> Change:
-    def apply(folder: Path) -> None:
-        whole = pq.read_table(folder / "items.parquet")
-        for name, value in columns.items():
-            place = whole.schema.get_field_index(name)
-            whole = whole.remove_column(place) if value is None else whole.set_column(place, name, value)
-        pq.write_table(whole, folder / "items.parquet")
-
-    return apply
-
-
-def vectors(values: Any, width: int) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.asarray(values, np.float32).reshape(-1)), width)
-
-
-ITEMS: dict[str, tuple[Change, str]] = {
-    "ids in another order": (table(movie_id=pa.array(np.arange(20)[::-1])), "ascending movie ids"),
-    "an id twice": (table(movie_id=pa.array(np.zeros(20, np.int64))), "ascending movie ids"),
-    "ids as text": (table(movie_id=pa.array(list(map(str, range(20))))), "movie_id int64"),
-    "a null": (table(movie_id=pa.array([None, *range(19)], pa.int64())), "no nulls"),
-    "no embedding": (table(embedding=None), "embedding missing"),
-    "NaN": (table(embedding=vectors(np.full((20, 4), np.nan), 4)), "finite embeddings"),
-    "lists of any length": (table(embedding=pa.array([[1.0]] * 20, pa.list_(pa.float32()))), "columns"),
-    "doubles": (table(embedding=pa.array([[1.0] * 4] * 20, pa.list_(pa.float64(), 4))), "columns"),
-    "wide": (table(embedding=vectors(np.zeros((20, 5000)), 5000)), "1 … 4096 numbers"),
-    "another width": (table(embedding=vectors(np.ones((20, 3)), 3)), "observations that fit embeddings of 3 numbers"),
-}
-
-
-@pytest.mark.parametrize("name", ITEMS)
-def test_an_invalid_items_table_is_refused_with_a_message(
-    policies: dict[str, Path], data: TransitionDataset, tmp_path: Path, name: str
-) -> None:
-    folder = copied(policies["nearest"], tmp_path)
-    ITEMS[name][0](folder)
-    with pytest.raises((PolicyError, DatasetError), match=ITEMS[name][1]):
-        load_on(folder, data)
-
-
-def test_a_table_that_declares_too_many_values_is_refused_before_it_is_read(
-    policies: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checked_tables, "MAX_CELLS", 99)
-    with pytest.raises(DatasetError, match="at most 99 values; found 100"):
-        read_item_embeddings(policies["gru"] / "items.parquet")
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

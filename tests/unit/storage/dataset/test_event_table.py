@@ -53,3 +53,24 @@ def test_what_the_dataset_cannot_hold_is_refused(tmp_path: Path, change: dict[st
     write(tmp_path / "e.parquet", 9, **change)
     with pytest.raises(DatasetError, match=message):
         list(read_histories(tmp_path / "e.parquet", MOVIES, RatingScale()))
+
+
+def test_another_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    write(path, 9)
+    whole, table = path.read_bytes(), pq.read_table(path)
+
+    def refused(message: str) -> None:
+        with pytest.raises(DatasetError, match=message):
+            list(read_histories(path, MOVIES, RatingScale()))
+
+    path.write_bytes(whole[:-9])
+    refused("expected a whole events table")
+    path.unlink()
+    refused("expected a whole events table")
+    pq.write_table(table.rename_columns(["user", "movie_id", "rating", "timestamp"]), path)
+    refused("expected the columns of events; found user int64")
+    pq.write_table(table.set_column(2, "rating", table["rating"].cast(pa.float64())), path)
+    refused("rating double")
+    pq.write_table(table.set_column(3, "timestamp", pa.array([1, 2, None, 1, 1, 9])), path)
+    refused(r"without nulls; found some in \['timestamp'\]")
