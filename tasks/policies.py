@@ -16,7 +16,7 @@ from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_table import read_item_embeddings, read_item_ids
 from storage.errors import ArtifactDamagedError, ArtifactError, DatasetError
 from tasks.caching import artifact_store
-from tasks.stored_policies import facts_of, load_policy
+from tasks.stored_policies import curves_of, facts_of, load_policy
 
 CHAMPION = "policy@champion"
 logger = logging.getLogger("marquee.policies")
@@ -88,6 +88,7 @@ def why_not_comparable(policy: ArtifactRef, dataset: ArtifactRef) -> str | None:
         facts_of(artifact_store().manifest(policy))
         known, embedding = read_item_embeddings(folder / "items.parquet")
         load_policy(folder, torch.from_numpy(embedding))
+        curves_of(folder)
     except (PolicyError, DatasetError) as error:
         return str(error)
     if not np.isin(known, read_item_ids(artifact_store().open(dataset) / "items.parquet")).any():

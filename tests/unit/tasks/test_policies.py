@@ -1,6 +1,7 @@
 """Published policies that come back."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,14 +33,19 @@ def dataset(movies: list[int]) -> ArtifactRef:
     return draft.committed
 
 
-def champion(folder: Path, **changes: str) -> ArtifactRef:
-    """Publish a policy, its config changed, as champion."""
+def champion(folder: Path, spoil: Callable[[Path], object] = lambda _: None, **changes: str) -> ArtifactRef:
+    """Publish a policy, its config or its files changed, as champion."""
     policy = Policy(Actor(2 * 4 + 2, 4, 8, 1.0), ITEMS, "cosine")
     artifacts = ArtifactStore(folder / "elsewhere")
     with artifacts.create(Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="")) as draft:
         save_file(policy.tensors(), draft.path / "policy.safetensors")
-        pq.write_table(pa.table({"movie_id": [1, 2, 3, 4]}), draft.path / "items.parquet")
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(ITEMS.numpy().reshape(-1)), 4)
+        pq.write_table(pa.table({"movie_id": [1, 2, 3, 4], "embedding": vectors}), draft.path / "items.parquet")
+        curves = {"step": [1], "split": ["train"], "metric": ["actor_loss"], "value": [0.5]}
+        pq.write_table(pa.table(curves), draft.path / "metrics.parquet")
         (draft.path / "config.json").write_text(json.dumps(policy.config() | changes))
+        spoil(draft.path)
+        draft.facts = {"learner": "td3"}
     published = open_store(str(folder / "published"))
     publish(published, artifacts, draft.committed)
     move_alias(published, draft.committed, "champion", {})
@@ -81,6 +87,16 @@ def test_a_champion_of_other_items_stops_nobody(
     champion(tmp_path)
     assert find_champion.fn(str(tmp_path / "published"), dataset([7, 8])) is None
     assert "knows none of the items" in caplog.text
+
+
+@pytest.mark.parametrize("file", ["policy.safetensors", "config.json", "items.parquet", "metrics.parquet"])
+def test_a_champion_that_was_published_invalid_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    champion(tmp_path, lambda folder: (folder / file).write_bytes(b"{}"))
+    assert find_champion.fn(str(tmp_path / "published"), dataset([4, 5])) is None
+    assert f"{file}: expected" in caplog.text
 
 
 @pytest.mark.parametrize("damaged", ["aliases/policy/champion.json", "manifest.json", "policy.safetensors"])
