@@ -10,7 +10,6 @@ from prefect import Flow, State
 from prefect.settings import get_current_settings
 from pydantic import ValidationError
 
-from flows.cli.temporary_server import TemporaryServer
 from flows.parameters import Profile, load_profile, problems_of, profile_values
 from flows.profile_problems import suggestion
 from storage.artifacts.store import ArtifactRef
@@ -74,7 +73,10 @@ def run(flow: Flow[..., R], **parameters: Any) -> R:
     Raises:
         PrefectServerError: the server has ended or cannot be reached.
     """
-    TemporaryServer()
+    if get_current_settings().api.url is None:
+        from flows.cli.temporary_server import TemporaryServer  # imports Prefect's server: seconds
+
+        TemporaryServer()
     try:
         with in_terminal():
             state = cast("State[R]", flow(**parameters, return_state=True))
