@@ -116,5 +116,7 @@ def test_every_request_of_the_code_is_made_in_that_test() -> None:
     rooms = ("storage/artifacts", "tasks", "flows")
     code = "".join(path.read_text() for room in rooms for path in (REPOSITORY / room).rglob("*.py"))
     named = set(re.findall(r'(?:_call\(|get_paginator\()\s*"(\w+)"', code))
-    named |= set(re.findall(r"\bclient\.((?!get_paginator)(?:put|get|head|delete|copy|list|upload|download|create)_\w+)\(", code))
+    named |= set(
+        re.findall(r"\bclient\.((?!get_paginator)(?:put|get|head|delete|copy|list|upload|download|create)_\w+)\(", code)
+    )
     assert named == {"put_object", "get_object", "head_object", "list_objects_v2", "upload_file"}
