@@ -158,6 +158,9 @@ def _present(target: ArtifactStore, manifest: Manifest, replaces: bool) -> Artif
 def _receive(store: ObjectStore, manifest: Manifest, final: Path) -> Path:
     """Complete the partial folder beside `final`, whose lock the caller holds; what an earlier pull received is kept."""
     partial = final.with_name(f".pull.{manifest.digest}.{manifest.sha256[:16]}")
+    for other in final.parent.glob(f".pull.{manifest.digest}.*"):
+        if other != partial and other.is_dir():
+            shutil.rmtree(other)  # what was published under this digest before, and was never pulled completely
     partial.mkdir(exist_ok=True)
     paths = {entry: partial / entry.path for entry in manifest.files}
     missing = sum(entry.size_bytes - (path.stat().st_size if path.exists() else 0) for entry, path in paths.items())

@@ -97,6 +97,7 @@ def test_pull_resumes_a_partial_file_and_starts_a_damaged_one_again(tmp_path: Pa
     partial = tmp_path / "pulled" / "policy" / f".pull.{ref.digest}.{ref.sha256[:16]}"
     partial.mkdir(parents=True)
     (partial / "a.bin").write_text(text)
+    partial.with_suffix(".0123456789abcdef").mkdir()  # of other content that was published before
     assert pull(store, f"policy@{ref.digest}", tmp_path / "pulled").sha256 == ref.sha256
     assert ArtifactStore(tmp_path / "pulled").find("policy", ref.digest) is not None
     assert [Path(key).name for key in store.downloads].count("a.bin") == uploads
