@@ -1,5 +1,6 @@
 """What a killed command leaves: no process, and no file that the next command does not remove."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -39,9 +40,11 @@ def test_a_killed_command_leaves_no_process_and_nothing_that_is_not_swept(
     assert len(alive) >= 4  # the command, the server, Dask's workers
     process.send_signal(signal.SIGKILL)  # the command alone, not its group
     assert process.wait() == -signal.SIGKILL
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 120
     while (alive := processes_of(home)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
     assert not alive
     assert list(home.rglob(".draft.*"))
     marquee("build-dataset", *changes())
