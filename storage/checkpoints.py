@@ -83,6 +83,15 @@ class Checkpoints:
             self.folder.rmdir()
 
 
+def damage_of(path: Path) -> str | None:
+    """What is wrong with the bytes of a checkpoint; None if it is whole."""
+    try:
+        content = _checked(path, path.read_bytes())
+    except CheckpointError as error:
+        return str(error)
+    return "expected the checksum of its bytes; found another" if content is None else None
+
+
 def _checked(path: Path, data: bytes) -> bytes | None:
     """The bytes that `torch.save` wrote, or None if they are damaged.
 

@@ -37,6 +37,23 @@ def sweep_drafts(folder: Path) -> int:
     return sum(_removed(draft) for draft in folder.glob(PATTERN))
 
 
+def abandoned_drafts(folder: Path) -> list[Path]:
+    """The drafts below a folder, at any depth, whose writers have ended; `sweep_drafts` on their folders removes them."""
+    found = [draft for draft in folder.rglob(PATTERN) if _is_abandoned(draft)]
+    return sorted(draft for draft in found if not any(parent in found for parent in draft.parents))
+
+
+def _is_abandoned(draft: Path) -> bool:
+    try:
+        lock = os.open(draft / LOCK, os.O_RDWR)
+    except OSError:
+        return draft.is_dir() and not any(draft.iterdir())
+    try:
+        return bool(_locked(lock))
+    finally:
+        os.close(lock)
+
+
 def _new_draft(final: Path) -> tuple[Path, int]:
     """Make a draft's folder; returns it and the descriptor that holds its lock."""
     while True:

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from storage.artifacts.manifest import Depth, Recipe
 from storage.artifacts.store import ArtifactRef, ArtifactStore, Draft
 from storage.errors import MarqueeError
-from storage.home import home
+from storage.home import home, use_home
 from tasks.fingerprint import code_fingerprint
 from tasks.steps import mark_made, timed
 
@@ -38,6 +38,7 @@ before_work: ContextVar[Callable[[], None]] = ContextVar("before_work", default=
 
 def artifact_store() -> ArtifactStore:
     """The artifacts of this work directory; `MARQUEE_VERIFY` (manifest, sizes or hashes) sets how they are verified."""
+    use_home()
     depth = os.environ.get("MARQUEE_VERIFY", "hashes")
     try:
         return ArtifactStore(home() / "artifacts", Depth[depth.upper()])

@@ -25,6 +25,8 @@ from flows.cli.doctor import doctor
 from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.export import export
 from flows.cli.extend_dataset import extend_dataset
+from flows.cli.fsck import fsck
+from flows.cli.gc import gc
 from flows.cli.publish import publish
 from flows.cli.pull import pull
 from flows.cli.retrain import retrain
@@ -66,5 +68,7 @@ app.command("compare")(compare)
 app.command("publish")(publish)
 app.command("pull")(pull)
 app.command("retrain")(retrain)
+app.command("fsck")(fsck)
+app.command("gc")(gc)
 app.command("rollback")(rollback)
 app.command("doctor")(doctor)

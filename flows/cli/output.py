@@ -1,9 +1,12 @@
 """What commands print for scripts, and checks of options whose choices are defined in modules that are slow to import."""
 
 import logging
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import typer
+
+if TYPE_CHECKING:  # rich is imported by the commands that print tables
+    from rich.table import Table
 
 
 def print_values(**values: object) -> None:
@@ -11,6 +14,16 @@ def print_values(**values: object) -> None:
     logging.getLogger("prefect").setLevel(logging.WARNING)
     for key, value in values.items():
         typer.echo(f"{key}={value}")
+
+
+def print_table(table: "Table") -> None:
+    """Print a table; where there is no terminal its lines are long enough for paths."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 240
+    console.print(table)
 
 
 def one_of(choices: Any, option: str, value: str) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -145,12 +146,24 @@ class ArtifactStore:
         if not folder.exists():
             return None
         try:
-            manifest = self._manifest_in(folder)
-            verify_files(folder, manifest, self.depth)
+            manifest = self.verified(kind, digest)
         except ArtifactError as error:
             logger.warning("Artifact %s/%s is damaged and will be made again: %s", kind, digest, error)
             return None
+        with suppress(OSError):  # a folder that only others may write
+            os.utime(folder / MANIFEST)  # the time of the last use, by which `marquee gc` goes
         return self.ref(manifest)
+
+    def verified(self, kind: str, digest: str) -> Manifest:
+        """The manifest of an artifact, whose files are verified as deeply as this store does.
+
+        Raises:
+            ArtifactError: it is not in this store.
+            ArtifactDamagedError: its manifest or a file is damaged.
+        """
+        manifest = self._manifest_in(self.folder(kind, digest))
+        verify_files(self.folder(kind, digest), manifest, self.depth)
+        return manifest
 
     def same_as(self, manifest: Manifest) -> ArtifactRef | None:
         """The verified artifact of this store with the digest and the content of a manifest, or None."""

@@ -84,23 +84,29 @@ class ResponseCache:
 
     def purge(self) -> int:
         """Remove expired responses, as the terms of use demand, and drafts of killed writers; returns the number of responses."""
-        removed, now = 0, datetime.now(UTC)
         with writing_to(self.folder):
-            for path in self.folder.glob("??/*.response"):
-                try:
-                    with path.open("rb") as stream:
-                        stream.readline()
-                        expired = datetime.fromisoformat(json.loads(stream.readline())["expires_at"]) <= now
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    expired = True
-                except FileNotFoundError:
-                    continue
-                if expired:
-                    path.unlink(missing_ok=True)
-                    removed += 1
+            expired = self.expired()
+            for path in expired:
+                path.unlink(missing_ok=True)
             for folder in self.folder.glob("??"):
                 sweep_drafts(folder)
-        return removed
+        return len(expired)
+
+    def expired(self) -> list[Path]:
+        """The files of responses that have expired or cannot be read."""
+        found, now = [], datetime.now(UTC)
+        for path in self.folder.glob("??/*.response"):
+            try:
+                with path.open("rb") as stream:
+                    stream.readline()
+                    expired = datetime.fromisoformat(json.loads(stream.readline())["expires_at"]) <= now
+            except (ValueError, KeyError, TypeError, RecursionError):
+                expired = True
+            except FileNotFoundError:
+                continue
+            if expired:
+                found.append(path)
+        return found
 
     def state(self) -> str:
         """A hash of the names and times of all responses; it changes with every new response."""
