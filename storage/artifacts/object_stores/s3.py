@@ -1,6 +1,6 @@
 """An S3-compatible object store that supports conditional writes.
 
-docs/operations.md lists the calls that are made here, and the rights that they need. Nothing is ever deleted.
+docs/security.md lists the calls that are made here, and the rights that they need. Nothing is ever deleted.
 """
 
 import base64
