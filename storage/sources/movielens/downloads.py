@@ -1,6 +1,5 @@
 """Downloads releases: resumed after a broken connection, and checked against the published hash before they get their name."""
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -8,15 +7,14 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 
 from storage.errors import DownloadError, StorageFullError
-from storage.files import fsync_path, kind_of, write_bytes_atomically, writing_to
+from storage.files import fsync_path, kind_of, locked, write_bytes_atomically, writing_to
 
 logger = logging.getLogger("marquee.ingest")
 
@@ -89,7 +87,8 @@ def fetch_release(
     try:
         with writing_to(into):
             into.mkdir(parents=True, exist_ok=True)
-            with _only_one(into / f".{name}.lock"):
+            lock = into / f".{name}.lock"
+            with locked(lock, f"{lock}: another process is fetching this release; waiting for it"):
                 return fetch.run(RELEASES[name])
     finally:
         if client is None:
@@ -278,15 +277,3 @@ def md5_file(path: Path) -> str:
     """Hex MD5 of the file's bytes; GroupLens publishes no stronger hash."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock file, so that only one process writes the .part file."""
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: another process is fetching this release; waiting for it", lock)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -33,7 +33,7 @@ def test_without_a_server_the_message_names_the_other_ways_in(tmp_path: Path, no
     assert f"{nobody}/ml-1m.zip: expected the file" in message
     assert "give the folder of an unpacked release or its .zip file" in message
     assert "secret" not in message
-    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_known_names_are_fetched(tmp_path: Path) -> None:
