@@ -1,10 +1,14 @@
 """What a user sees when the input is wrong: a message that says what to do, an exit code, nothing half-made."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tests_support import Marquee, changes, values_of
+
+from storage.artifacts.store import ArtifactStore
 
 MOVIES = "movieId,title,genres\n" + "".join(f"{n},Movie {n} ({1950 + n}),Drama|War\n" for n in range(1, 31))
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -93,3 +97,21 @@ def test_a_diverging_run_stops_and_its_best_policy_can_be_kept(small_home: Path,
     manifest = json.loads((Path(values_of(kept.stdout)["POLICY_TD3_BC"]) / "manifest.json").read_text())
     assert "below 4.5 in magnitude" in manifest["facts"]["diverged"]
     assert 0 < manifest["facts"]["selected_update"] < manifest["facts"]["updates"] < 300
+
+
+def test_a_strangers_policy_of_nan_is_refused_in_one_line(small_home: Path, tmp_path: Path, marquee: Marquee) -> None:
+    own, theirs = ArtifactStore(small_home / "artifacts"), ArtifactStore(tmp_path / "stranger")
+    manifest = next(one for one in own.manifests("policy") if one.facts["learner"] == "td3_bc")
+    with theirs.create(manifest.recipe) as draft:
+        for entry in manifest.files:
+            shutil.copy(own.folder("policy", manifest.digest) / entry.path, draft.path / entry.path)
+        weights = load_file(draft.path / "policy.safetensors")
+        weights["actor.layers.0.bias"][0] = float("nan")
+        save_file(weights, draft.path / "policy.safetensors")
+        draft.facts = manifest.facts
+    failed = marquee("compare", str(theirs.folder("policy", manifest.digest)), ok=False)
+    assert failed.stderr.splitlines()[-1].startswith("PolicyError: ")
+    assert (
+        failed.stderr.splitlines()[-1].count("expected finite weights; found NaN or infinity in actor.layers.0.bias")
+        == 1
+    )
