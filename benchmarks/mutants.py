@@ -18,6 +18,7 @@ from typing import NamedTuple
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LIMIT_S = 900
 TESTS_FAILED = 1  # exit code of pytest; other codes but 0 mean that no test could tell
 
 
@@ -63,7 +64,9 @@ def outcome_of(mutant: Mutant, tree: Path) -> str:
     try:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests.split()]
         env = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False, timeout=600)
+        done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return f"NOT RUN: pytest takes more than {LIMIT_S} s"
     finally:
         path.write_text(text)
     if done.returncode == TESTS_FAILED:
