@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storage.dataset import extension
@@ -107,6 +107,7 @@ def test_equals_a_full_rebuild_byte_for_byte(
 
 @settings(max_examples=10, deadline=None)
 @given(old=events, new=later_events, quantile=st.sampled_from([0.3, 0.9, 1.0]), block=st.sampled_from([1, 1 << 18]))
+@example(old=[], new=[(4, 5, 9, 1), (4, 5, 3, 6)], quantile=0.9, block=1)  # the first of these repeats an old event
 def test_a_moved_time_cut_is_that_of_all_events(
     tmp_path_factory: pytest.TempPathFactory, old: list[Event], new: list[Event], quantile: float, block: int
 ) -> None:
