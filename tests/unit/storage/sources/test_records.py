@@ -73,3 +73,11 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(whole[:8] + bytes(200) + whole[208:])
     with pytest.raises(MetadataError, match=r"(?s)t\.parquet: expected a whole Parquet file; found: .*Fetch it again"):
         list(open_records(path, BadRows()).rows)
+
+
+def test_json_nested_100_000_deep_is_a_broken_row(tmp_path: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    (tmp_path / "t.jsonl").write_text(f'{{"a":1}}\n{{"a":{deep}}}\n{{"a":3}}\n')
+    bad = BadRows("quarantine")
+    assert [row.line for row in open_records(tmp_path / "t.jsonl", bad).rows] == [1, 3]
+    assert [(row.line, len(row.text) <= 200) for row in bad.rows] == [(2, True)]
