@@ -50,6 +50,7 @@ def make_catalogue(draft: Draft, source: Source, sha256: dict[str, str], on_bad_
         assert source.generic is not None  # noqa: S101
         items, facts = read_generic_items(source.generic, bad)
         draft.licences = [source.generic.licence] if source.generic.licence else []
+    source.require_unchanged(sha256)
     pq.write_table(items, draft.path / "catalogue.parquet")
     draft.rows, draft.generated = items.num_rows, source.generated
     keep_facts(draft, facts, bad)
@@ -82,6 +83,7 @@ def make_movies(
         licences.append(IMDB_LICENCE)
     if items.schema != MOVIES_SCHEMA:
         items, facts["metadata"] = join_metadata(items, tables)
+    source.require_unchanged(sha256)
     pq.write_table(items, draft.path / "movies.parquet")
     draft.rows = items.num_rows
     if not source.generated:
@@ -111,6 +113,7 @@ def make_events(
         blocks = generic_events(source.generic, known, bad, facts)
         histories = sorted_histories(blocks, len(known), facts, scratch=draft.path)
     write_events(draft.path / "events.parquet", histories, known, scale)
+    source.require_unchanged(sha256)
     draft.rows = facts["events"]
     keep_facts(draft, facts, bad)
 
@@ -130,6 +133,7 @@ def make_tags(
         np.save(draft.path / "genome_movies.npy", genome.movie_ids, allow_pickle=False)
         (draft.path / "genome_tags.json").write_text(json.dumps(genome.tags))
         facts["genome"] = {"movies": len(genome.movie_ids), "tags": len(genome.tags)}
+    source.require_unchanged(sha256)
     draft.rows = tags.num_rows
     keep_facts(draft, facts, bad)
 

@@ -1,7 +1,9 @@
 """Finds and hashes the raw files of a run: a release, ratings of another domain or generated data, and metadata."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from prefect import task
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -79,6 +81,20 @@ class SourceParams(WebServices):
         return self.generic.scale if self.generic is not None else RatingScale()
 
 
+class RawFile(NamedTuple):
+    """A raw file as it was when it was hashed."""
+
+    path: Path
+    size_bytes: int
+    changed_ns: int  # time of the last change, nanoseconds since 1970
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The file as it is now."""
+        now = path.stat()
+        return cls(path, now.st_size, now.st_mtime_ns)
+
+
 class Source(BaseModel):
     """The raw files of one run, and their hashes, which are part of digests."""
 
@@ -88,6 +104,7 @@ class Source(BaseModel):
     generic: GenericParams | None
     metadata: tuple[MetadataFile, ...]
     imdb: dict[str, Path]
+    files: dict[str, RawFile]  # by role
     sha256: dict[str, str]  # role → hash
     generated: bool
 
@@ -101,6 +118,23 @@ class Source(BaseModel):
     def of(self, *roles: str) -> dict[str, str]:
         """The hashes of the files of some roles; `metadata` and `imdb` mean all their files."""
         return {role: digest for role, digest in self.sha256.items() if role.split("-")[0] in roles}
+
+    def require_unchanged(self, sha256: Mapping[str, str]) -> None:
+        """Make sure that what was read is what was hashed.
+
+        Args:
+            sha256: of the files that were read, by role.
+
+        Raises:
+            SourceError: a file was changed or removed meanwhile.
+        """
+        for role in sha256.keys() & self.files.keys():
+            file = self.files[role]
+            if not file.path.is_file() or RawFile.at(file.path) != file:
+                raise SourceError(
+                    f"{file.path}: expected the file as it was when the run began; found that it was changed meanwhile. Run "
+                    "again when nothing writes it."
+                )
 
 
 @artifact_task("sample")
@@ -128,41 +162,33 @@ def find_files(params: SourceParams, sample: ArtifactRef | None) -> Source:
         release = open_named_release(params.release)
     exports = tuple(find_metadata(metadata))
     imdb = find_imdb(params.imdb) if params.imdb else {}
+    files = raw_files(release, params.generic, exports, imdb)
     return Source(
         release=release,
         generic=params.generic,
         metadata=exports,
         imdb=imdb,
-        sha256=hash_files(release, params.generic, exports, imdb),
+        files={role: RawFile.at(path) for role, path in files.items()},
+        sha256=hash_files(files, release, params.generic, exports),
         generated=sample is not None,
     )
 
 
-def hash_files(
+def raw_files(
     release: Release | None, generic: GenericParams | None, metadata: tuple[MetadataFile, ...], imdb: dict[str, Path]
-) -> dict[str, str]:
-    """The hashes of the raw files by role.
-
-    How a file is read changes the result, and so does its name if the result keeps it; both are entries of their own,
-    `<role>-read-by` and `<role>-name`.
+) -> dict[str, Path]:
+    """The raw files by role.
 
     Raises:
         SourceError: a file does not exist.
     """
     files: dict[str, Path] = {}
-    read_as: dict[str, str] = {}
     if release is not None:
         files = {role: path for role, path in release.files.items() if path is not None}
-        read_as = dict.fromkeys(files, release.kind)
     if generic is not None:
         items = generic.items  # without a table of items, the rated items are used
         files = {"ratings": generic.ratings, "movies": generic.ratings if items is None else items.path}
-        read_as = dict.fromkeys(files, read_by(generic))
-    named = [] if generic is None else list(files)
-    for place, file in enumerate(metadata):
-        role = f"metadata-{place}"
-        files[role], read_as[role] = file.path, read_by(file)
-        named.append(role)
+    files |= {f"metadata-{place}": file.path for place, file in enumerate(metadata)}
     files |= {f"imdb-{kind}": path for kind, path in sorted(imdb.items())}
     for role, path in files.items():
         if not path.is_file():
@@ -170,6 +196,28 @@ def hash_files(
                 f"{path}: expected a file of {role}; found none. Correct its path in the parameters `source`."
             )
         logger.info("%s: %s", role, path)
+    return files
+
+
+def hash_files(
+    files: Mapping[str, Path],
+    release: Release | None,
+    generic: GenericParams | None,
+    metadata: tuple[MetadataFile, ...],
+) -> dict[str, str]:
+    """The hashes of the raw files by role.
+
+    How a file is read changes the result, and so does its name if the result keeps it; both are entries of their own,
+    `<role>-read-by` and `<role>-name`.
+    """
+    tables = [role for role in files if not role.startswith(("metadata-", "imdb-"))]
+    read_as: dict[str, str] = {}
+    if release is not None:
+        read_as = dict.fromkeys(tables, release.kind)
+    if generic is not None:
+        read_as = dict.fromkeys(tables, read_by(generic))
+    read_as |= {f"metadata-{place}": read_by(file) for place, file in enumerate(metadata)}
+    named = [role for role in files if role.startswith("metadata-") or (generic is not None and role in tables)]
     sha256 = {role: sha256_file(path) for role, path in files.items()}
     add_section("Made from", table(file_row(role, path, sha256[role]) for role, path in files.items()))
     sha256 |= {f"{role}-read-by": way for role, way in read_as.items()}
