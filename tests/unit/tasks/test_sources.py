@@ -109,7 +109,7 @@ def test_sources_that_exclude_one_another_are_refused() -> None:
 
 def test_ratings_without_times_cannot_be_later_ones() -> None:
     need_times(SourceParams(generic=GenericParams(ratings=Path("r.csv"))))
-    with pytest.raises(DatasetError, match="expected timestamps"):
+    with pytest.raises(DatasetError, match="expected a timestamp column"):
         need_times(SourceParams(generic=GenericParams(ratings=Path("r.csv"), timestamp=None)))
 
 
