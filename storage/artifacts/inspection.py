@@ -182,7 +182,11 @@ def damaged_files(store: ObjectStore, manifest: Manifest) -> str | None:
         for entry in manifest.files
         if not store.holds(file_key(manifest, entry.path), entry.size_bytes, entry.sha256)
     ]
-    return f"expected the bytes of the manifest; {', '.join(damaged)} is missing or has others" if damaged else None
+    return (
+        f"expected the bytes that the manifest names; found none, or others, of {', '.join(damaged)}"
+        if damaged
+        else None
+    )
 
 
 def damage_of_alias(store: ObjectStore, kind: str, name: str) -> str | None:
