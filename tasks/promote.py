@@ -15,7 +15,7 @@ from storage.artifacts.aliases import CHAMPION, Alias, move_alias, present_alias
 from storage.artifacts.object_stores import ObjectStore, open_store
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
-from storage.errors import AliasMovedError, ArtifactError
+from storage.errors import AliasMovedError, ArtifactError, UnknownAliasError
 from tasks.caching import artifact_store, artifact_task
 from tasks.policies import policy_named, why_not_comparable
 from tasks.stored_policies import load_on
@@ -90,17 +90,27 @@ def promote(
     store = open_store(to)
 
     def compare(digest: str) -> ChampionComparison:
-        try:
-            champion = policy_named(f"policy@{digest}", store.uri)
-        except ArtifactError as error:
-            raise NotComparableError(str(error)) from error
-        if (reason := why_not_comparable(champion, dataset)) is not None:
-            raise NotComparableError(reason)
+        champion = comparable_champion(digest, dataset, store.uri)
         return comparison_of(compare_policies(dataset, challenger, champion, params))
 
     decision = decide_and_move(store, challenger, why, rule, compare)
     announce(decision, store.uri)
     return decision
+
+
+def comparable_champion(digest: str, dataset: ArtifactRef, published: str) -> ArtifactRef:
+    """Bring the present champion into the work directory.
+
+    Raises:
+        NotComparableError: it is damaged, is no longer published, or cannot rank the dataset's items.
+    """
+    try:
+        champion = policy_named(f"policy@{digest}", published)
+    except (ArtifactError, UnknownAliasError) as error:
+        raise NotComparableError(str(error)) from error
+    if (reason := why_not_comparable(champion, dataset)) is not None:
+        raise NotComparableError(reason)
+    return champion
 
 
 def decide_and_move(

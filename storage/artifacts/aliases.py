@@ -3,13 +3,15 @@
 An alias, `aliases/<kind>/<name>.json`, names one artifact, remembers those before it, and is moved by compare-and-swap.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from storage.artifacts.manifest import sha256_json
 from storage.artifacts.object_stores import ObjectStore
 from storage.artifacts.published import published_manifest
 from storage.artifacts.store import ArtifactRef
@@ -17,6 +19,7 @@ from storage.errors import AliasMovedError, ArtifactDamagedError, RollbackError,
 
 logger = logging.getLogger("marquee.publishing")
 ALIAS_TRIES = 20
+FORMAT: Literal["marquee-alias/2"] = "marquee-alias/2"
 HISTORY = 20  # earlier artifacts that an alias remembers
 CHAMPION, PREVIOUS = "champion", "previous"
 
@@ -34,12 +37,15 @@ class Earlier(BaseModel):
 
 
 class Alias(BaseModel):
-    """A movable name of one published artifact, and the artifacts that it named before, newest first."""
+    """A movable name of one published artifact, and the artifacts that it named before, newest first.
+
+    In its file there is one more field from format 2 on, `checksum`: the SHA-256 of the canonical JSON of all others.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["marquee-alias/1", "marquee-alias/2"] = (
-        "marquee-alias/1"  # the first had neither format nor history
+        "marquee-alias/1"  # the first had neither format, history nor checksum
     )
     kind: str
     name: str
@@ -50,11 +56,30 @@ class Alias(BaseModel):
     why: dict[str, Any]
     history: tuple[Earlier, ...] = ()
 
+    def to_json(self) -> bytes:
+        """The bytes of the alias's file, with the checksum."""
+        values = json.loads(self.model_dump_json())
+        return json.dumps(values | {"checksum": sha256_json(values)}, indent=2, ensure_ascii=False).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read the bytes of an alias's file.
+
+        Raises:
+            ValueError: they are no alias, or the checksum is another one.
+        """
+        values = json.loads(data)
+        if isinstance(values, dict) and values.get("format") == FORMAT:
+            checksum = values.pop("checksum", None)
+            if checksum != sha256_json(values):
+                raise ValueError("expected the checksum of the other fields")
+        return cls.model_validate(values)
+
     def moved(self, digest: str, sha256: str, why: dict[str, Any], history: tuple[Earlier, ...]) -> "Alias":
         """This alias after a move; its history keeps the newest artifacts, without the one that it names."""
         kept = tuple(one for one in history if one.digest != digest)[:HISTORY]
         return Alias(
-            format="marquee-alias/2", kind=self.kind, name=self.name, digest=digest, sha256=sha256, previous=self.digest,
+            format=FORMAT, kind=self.kind, name=self.name, digest=digest, sha256=sha256, previous=self.digest,
             moved_at=now(), why=why, history=kept,
         )  # fmt: skip
 
@@ -105,10 +130,11 @@ def _replaceable_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias 
 def _parse(data: bytes, store: ObjectStore, kind: str, name: str) -> Alias:
     where = f"{store.uri}/{alias_key(kind, name)}"
     try:
-        alias = Alias.model_validate_json(data)
-    except ValidationError as error:
+        alias = Alias.parse(data)
+    except (ValueError, RecursionError) as error:
         raise ArtifactDamagedError(
-            f"{where}: expected an alias; found what does not parse. Publish again: that replaces it."
+            f"{where}: expected an alias; found what does not parse, or has another checksum. Publish again: that "
+            "replaces it."
         ) from error
     if (alias.kind, alias.name) != (kind, name):
         raise ArtifactDamagedError(
@@ -147,12 +173,12 @@ def move_alias(
             return None
         if present is None:
             alias = Alias(
-                format="marquee-alias/2", kind=ref.kind, name=name, digest=ref.digest, sha256=published.sha256,
+                format=FORMAT, kind=ref.kind, name=name, digest=ref.digest, sha256=published.sha256,
                 previous=None, moved_at=now(), why=why,
             )  # fmt: skip
         else:
             alias = present.moved(ref.digest, published.sha256, why, (present.as_earlier(), *present.history))
-        if store.compare_and_swap(alias_key(ref.kind, name), alias.model_dump_json(indent=2).encode(), etag):
+        if store.compare_and_swap(alias_key(ref.kind, name), alias.to_json(), etag):
             return alias
     raise AliasMovedError(
         f"{store.uri}: {ref.kind}@{name} expected to move it; others moved it {ALIAS_TRIES} times meanwhile. Run again."
@@ -200,7 +226,7 @@ def roll_back(store: ObjectStore, kind: str, name: str, to: str | None = None) -
     passed = newer if target.rolled_back else [one.model_copy(update={"rolled_back": True}) for one in newer]
     history = (*passed, *present.history[place + 1 :])
     alias = present.moved(target.digest, target.sha256, {**target.why, "rolled_back_from": present.digest}, history)
-    if not store.compare_and_swap(alias_key(kind, name), alias.model_dump_json(indent=2).encode(), etag):
+    if not store.compare_and_swap(alias_key(kind, name), alias.to_json(), etag):
         raise AliasMovedError(
             f"{store.uri}: expected {kind}@{name} to name {present.digest}; another process moved it meanwhile. "
             "Look at what it names now, and run again."

@@ -76,7 +76,7 @@ class Recipe(BaseModel):
     @property
     def digest(self) -> str:
         """First 32 hex digits of the SHA-256 of the canonical JSON of this recipe."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()[:DIGEST_DIGITS]
+        return sha256_json(self.model_dump(mode="json"))[:DIGEST_DIGITS]
 
 
 class FileEntry(BaseModel):
@@ -118,8 +118,7 @@ class Manifest(BaseModel):
     def to_json(self) -> bytes:
         """The bytes of manifest.json, with the checksum."""
         values = json.loads(self.model_dump_json())
-        checksum = hashlib.sha256(canonical_json(values)).hexdigest()
-        return json.dumps(values | {"checksum": checksum}, indent=2, ensure_ascii=False).encode()
+        return json.dumps(values | {"checksum": sha256_json(values)}, indent=2, ensure_ascii=False).encode()
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
@@ -179,6 +178,11 @@ def canonical_json(values: Any) -> bytes:
         ValueError: a number is not finite.
     """
     return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def sha256_json(values: Any) -> str:
+    """SHA-256 of the canonical JSON of values."""
+    return hashlib.sha256(canonical_json(values)).hexdigest()
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -50,7 +50,7 @@ class ObjectStore(Protocol):
         """Append to the file at `path` the rest of the object, from the file's length on; stop at `size` bytes.
 
         Raises:
-            ArtifactDamagedError: the object has another size.
+            ArtifactDamagedError: there is no object, or it has another size.
         """
         ...
 

@@ -80,7 +80,7 @@ class LocalFolder:
         """Append to the file at `path` the rest of the object, from the file's length on; stop at `size` bytes."""
         source_path = self._path(key)
         if not source_path.is_file():
-            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
+            raise ArtifactDamagedError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
         with source_path.open("rb") as source, path.open("ab") as target:
             found = os.fstat(source.fileno()).st_size
             if found != size:

@@ -249,7 +249,7 @@ class S3:
                 raise
             answer = self._call("get_object", key)
         if answer is None:
-            raise ObjectStoreError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
+            raise ArtifactDamagedError(f"{self.uri}/{key}: expected an object; found none. Publish the artifact again.")
         with closing(answer["Body"]) as body:
             told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange", ""))
             start, total = (int(told[1]), int(told[2])) if told else (0, answer.get("ContentLength", size))

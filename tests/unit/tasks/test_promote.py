@@ -13,7 +13,7 @@ from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
 from storage.errors import AliasMovedError
-from tasks.promote import TRIES, Decision, NotComparableError, Rule, decide_and_move
+from tasks.promote import TRIES, Decision, NotComparableError, Rule, comparable_champion, decide_and_move
 
 WHY = {"learner": "ranking"}
 
@@ -180,3 +180,14 @@ def test_a_torn_champion_alias_does_not_block_promotion(bucket: Bucket, caplog: 
     assert bucket.decide(second).promoted
     assert bucket.digest == second.digest
     assert "The alias is damaged and will be replaced" in caplog.text
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "a.bin"])
+def test_a_champion_whose_files_are_gone_does_not_block_publishing(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "work"))
+    ref = bucket.policy(1)
+    next(bucket.store.root.rglob(lost)).unlink()
+    with pytest.raises(NotComparableError):
+        comparable_champion(ref.digest, ref, bucket.store.uri)

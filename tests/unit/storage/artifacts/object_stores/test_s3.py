@@ -266,7 +266,7 @@ def test_an_object_that_is_shorter_than_declared_is_damaged(server: SmallS3, sto
 
 
 def test_an_absent_object_is_a_typed_error(store: S3, tmp_path: Path) -> None:
-    with pytest.raises(ObjectStoreError, match="found none"):
+    with pytest.raises(ArtifactDamagedError, match="found none"):
         store.download("a", tmp_path / "a", 2)
 
 
