@@ -97,14 +97,22 @@ def test_a_run_whose_worker_is_killed_can_be_run_again(prefect_env: dict[str, st
             "cluster": {"workers": 1},
         }
     )
-    name = "build-dataset/sample"
+    name = "build-dataset/killed"
+    deployment = {
+        "name": "killed",
+        "entrypoint": "flows.build_dataset.build_dataset",
+        "parameters": {"profile": "sample"},
+        "work_pool": {"name": pool},  # its own, so that no worker of another test takes the run
+    }
+    pull = [{"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}]
+    (tmp_path / "prefect.yaml").write_text(json.dumps({"pull": pull, "deployments": [deployment]}))
 
     def prefect(*arguments: str, cwd: Path = tmp_path) -> None:
         done = subprocess.run([PREFECT, *arguments], env=env, cwd=cwd, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     prefect("work-pool", "create", "--type", "process", pool)
-    prefect("--no-prompt", "deploy", "--name", name, "--pool", pool, cwd=REPOSITORY)
+    prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"), cwd=REPOSITORY)
     worker = [PREFECT, "worker", "start", "--pool", pool]
     with started(worker, env, folder) as process:
         prefect("deployment", "run", name, "--params", parameters)
