@@ -16,6 +16,8 @@ from prefect import task
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
 from evaluation.judging import EvaluateParams, judge_and_measure
+from evaluation.protocols.population_stability import Stability
+from evaluation.protocols.promotion import ChampionComparison
 from evaluation.report.evidence import Contestant, Subject
 from evaluation.report.registry import OPTIONAL
 from evaluation.report.report import (
@@ -40,7 +42,6 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.progress import Progress
-from tasks.promote import comparison_of
 from tasks.stored_policies import curves_of, facts_of, load_on
 from tasks.story import link, show_image, show_table, show_text
 
@@ -78,7 +79,7 @@ def make_report(
         champion: empty, or the champion by its name.
         baselines: their tuning.
         about: further artifacts: `movies` for genres, `sample` for the true preferences of generated ratings, `comparison`
-            of the best policy with the champion.
+            of the best policy with the champion, `drift` of later events.
         params: how to evaluate.
         template: the digest of the page's templates.
     """
@@ -89,6 +90,12 @@ def make_report(
     manifests = {name: store.manifest(ref) for name, ref in learnt.items()}
     tuning = store.manifest(baselines).facts
     inputs = {"dataset": dataset, **learnt, "baselines": baselines, **about}
+    # Their numbers are parsed here rather than by the tasks that made them: the imports of a task are its digest's code.
+    compared, drift = None, []
+    if "comparison" in about:
+        compared = ChampionComparison.model_validate(store.manifest(about["comparison"]).facts)
+    if "drift" in about:
+        drift = [Stability.model_validate(one) for one in store.manifest(about["drift"]).facts["measures"]]
     subject = Subject(
         title="Marquee: recommendation policies" + (" on generated data" if made.generated else ""),
         titles=titles_of(dataset, about),
@@ -98,7 +105,8 @@ def make_report(
         policies=manifests,
         curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
-        comparison=comparison_of(about["comparison"]) if "comparison" in about else None,
+        comparison=compared,
+        drift=drift,
         provenance=Provenance(
             report=draft.digest,
             code=code_fingerprint(make_report),
@@ -209,7 +217,7 @@ def evaluate(
 
 
 def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
-    """The artifacts of a dataset's lineage in this store: its `movies`, and the `sample` of its ratings."""
+    """Artifacts of this store: a dataset's `movies`, the `sample` of its ratings, and the `drift` that was measured for it."""
     store = artifact_store()
 
     def manifest_of(kind: str, digest: str | None) -> Manifest | None:
@@ -225,6 +233,9 @@ def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
     for sample in store.manifests("sample"):
         if ratings in [entry.sha256 for entry in sample.files if entry.path == "ratings.csv"]:
             about["sample"] = store.ref(sample)
+    for drift in store.manifests("drift"):
+        if drift.recipe.inputs["dataset"] == dataset.digest:
+            about["drift"] = store.ref(drift)
     return about
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases
 from evaluation.protocols.distances import Acting
+from evaluation.protocols.population_stability import Stability
 from evaluation.protocols.promotion import ChampionComparison
 from models.histories import Scorer
 from storage.artifacts.manifest import Manifest
@@ -58,6 +59,7 @@ class Subject:
         provenance: the artifacts, parameters and code behind the report.
         cautions: further warnings for the verdict.
         comparison: of the best policy with the champion on validation users, which decides about promotion.
+        drift: of later events, if the dataset extends another one and was checked for it.
     """
 
     title: str
@@ -71,6 +73,7 @@ class Subject:
     provenance: "Provenance"
     cautions: Sequence[str] = ()
     comparison: ChampionComparison | None = None
+    drift: Sequence[Stability] = ()
 
 
 @dataclass(frozen=True)

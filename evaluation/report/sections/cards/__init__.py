@@ -16,6 +16,7 @@ def measure(evidence: Evidence) -> CardsSection:
         models=tuple(model_card(name, kinds[name], manifest) for name, manifest in subject.policies.items()),
         baselines=tunings(subject.tuning, CRITERION),
         provenance=subject.provenance,
+        drift=tuple(subject.drift),
     )
 
 

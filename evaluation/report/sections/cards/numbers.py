@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from evaluation.protocols.population_stability import Stability
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from models.learners.registry import LEARNERS
@@ -90,6 +91,10 @@ class CardsSection(Record):
     models: tuple[ModelCard, ...]
     baselines: tuple[Tuning, ...]
     provenance: Provenance
+    drift: tuple[Stability, ...] = Field(
+        (),
+        description="Later events compared with those of the dataset that this one extends; empty if it extends none.",
+    )
 
 
 def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:

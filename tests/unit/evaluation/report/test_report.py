@@ -16,6 +16,8 @@ from rankings_support import small_dataset
 from evaluation.baselines import fit_baselines
 from evaluation.judging import EvaluateParams, judge_and_measure
 from evaluation.off_policy.estimates import OffPolicyParams
+from evaluation.protocols.population_stability import Events, measure_stability
+from evaluation.protocols.promotion import PromotionParams, compare_per_user
 from evaluation.report import registry
 from evaluation.report.evidence import Contestant, Subject
 from evaluation.report.figures import BASELINE_COLOUR, bars
@@ -205,6 +207,21 @@ def test_what_a_reader_must_know_is_in_the_verdict(data: TransitionDataset, tmp_
     assert "<b>td3, update 200: values-explode.</b> The policy&#39;s value is &lt;beyond&gt; bounds." in training
     assert "No early warning" not in training
     assert "td3: too little was logged (200 validations)" in training
+
+
+def test_what_decides_about_promotion_and_drift_is_on_the_page(data: TransitionDataset, tmp_path: Path) -> None:
+    comparison = compare_per_user(np.full(50, 0.3), np.full(50, 0.2), PromotionParams())
+    events = Events(np.zeros(9, np.int64), np.zeros(9, np.int64), np.ones(9, np.uint8), np.zeros(9, np.int64))
+    drift = measure_stability(events, events, 11)
+    report, _ = measured(data, QUICK, comparison=comparison, drift=drift)
+    written = write_report(tmp_path, report)
+    assert written.verdict.promotion.sentence() == comparison.sentence()
+    assert [one.measure for one in written.cards.drift] == ["ratings", "catalogue", "activity"]
+    page = (tmp_path / "report.html").read_text()
+    assert "the new policy is better." in page
+    assert '<table id="drift">' in page
+    assert f"Promotion: {comparison.sentence()}" in verdict_markdown(written)
+    jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), json.loads(schema_text()))
 
 
 def test_key_figures_for_the_flow_run_page(report: Report) -> None:
