@@ -62,11 +62,12 @@ def child_of(work: Callable[[], object]) -> tuple[int, socket.socket]:
     if child:
         theirs.close()
         return child, ours
-    os.setsid()
-    ours.close()
-    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, what is printed is not what is stored
-    theirs.recv(1)
+    code = OTHER
     try:
+        os.setsid()
+        ours.close()
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115, what is printed is not what is stored
+        theirs.recv(1)
         work()
         code = OK
     except MarqueeError as error:
@@ -75,7 +76,8 @@ def child_of(work: Callable[[], object]) -> tuple[int, socket.socket]:
     except BaseException as error:
         code = PASSED_ON if "Input/output error" in str(error) else OTHER
         theirs.send(traceback.format_exc().encode()[-4000:])
-    os._exit(code)
+    finally:
+        os._exit(code)  # whatever happens, the child does not go on with its parent's work
 
 
 def ended_by(work: Callable[[], object], call: str = "", number: int = 0, fault: str = "") -> tuple[Outcome, list[str]]:
