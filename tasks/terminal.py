@@ -91,6 +91,7 @@ def in_terminal() -> Iterator[None]:
     handler.addFilter(worth_showing)
     try:
         with handler.console.use_theme(Theme()), shown.bars:
+            shown.begin("starting")  # until the first step begins; Prefect's temporary server takes seconds
             yield
     finally:
         _shown.remove(shown)
