@@ -140,7 +140,8 @@ class RankingPolicy(nn.Module):
         self.state_encoder = make_state(config.state, dim, config.width, config.frame)
         self.head = nn.Linear(config.width, dim)
         self.action_scale = nn.Parameter(torch.tensor(5.0))
-        self.free = nn.Parameter(torch.randn(count, dim) * (0.0 if config.embeddings else dim**-0.5))
+        # Not on `meta`, where `from_tensors` makes the rest: there randn imports torch's compiler, which takes a second.
+        self.free = nn.Parameter(torch.randn(count, dim, device="cpu") * (0.0 if config.embeddings else dim**-0.5))
         self.drop = nn.Dropout(config.dropout)
         self.critics = Critics(2, config.width, dim, config.critic_width)
 
@@ -250,22 +251,17 @@ class RankingPolicy(nn.Module):
 
     @classmethod
     def _expected(cls, config: StoredConfig, found: dict[str, Tensor], embedding: Tensor) -> dict[str, Tensor]:
-        """Tensors of the names, shapes and dtypes that a file must have; they take no memory."""
+        """Tensors of the names, shapes and dtypes that a file must have; the learnt ones and the kernel take no memory."""
         rows = found["fitted.items"].numel() if "fitted.items" in found else 0
+        no_kernel = Catalogue(
+            embedding, torch.zeros(len(embedding)), torch.empty(0, dtype=torch.int64), torch.empty(0, 0), 1.0
+        )
         with torch.device("meta"):
-            fitted = {
+            return cls(config.policy, no_kernel).state_dict() | {
                 "fitted.items": torch.empty(rows, dtype=torch.int64),
-                "fitted.counts": torch.empty(len(embedding)),
+                "fitted.counts": no_kernel.counts,
                 "fitted.kernel": torch.empty(rows, rows, dtype=torch.float16),
             }
-            no_rows = Catalogue(
-                embedding,
-                fitted["fitted.counts"],
-                torch.empty(0, dtype=torch.int64, device="cpu"),
-                torch.empty(0, 0),
-                1.0,
-            )
-            return cls(config.policy, no_rows).state_dict() | fitted
 
 
 def tune_weights(policy: RankingPolicy, metric: Callable[[RankingPolicy], float]) -> dict[str, float]:
