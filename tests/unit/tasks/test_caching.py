@@ -1,13 +1,15 @@
-"""Which failures of a task are tried again."""
+"""Which failures of a task are tried again, and that a command keeps others from changing its work directory."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from prefect.states import exception_to_failed_state
 
 from models.errors import LearnerError
 from storage.errors import MarqueeError, StorageFullError
-from tasks.caching import artifact_prefect_task, is_worth_retrying
+from storage.home import HomeInUseError, alone_in
+from tasks.caching import artifact_prefect_task, artifact_store, is_worth_retrying
 from tasks.gates import GateError
 from tasks.publish import publish_artifact
 
@@ -38,3 +40,19 @@ def test_typed_errors_are_not_tried_again_and_others_are(error: Exception, expec
 def test_tasks_are_tried_again_twice_on_that_condition(task: object) -> None:
     assert getattr(task, "retry_condition_fn", None) is is_worth_retrying
     assert getattr(task, "retries", None) == 2
+
+
+def test_a_process_that_uses_the_artifacts_keeps_the_work_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for home in (first, second):
+        home.mkdir()
+        with alone_in(home):
+            pass
+        monkeypatch.setenv("MARQUEE_HOME", str(home))
+        artifact_store()
+        with pytest.raises(HomeInUseError), alone_in(home):
+            pass
+    with alone_in(first):  # it is used no more
+        pass
