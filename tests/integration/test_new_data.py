@@ -81,6 +81,9 @@ def test_new_data_is_checked_for_drift_then_trained_on_and_then_no_longer_new(
     assert len(grown.item) == len(old.item) + 300
     assert grown.head.time_cut > old.head.time_cut, "later events would not be trained on"
     assert published(small_home) == Path(paths[0]).parent.name != base
+    report = json.loads(Path(values_of(done.stdout)["REPORT"]).with_name("report.json").read_text())
+    assert {one["measure"]: one["later_events"] for one in report["cards"]["drift"]}["ratings"] == 300
+    assert report["verdict"]["promotion"]["users"] > 0
     (drift,) = events_of(prefect_env, done.stdout, "marquee.drift.found")
     assert drift["payload"]["stops"] is False
     (decision,) = events_of(prefect_env, done.stdout, "marquee.champion.kept", "marquee.champion.promoted")
