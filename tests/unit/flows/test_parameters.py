@@ -35,9 +35,12 @@ def test_every_flow_is_deployed_with_every_profile() -> None:
     flows = [path.stem for path in FOLDER.parent.glob("*.py") if "@flow" in path.read_text()]
     assert len(flows) >= 6
     expected = {(f"flows.{name}.{name}", profile) for name in flows for profile in profile_names()}
-    assert {(entry["entrypoint"], entry["name"]) for entry in deployments} == expected
-    assert len(deployments) == len(expected)
-    assert all(entry["parameters"] == {"profile": entry["name"]} for entry in deployments)
+    found = [(entry["entrypoint"], entry["name"]) for entry in deployments]
+    assert expected <= set(found)
+    assert len(found) == len(set(found))
+    for entry in deployments:  # those beside them are variants of one, such as retraining on new data
+        assert entry["parameters"]["profile"] in profile_names()
+        assert entry["parameters"] == {"profile": entry["name"]} or entry["name"] not in profile_names()
 
 
 def test_a_profile_may_be_any_file(tmp_path: Path) -> None:
