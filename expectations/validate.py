@@ -10,6 +10,7 @@ from typing import Any
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
@@ -80,6 +81,8 @@ def validate(frame: pd.DataFrame, suite: gx.ExpectationSuite, folder: Path) -> V
             "partial_unexpected_index_list",
         ):
             entry.result.pop(key, None)
+        if isinstance(found := entry.result.get("observed_value"), np.generic):
+            entry.result["observed_value"] = found.item()  # the page cannot show numbers of numpy 2
     _write(folder, summary, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
     return summary
 

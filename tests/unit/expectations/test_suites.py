@@ -1,5 +1,6 @@
 """Every suite passes what is good, fails what is not and names the row."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,14 @@ def test_a_planted_fault_fails_and_names_the_user(tmp_path: Path, change: Callab
     assert '"user_id": 2' in result.message()
 
 
-def test_ratings_lost_for_unknown_items_fail(tmp_path: Path) -> None:
+def test_ratings_lost_for_unknown_items_fail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = pa.Table.from_pandas(events(), preserve_index=False)
     profile = profile_events([table], np.arange(ITEMS), RatingScale(), unknown_share=0.6)
     result = validate(profile, events_suite(RatingScale(), max_unknown_share=0.2), tmp_path)
     assert [(failure.column, failure.found) for failure in result.failures] == [("unknown_share", "0.6")]
     assert "the columns of user and item are swapped" in result.message()
+    assert not [one for one in caplog.records if one.levelname == "ERROR"], "the page could not be made whole"
+    assert "0.6" in re.sub(r"<.*?>", "", (tmp_path / "data_docs" / "index.html").read_text())
 
 
 def test_repeated_event_fails(tmp_path: Path) -> None:
