@@ -107,11 +107,11 @@ def kind_of(head: bytes) -> Literal["empty", "a web page", "an archive"] | None:
     return "an archive" if start.startswith((b"pk\x03\x04", b"\x1f\x8b")) else None
 
 
-def _errno_of(error: OSError | RuntimeError) -> int | None:
-    """The error number, also if a C library (HDF5) put it only into the text."""
+def _errno_of(error: Exception) -> int | None:
+    """The error number, also if a library (HDF5, safetensors) put it only into the text."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = re.search(r"errno = (\d+)", str(error))
+    found = re.search(r"(?:errno = |os error )(\d+)", str(error))
     return int(found.group(1)) if found else None
 
 
@@ -125,7 +125,7 @@ def writing_to(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # h5py raises the latter if closing a file fails
+    except Exception as error:  # libraries have their own types
         code = _errno_of(error)
         if code in FULL:
             raise StorageFullError(

@@ -80,11 +80,13 @@ def report(request: pytest.FixtureRequest, work: str, outcomes: list[Outcome]) -
     request.node.user_properties.append(("boundaries", table(work, outcomes)))
 
 
-every = pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
+def trying(some: int) -> pytest.MarkDecorator:
+    """Try each `some`-th boundary in `make test`, and all of them in `make test-all`."""
+    return pytest.mark.parametrize("every", [some, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
 
 
 @pytest.mark.usefixtures("strace")
-@every
+@trying(3)
 def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     home = tmp_path / "home"
     in_child(lambda: make_artifact(tmp_path / "usual"))
@@ -107,7 +109,7 @@ def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pyt
 
 
 @pytest.mark.usefixtures("strace")
-@every
+@trying(3)
 def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     in_child(lambda: make_artifact(tmp_path / "home"))
     data = next((tmp_path / "home").rglob("transitions.h5"))
@@ -135,7 +137,7 @@ def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.
 
 
 @pytest.mark.usefixtures("strace")
-@every
+@trying(3)
 def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     in_child(lambda: make_artifact(tmp_path / "home"))
     artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
@@ -165,7 +167,7 @@ def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: py
 
 
 @pytest.mark.usefixtures("strace")
-@every
+@trying(3)
 def test_a_pulled_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     in_child(lambda: make_artifact(tmp_path / "home"))
     artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
@@ -218,7 +220,7 @@ def train(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("strace")
-@every
+@trying(11)
 def test_training_ends_with_the_usual_policy(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     home = tmp_path / "home"
     in_child(lambda: train(tmp_path / "usual"))
