@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from evaluation.judging import EvaluateParams
+from evaluation.evaluate import EvaluateParams
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store

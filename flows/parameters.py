@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evaluation.judging import EvaluateParams
+from evaluation.evaluate import EvaluateParams
 from flows.profile_problems import line_of, problems_by_place, repeated_key
 from storage.errors import MarqueeError
 from tasks.dask_cluster import ClusterParams

@@ -3,7 +3,7 @@
 from prefect import flow
 from pydantic import BaseModel
 
-from evaluation.judging import EvaluateParams
+from evaluation.evaluate import EvaluateParams
 from flows.build_dataset import build_dataset
 from flows.evaluate_policy import evaluate_policy
 from flows.extend_dataset import extend_dataset

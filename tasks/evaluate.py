@@ -15,10 +15,10 @@ from prefect import task
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
 from evaluation.costs import measured
-from evaluation.judging import EvaluateParams, judge_and_measure
+from evaluation.evaluate import EvaluateParams, evaluate_and_measure
 from evaluation.protocols.population_stability import Stability
 from evaluation.protocols.promotion import ChampionComparison
-from evaluation.report.evidence import Contestant, Subject
+from evaluation.report.evidence import ComparedMethod, Subject
 from evaluation.report.registry import OPTIONAL
 from evaluation.report.report import (
     costs_table,
@@ -115,13 +115,15 @@ def make_report(
             versions=package_versions(),
         ),
     )
-    contestants = [
-        contestant(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
+    compared_methods = [
+        compared_method(name, ref, data, "champion" if name in champion else "policy") for name, ref in learnt.items()
     ]
     progress = Progress("evaluate", "Evaluating policies and baselines")
-    contestants += fitted(data, {row["name"]: row["config"] for row in tuning["tuning"]}, tuning["max_items"])
+    compared_methods += fitted(data, {row["name"]: row["config"] for row in tuning["tuning"]}, tuning["max_items"])
     with Rankings(draft.path / "rankings.parquet") as rankings:
-        found = judge_and_measure(data, contestants, subject, params, rankings.keep, lambda _: progress.step(STEPS))
+        found = evaluate_and_measure(
+            data, compared_methods, subject, params, rankings.keep, lambda _: progress.step(STEPS)
+        )
     report = write_report(draft.path, found)
     for name, chart in pictures(report).items():
         (draft.path / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(json.dumps(chart.spec), scale=1.5))
@@ -158,8 +160,8 @@ class Rankings:
             self.writer.close()
 
 
-def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind) -> Contestant:
-    """A stored policy as a contestant; sequential learners count as baselines."""
+def compared_method(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind) -> ComparedMethod:
+    """A stored policy as a compared_method; sequential learners count as baselines."""
     store = artifact_store()
     manifest = store.manifest(ref)
     scorer = load_on(store.open(ref), data)
@@ -168,16 +170,16 @@ def contestant(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind)
     entry = LEARNERS.get(facts.learner)
     actual: Kind = "baseline" if entry is not None and entry.baseline and kind == "policy" else kind
     cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=facts.peak_mib)
-    return Contestant(name, actual, scorer, acting, cost)
+    return ComparedMethod(name, actual, scorer, acting, cost)
 
 
-def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[Contestant]:
+def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[ComparedMethod]:
     """The baselines, fitted with their selected hyper-parameters, and the cost of each fit."""
     found = []
     for name, config in chosen.items():
         scorers, seconds, peak = measured(partial(fit_baselines, data, {name: config}, max_items))
         cost = Cost(work="one fit", fit_seconds=seconds, peak_mib=peak)
-        found.append(Contestant(name, "baseline", scorers[name], cost=cost))
+        found.append(ComparedMethod(name, "baseline", scorers[name], cost=cost))
     return found
 
 

@@ -18,14 +18,14 @@ from storage.artifacts.manifest import Manifest
 from storage.dataset.reader import TransitionDataset
 
 if TYPE_CHECKING:  # these modules import this one
-    from evaluation.judging import EvaluateParams
+    from evaluation.evaluate import EvaluateParams
     from evaluation.report.sections.cards.numbers import Provenance
     from evaluation.report.sections.methods.numbers import Cost, Kind, MethodsSection
     from evaluation.report.sections.popularity.numbers import PopularityView
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ComparedMethod:
     """One method that is evaluated.
 
     Attributes:
@@ -96,7 +96,7 @@ class Evidence:
     Attributes:
         data: the dataset, on the CPU.
         facts: of its items.
-        contestants: policies first, in the order of their colours.
+        compared_methods: policies first, in the order of their colours.
         subject: what the report is about.
         params: how to evaluate.
         methods: the metrics of every method on every set of cases, and the tests.
@@ -106,7 +106,7 @@ class Evidence:
 
     data: TransitionDataset
     facts: ItemFacts
-    contestants: Sequence[Contestant]
+    compared_methods: Sequence[ComparedMethod]
     subject: Subject
     params: "EvaluateParams"
     methods: "MethodsSection"
@@ -116,14 +116,14 @@ class Evidence:
     @property
     def scorers(self) -> dict[str, Scorer]:
         """All methods by name."""
-        return {one.name: one.scorer for one in self.contestants}
+        return {one.name: one.scorer for one in self.compared_methods}
 
     @property
     def acting(self) -> dict[str, Acting]:
         """The policies with an action, by name."""
-        return {one.name: one.acting for one in self.contestants if one.acting and one.kind != "baseline"}
+        return {one.name: one.acting for one in self.compared_methods if one.acting and one.kind != "baseline"}
 
     @property
     def baselines(self) -> list[str]:
         """The names of the baselines."""
-        return [one.name for one in self.contestants if one.kind == "baseline"]
+        return [one.name for one in self.compared_methods if one.kind == "baseline"]

@@ -10,7 +10,7 @@ from evaluation.report.sections.cards.numbers import CardsSection, model_card, t
 
 def measure(evidence: Evidence) -> CardsSection:
     """Describe the dataset, the policies and the baselines."""
-    subject, kinds = evidence.subject, {one.name: one.kind for one in evidence.contestants}
+    subject, kinds = evidence.subject, {one.name: one.kind for one in evidence.compared_methods}
     return CardsSection(
         dataset=dataset_card(evidence.data, subject.dataset),
         models=tuple(model_card(name, kinds[name], manifest) for name, manifest in subject.policies.items()),

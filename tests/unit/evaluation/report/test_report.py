@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from rankings_support import small_dataset
 
 from evaluation.baselines import fit_baselines
-from evaluation.judging import EvaluateParams, judge_and_measure
+from evaluation.evaluate import EvaluateParams, evaluate_and_measure
 from evaluation.off_policy.estimates import OffPolicyParams
 from evaluation.protocols.population_stability import Events, measure_stability
 from evaluation.protocols.promotion import PromotionParams, compare_per_user
 from evaluation.report import registry
-from evaluation.report.evidence import Contestant, Subject
+from evaluation.report.evidence import ComparedMethod, Subject
 from evaluation.report.figures import BASELINE_COLOUR, bars
 from evaluation.report.formats import without_nan
 from evaluation.report.page import template_sha256
@@ -95,15 +95,15 @@ def subject(data: TransitionDataset, **changes: object) -> Subject:
 def measured(
     data: TransitionDataset, params: EvaluateParams = PARAMS, **changes: object
 ) -> tuple[Report, list[pa.Table]]:
-    contestants = []
+    compared_methods = []
     for place, name in enumerate(("td3", "other")):
         torch.manual_seed(place)
         policy = Policy(Actor(data.observation_dim, data.dim, 8, 2.0), data.embedding, "cosine")
-        contestants.append(Contestant(name, "policy", policy, policy))
+        compared_methods.append(ComparedMethod(name, "policy", policy, policy))
     fitted = fit_baselines(data, CHOSEN, max_items=100)
-    contestants += [Contestant(name, "baseline", scorer) for name, scorer in fitted.items()]
+    compared_methods += [ComparedMethod(name, "baseline", scorer) for name, scorer in fitted.items()]
     tables: list[pa.Table] = []
-    return judge_and_measure(data, contestants, subject(data, **changes), params, tables.append), tables
+    return evaluate_and_measure(data, compared_methods, subject(data, **changes), params, tables.append), tables
 
 
 @pytest.fixture(scope="module")

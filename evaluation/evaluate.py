@@ -12,7 +12,7 @@ from evaluation.off_policy.estimates import OffPolicyParams
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
-from evaluation.report.evidence import Contestant, Evidence, ShownLists, Subject
+from evaluation.report.evidence import ComparedMethod, Evidence, ShownLists, Subject
 from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import Report
@@ -64,9 +64,9 @@ class EvaluateParams(BaseModel):
     off_policy: OffPolicyParams = Field(OffPolicyParams(), description="The off-policy estimates.")
 
 
-def judge_and_measure(
+def evaluate_and_measure(
     data: TransitionDataset,
-    contestants: Sequence[Contestant],
+    compared_methods: Sequence[ComparedMethod],
     subject: Subject,
     params: EvaluateParams,
     keep: Callable[[pa.Table], None],
@@ -76,16 +76,16 @@ def judge_and_measure(
 
     Args:
         data: on the CPU.
-        contestants: policies first, in the order of their colours.
+        compared_methods: policies first, in the order of their colours.
         subject: what the report is about.
         params: how to evaluate.
         keep: called with every method's rankings of each set of cases: rows of rankings.parquet.
         show: called with the name of each set of cases and each optional section that is done.
     """
     facts = ItemFacts.of(data)
-    evaluated, views, shown = evaluate_methods(data, facts, contestants, params, keep, show)
+    evaluated, views, shown = evaluate_methods(data, facts, compared_methods, params, keep, show)
     methods = measure_methods(evaluated, choose_challenger(evaluated), params.seed)
-    evidence = Evidence(data, facts, contestants, subject, params, methods, views, shown)
+    evidence = Evidence(data, facts, compared_methods, subject, params, methods, views, shown)
     numbers = {}
     for section in SECTIONS:
         if section.name not in params.leave_out:
@@ -112,7 +112,7 @@ def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
 def evaluate_methods(
     data: TransitionDataset,
     facts: ItemFacts,
-    contestants: Sequence[Contestant],
+    compared_methods: Sequence[ComparedMethod],
     params: EvaluateParams,
     keep: Callable[[pa.Table], None],
     show: Callable[[str], None],
@@ -130,7 +130,7 @@ def evaluate_methods(
         biases = []
         if where == SHOWN:
             shown = ShownLists(cases, {})
-        for one in contestants:
+        for one in compared_methods:
             ranked, speed = timed_ranking(data, one, cases)
             keep(rankings_table(data, cases, ranked, one.name))
             cost = (one.cost or Cost()).model_copy(update={"recommendations_per_second": speed})
@@ -160,7 +160,7 @@ def evaluate_methods(
     return evaluated, views, shown
 
 
-def timed_ranking(data: TransitionDataset, one: Contestant, cases: Cases) -> tuple[Ranked, float]:
+def timed_ranking(data: TransitionDataset, one: ComparedMethod, cases: Cases) -> tuple[Ranked, float]:
     """One method's rankings of the cases, and how many per second."""
     began = time.perf_counter()
     # The Mult-VAE protocol draws what is known at random, so that no known item is more recent than another.
