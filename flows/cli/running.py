@@ -1,5 +1,6 @@
 """Running a flow from the command line: parameters from a profile and `--set`, and where to find the results."""
 
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -77,10 +78,21 @@ def run(flow: Flow[..., R], **parameters: Any) -> R:
         from flows.cli.temporary_server import TemporaryServer  # imports Prefect's server: seconds
 
         TemporaryServer()
+    results: list[R] = []
+
+    @wraps(flow.fn)
+    def remembering(*args: Any, **kwargs: Any) -> R:
+        results.append(flow.fn(*args, **kwargs))
+        return results[-1]
+
+    # If the server's last answer is lost, Prefect asks again, and has the state without the result.
+    observed = flow.with_options()
+    observed.fn = remembering
     try:
         with in_terminal():
-            state = cast("State[R]", flow(**parameters, return_state=True))
-        result = state.result()
+            state = cast("State[R]", observed(**parameters, return_state=True))
+        if not state.is_completed():
+            state.result()
     except httpx.TransportError as error:  # Prefect's client has tried again for a minute
         url = get_current_settings().api.url or "Prefect's temporary server"
         raise PrefectServerError(
@@ -88,7 +100,7 @@ def run(flow: Flow[..., R], **parameters: Any) -> R:
             "unset PREFECT_API_URL to use a temporary one. Then run again: finished steps are kept."
         ) from error
     typer.echo(ui_hint(str(state.state_details.flow_run_id)))
-    return result
+    return results[-1]
 
 
 def ui_hint(flow_run_id: str) -> str:

@@ -242,7 +242,7 @@ def test_numbers_of_every_block(build: Callable[..., ArtifactRef]) -> None:
     facts = artifact_store().manifest(ref).facts
     assert list(facts["blocks"]) == list(BlockWeights.model_fields)
     assert facts["blocks"]["people"]["skipped"] == "weight 0"
-    assert facts["blocks"]["companies"]["skipped"] == "nothing of the kind in the source"
+    assert facts["blocks"]["companies"]["skipped"] == "not in the source"
     assert "GroupLens" in facts["blocks"]["genome"]["note"]
     assert "features.weights.genome=0" in facts["blocks"]["genome"]["note"]
     there = [block for block in facts["blocks"].values() if "skipped" not in block]

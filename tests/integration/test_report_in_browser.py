@@ -19,7 +19,7 @@ from tests_support import SmallRun
 from evaluation.report.report import read_report, render
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from storage.tables import items_table
+from storage.tables import EVENTS_SCHEMA, items_table
 from tasks.caching import artifact_store
 from tasks.feature_report import FeatureReportParams, report_features
 
@@ -198,7 +198,13 @@ def test_feature_report_opens_offline_and_is_in_the_ui(prefect_here: None, chrom
         }
     )
     table = items_table(movies, rng.normal(size=(items, 8)).astype(np.float32), np.ones(items, bool))
-    rated = pa.table({"movie_id": rng.integers(0, items - 5, 900) * 3})
+    events = {
+        "user_id": np.repeat(np.arange(90), 10),
+        "movie_id": rng.integers(0, items - 5, 900) * 3,
+        "rating": np.ones(900, np.float32),
+        "timestamp": np.arange(900),
+    }
+    rated = pa.table(events, schema=EVENTS_SCHEMA)
     block = {"width": 8, "known_items": items, "weight": 1.0, "variance_share": 1.0, "kept_share": 0.9, "note": "words"}
     facts = {"blocks": {"text": block}, "explained_variance": 0.9, "explained_by_dimension": [0.2, 0.1] * 3}
     refs = (
