@@ -48,7 +48,7 @@ def asked(url: str) -> str:
         return str(answer.read().decode())
 
 
-@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
+@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
 def test_a_published_artifact_is_old_or_new(
     every: int, proxy: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
