@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,12 @@ def published(home: Path) -> str:
     return found[0].digest
 
 
-def artifact(env: dict[str, str], key: str) -> Any:
-    """The newest artifact of a key in the Prefect UI."""
-    found = post(env, "artifacts/filter", {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1})
-    return found[0]["data"]
+def artifact(env: dict[str, str], done: Any, key: str) -> Any:
+    """The artifact of a key that a command's flow run made in the Prefect UI."""
+    run = re.findall(r"/runs/flow-run/([0-9a-f-]+)", done.stdout + done.stderr)[0]
+    wanted = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run]}}}
+    (found,) = post(env, "artifacts/filter", wanted)
+    return found["data"]
 
 
 @pytest.mark.timeout(850)
@@ -60,7 +63,7 @@ def test_new_data_is_checked_for_drift_then_trained_on_and_then_no_longer_new(
         return marquee("retrain", "--on-new-data", *more, *changes(train__learners="[td3_bc]"), ok=ok)
 
     unchanged = retrain()
-    assert "No file of the source has changed" in artifact(prefect_env, "new-data")
+    assert "No file of the source has changed" in artifact(prefect_env, unchanged, "new-data")
     assert "Nothing is new since the last publication" in unchanged.stdout
     assert values_of(unchanged.stdout) == {}
 
@@ -68,7 +71,7 @@ def test_new_data_is_checked_for_drift_then_trained_on_and_then_no_longer_new(
     stopped = retrain(*data, ok=False)
     assert "GateError: drift: 3 rows, 2 expectations: FAILED" in stopped.stderr
     assert '"measure": "ratings"' in stopped.stderr.replace('\\"', '"')
-    rows = {row["measure"]: row for row in json.loads(artifact(prefect_env, "drift"))}
+    rows = {row["measure"]: row for row in json.loads(artifact(prefect_env, stopped, "drift"))}
     assert set(rows) == {"ratings", "catalogue", "activity"}
     assert rows["ratings"]["later_events"] == 300
     assert rows["ratings"]["psi"] > rows["ratings"]["fail_above"] == 0.25
@@ -93,7 +96,7 @@ def test_new_data_is_checked_for_drift_then_trained_on_and_then_no_longer_new(
     again = retrain(*data)
     assert "Nothing is new" in again.stdout
     assert f"No file of the source has changed since dataset/{published(small_home)}" in artifact(
-        prefect_env, "new-data"
+        prefect_env, again, "new-data"
     )
 
 
