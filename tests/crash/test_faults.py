@@ -40,7 +40,7 @@ def free_of_leftovers(folder: Path) -> None:
     for draft in list(folder.rglob(".draft.*")):
         sweep_drafts(draft.parent)
     for path in folder.rglob("*"):
-        if path.is_file() and path.name.startswith(".lock"):
+        if path.is_file() and path.name.endswith(".lock"):  # may stay empty; the next holder removes it
             with path.open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             continue
@@ -94,9 +94,7 @@ def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pyt
 
     def check(outcome: Outcome) -> None:
         found = ArtifactStore(home / "artifacts").find("dataset", RECIPE.digest)
-        assert (found is not None) == (outcome.ended == "finished") or outcome.call in {"fsync", "unlink", "rmdir"}, (
-            outcome
-        )
+        assert found is not None or outcome.ended != "finished", str(outcome)
         assert tree(home) in ({}, usual), str(outcome)
 
     def again() -> None:
