@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from storage.drafts import draft_beside
-from storage.errors import StorageFullError, StorageUnwritableError
+from storage.errors import MarqueeError, StorageFullError, StorageUnwritableError
 
 logger = logging.getLogger("marquee.files")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -125,6 +125,8 @@ def writing_to(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except MarqueeError:  # it says what to do already, whatever its text quotes
+        raise
     except Exception as error:  # libraries have their own types
         code = _errno_of(error)
         if code in FULL:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import StorageFullError, StorageUnwritableError
+from storage.errors import DatasetError, StorageFullError, StorageUnwritableError
 from storage.files import kind_of, replacing, sha256_file, write_bytes_atomically, writing_to
 
 
@@ -48,3 +48,13 @@ def test_errors_of_writing_say_what_to_do(tmp_path: Path, error: OSError, typed:
     with pytest.raises(typed) as raised, writing_to(tmp_path):
         raise error
     assert typed is ConnectionResetError or "MARQUEE_HOME" in str(raised.value)
+
+
+def test_a_typed_error_that_quotes_a_number_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="errno = 28"), writing_to(tmp_path):
+        raise DatasetError("expected a whole file; found errno = 28. Make it again.")
+
+
+def test_a_full_disk_is_known_by_the_text_of_a_librarys_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageFullError, match="No space left"), writing_to(tmp_path):
+        raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
