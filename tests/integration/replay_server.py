@@ -2,15 +2,16 @@
 
 import socket
 import struct
-import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
+
+from quiet_server import serving_quietly
 
 TMDB_ABSENT = b'{"success":false,"status_code":34,"status_message":"The resource you requested could not be found."}'
 OMDB_ABSENT = b'{"Response":"False","Error":"Incorrect IMDb ID."}'
@@ -112,19 +113,5 @@ def serving(answers: dict[str, bytes], missing: Step | None = None) -> Iterator[
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            pass  # connections that we or a killed client reset
-
-    with Quiet(("127.0.0.1", 0), Handler) as http:
-        server.url = f"http://127.0.0.1:{http.server_address[1]}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
-            thread.join()
+    with serving_quietly(Handler) as server.url:
+        yield server

@@ -37,17 +37,14 @@ def worker(prefect_env: dict[str, str], tmp_path: Path) -> Iterator[dict[str, st
         process.wait(10)
 
 
+def deploy(env: dict[str, str], *arguments: str) -> None:
+    command = [PREFECT, "--no-prompt", "deploy", *arguments]
+    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], tmp_path: Path) -> None:
-    deployed = subprocess.run(
-        [PREFECT, "--no-prompt", "deploy", "--all"],
-        env=worker,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    deploy(worker, "--all")
     with urllib.request.urlopen(f"{worker['PREFECT_API_URL']}/deployments/name/build-dataset/ml-20m") as answer:  # noqa: S310
         deployment = json.load(answer)
     name = "retrain/ml-20m-on-new-data"
@@ -66,18 +63,8 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
         "features: {dim: 8, text: {max_tokens: 16}}\n"
         "cluster: {workers: 1}\n"
     )
-    own = ["deploy", "flows.build_dataset.build_dataset", "--name", "mine", "--pool", "marquee"]
-    own += ["--param", f"profile={profile}"]
-    made = subprocess.run(
-        [PREFECT, "--no-prompt", *own],
-        env=worker,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
+    own = ["flows.build_dataset.build_dataset", "--name", "mine", "--pool", "marquee", "--param", f"profile={profile}"]
+    deploy(worker, *own)
     run = [PREFECT, "deployment", "run", "build-dataset/mine", "--watch"]
     done = subprocess.run(run, env=worker, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
