@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.learners.diversity import DiversityMeasure
 from models.networks import Precision
 from models.optimisers import OptimiserConfig
+from models.ranking_policy import RankingPolicyConfig
 
 
 class LearnerConfig(BaseModel):
@@ -18,9 +19,24 @@ class LearnerConfig(BaseModel):
 
 
 class SequenceConfig(LearnerConfig):
-    """Hyper-parameters of learners from sequences."""
+    """Hyper-parameters of learners from sequences, all of which have a `RankingPolicy`."""
 
+    policy: RankingPolicyConfig = Field(
+        RankingPolicyConfig(), description="State, weights of the terms, weight of the critic."
+    )
     sequences: int = Field(16, ge=1, le=4096, description="B, sequences per update.")
+    negatives: int = Field(
+        1000,
+        ge=10,
+        le=100_000,
+        description="Items sampled for a batch's softmax [Jean et al. 2015]; a smaller catalogue is scored whole.",
+    )
+    learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Learning rate of the actor.")
+    mixture_rate: float = Field(2e-2, gt=0, le=1, description="Learning rate of the two factors of the learnt terms.")
+    item_decay: float = Field(1e-3, ge=0, le=1, description="Weight decay of the items' own vectors, by AdamW.")
+    optimiser: OptimiserConfig = Field(
+        OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
+    )
 
 
 class ActorConfig(LearnerConfig):

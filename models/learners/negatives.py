@@ -31,3 +31,15 @@ class Negatives:
         chosen = torch.cat((drawn, targets)).unique()
         often = self.draws[chosen] / self.draws.sum() * self.most + self.share[chosen] * len(targets)
         return chosen, torch.log(-torch.expm1(-often)).float()
+
+
+def corrected(scores: Tensor, target: Tensor, log_chance: Tensor) -> Tensor:
+    """Logits over sampled items whose softmax stands for that over the catalogue, (N, C).
+
+    Args:
+        scores: of the sampled items, (N, C).
+        target: each row's own place among them, (N,) int64, where it is always.
+        log_chance: the log-probability that each was sampled, (C,).
+    """
+    own = torch.arange(len(target), device=target.device)
+    return (scores - log_chance).index_put((own, target), log_chance[target], accumulate=True)

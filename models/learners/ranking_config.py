@@ -6,7 +6,6 @@ from pydantic import Field
 
 from models.kernels import KernelConfig
 from models.learners.config import SequenceConfig
-from models.optimisers import OptimiserConfig
 from models.ranking_policy import RankingPolicyConfig
 
 
@@ -14,22 +13,10 @@ class RankingConfig(SequenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ranking"] = "ranking"
-    policy: RankingPolicyConfig = Field(
-        RankingPolicyConfig(), description="State, weights of the terms, weight of the critic."
-    )
     kernel: KernelConfig = Field(KernelConfig(), description="How the transition kernel is fit before training.")
-    negatives: int = Field(
-        1000,
-        ge=10,
-        le=100_000,
-        description="Items sampled for a batch's softmax [Jean et al. 2015]; a smaller catalogue is scored whole.",
-    )
-    learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Learning rate of the actor.")
-    mixture_rate: float = Field(2e-2, gt=0, le=1, description="Learning rate of the two factors of the learnt terms.")
     critic_learning_rate: float = Field(
         3e-4, gt=0, le=0.1, description="Learning rate of the critics [Fujimoto & Gu 2021, table 2]."
     )
-    item_decay: float = Field(1e-3, ge=0, le=1, description="Weight decay of the items' own vectors, by AdamW.")
     reward_weight: float = Field(
         0.0,
         ge=0,
@@ -51,9 +38,6 @@ class RankingConfig(SequenceConfig):
         description="σ of the target policy's noise, in units of D^-½, as actions have length 1 [§5.3].",
     )
     noise_clip: float = Field(0.5, ge=0, le=5, description="c, the noise's bound, in the same units [§5.3].")
-    optimiser: OptimiserConfig = Field(
-        OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
-    )
 
     @property
     def has_critics(self) -> bool:

@@ -1,0 +1,124 @@
+"""Base of the learners from sequences: a `RankingPolicy`, its batches, its gradient step, its state."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.baselines.training import TrainingData
+from models.batch import BatchSource, Sequences
+from models.checks import BatchCheck
+from models.learners.config import SequenceConfig
+from models.learners.entry import Comparison
+from models.learners.negatives import Negatives
+from models.learners.ranking_rates import optimisers_of
+from models.learners.resumable import Resumable
+from models.nearest import Similarity
+from models.optimisers import Optimiser, OptimiserName
+from models.ranking_policy import Catalogue, RankingPolicy
+from models.space import Space
+
+
+class SequenceLearner(Resumable):
+    """A policy that scores every item, and its optimisers; shapes as in `Sequences`. A learner adds the losses."""
+
+    config: SequenceConfig
+    kept = ("steps", "seed")
+
+    def __init__(
+        self, config: SequenceConfig, space: Space, data: TrainingData, device: torch.device | str, seed: int
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        catalogue = Catalogue(data.embedding, data.counts, *self.fitted_kernel(data), space.largest_reward)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.policy = RankingPolicy(config.policy, catalogue).to(device)
+            self.make_heads(space, data)
+        self.check = BatchCheck(space, self.device, kind=Sequences)
+        self.negatives = Negatives(data.counts.to(device), config.negatives)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.optimiser = config.optimiser
+        self.optimisers = self.make_optimisers()
+        self.steps, self.seed = 0, seed << 32
+
+    def fitted_kernel(self, data: TrainingData) -> tuple[Tensor, Tensor]:
+        """The items with a row in the transition kernel, (M,), and the kernel, (M, M); by default none."""
+        return data.items[:0], data.embedding.new_zeros((0, 0))
+
+    def make_heads(self, space: Space, data: TrainingData) -> None:
+        """Make further networks; called once, with the seed set."""
+
+    def make_optimisers(self) -> dict[str, Optimiser]:
+        """All optimisers by name, of the present kind; a learner with further networks adds theirs."""
+        return optimisers_of(self.policy, self.config, self.optimiser)
+
+    @property
+    def acting(self) -> nn.Module:
+        """The part that is validated, checkpointed and published."""
+        return self.policy
+
+    def recommender(self, embedding: Tensor, similarity: Similarity) -> RankingPolicy:
+        """The policy itself, which holds its item vectors and ranks by its own scores."""
+        return self.policy
+
+    def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Sequences:
+        """The sequences that end with the actions of the transitions at `starts` (B,)."""
+        return Sequences(*data.sequences(starts, self.config.policy.length))
+
+    def all_losses(self, batch: Sequences) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """The losses to descend, and all metrics by name, `actor_loss` among them."""
+        raise NotImplementedError
+
+    def move_targets(self) -> None:
+        """Move the target networks, if there are any; called after every step."""
+
+    def update(self, batch: Sequences) -> dict[str, Tensor]:
+        """Take one step of all networks.
+
+        Raises:
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
+        """
+        self.check(batch)
+        self.policy.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed + self.steps)  # dropout depends on the step alone, so a resumed run repeats it
+            losses, metrics = self.all_losses(batch)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad()
+        for loss in losses:
+            loss.backward()
+        norms = {f"{name.split('_')[0]}_gradient_norm": part.step() for name, part in self.optimisers.items()}
+        self.steps += 1
+        self.move_targets()
+        return {name: value.detach() for name, value in (metrics | norms).items()}
+
+    def losses(self, batch: Sequences) -> dict[str, Tensor]:
+        """The losses and values of a batch, without a step.
+
+        Raises:
+            LearnerError: an earlier training batch was bad.
+        """
+        self.check.settle()
+        self.policy.eval()
+        before = self.generator.get_state()
+        with torch.no_grad():
+            _, metrics = self.all_losses(batch)
+        self.generator.set_state(before)
+        return metrics
+
+    def compare(self, batch: Sequences) -> Comparison:
+        """The policy's actions beside the logged ones."""
+        self.policy.eval()
+        with torch.no_grad():
+            states = self.policy.states(*batch.before)[batch.taken]
+            return Comparison(self.policy.actions(states), self.policy.unit[batch.items[:, 1:][batch.taken]], {})
+
+    def restart(self, optimiser: OptimiserName) -> None:
+        """Continue with new optimisers of another kind, at the same learning rates."""
+        self.optimiser = self.optimiser.of_kind(optimiser)
+        self.optimisers = self.make_optimisers()
+
+    def parts(self) -> dict[str, nn.Module | Optimiser]:
+        """Networks and optimisers by name."""
+        return {"policy": self.policy, **self.optimisers}
