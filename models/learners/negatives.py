@@ -41,5 +41,5 @@ def corrected(scores: Tensor, target: Tensor, log_chance: Tensor) -> Tensor:
         target: each row's own place among them, (N,) int64, where it is always.
         log_chance: the log-probability that each was sampled, (C,).
     """
-    own = torch.arange(len(target), device=target.device)
+    own, log_chance = torch.arange(len(target), device=target.device), log_chance.to(scores.dtype)
     return (scores - log_chance).index_put((own, target), log_chance[target], accumulate=True)

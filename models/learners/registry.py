@@ -7,6 +7,7 @@ from models.learners import (
     gru4rec,
     policy_learning,
     ranking,
+    reinforce,
     reward_actor_critic,
     sasrec,
     td3,
@@ -19,7 +20,18 @@ from models.learners.entry import LearnerEntry
 from models.space import Space
 
 # In the order of the parameters and the reports.
-MODULES = (policy_learning, reward_actor_critic, td_actor_critic, ddpg, td3, td3_bc, ranking, gru4rec, sasrec)
+MODULES = (
+    policy_learning,
+    reward_actor_critic,
+    td_actor_critic,
+    ddpg,
+    td3,
+    td3_bc,
+    ranking,
+    gru4rec,
+    sasrec,
+    reinforce,
+)
 LEARNERS: dict[str, LearnerEntry] = {module.ENTRY.name: module.ENTRY for module in MODULES}
 TRANSITION_LEARNERS = tuple(name for name, entry in LEARNERS.items() if entry.learns_from == "transitions")
 

@@ -6,8 +6,11 @@ import torch
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
+from models.learners.config import SequenceConfig
 from models.learners.ranking import Ranking
 from models.learners.ranking_config import RankingConfig
+from models.learners.registry import LEARNERS
+from models.learners.sequence_learner import SequenceLearner
 from models.space import Space
 
 ITEMS, DIM, LENGTH = 40, 6, 8
@@ -18,6 +21,16 @@ def config(**changes: Any) -> RankingConfig:
     policy = SMALL | changes.pop("policy", {})
     kernel = {"min_count": 1, "window": 5}
     return RankingConfig.model_validate({"policy": policy, "kernel": kernel, "negatives": 15} | changes)
+
+
+def settings_of(name: str, **changes: Any) -> SequenceConfig:
+    """Small settings of any learner from sequences."""
+    if name == "ranking":
+        return config(**changes)
+    policy = SMALL | changes.pop("policy", {})
+    made = LEARNERS[name].config.model_validate({"policy": policy, "negatives": 15} | changes)
+    assert isinstance(made, SequenceConfig)
+    return made
 
 
 def world(users: int = 30, seed: int = 0) -> TrainingData:
@@ -53,5 +66,11 @@ def learner_of(settings: RankingConfig, seed: int = 0) -> Ranking:
     return Ranking(settings, SPACE, DATA, "cpu", seed)
 
 
-def train(learner: Ranking, steps: int, first: int = 0) -> dict[str, torch.Tensor]:
+def any_learner_of(settings: SequenceConfig, seed: int = 0, data: TrainingData = DATA) -> SequenceLearner:
+    made = LEARNERS[settings.name].learner(settings, SPACE, data, "cpu", seed)
+    assert isinstance(made, SequenceLearner)
+    return made
+
+
+def train(learner: SequenceLearner, steps: int, first: int = 0) -> dict[str, torch.Tensor]:
     return [learner.update(pieces(8, seed=step)) for step in range(first, first + steps)][-1]

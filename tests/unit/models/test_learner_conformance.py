@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from unit.models.same_support import assert_same
 
 from models.batch import Batch
 from models.checks import BatchCheck
@@ -68,7 +69,7 @@ def train(learner: ActorLearner, steps: int, first: int = 0) -> None:
 
 def test_the_suite_covers_every_learner_from_transitions() -> None:
     others = {name for name, entry in LEARNERS.items() if entry.learns_from == "sequences"}
-    assert others == {"ranking", "gru4rec", "sasrec"}  # their suite is test_ranking_training.py
+    assert others == {"ranking", "gru4rec", "sasrec", "reinforce"}  # their suite is test_sequence_conformance.py
     assert {config.name for config in CONFIGS.values()} == set(LEARNERS) - others
 
 
@@ -107,20 +108,6 @@ def test_saves_loads_and_resumes_to_the_same_bits(config: ActorConfig) -> None:
     resumed.load_state_dict(torch.load(buffer, weights_only=True))
     train(resumed, 3, first=8)
     assert_same(whole.state_dict(), resumed.state_dict())
-
-
-def assert_same(a: Any, b: Any) -> None:
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        for left, right in zip(a, b, strict=True):
-            assert_same(left, right)
-    else:
-        assert a == b
 
 
 def test_metrics_that_are_kept_between_steps_come_back_to_the_learners_device() -> None:
