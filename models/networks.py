@@ -1,4 +1,4 @@
-"""The actor and critic networks of deterministic actor-critic methods."""
+"""The networks of actor-critic methods: actor, value of a state, critics."""
 
 import math
 from collections.abc import Iterator
@@ -14,6 +14,21 @@ Precision = Literal["float32", "bfloat16"]
 def products_in(precision: Precision, device: torch.device) -> torch.autocast:
     """Context in which matrix products and their gradients are computed in `precision`; weights keep their dtype."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def layers_of(width: int, hidden_dim: int, out: int, last_bound: float | None) -> nn.Sequential:
+    """Two hidden ReLU layers and a linear one; the last is initialised uniformly within ± `last_bound`, if there is one."""
+    layers = nn.Sequential(
+        nn.Linear(width, hidden_dim),
+        nn.ReLU(),
+        nn.Linear(hidden_dim, hidden_dim),
+        nn.ReLU(),
+        last := nn.Linear(hidden_dim, out),
+    )
+    if last_bound is not None:
+        for parameter in last.parameters():
+            nn.init.uniform_(parameter, -last_bound, last_bound)
+    return layers
 
 
 class Actor(nn.Module):
@@ -36,22 +51,42 @@ class Actor(nn.Module):
         self.precision = precision
         self.observation_dim, self.action_dim, self.hidden_dim = observation_dim, action_dim, hidden_dim
         self.max_action = max_action
-        self.layers = nn.Sequential(
-            nn.Linear(observation_dim, hidden_dim),
-            nn.ReLU(),
-            nn.Linear(hidden_dim, hidden_dim),
-            nn.ReLU(),
-            last := nn.Linear(hidden_dim, action_dim),
-        )
-        if last_bound is not None:
-            for parameter in last.parameters():
-                nn.init.uniform_(parameter, -last_bound, last_bound)
+        self.layers = layers_of(observation_dim, hidden_dim, action_dim, last_bound)
 
     def forward(self, observation: Tensor) -> Tensor:
         """π(s), (B, D)."""
         with products_in(self.precision, observation.device):
             values = self.layers(observation)
-        return self.max_action * torch.tanh(values.to(self.layers[-1].bias.dtype))
+        return self.bounded(values.to(self.layers[-1].bias.dtype))
+
+    def bounded(self, values: Tensor) -> Tensor:
+        """max_action tanh of the last layer's values (B, D)."""
+        return self.max_action * torch.tanh(values)
+
+
+class StateValue(nn.Module):
+    """V(s): two hidden ReLU layers (Kostrikov et al. 2021, appendix B).
+
+    Shapes: observation (B, S) → values (B,). `last_bound`, `precision`: as for the actor.
+    """
+
+    def __init__(
+        self,
+        observation_dim: int,
+        hidden_dim: int,
+        last_bound: float | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__()
+        self.precision = precision
+        self.layers = layers_of(observation_dim, hidden_dim, 1, last_bound)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """V(s), (B,)."""
+        with products_in(self.precision, observation.device):
+            values = self.layers(observation)
+        v: Tensor = values.to(self.layers[-1].bias.dtype).squeeze(-1)
+        return v
 
 
 class Critics(nn.Module):

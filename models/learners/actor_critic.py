@@ -126,22 +126,37 @@ class ActorCritic(ActorLearner):
         return super().parts() | {"critics": self.critics, "critic_optimiser": self.critic_optimiser}
 
 
-class TargetActorCritic(ActorCritic):
-    """An actor-critic with target networks π' and Q_i', slowly moving copies (Lillicrap et al. 2016, §3)."""
+class TargetCritics(ActorCritic):
+    """An actor-critic with target critics Q_i', slowly moving copies (Mnih et al. 2015; Lillicrap et al. 2016, §3)."""
+
+    def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
+        super().__init__(config, space, device, seed)
+        self.target_critics = deepcopy(self.critics).requires_grad_(False)
+
+    def move_targets(self, rate: float) -> None:
+        """θ' ← (1 - τ) θ' + τ θ, for all critics."""
+        move_towards(self.target_critics, self.critics, rate)
+
+    def parts(self) -> dict[str, nn.Module | Optimiser]:
+        """As the actor-critic's, with the target critics."""
+        return super().parts() | {"target_critics": self.target_critics}
+
+
+class TargetActorCritic(TargetCritics):
+    """The same with a target actor π' (Lillicrap et al. 2016, §3)."""
 
     def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.target_policy = deepcopy(self.policy).requires_grad_(False)
-        self.target_critics = deepcopy(self.critics).requires_grad_(False)
 
     def move_targets(self, rate: float) -> None:
         """θ' ← (1 - τ) θ' + τ θ, for the actor and all critics."""
+        super().move_targets(rate)
         move_towards(self.target_policy, self.policy, rate)
-        move_towards(self.target_critics, self.critics, rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """As the actor-critic's, with the target networks."""
-        return super().parts() | {"target_policy": self.target_policy, "target_critics": self.target_critics}
+        """As above, with the target actor."""
+        return super().parts() | {"target_policy": self.target_policy}
 
 
 def target_bounds(config: ActorCriticConfig, space: Space) -> tuple[float, float] | None:

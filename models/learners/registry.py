@@ -5,6 +5,7 @@ import torch
 from models.learners import (
     ddpg,
     gru4rec,
+    iql,
     policy_learning,
     ranking,
     reinforce,
@@ -27,6 +28,7 @@ MODULES = (
     ddpg,
     td3,
     td3_bc,
+    iql,
     ranking,
     gru4rec,
     sasrec,

@@ -13,6 +13,7 @@ from models.checks import BatchCheck
 from models.errors import LearnerError
 from models.learners.actor import ActorLearner
 from models.learners.config import ActorConfig
+from models.learners.iql import IQLConfig
 from models.learners.policy_learning import PolicyLearningConfig
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS, make_learner
 from models.learners.td3_bc import TD3BCConfig
@@ -36,9 +37,12 @@ def fast(name: str) -> ActorConfig:
 CONFIGS: dict[str, ActorConfig] = {name: fast(name) for name in TRANSITION_LEARNERS} | {
     "policy_learning-exponential": PolicyLearningConfig(**ACTOR, weighting="exponential", temperature=0.1),
 }
-# TD3+BC with its own α stays near the logged actions, whose mean is not the best one; with a large α it must find that.
-SEEKING = CONFIGS | {"td3_bc": TD3BCConfig(**CRITIC, target_rate=0.02, alpha=100)}
-VALUE_BASED = ("td_actor_critic", "ddpg", "td3", "td3_bc")
+# At their defaults these stay near the logged actions, whose mean is not the best one; like this they must find that.
+SEEKING = CONFIGS | {
+    "td3_bc": TD3BCConfig(**CRITIC, target_rate=0.02, alpha=100),
+    "iql": IQLConfig(**CRITIC, target_rate=0.02, expectile=0.9, temperature=10),
+}
+VALUE_BASED = ("td_actor_critic", "ddpg", "td3", "td3_bc", "iql")
 S, D = 3, 2
 BEST = torch.tensor([0.5, -0.3])
 every_learner = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -17,8 +17,11 @@ from models.space import Space
 S, D, B = 5, 3, 16
 every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
 actor_critics = pytest.mark.parametrize("name", [name for name in TRANSITION_LEARNERS if name != "policy_learning"])
-with_bootstrap = pytest.mark.parametrize("name", ["td_actor_critic", "ddpg", "td3", "td3_bc"])
-with_targets = pytest.mark.parametrize("name", ["ddpg", "td3", "td3_bc"])
+TARGET_ACTORS = ("ddpg", "td3", "td3_bc")
+NEXT_ACTIONS = ("td_actor_critic", *TARGET_ACTORS)
+with_bootstrap = pytest.mark.parametrize("name", [*NEXT_ACTIONS, "iql"])
+with_next_actions = pytest.mark.parametrize("name", NEXT_ACTIONS)
+with_target_actors = pytest.mark.parametrize("name", TARGET_ACTORS)
 
 
 def batch(seed: int = 0) -> Batch:
@@ -61,7 +64,7 @@ def test_clipping_does_not_turn_the_loss_round(name: str, norm: float) -> None:
     assert float(learner.losses(now)["actor_loss"]) < before
 
 
-@with_targets
+@with_target_actors
 def test_all_targets_move(name: str) -> None:
     """The target actor of TD3 was never updated."""
     learner: TargetActorCritic = learner_of(name, target_rate=0.5, policy_delay=1)
@@ -88,9 +91,9 @@ def test_bootstrapping_stops_at_terminals(name: str) -> None:
     learner = learner_of(name, discount=0.9)
     ended = batch()._replace(terminal=torch.ones(B))
     elsewhere = ended._replace(next_observation=100 * torch.ones(B, S))
-    assert torch.equal(learner.losses(ended)["critic_loss"], learner.losses(elsewhere)["critic_loss"])
+    assert torch.equal(learner.losses(ended)["value_target"], learner.losses(elsewhere)["value_target"])
     going_on = ended._replace(terminal=torch.zeros(B))
-    assert not torch.equal(learner.losses(ended)["critic_loss"], learner.losses(going_on)["critic_loss"])
+    assert not torch.equal(learner.losses(ended)["value_target"], learner.losses(going_on)["value_target"])
 
 
 def test_reward_regression_does_not_look_ahead() -> None:
@@ -99,13 +102,13 @@ def test_reward_regression_does_not_look_ahead() -> None:
     assert torch.equal(learner.losses(batch())["critic_loss"], learner.losses(ahead)["critic_loss"])
 
 
-@with_bootstrap
+@with_next_actions
 def test_the_next_action_comes_from_the_next_observation(name: str) -> None:
     """The article's pseudo-code takes it from the current one."""
     learner = learner_of(name, discount=0.9)
     seen: list[Tensor] = []
-    acting = learner.policy if name == "td_actor_critic" else learner.target_policy
-    acting.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    acting = learner.target_policy if name in TARGET_ACTORS else learner.policy
+    acting.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     now = batch()
     learner.target(now)
     learner.noisy_target(now)

@@ -1,0 +1,120 @@
+"""Implicit Q-learning: the critics see logged actions only (Kostrikov et al. 2021).
+
+The paper's policy is a Gaussian, fitted by its log-likelihood of the logged actions. The actors here are deterministic, for
+which that is the weighted squared error, as in CORL's deterministic variant.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from models.batch import Batch
+from models.learners.actor_critic import TargetCritics
+from models.learners.config import TemporalDifferenceConfig
+from models.learners.entry import LearnerEntry
+from models.networks import StateValue
+from models.optimisers import Optimiser, OptimiserName
+from models.space import Space
+
+
+class IQLConfig(TemporalDifferenceConfig):
+    """Hyper-parameters; sources in brackets. `critic_learning_rate` is also that of V, as in d3rlpy and CORL."""
+
+    name: Literal["iql"] = "iql"
+    target_rate: float = Field(0.005, gt=0, le=1, description="τ of the target critics, at every step [2021, app. B].")
+    expectile: float = Field(
+        0.7,
+        ge=0.5,
+        lt=1,
+        description="V(s) is this expectile of the logged actions' values [2021, app. B]: 0.5 is their mean, 1 would be the "
+        "largest.",
+    )
+    temperature: float = Field(
+        3.0,
+        ge=0,
+        le=1000,
+        description="β, an inverse temperature: the weight of a logged action is exp(β A) [2021, app. B].",
+    )
+    max_weight: float = Field(100.0, gt=0, le=1e6, description="Bound of exp(β A) [d3rlpy, CORL].")
+
+
+class IQL(TargetCritics):
+    """Two critics Q, a value V that is an upper expectile of Q over logged actions, and a weighted imitation of them."""
+
+    config: IQLConfig
+    critic_count = 2
+
+    def __init__(self, config: IQLConfig, space: Space, device: torch.device, seed: int) -> None:
+        super().__init__(config, space, device, seed)
+        self.value = StateValue(
+            space.observation_dim, config.hidden_dim, config.critic_last_bound, config.precision
+        ).to(device)
+        self.value_optimiser = self._optimiser_of(self.value, config.critic_learning_rate)
+
+    def target(self, batch: Batch) -> Tensor:
+        """The target y = r + γ (1 - d) V(s'), (B,), eq. 6."""
+        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * self.value(batch.next_observation)
+        return y
+
+    def advantage(self, batch: Batch) -> Tensor:
+        """A(s, a) = min(Q1', Q2')(s, a) - V(s), (B,); gradients flow to V only."""
+        with torch.no_grad():
+            q = self.target_critics(batch.observation, batch.action).amin(0)
+        a: Tensor = q - self.value(batch.observation)
+        return a
+
+    def value_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean |τ - 1(A < 0)| A², the expectile regression of V, eq. 5."""
+        a = self.advantage(batch)
+        return ((self.config.expectile - (a < 0).to(a.dtype)).abs() * a.square()).mean(), {"advantage": a.mean()}
+
+    def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean exp(β A) (π(s) - a)², eq. 7, averaged over coordinates, plus the diversity penalty."""
+        with torch.no_grad():
+            weight = torch.exp(self.config.temperature * self.advantage(batch)).clamp(max=self.config.max_weight)
+        pi = self.policy(batch.observation)
+        error = (pi - batch.action).square().mean(1)
+        clipped = (weight == self.config.max_weight).float().mean()
+        metrics = {"imitation_error": error.mean(), "weight": weight.mean(), "weights_clipped": clipped}
+        return (weight * error).mean() + self.likeness(pi), metrics
+
+    def step_critics(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step of V, then one of the critics towards y."""
+        metrics = self.descend("value", self.value_optimiser, *self.value_loss(batch))
+        return metrics | super().step_critics(batch)
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step of V, the critics, the actor and the target critics.
+
+        Raises:
+            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
+        """
+        metrics = super().update(batch)
+        self.move_targets(self.config.target_rate)
+        return metrics
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """As the actor-critics', and the loss of V."""
+        found = super().losses(batch)
+        with torch.no_grad():
+            loss, metrics = self.value_loss(batch)
+        return {"value_loss": loss} | metrics | found
+
+    def restart(self, optimiser: OptimiserName) -> None:
+        """As the actor-critics', for V too."""
+        super().restart(optimiser)
+        self.value_optimiser = self._optimiser_of(self.value, self.config.critic_learning_rate)
+
+    def parts(self) -> dict[str, nn.Module | Optimiser]:
+        """As the actor-critics', with V."""
+        return super().parts() | {"value": self.value, "value_optimiser": self.value_optimiser}
+
+
+ENTRY = LearnerEntry(
+    IQLConfig,
+    IQL,
+    summary="Imitates logged choices, those the more that were better than usual by critics which see logged choices only.",
+    paper="Kostrikov, Nair & Levine 2021, arXiv:2110.06169",
+)
