@@ -1,18 +1,22 @@
 """Export, training, publishing and pulling are failed at each boundary: readers see old or new, and a rerun completes."""
 
-import fcntl
-import hashlib
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from crash.faults_support import Outcome, child_of, table, try_all
+from crash.artifacts_support import (
+    RECIPE,
+    free_of_leftovers,
+    in_child,
+    make_artifact,
+    own_artifact,
+    publish_as_latest,
+    tree,
+)
+from crash.faults_support import Outcome, table, try_all
 from safetensors.torch import save_file
 from torch import Tensor
-from unit.storage.dataset.transitions_support import arguments, some_histories
 
 from models.batch import Batch
 from models.learners.registry import make_learner
@@ -21,57 +25,15 @@ from models.sampling import UniformSampler
 from models.space import Space
 from models.trainer import Trainer
 from models.trainer_config import TrainerConfig
-from storage.artifacts.aliases import move_alias, read_alias
+from storage.artifacts.aliases import read_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactStore
 from storage.checkpoints import Checkpoints
 from storage.dataset.dense_writer import export_dense
-from storage.dataset.writer import write_transitions
-from storage.drafts import sweep_drafts
 
-RECIPE = Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="c")
 POLICY = Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="c")
-
-
-def free_of_leftovers(folder: Path) -> None:
-    """No draft, partial or temporary file is left but what the next writer sweeps, and nobody holds a lock."""
-    for draft in list(folder.rglob(".draft.*")):
-        sweep_drafts(draft.parent)
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name.endswith(".lock"):  # may stay empty; the next holder removes it
-            with path.open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            continue
-        assert not path.name.startswith(".") and not path.name.endswith((".tmp", ".partial")), f"left behind: {path}"
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """SHA-256 by path of the visible files below a folder, without manifests: these hold the time."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in files if path.name != "manifest.json"}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in sorted(names.items())
-        if not any(part.startswith(".") for part in Path(name).parts)
-    }
-
-
-def make_artifact(home: Path) -> None:
-    """A dataset of some small histories, as an artifact."""
-    histories = some_histories([30, 8, 12, 40], seed=1)
-    with ArtifactStore(home / "artifacts").create(RECIPE) as draft:
-        draft.facts = write_transitions(draft.path / "transitions.h5", [histories], **arguments(histories))
-        (draft.path / "items.parquet").write_bytes(b"i" * 5000)
-
-
-def in_child(work: Callable[[], object]) -> None:
-    """Do it in a child, so that this process starts no threads, which a fork does not copy."""
-    child, ours = child_of(work)
-    ours.send(b"x")
-    _, status = os.waitpid(child, 0)
-    assert status == 0, ours.recv(4096).decode()
 
 
 def report(request: pytest.FixtureRequest, work: str, outcomes: list[Outcome]) -> None:
@@ -137,15 +99,11 @@ def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.
 @pytest.mark.usefixtures("strace")
 @trying(3)
 def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    in_child(lambda: make_artifact(tmp_path / "home"))
-    artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
-    ref = artifacts.find("dataset", RECIPE.digest)
-    assert ref is not None
+    artifacts, ref = own_artifact(tmp_path / "home")
     to = tmp_path / "published"
 
     def work() -> None:
-        publish(open_store(str(to)), artifacts, ref)
-        move_alias(open_store(str(to)), ref, "latest", {})
+        publish_as_latest(str(to), artifacts, ref)
 
     def check(outcome: Outcome) -> None:
         if read_alias(open_store(str(to)), "dataset", "latest") is not None:
@@ -167,10 +125,7 @@ def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: py
 @pytest.mark.usefixtures("strace")
 @trying(3)
 def test_a_pulled_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    in_child(lambda: make_artifact(tmp_path / "home"))
-    artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
-    ref = artifacts.find("dataset", RECIPE.digest)
-    assert ref is not None
+    artifacts, ref = own_artifact(tmp_path / "home")
     in_child(lambda: publish(open_store(str(tmp_path / "published")), artifacts, ref))
     to = tmp_path / "pulled"
 

@@ -4,9 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,48 +11,31 @@ from urllib.parse import quote, urlsplit
 
 import boto3
 import pytest
+from crash.artifacts_support import in_child, own_artifact, publish_as_latest, tree
 from crash.faults_support import OK, TYPED, child_of
-from crash.test_faults import RECIPE, in_child, make_artifact, tree
 from integration.conftest import Endpoint, environment
 from integration.faulty_proxy import FAULTS
-from tests_support import free_port, wait_for
+from integration.proxy_support import asked, proxied
 
-from storage.artifacts.aliases import move_alias, read_alias
+from storage.artifacts.aliases import read_alias
 from storage.artifacts.object_stores import open_store
-from storage.artifacts.publishing import publish, pull
-from storage.artifacts.store import ArtifactStore
+from storage.artifacts.publishing import pull
 
 
 @pytest.fixture
 def proxy(moto: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a faulty proxy in front of the S3 server; boto3 talks to it."""
-    port = free_port()
-    script = str(Path(__file__).with_name("faulty_proxy.py"))
-    process = subprocess.Popen([sys.executable, script, str(port), str(urlsplit(moto.url).port)])
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{url}/count", process)
+    with proxied(urlsplit(moto.url).port) as url:
         for name, value in environment(Endpoint(url, *moto[1:])).items():
             monkeypatch.setenv(name, value)
         yield url
-    finally:
-        process.kill()
-        process.wait()
-
-
-def asked(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310, loopback
-        return str(answer.read().decode())
 
 
 @pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
 def test_a_published_artifact_is_old_or_new(
     every: int, proxy: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    in_child(lambda: make_artifact(tmp_path / "home"))
-    artifacts = ArtifactStore(tmp_path / "home" / "artifacts")
-    ref = artifacts.find("dataset", RECIPE.digest)
-    assert ref is not None
+    artifacts, ref = own_artifact(tmp_path / "home")
     pulled, to = tmp_path / "pulled", ""
 
     def prepare() -> str:
@@ -65,8 +45,7 @@ def test_a_published_artifact_is_old_or_new(
         return f"s3://{bucket}/some/prefix"
 
     def work() -> None:
-        publish(open_store(to), artifacts, ref)
-        move_alias(open_store(to), ref, "latest", {})
+        publish_as_latest(to, artifacts, ref)
 
     def read() -> None:
         pull(open_store(to), "dataset@latest", pulled)
