@@ -145,9 +145,12 @@ class Critics(nn.Module):
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
         with products_in(precision or self.precision, observation.device):
-            values = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
-            values = values.repeat_interleave(actions.shape[1], 1) if actions.shape[1] > 1 else values
-            values = torch.baddbmm(values, actions.flatten(0, 1).expand(stacked), weights[1])
+            of_state = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
+            if actions.shape[1] == 1:
+                values = torch.baddbmm(of_state, actions.squeeze(1).expand(stacked), weights[1])
+            else:  # added in place: no copy of W_s s for each action
+                values = torch.bmm(actions.flatten(0, 1).expand(stacked), weights[1])
+                values = values.unflatten(1, actions.shape[:2]).add_(of_state.unsqueeze(2)).flatten(1, 2)
             for weight, bias in zip(weights[2:], biases[1:], strict=True):
                 values = torch.baddbmm(bias, values.relu_(), weight)
         return values.squeeze(-1).to(biases[-1].dtype).view(-1, *actions.shape[:2])

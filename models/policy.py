@@ -1,6 +1,6 @@
 """A trained policy: history → observation → action → a score for every item."""
 
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,6 +44,18 @@ class Publishable(Scorer, Protocol):
         """Its tensors by name."""
 
 
+class Acting(Protocol):
+    """A module that answers observations (B, S) with actions (B, D)."""
+
+    observation_dim: int
+    action_dim: int
+    hidden_dim: int
+    max_action: float
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """π(s): (B, D)."""
+
+
 class Policy:
     """An actor, the items it chooses from, the measure of nearness that ranks them, and optionally critics that re-rank.
 
@@ -51,9 +63,11 @@ class Policy:
     Q(s, e_i): Wolpertinger (Dulac-Arnold et al. 2015, §4).
     """
 
+    stored: ClassVar[type[PolicyConfig]] = PolicyConfig
+
     def __init__(
         self,
-        actor: Actor,
+        actor: Acting,
         embedding: Tensor,
         similarity: Similarity,
         critics: Critics | None = None,
@@ -103,6 +117,7 @@ class Policy:
 
     def parts(self) -> nn.ModuleDict:
         """The actor, and the critics if they re-rank."""
+        assert isinstance(self.actor, nn.Module)  # noqa: S101
         return nn.ModuleDict({"actor": self.actor} | ({} if self.critics is None else {"critics": self.critics}))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -116,9 +131,10 @@ class Policy:
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        if config.get("format") != FORMAT:
-            raise PolicyError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
-        fields = parsed(PolicyConfig, config, "config")
+        own = cls.stored.model_fields["format"].default
+        if config.get("format") != own:
+            raise PolicyError(f"policy: expected format {own}; found {config.get('format')!r}. Train it again.")
+        fields = parsed(cls.stored, config, "config")
         dim, frames = embedding.shape[1], fields.observation_dim / (fields.action_dim + 1)
         if fields.action_dim != dim or not frames.is_integer():
             found = f"actions of {fields.action_dim} and observations of {fields.observation_dim}"

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.batch_constrained_policy import FORMAT as BATCH_CONSTRAINED
+from models.batch_constrained_policy import BatchConstrainedPolicy
 from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import FORMAT as NEAREST
@@ -26,7 +28,11 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.dataset.reader import TransitionDataset
 
-FORMATS: dict[str, type[Policy | RankingPolicy]] = {NEAREST: Policy, RANKING: RankingPolicy}
+FORMATS: dict[str, type[Policy | RankingPolicy]] = {
+    NEAREST: Policy,
+    BATCH_CONSTRAINED: BatchConstrainedPolicy,
+    RANKING: RankingPolicy,
+}
 MAX_CONFIG_BYTES = 1 << 20
 
 

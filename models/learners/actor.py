@@ -1,6 +1,6 @@
 """Base of the learners from transitions: the actor, its gradient step, its state."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from models.learners.resumable import Resumable
 from models.nearest import Similarity
 from models.networks import Actor
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
-from models.policy import Policy
+from models.policy import Acting, Policy
 from models.space import Space
 
 
@@ -28,20 +28,19 @@ class ActorLearner(Resumable):
         self.config = config
         self.space = space
         self.device = device
-        self.policy = Actor(
-            space.observation_dim,
-            space.action_dim,
-            config.hidden_dim,
-            space.max_action,
-            config.actor_last_bound,
-            config.precision,
-        ).to(device)
+        self.policy = self.make_policy().to(device)
         self.check = BatchCheck(space, device)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.optimiser = config.optimiser
         self.actor_optimiser = self._optimiser_of(self.policy, config.actor_learning_rate)
         self.steps = 0
         self.actor_metrics: dict[str, Tensor] = {}
+
+    def make_policy(self) -> nn.Module:
+        """The network that the actor's optimiser trains; called once, with the seed set."""
+        space, config = self.space, self.config
+        sizes = space.observation_dim, space.action_dim, config.hidden_dim
+        return Actor(*sizes, space.max_action, config.actor_last_bound, config.precision)
 
     def _optimiser_of(self, module: nn.Module, learning_rate: float) -> Optimiser:
         return make_optimiser(self.optimiser, module.parameters(), learning_rate)
@@ -53,7 +52,7 @@ class ActorLearner(Resumable):
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
         """The policy over items (I, D), which shares the actor's weights."""
-        return Policy(self.policy, embedding, similarity)
+        return Policy(cast(Acting, self.policy), embedding, similarity)
 
     def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Batch:
         """The transitions at `starts` (B,)."""

@@ -1,7 +1,7 @@
 """Base of the actor-critic learners: the critics, their gradient step, the actor's loss, the target networks."""
 
 from copy import deepcopy
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from models.learners.entry import Comparison
 from models.nearest import Similarity
 from models.networks import Critics, frozen, move_towards
 from models.optimisers import Optimiser, OptimiserName
-from models.policy import Policy
+from models.policy import Acting, Policy
 from models.space import Space
 
 
@@ -45,7 +45,7 @@ class ActorCritic(ActorLearner):
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
         """The policy over items (I, D), re-ranked by the critics if `critic_candidates` says so."""
-        return Policy(self.policy, embedding, similarity, self.critics, self.config.critic_candidates)
+        return Policy(cast(Acting, self.policy), embedding, similarity, self.critics, self.config.critic_candidates)
 
     def target(self, batch: Batch) -> Tensor:
         """The target y of Q(s, a), (B,); called without gradient."""

@@ -3,6 +3,7 @@
 import torch
 
 from models.learners import (
+    bcq,
     ddpg,
     gru4rec,
     iql,
@@ -29,6 +30,7 @@ MODULES = (
     td3,
     td3_bc,
     iql,
+    bcq,
     ranking,
     gru4rec,
     sasrec,

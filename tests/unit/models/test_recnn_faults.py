@@ -17,7 +17,7 @@ from models.space import Space
 S, D, B = 5, 3, 16
 every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
 actor_critics = pytest.mark.parametrize("name", [name for name in TRANSITION_LEARNERS if name != "policy_learning"])
-TARGET_ACTORS = ("ddpg", "td3", "td3_bc")
+TARGET_ACTORS = ("ddpg", "td3", "td3_bc", "bcq")
 NEXT_ACTIONS = ("td_actor_critic", *TARGET_ACTORS)
 with_bootstrap = pytest.mark.parametrize("name", [*NEXT_ACTIONS, "iql"])
 with_next_actions = pytest.mark.parametrize("name", NEXT_ACTIONS)
@@ -55,6 +55,7 @@ def test_clipping_does_not_turn_the_actor_round(name: str, norm: float) -> None:
 @pytest.mark.parametrize("norm", [1e-3, 1e6])
 def test_clipping_does_not_turn_the_loss_round(name: str, norm: float) -> None:
     slow = {} if name == "policy_learning" else {"critic_learning_rate": 1e-9, "policy_delay": 1}
+    slow |= {"vae_learning_rate": 1e-9} if name == "bcq" else {}
     changes = slow | ({"good_reward": -4.0} if name == "policy_learning" else {})
     learner: ActorLearner = learner_of(name, optimiser={"max_gradient_norm": norm}, actor_learning_rate=1e-3, **changes)
     now = batch()
@@ -108,7 +109,8 @@ def test_the_next_action_comes_from_the_next_observation(name: str) -> None:
     learner = learner_of(name, discount=0.9)
     seen: list[Tensor] = []
     acting = learner.target_policy if name in TARGET_ACTORS else learner.policy
-    acting.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    first = acting.of_state if name == "bcq" else acting.layers[0]
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     now = batch()
     learner.target(now)
     learner.noisy_target(now)
