@@ -25,7 +25,10 @@ class BaselineParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: tuple[str, ...] = Field(
-        tuple(BASELINES), min_length=1, description="Baselines by name, in the report's order."
+        tuple(name for name, entry in BASELINES.items() if entry.by_default),
+        min_length=1,
+        description="Baselines by name, in the report's order; "
+        f"not by default: {', '.join(name for name, entry in BASELINES.items() if not entry.by_default)}.",
     )
     grids: dict[str, Grid] = Field(
         {name: entry.grid for name, entry in BASELINES.items()},

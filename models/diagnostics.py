@@ -1,13 +1,11 @@
 """Diagnostics of training on a held-out batch: the critics' values, and the policy's actions beside the logged ones."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from models.learners.entry import Comparison
+from models.threads import one_thread
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 AMONG = 128  # actions whose pairwise distances are computed
@@ -16,18 +14,7 @@ RIDGE = 1e-3  # of the logged actions' mean variance there: keeps the divergence
 SATURATED = 0.99  # fraction of the largest coordinate above which a tanh has almost no gradient
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Use one thread: such small matrices gain nothing from a second one, and wait for it where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@one_thread()
+@one_thread()  # such small matrices gain nothing from a second one, and wait for it where cores are shared
 def diagnose(found: Comparison) -> dict[str, float]:
     """All diagnostics of what a learner's `compare` found; without critics there are none of values."""
     return action_diagnostics(found.actions, found.logged, found.max_action) | value_diagnostics(found.values)

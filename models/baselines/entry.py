@@ -23,6 +23,7 @@ class BaselineEntry:
         summary: how it works, in one sentence.
         paper: where it is from; empty if it needs no source.
         grid: by hyper-parameter, the values that are tried on validation users.
+        by_default: whether reports compare with it unless told otherwise; false for one that takes long to tune.
     """
 
     name: str
@@ -31,3 +32,4 @@ class BaselineEntry:
     summary: str
     paper: str = ""
     grid: Grid = field(default_factory=dict)
+    by_default: bool = True

@@ -13,7 +13,7 @@ import pytest
 from integration.prefect_support import events_of, flow_runs_of, post
 from tests_support import REPOSITORY, Marquee, SmallRun, changes, values_of
 
-from models.baselines.registry import BASELINES
+from evaluation.baselines import BaselineParams
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.reader import TransitionDataset
 from storage.sources.sample.release import load_truth, true_affinity
@@ -43,7 +43,7 @@ def test_outputs_and_last_lines(small_run: SmallRun) -> None:
     assert report["generated"] is True
     results = report["methods"]["results"]
     evaluated = {(one["name"], one["split"], one["protocol"]) for one in results}
-    for name in ("td3_bc", "ranking", *BASELINES):
+    for name in ("td3_bc", "ranking", *BaselineParams().names):
         assert {(name, "test", "next-item"), (name, "test", "fold-in"), (name, "validation", "next-item")} <= evaluated
     assert report["verdict"]["challenger"] in ("td3_bc", "ranking")
     assert report["verdict"]["headline"] in output

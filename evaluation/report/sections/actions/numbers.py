@@ -25,8 +25,8 @@ from evaluation.protocols.distribution import (
 )
 from evaluation.record import Record
 from models.autoencoder import Autoencoder, fit_autoencoder
-from models.diagnostics import one_thread
 from models.histories import Histories
+from models.threads import one_thread
 from storage.dataset.reader import TransitionDataset
 from storage.errors import DatasetError
 

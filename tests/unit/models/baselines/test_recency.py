@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from unit.models.baselines.baselines_support import PROBES, histories, some_training, weights_of
 
 from models.baselines.als import AlsConfig, fit_als
+from models.baselines.biased_mf import BiasedMfConfig, fit_biased_mf
 from models.baselines.collaborative import CollaborativeConfig, fit_collaborative
 from models.baselines.content import ContentConfig, fit_content
 from models.baselines.ease import EaseConfig, fit_ease
+from models.baselines.fm import FmConfig, fit_fm
 from models.baselines.item_knn import ItemKnnConfig, fit_item_knn
 from models.baselines.markov import MarkovConfig, fit_markov
 from models.baselines.popularity import PopularityConfig, fit_popularity
+from models.baselines.rbm import RbmConfig, fit_rbm
 from models.baselines.recency import Recency
 from models.baselines.training import TrainingData
 from models.errors import LearnerError
@@ -22,6 +25,8 @@ FITS = [
     (fit_popularity, PopularityConfig()), (fit_popularity, PopularityConfig(share=0.3)), (fit_markov, MarkovConfig()),
     (fit_content, ContentConfig()), (fit_collaborative, CollaborativeConfig(factors=3)),
     (fit_item_knn, ItemKnnConfig(neighbours=4)), (fit_als, AlsConfig(factors=4)), (fit_ease, EaseConfig(min_count=1)),
+    (fit_rbm, RbmConfig(hidden=4, epochs=3, min_count=1)), (fit_biased_mf, BiasedMfConfig(factors=4, epochs=3)),
+    (fit_fm, FmConfig(factors=4, epochs=3)),
 ]  # fmt: skip
 every_baseline = pytest.mark.parametrize(("fit", "config"), FITS, ids=lambda value: getattr(value, "__name__", ""))
 
@@ -70,7 +75,7 @@ def test_recency_is_no_part_of_the_fit(fit, config) -> None:  # type: ignore[no-
 def test_items_without_events_score_nothing_unless_by_content(fit, config) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     scores = fit(config, some_training()).scores(histories([3, 1, 11], [2]))
     assert scores[:, :10].any(dim=1).all()
-    assert scores[:, 10:].any() == (fit is fit_content)
+    assert scores[:, 10:].any() == (fit in (fit_content, fit_fm))
 
 
 def test_nothing_to_fit_is_a_typed_error() -> None:
