@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [--transitions TRANSITIONS.h5] [--keep FOLDER, default .marquee/benchmarks] [name …]
 
-Without names all are run. Those of real data want MARQUEE_REAL_DATA, a folder with ml-latest-small and TMDB's exports;
+Without names all are run. Those of real data want MARQUEE_REAL_DATA, a folder with ml-latest-small, TMDB's exports and Jester;
 those that train on it also --transitions, its dataset. What cannot be run is said and left as it was kept before.
 """
 
@@ -34,12 +34,13 @@ COMMANDS: Mapping[str, str] = {
     "training": "training.py",
     "epoch": "epoch.py",
     "off_policy": "off_policy.py",
+    "off_policy_jester": "off_policy_jester.py",
     "retrain": f"whole_way.py retrain {REAL}",
     "search": "search.py TRANSITIONS.h5",
     "presets": "presets.py TRANSITIONS.h5",
     "ablation": "ablation.py TRANSITIONS.h5",
 }
-NEEDS_REAL_DATA = ("retrain", "texts")
+NEEDS_REAL_DATA = ("retrain", "texts", "off_policy_jester")
 
 
 def arguments(command: str, shaped: Path | None, transitions: Path | None) -> list[str] | None:

@@ -1,6 +1,6 @@
 """Off-policy evaluation on a dataset's test users: fit the models, visit the states, estimate the value of every method."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ from storage.dataset.reader import TransitionDataset
 
 CELLS_AT_ONCE = 2_500_000  # rows × items whose features are in memory at a time: 100 MB
 CALIBRATION_CELLS = 6_000_000  # the same for the behaviour policy's fit
+
+
+LogPropensities = Callable[[Histories], Tensor]  # log μ(a | h) of each item, (B, I); -inf for items rated before
 
 
 class OffPolicyParams(BaseModel):
@@ -104,6 +107,7 @@ def evaluate_off_policy(
     scorers: Mapping[str, Scorer],
     params: OffPolicyParams,
     truth: NDArray[np.float32] | None = None,
+    log_propensities: LogPropensities | None = None,
 ) -> OffPolicyResult | None:
     """Estimate every method's value on the last steps of test users; None without test or validation steps.
 
@@ -115,6 +119,7 @@ def evaluate_off_policy(
         scorers: by name.
         params: of the estimators and their warnings.
         truth: (U, I) true mean rewards of the dataset's users and items, if known.
+        log_propensities: of the choices, where they are known; None: those of the fitted behaviour policy.
     """
     most = max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
     fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), most, params.seed))
@@ -124,7 +129,7 @@ def evaluate_off_policy(
     features = Features(params.features, capped(training_data(dataset, params.max_items), params), params.seed)
     known = Histories(*dataset.histories(fitting))
     behaviour = fit_behaviour(features.of(known), seen_items(known, dataset.items), dataset.target_items(fitting))
-    walk = _Walk(dataset, features, behaviour, starts, params, truth)
+    walk = _Walk(dataset, features, behaviour, starts, params, truth, log_propensities)
     for rows in walk.blocks():
         walk.visit(rows, scorers)
     counts = user_draws(walk.users, params.draws, params.seed)
@@ -217,9 +222,10 @@ class _Walk:
         starts: Tensor,
         params: OffPolicyParams,
         truth: NDArray[np.float32] | None,
+        log_propensities: LogPropensities | None,
     ) -> None:
         self.dataset, self.features, self.behaviour, self.params = dataset, features, behaviour, params
-        self.starts, self.truth = starts, truth
+        self.starts, self.truth, self.log_propensities = starts, truth, log_propensities
         self.targets = dataset.target_items(starts)
         self.user_rows = dataset.users_of(starts)
         self.users = len(self.user_rows.unique())
@@ -239,7 +245,8 @@ class _Walk:
         histories = Histories(*self.dataset.histories(self.starts[rows]))
         seen = seen_items(histories, self.dataset.items)
         features = self.features.of(histories)
-        log_mu = self.behaviour.log_probabilities(features, seen)
+        known = self.log_propensities
+        log_mu = known(histories) if known else self.behaviour.log_probabilities(features, seen)
         target, place = self.targets[rows].unsqueeze(1), torch.arange(len(rows)).unsqueeze(1)
         log_own = log_mu.gather(1, target)
         popularity = self.features.share.log().masked_fill(seen, -torch.inf).log_softmax(1)
