@@ -15,6 +15,8 @@ from torch import Tensor
 
 from models.batch_constrained_policy import FORMAT as BATCH_CONSTRAINED
 from models.batch_constrained_policy import BatchConstrainedPolicy
+from models.constrained_ranking import FORMAT as CONSTRAINED
+from models.constrained_ranking import ConstrainedRanking
 from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import FORMAT as NEAREST
@@ -28,10 +30,11 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.dataset.reader import TransitionDataset
 
-FORMATS: dict[str, type[Policy | RankingPolicy]] = {
+FORMATS: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {
     NEAREST: Policy,
     BATCH_CONSTRAINED: BatchConstrainedPolicy,
     RANKING: RankingPolicy,
+    CONSTRAINED: ConstrainedRanking,
 }
 MAX_CONFIG_BYTES = 1 << 20
 

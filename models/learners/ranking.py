@@ -52,12 +52,8 @@ class Ranking(SequenceLearner):
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, plus -λ Q1(s, π(s)) / mean |Q1|."""
-        items, there = batch.items[:, 1:], batch.taken
-        actions = self.policy.actions(states)
-        known = self.policy.log_count > 0  # validation users also rated items without training events
-        rated = there & known[items.clamp_min(0)]
-        candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
-        target = torch.searchsorted(candidates, items[rated])
+        actions, there = self.policy.actions(states), batch.taken
+        rated, candidates, target, log_chance = self.draw(batch)
         scores = self.policy.learnt_scores(actions[rated], candidates)
         logits = corrected(scores, target, log_chance)
         weights = torch.exp(self.config.reward_weight * batch.rewards[:, 1:][rated] / self.highest)

@@ -5,6 +5,7 @@ import torch
 from models.learners import (
     bcq,
     ddpg,
+    discrete_bcq,
     gru4rec,
     iql,
     policy_learning,
@@ -35,6 +36,7 @@ MODULES = (
     gru4rec,
     sasrec,
     reinforce,
+    discrete_bcq,
 )
 LEARNERS: dict[str, LearnerEntry] = {module.ENTRY.name: module.ENTRY for module in MODULES}
 TRANSITION_LEARNERS = tuple(name for name, entry in LEARNERS.items() if entry.learns_from == "transitions")

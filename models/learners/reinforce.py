@@ -92,11 +92,8 @@ class Reinforce(SequenceLearner):
 
         Means are over logged actions with items that have training events; R is in units of the largest return.
         """
-        items, known = batch.items[:, 1:], self.policy.log_count > 0
-        rated = batch.taken & known[items.clamp_min(0)]
+        rated, candidates, target, log_chance = self.draw(batch)
         states = self.policy.states(*batch.before)[rated]
-        candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
-        target = torch.searchsorted(candidates, items[rated])
 
         def log_probability(scores: Tensor) -> Tensor:
             return -nll_loss(corrected(scores, target, log_chance).log_softmax(1), target, reduction="none")

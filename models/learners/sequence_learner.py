@@ -1,6 +1,6 @@
 """Base of the learners from sequences: a `RankingPolicy`, its batches, its gradient step, its state."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,22 @@ from models.learners.ranking_rates import optimisers_of
 from models.learners.resumable import Resumable
 from models.nearest import Similarity
 from models.optimisers import Optimiser, OptimiserName
+from models.policy import Publishable
 from models.ranking_policy import Catalogue, RankingPolicy
 from models.space import Space
+
+
+class Drawn(NamedTuple):
+    """The N logged actions of a batch that are learnt from, and the C items that softmaxes are computed over.
+
+    rated (B, L) bool, places of the actions; candidates (C,) int64, ascending; target (N,) int64, the place of each action's
+    item among them; log_chance (C,), the log-probability that an item was drawn.
+    """
+
+    rated: Tensor
+    candidates: Tensor
+    target: Tensor
+    log_chance: Tensor
 
 
 class SequenceLearner(Resumable):
@@ -58,13 +72,20 @@ class SequenceLearner(Resumable):
         """The part that is validated, checkpointed and published."""
         return self.policy
 
-    def recommender(self, embedding: Tensor, similarity: Similarity) -> RankingPolicy:
+    def recommender(self, embedding: Tensor, similarity: Similarity) -> Publishable:
         """The policy itself, which holds its item vectors and ranks by its own scores."""
         return self.policy
 
     def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Sequences:
         """The sequences that end with the actions of the transitions at `starts` (B,)."""
         return Sequences(*data.sequences(starts, self.config.policy.length))
+
+    def draw(self, batch: Sequences) -> Drawn:
+        """Draw the items of this batch's softmaxes; the users of a validation batch also rated items without training events."""
+        items, known = batch.items[:, 1:], self.policy.log_count > 0
+        rated = batch.taken & known[items.clamp_min(0)]
+        candidates, log_chance = self.negatives.with_targets(items[rated], self.generator)
+        return Drawn(rated, candidates, torch.searchsorted(candidates, items[rated]), log_chance)
 
     def all_losses(self, batch: Sequences) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The losses to descend, and all metrics by name, `actor_loss` among them."""

@@ -74,7 +74,13 @@ def train(learner: ActorLearner, steps: int, first: int = 0) -> None:
 
 def test_the_suite_covers_every_learner_from_transitions() -> None:
     others = {name for name, entry in LEARNERS.items() if entry.learns_from == "sequences"}
-    assert others == {"ranking", "gru4rec", "sasrec", "reinforce"}  # their suite is test_sequence_conformance.py
+    assert others == {
+        "ranking",
+        "gru4rec",
+        "sasrec",
+        "reinforce",
+        "discrete_bcq",
+    }  # their suite is test_sequence_conformance.py
     assert {config.name for config in CONFIGS.values()} == set(LEARNERS) - others
 
 

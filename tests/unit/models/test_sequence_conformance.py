@@ -45,7 +45,7 @@ def test_several_threads_learn_the_same_bits(name: str, state: str) -> None:
     try:
         learners = [any_learner_of(chosen, data=data) for _ in range(2)]
         for learner in learners:
-            for _ in range(4):
+            for _ in range(2):
                 learner.update(batch)
     finally:
         torch.set_num_threads(1)

@@ -1,0 +1,129 @@
+"""Batch-constrained Q-learning over items from sequences (discrete BCQ; Fujimoto, Conti, Ghavamzadeh & Pineau 2019)."""
+
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, smooth_l1_loss
+
+from models.baselines.training import TrainingData
+from models.batch import Sequences
+from models.constrained_ranking import ConstrainedRanking, ItemValues
+from models.learners.config import SequenceConfig
+from models.learners.entry import Comparison, LearnerEntry
+from models.learners.negatives import corrected
+from models.learners.ranking_config import LearntTermsConfig
+from models.learners.sequence_learner import Drawn, SequenceLearner
+from models.nearest import Similarity
+from models.networks import move_towards
+from models.optimisers import Optimiser, make_optimiser
+from models.space import Space
+
+
+class DiscreteBCQConfig(SequenceConfig):
+    """Hyper-parameters; sources in brackets, of Fujimoto et al. 2019 (arXiv:1910.01708)."""
+
+    name: Literal["discrete_bcq"] = "discrete_bcq"
+    policy: LearntTermsConfig = Field(LearntTermsConfig(), description="State and width of the behaviour policy.")
+    values_learning_rate: float = Field(5e-4, gt=0, le=0.1, description="Learning rate of Q's own layers and vectors.")
+    threshold: float = Field(
+        0.3, ge=0, le=1, description="τ: items less probable than τ times the most probable one are not allowed [§4]."
+    )
+    discount: float = Field(0.9, ge=0, lt=1, description="γ.")
+    target_rate: float = Field(0.005, gt=0, le=1, description="Rate of the target network.")
+
+
+class DiscreteBCQ(SequenceLearner):
+    """A behaviour policy G(i | s), Q(s, i) on the same state, a target network of both."""
+
+    config: DiscreteBCQConfig
+
+    def make_heads(self, space: Space, data: TrainingData) -> None:
+        """Make Q, the constrained policy, and its target network."""
+        items, dim = data.embedding.shape
+        values = ItemValues(items, self.config.policy.width, dim).to(self.device)
+        self.constrained = ConstrainedRanking(self.policy, values, self.config.threshold)
+        shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to
+        self.target = deepcopy(self.constrained, shared).requires_grad_(False).eval()
+
+    def make_optimisers(self) -> dict[str, Optimiser]:
+        """As the base's, with that of Q; its weights decay as the items' vectors do."""
+        kind = self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
+        values = make_optimiser(kind, self.constrained.values.parameters(), self.config.values_learning_rate)
+        return super().make_optimisers() | {"values_optimiser": values}
+
+    @property
+    def acting(self) -> nn.Module:
+        """The behaviour policy and Q."""
+        return self.constrained
+
+    def recommender(self, embedding: Tensor, similarity: Similarity) -> ConstrainedRanking:
+        """The constrained policy itself."""
+        return self.constrained
+
+    def targets(self, batch: Sequences, drawn: Drawn) -> Tensor:
+        """The targets y = r + γ (1 - d) Q'(s', argmax Q(s', i) over allowed i), (N,): double Q-learning, as in the paper.
+
+        The argmax is over the drawn items, all of them where the catalogue is not larger.
+        """
+        terminal = torch.zeros_like(batch.rewards[:, 1:])
+        terminal[:, -1] = batch.terminal
+        was_training = self.policy.training
+        self.policy.eval()  # dropout would choose other items
+        with torch.no_grad():
+            s_next = self.policy.states(batch.items, batch.rewards)[:, 1:][drawn.rated]
+            best = self.constrained.best(s_next, drawn.candidates)
+            s_next = self.target.imitation.states(batch.items, batch.rewards)[:, 1:][drawn.rated]
+            q_next: Tensor = self.target.values(s_next, drawn.candidates).gather(1, best.unsqueeze(1)).squeeze(1)
+        self.policy.train(was_training)
+        return batch.rewards[:, 1:][drawn.rated] + self.config.discount * (1 - terminal[drawn.rated]) * q_next
+
+    def all_losses(self, batch: Sequences) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """-mean log G(a | s) + mean Huber(Q(s, a) - y); both losses train the state."""
+        drawn = self.draw(batch)
+        states = self.policy.states(*batch.before)[drawn.rated]
+        count = max(len(states), 1)
+        logits = corrected(self.constrained.logits(states, drawn.candidates), drawn.target, drawn.log_chance)
+        imitation_loss = cross_entropy(logits, drawn.target, reduction="sum") / count
+        y = self.targets(batch, drawn)
+        q = self.constrained.values(states, drawn.candidates).gather(1, drawn.target.unsqueeze(1)).squeeze(1)
+        values_loss = smooth_l1_loss(q, y, reduction="sum") / count
+        return [imitation_loss + values_loss], {
+            "actor_loss": imitation_loss,
+            "critic_loss": values_loss,
+            "value_logged": q.sum() / count,
+            "value_target": y.sum() / count,
+        }
+
+    def compare(self, batch: Sequences) -> Comparison:
+        """The embeddings of the policy's items beside the logged ones, and the values of both."""
+        self.policy.eval()
+        before = self.generator.get_state()
+        drawn = self.draw(batch)
+        self.generator.set_state(before)
+        with torch.no_grad():
+            states = self.policy.states(*batch.before)[drawn.rated]
+            best, values = self.constrained.best(states, drawn.candidates), self.constrained.values
+            q = values(states, drawn.candidates)
+            of_logged, of_policy = (q.gather(1, at.unsqueeze(1)).squeeze(1) for at in (drawn.target, best))
+            found = {"logged": of_logged, "policy": of_policy, "target": self.targets(batch, drawn)}
+            actions, logged = (self.policy.unit[drawn.candidates[at]] for at in (best, drawn.target))
+        return Comparison(actions, logged, found)
+
+    def move_targets(self) -> None:
+        """Move the target network at every step."""
+        move_towards(self.target, self.constrained, self.config.target_rate)
+
+    def parts(self) -> dict[str, nn.Module | Optimiser]:
+        """As the base's, with Q and the target network."""
+        return super().parts() | {"values": self.constrained.values, "target": self.target}
+
+
+ENTRY = LearnerEntry(
+    DiscreteBCQConfig,
+    DiscreteBCQ,
+    summary="Among the items that are nearly as likely to be logged next as the likeliest one, ranks by a learnt return.",
+    paper="Fujimoto, Conti, Ghavamzadeh & Pineau 2019, arXiv:1910.01708",
+)
