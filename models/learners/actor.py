@@ -1,5 +1,7 @@
 """Base of the learners from transitions: the actor, its gradient step, its state."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -97,6 +99,15 @@ class ActorLearner(Resumable):
         clipped = (norm > optimiser.max_gradient_norm).float()
         found = {f"{name}_loss": loss, f"{name}_gradient_norm": norm, f"{name}_steps_clipped": clipped} | metrics
         return {key: value.detach() for key, value in found.items()}
+
+    @contextmanager
+    def same_draws(self) -> Iterator[None]:
+        """Context in which random draws are the same each time, and none of training's are used up."""
+        kept, self.generator = self.generator, torch.Generator(self.device).manual_seed(0)
+        try:
+            yield
+        finally:
+            self.generator = kept
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses and values of a batch, without a step.

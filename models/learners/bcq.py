@@ -1,7 +1,5 @@
 """Batch-constrained deep Q-learning on logged transitions (BCQ; Fujimoto, Meger & Precup 2019)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -136,15 +134,6 @@ class BCQ(TargetActorCritic):
         metrics = super().update(batch)
         self.move_targets(self.config.target_rate)
         return metrics
-
-    @contextmanager
-    def same_draws(self) -> Iterator[None]:
-        """Context in which the same latent vectors are drawn every time, and none of those of training."""
-        kept, self.generator = self.generator, torch.Generator(self.device).manual_seed(0)
-        try:
-            yield
-        finally:
-            self.generator = kept
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor-critic's, with the generator's."""

@@ -4,6 +4,7 @@ import torch
 
 from models.learners import (
     bcq,
+    cql,
     ddpg,
     discrete_bcq,
     gru4rec,
@@ -12,6 +13,7 @@ from models.learners import (
     ranking,
     reinforce,
     reward_actor_critic,
+    sac,
     sasrec,
     td3,
     td3_bc,
@@ -32,6 +34,8 @@ MODULES = (
     td3_bc,
     iql,
     bcq,
+    sac,
+    cql,
     ranking,
     gru4rec,
     sasrec,

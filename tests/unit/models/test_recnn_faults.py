@@ -18,7 +18,7 @@ S, D, B = 5, 3, 16
 every_learner = pytest.mark.parametrize("name", TRANSITION_LEARNERS)
 actor_critics = pytest.mark.parametrize("name", [name for name in TRANSITION_LEARNERS if name != "policy_learning"])
 TARGET_ACTORS = ("ddpg", "td3", "td3_bc", "bcq")
-NEXT_ACTIONS = ("td_actor_critic", *TARGET_ACTORS)
+NEXT_ACTIONS = ("td_actor_critic", *TARGET_ACTORS, "sac", "cql")
 with_bootstrap = pytest.mark.parametrize("name", [*NEXT_ACTIONS, "iql"])
 with_next_actions = pytest.mark.parametrize("name", NEXT_ACTIONS)
 with_target_actors = pytest.mark.parametrize("name", TARGET_ACTORS)
@@ -56,6 +56,7 @@ def test_clipping_does_not_turn_the_actor_round(name: str, norm: float) -> None:
 def test_clipping_does_not_turn_the_loss_round(name: str, norm: float) -> None:
     slow = {} if name == "policy_learning" else {"critic_learning_rate": 1e-9, "policy_delay": 1}
     slow |= {"vae_learning_rate": 1e-9} if name == "bcq" else {}
+    slow |= {"temperature_learning_rate": 1e-9, "initial_temperature": 0.01} if name in ("sac", "cql") else {}
     changes = slow | ({"good_reward": -4.0} if name == "policy_learning" else {})
     learner: ActorLearner = learner_of(name, optimiser={"max_gradient_norm": norm}, actor_learning_rate=1e-3, **changes)
     now = batch()
