@@ -8,7 +8,9 @@ from copy import deepcopy
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from models.batch import Batch
 
 DISCOUNT, NOISE, NOISE_CLIP, RATE = 0.99, 0.2, 0.5, 0.005
 
@@ -33,9 +35,9 @@ class RecNN:
         self.value_optimisers = [torch.optim.Adam(value.parameters(), 3e-4) for value in self.values]
         self.policy_delay, self.step = policy_delay, 0
 
-    def update(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
+    def update(self, batch: Batch) -> dict[str, float]:
         """One step of both critics; every `policy_delay`-th time also of the actor and all target networks."""
-        state, action, reward, next_state, done = batch
+        state, action, reward, next_state, done, _ = batch
         reward, done = reward.unsqueeze(1), done.unsqueeze(1)
         next_action = self.target_policy(next_state)
         noise = torch.normal(torch.zeros(next_action.size()), NOISE).clamp(-NOISE_CLIP, NOISE_CLIP)

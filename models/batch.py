@@ -10,7 +10,10 @@ class BatchSource(Protocol):
     """A dataset that batches are gathered from; a transition is named by its start, see `storage.dataset.reader`."""
 
     def gather(self, starts: Tensor, out: Any = None) -> Iterable[Tensor]:
-        """The members of `Batch` for the transitions at `starts` (B,), written to `out` if given."""
+        """The members of `Batch` but `discount` for the transitions at `starts` (B,), written to `out` if given."""
+
+    def gather_n_step(self, starts: Tensor, n: int, discount: float, out: Any = None) -> Iterable[Tensor]:
+        """All members of `Batch` for n steps from each of the transitions at `starts` (B,)."""
 
     def sequences(self, starts: Tensor, length: int) -> Iterable[Tensor]:
         """The members of `Sequences` that end with the actions of the transitions at `starts` (B,)."""
@@ -25,6 +28,10 @@ class Batch(NamedTuple):
         reward            (B,)     the rating by the dataset's reward map
         next_observation  (B, S)   the frame moved by one event
         terminal          (B,)     1 on the last transition of a history, else 0
+        discount          (B,)     of n-step transitions; None: these are single steps
+
+    Of m steps, as many as are left where they are fewer than n, reward is Σ_{k<m} γᵏ r_{t+k}, next_observation and terminal
+    are those of the last of them, and discount is γᵐ.
     """
 
     observation: Tensor
@@ -32,6 +39,7 @@ class Batch(NamedTuple):
     reward: Tensor
     next_observation: Tensor
     terminal: Tensor
+    discount: Tensor | None = None
 
 
 class Sequences(NamedTuple):

@@ -24,7 +24,7 @@ class BatchCheck:
         self.lowest, self.highest = space.lowest_reward - TOLERANCE, space.highest_reward + TOLERANCE
         self.every = every or (1 if device.type == "cpu" else READ_EVERY)
         self.unread = 0
-        self.members = Batch._fields if kind is Batch else ("rewards", "terminal")  # items are whole numbers
+        self.members = Batch._fields[:5] if kind is Batch else ("rewards", "terminal")  # items are whole numbers
         self.bad = torch.zeros(len(self.members) + 1, dtype=torch.bool, device=device)
 
     def __call__(self, batch: Batch | Sequences) -> None:

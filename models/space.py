@@ -1,5 +1,6 @@
 """Sizes and bounds of a learning problem, known before the first batch."""
 
+import math
 from typing import NamedTuple, Self
 
 from torch import Tensor
@@ -49,8 +50,8 @@ class Space(NamedTuple):
         """The largest absolute reward."""
         return max(abs(self.lowest_reward), abs(self.highest_reward))
 
-    def returns(self, discount: float) -> tuple[float, float]:
-        """The least and greatest discounted return of an episode of any length."""
-        horizon = 1 / (1 - discount)
+    def returns(self, discount: float, steps: float = math.inf) -> tuple[float, float]:
+        """The least and greatest discounted return of an episode of any length, or of at most `steps` steps."""
+        horizon = (1 - discount**steps) / (1 - discount)
         lowest, highest = self.lowest_reward, self.highest_reward
         return min(lowest, lowest * horizon), max(highest, highest * horizon)

@@ -1,12 +1,14 @@
 """Base of the actor-critic learners: the critics, their gradient step, the actor's loss, the target networks."""
 
 from copy import deepcopy
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.batch import Batch
+from models.batch import Batch, BatchSource
+from models.checks import BatchCheck
+from models.errors import LearnerError
 from models.learners.actor import ActorLearner
 from models.learners.config import ActorCriticConfig, TemporalDifferenceConfig
 from models.learners.entry import Comparison
@@ -34,7 +36,7 @@ class ActorCritic(ActorLearner):
             config.precision,
         ).to(device)
         self.critic_optimiser = self._optimiser_of(self.critics, config.critic_learning_rate)
-        self.target_bounds = target_bounds(config, space)
+        self.target_bounds: tuple[float, float] | None = None
 
     @property
     def acting(self) -> nn.Module:
@@ -126,10 +128,45 @@ class ActorCritic(ActorLearner):
         return super().parts() | {"critics": self.critics, "critic_optimiser": self.critic_optimiser}
 
 
-class TargetCritics(ActorCritic):
+class TemporalDifference(ActorCritic):
+    """An actor-critic whose critics bootstrap from the state after n steps."""
+
+    config: TemporalDifferenceConfig
+
+    def __init__(self, config: TemporalDifferenceConfig, space: Space, device: torch.device, seed: int) -> None:
+        super().__init__(config, space, device, seed)
+        lowest, highest = space.returns(config.discount, config.n_step)
+        self.check = BatchCheck(space._replace(lowest_reward=lowest, highest_reward=highest), device)
+        bounds = config.target_bounds
+        self.target_bounds = space.returns(config.discount) if bounds == "returns" else bounds
+
+    def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Batch:
+        """The transitions at `starts` (B,), of `n_step` steps."""
+        if self.config.n_step == 1:
+            return super().gather(data, starts, out)
+        return Batch(*data.gather_n_step(starts, self.config.n_step, self.config.discount, out))
+
+    def bootstrapped(self, batch: Batch, value: Tensor) -> Tensor:
+        """The target y = r + γ (1 - d) v, (B,), of values v (B,) of s'; of n steps Σ_{k<n} γᵏ r_{t+k} + γⁿ (1 - d) v.
+
+        Raises:
+            LearnerError: n steps are asked for, and the batch has single ones.
+        """
+        discount = self.config.discount if batch.discount is None else batch.discount
+        if batch.discount is None and self.config.n_step > 1:
+            raise LearnerError(
+                f"batch: expected transitions of n_step = {self.config.n_step} steps; found single steps. Make batches with "
+                "the learner's `gather` from a TransitionDataset, which is in memory; a stream yields single steps, for "
+                "which n_step is 1."
+            )
+        y: Tensor = batch.reward + discount * (1 - batch.terminal) * value
+        return y
+
+
+class TargetCritics(TemporalDifference):
     """An actor-critic with target critics Q_i', slowly moving copies (Mnih et al. 2015; Lillicrap et al. 2016, §3)."""
 
-    def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
+    def __init__(self, config: TemporalDifferenceConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.target_critics = deepcopy(self.critics).requires_grad_(False)
 
@@ -145,7 +182,7 @@ class TargetCritics(ActorCritic):
 class TargetActorCritic(TargetCritics):
     """The same with a target actor π' (Lillicrap et al. 2016, §3)."""
 
-    def __init__(self, config: ActorCriticConfig, space: Space, device: torch.device, seed: int) -> None:
+    def __init__(self, config: TemporalDifferenceConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.target_policy = deepcopy(self.policy).requires_grad_(False)
 
@@ -157,10 +194,3 @@ class TargetActorCritic(TargetCritics):
     def parts(self) -> dict[str, nn.Module | Optimiser]:
         """As above, with the target actor."""
         return super().parts() | {"target_policy": self.target_policy}
-
-
-def target_bounds(config: ActorCriticConfig, space: Space) -> tuple[float, float] | None:
-    """The bounds that targets y are clipped to; None: not clipped."""
-    if not isinstance(config, TemporalDifferenceConfig):
-        return None
-    return space.returns(config.discount) if config.target_bounds == "returns" else config.target_bounds

@@ -110,8 +110,7 @@ class BCQ(TargetActorCritic):
         candidates = self.target_policy(s_next, self.generated(s_next, self.config.samples))
         q = self.target_critics.of_several(s_next, candidates)
         soft = self.config.minimum_weight * q.amin(0) + (1 - self.config.minimum_weight) * q.amax(0)
-        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * soft.amax(1)
-        return y
+        return self.bootstrapped(batch, soft.amax(1))
 
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """-Q1(s, a + ξ(s, a)), a ~ G(s), eq. 14, plus the diversity penalty."""

@@ -114,6 +114,13 @@ class TemporalDifferenceConfig(ActorCriticConfig):
         description="Targets y are clipped to these [RecNN: min_value, max_value]; returns: to the least and greatest sum of "
         "discounted rewards, which no true value exceeds; none: not clipped.",
     )
+    n_step: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="n, logged rewards that are summed before the critics' value of the state after them is added [TD(n); "
+        "Sutton & Barto 2018, §7.1].",
+    )
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> "TemporalDifferenceConfig":

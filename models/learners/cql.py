@@ -37,8 +37,7 @@ class CQL(SAC):
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) min(Q1', Q2')(s', π(s')), (B,), of the mean action and without its entropy [d3rlpy]."""
         q_next = self.target_critics(batch.next_observation, self.policy(batch.next_observation)).amin(0)
-        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * q_next
-        return y
+        return self.bootstrapped(batch, q_next)
 
     def drawn(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Actions (B, 3N, D) and their log densities (B, 3N): N from π(s), N from π(s'), N uniform."""

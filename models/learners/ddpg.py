@@ -26,10 +26,8 @@ class DDPG(TargetActorCritic):
 
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) Q'(s', π'(s')), (B,), eq. 4."""
-        _, _, r, s_next, terminal = batch
-        q_next = self.target_critics(s_next, self.target_policy(s_next))[0]
-        y: Tensor = r + self.config.discount * (1 - terminal) * q_next
-        return y
+        s_next = batch.next_observation
+        return self.bootstrapped(batch, self.target_critics(s_next, self.target_policy(s_next))[0])
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the critic, the actor and both target networks.

@@ -55,8 +55,7 @@ class IQL(TargetCritics):
 
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) V(s'), (B,), eq. 6."""
-        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * self.value(batch.next_observation)
-        return y
+        return self.bootstrapped(batch, self.value(batch.next_observation))
 
     def advantage(self, batch: Batch) -> Tensor:
         """A(s, a) = min(Q1', Q2')(s, a) - V(s), (B,); gradients flow to V only."""

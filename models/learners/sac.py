@@ -86,10 +86,7 @@ class SAC(TargetCritics):
         mean, std = self.gaussian(batch.next_observation)
         action, log_density = self.gaussian.squashed(mean, std, self.noise(mean))
         q_next = self.target_critics(batch.next_observation, action).amin(0)
-        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * (
-            q_next - self.temperature() * log_density
-        )
-        return y
+        return self.bootstrapped(batch, q_next - self.temperature() * log_density)
 
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean (α log π(a|s) - min(Q1, Q2)(s, a)), a ~ π(s), 1812.05905, eq. 9, plus the diversity penalty."""

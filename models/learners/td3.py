@@ -44,9 +44,7 @@ class TD3(TargetActorCritic):
 
     def backup(self, batch: Batch, next_action: Tensor) -> Tensor:
         """The target y = r + γ (1 - d) min(Q1', Q2')(s', ã), (B,), eq. 10, of actions ã (B, D)."""
-        q_next = self.target_critics(batch.next_observation, next_action).amin(0)
-        y: Tensor = batch.reward + self.config.discount * (1 - batch.terminal) * q_next
-        return y
+        return self.bootstrapped(batch, self.target_critics(batch.next_observation, next_action).amin(0))
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the critics; every `policy_delay`-th time also of the actor and all target networks.

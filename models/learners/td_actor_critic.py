@@ -6,7 +6,7 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners import article
-from models.learners.actor_critic import ActorCritic
+from models.learners.actor_critic import TemporalDifference
 from models.learners.config import TemporalDifferenceConfig
 from models.learners.entry import LearnerEntry
 
@@ -17,16 +17,15 @@ class TDActorCriticConfig(TemporalDifferenceConfig):
     name: Literal["td_actor_critic"] = "td_actor_critic"
 
 
-class TDActorCritic(ActorCritic):
+class TDActorCritic(TemporalDifference):
     """The critic bootstraps from its current weights by a semi-gradient: no gradient flows through y."""
 
     config: TDActorCriticConfig
 
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) Q(s', π(s')), (B,)."""
-        _, _, r, s_next, terminal = batch
-        y: Tensor = r + self.config.discount * (1 - terminal) * self.critics(s_next, self.policy(s_next))[0]
-        return y
+        s_next = batch.next_observation
+        return self.bootstrapped(batch, self.critics(s_next, self.policy(s_next))[0])
 
 
 ENTRY = LearnerEntry(

@@ -37,6 +37,7 @@ class TransitionDataset:
         reward_of_code: (256,) float32 tensor.
         offset: (U + 1,) int64 tensor, first event of each user.
         timely: (U,) int64, events of each user at or before the time cut.
+        timely_end: (U,) int64 tensor, the event after those.
     """
 
     def __init__(self, path: Path, head: Head, file: h5py.File) -> None:
@@ -49,6 +50,7 @@ class TransitionDataset:
         self.reward_of_code = torch.from_numpy(head.reward_of_code())
         self.offset = torch.from_numpy(head.offset)
         self.timely = timely_events(file, head)
+        self.timely_end = self.offset[:-1] + torch.from_numpy(self.timely)
         item, code = np.empty(head.offset[-1], dtype=np.int32), np.empty(head.offset[-1], dtype=np.uint8)
         for into, name in ((item, "events/item"), (code, "events/rating")):
             for begin, values in slices(file[name]):
@@ -77,7 +79,7 @@ class TransitionDataset:
 
     def to(self, device: torch.device | str) -> Self:
         """Move the compact arrays to a device; batches are then gathered there."""
-        for name in ("embedding", "item", "rating_code", "reward_of_code", "offset"):
+        for name in ("embedding", "item", "rating_code", "reward_of_code", "offset", "timely_end"):
             setattr(self, name, getattr(self, name).to(device))
         self._compact.clear()
         return self
@@ -133,6 +135,38 @@ class TransitionDataset:
         if out is None:
             out = new_batch(len(starts), self.frame, self.dim, dtype, self.item.device)
         return gather(self.compact(out.observation.dtype), self.frame, starts, out)
+
+    def gather_n_step(
+        self, starts: Tensor, n: int, discount: float, out: TransitionBatch | None = None
+    ) -> tuple[Tensor, ...]:
+        """Transitions of up to n steps from `starts` (B,): those of `gather`, and the discount of what follows.
+
+        m is n, or the number of transitions that are left: those at or before the time cut are not continued after it.
+
+        Args:
+            starts: (B,) int64.
+            n: steps.
+            discount: γ.
+            out: buffers to fill, as for `gather`.
+
+        Returns:
+            observation (B, S) and action (B, D) of the first step; Σ_{k<m} γᵏ r_{t+k}, (B,); next observation (B, S) and
+            terminal (B,) of the last step; γᵐ, (B,).
+        """
+        starts = starts.to(self.item.device)
+        steps = self.steps_left(starts).clamp_max(n)
+        first, last = self.gather(starts, out), self.gather(starts + steps - 1)
+        k = torch.arange(n, device=starts.device)
+        rewards = self.target_rewards(starts.unsqueeze(1) + torch.minimum(k, steps.unsqueeze(1) - 1))
+        weights = (discount**k).where(k < steps.unsqueeze(1), 0.0)
+        reward = (weights * rewards).sum(1)
+        return first.observation, first.action, reward, last.next_observation, last.terminal, discount**steps
+
+    def steps_left(self, starts: Tensor) -> Tensor:
+        """How many transitions of its history there are from each on, (B,) int64; at or before the time cut, up to the cut."""
+        action, user = starts + self.frame, self.users_of(starts)
+        cut = self.timely_end[user]
+        return cut.where(action < cut, self.offset[user + 1]) - action
 
     def ring(
         self, batch_size: int, depth: int = 2, dtype: torch.dtype = torch.float32

@@ -18,7 +18,7 @@ Source = CompactSource | DenseSource
 
 
 class TransitionStream:
-    """Batches of one source in shuffled order, seeded and resumable.
+    """Batches of single steps of one source in shuffled order, seeded and resumable.
 
     Blocks are read in random order until a buffer holds about `buffer_rows` transitions. The buffer is shuffled while a
     thread reads the next one. Neighbours in the file are therefore apart in an epoch, memory holds two buffers, and the
