@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "judging": "judging.py",
     "ranking": "ranking.py",
     "td3": "td3.py --bfloat16",
+    "learners": "learners.py",
     "training": "training.py",
     "epoch": "epoch.py",
     "off_policy": "off_policy.py",

@@ -150,17 +150,29 @@ class TemporalDifference(ActorCritic):
         """The target y = r + γ (1 - d) v, (B,), of values v (B,) of s'; of n steps Σ_{k<n} γᵏ r_{t+k} + γⁿ (1 - d) v.
 
         Raises:
-            LearnerError: n steps are asked for, and the batch has single ones.
+            LearnerError: the learner's `n_step` is not 1, and the batch has single steps.
         """
+        self._need_n_steps(batch)
         discount = self.config.discount if batch.discount is None else batch.discount
+        y: Tensor = batch.reward + discount * (1 - batch.terminal) * value
+        return y
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """As the actor-critic's.
+
+        Raises:
+            LearnerError: also if the learner's `n_step` is not 1, and the batch has single steps.
+        """
+        self._need_n_steps(batch)  # before any network has moved
+        return super().update(batch)
+
+    def _need_n_steps(self, batch: Batch) -> None:
         if batch.discount is None and self.config.n_step > 1:
             raise LearnerError(
                 f"batch: expected transitions of n_step = {self.config.n_step} steps; found single steps. Make batches with "
                 "the learner's `gather` from a TransitionDataset, which is in memory; a stream yields single steps, for "
                 "which n_step is 1."
             )
-        y: Tensor = batch.reward + discount * (1 - batch.terminal) * value
-        return y
 
 
 class TargetCritics(TemporalDifference):

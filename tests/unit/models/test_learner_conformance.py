@@ -292,10 +292,12 @@ def test_the_target_of_n_steps_discounts_by_the_batch(name: str) -> None:
 def test_n_steps_are_not_made_of_single_ones(name: str) -> None:
     """A stream yields single steps: summing rewards that are not there must not pass in silence."""
     learner = learner_of(CONFIGS[name].model_copy(update={"n_step": 3}))
-    before = learner.act(bandit(5).observation)
+    before = copy.deepcopy(learner.state_dict())
     with pytest.raises(LearnerError, match=r"n_step = 3 steps; found single steps\. Make batches with .*n_step is 1"):
         learner.update(bandit(8))
-    assert torch.equal(before, learner.act(bandit(5).observation))
+    assert_same(before, learner.state_dict())
+    with pytest.raises(LearnerError, match="found single steps"):
+        learner.losses(bandit(8))
 
 
 @pytest.mark.parametrize("name", BOOTSTRAPPING)

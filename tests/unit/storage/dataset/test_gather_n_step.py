@@ -25,7 +25,7 @@ def stepped(data: TransitionDataset, start: int, n: int, discount: float) -> tup
     return total, steps, int(start + data.frame + steps == end)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 15), min_size=1, max_size=8).filter(lambda found: max(found) > 3),
     n=st.integers(1, 20),
