@@ -46,7 +46,12 @@ class GenericParams(BaseModel):
     user: str = Field("user", description="Column of the user's id, which may be any text.")
     item: str = Field("item", description="Column of the item's id, which may be any text.")
     rating: str = Field("rating", description="Column of the rating, a number.")
-    timestamp: str | None = Field("timestamp", description="Column of the time; null: rows are in time order.")
+    timestamp: str | None = Field("timestamp", description="Column of the time; null: see `row_order`.")
+    row_order: Literal["time", "none"] = Field(
+        "time",
+        description="Of a file without a time. time: its rows are in time order; none: no order is known, so each user's events "
+        "get one at random, by a hash of user and item, and of repeated ratings the first row is kept.",
+    )
     timestamp_unit: Literal["s", "ms", "iso"] = Field(
         "s", description="Seconds or milliseconds since 1970, or ISO 8601 (UTC unless it says otherwise)."
     )
@@ -66,6 +71,15 @@ class GenericParams(BaseModel):
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(
                 f"{self.ratings}: expected different columns for user, item, rating, timestamp; found {self.columns}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_order(self) -> Self:
+        if self.timestamp is not None and self.row_order == "none":
+            raise ValueError(
+                f"{self.ratings}: expected no timestamp with row_order none; found timestamp {self.timestamp!r}. "
+                "Set timestamp to null, or leave row_order out."
             )
         return self
 

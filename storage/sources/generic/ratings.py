@@ -18,7 +18,7 @@ from storage.errors import RatingsSchemaError, RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import CsvRecord, csv_records, read_header
 from storage.sources.generic.declaration import GenericParams
-from storage.sources.generic.ids import stable_ids
+from storage.sources.generic.ids import hashed_seconds, stable_ids
 from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
 from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain, refuse_blank_lines
 from storage.sources.parquet_files import ParquetTable
@@ -48,13 +48,15 @@ def generic_events(
     events = 0
     index = ItemIndex(known_items)
     for block in parsed_ratings(params, bad):
-        item = index.of(stable_ids(block.item))
+        user, item_id = stable_ids(block.user), stable_ids(block.item)
+        item = index.of(item_id)
         known = item >= 0
         facts["rows"] += block.rows
         facts["dropped_unknown_movie"] += int((~known).sum())
         events += int(known.sum())
         if known.any():
-            yield EventBlock(stable_ids(block.user)[known], item[known], block.code[known], block.timestamp[known])
+            time = hashed_seconds(user, item_id) if params.row_order == "none" else block.timestamp
+            yield EventBlock(user[known], item[known], block.code[known], time[known])
     if not events:
         raise SourceError(
             f"{params.ratings}: expected ratings of items in the items file; found none. Do their ids agree?"

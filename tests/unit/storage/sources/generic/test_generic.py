@@ -21,7 +21,7 @@ from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import stable_id
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
-from storage.tables import MOVIES_SCHEMA
+from storage.tables import LATEST_SECOND, MOVIES_SCHEMA
 
 ONE_TO_FIVE = {"lowest": 1, "highest": 5, "step": 1}
 
@@ -97,6 +97,37 @@ def test_jokes_are_rounded_where_that_is_declared(tmp_path: Path) -> None:
     found, facts = events(params.model_copy(update={"round_to_scale": True}), bad)
     assert (len(found.item), facts["rows"]) == (4, 5)
     assert [row.line for row in bad.rows] == [5]
+
+
+def test_events_without_an_order_get_one_that_the_file_does_not_decide(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{user},{item},{1 + (user + item) % 5}" for item in range(40) for user in range(30)]  # as goodbooks-10k
+    order: list[dict[tuple[int, int], int]] = []
+    for name, lines in (("by-item", rows), ("other", [rows[at] for at in rng.permutation(len(rows))])):
+        text = "\n".join(("user,item,rating", *lines, "")) + "7,3,2\n"
+        found, _ = events(source(tmp_path / name, text, timestamp=None, row_order="none"))
+        order.append(
+            dict(
+                zip(
+                    zip(found.user_id.tolist(), found.item.tolist(), strict=True), found.timestamp.tolist(), strict=True
+                )
+            )
+        )
+        again = np.flatnonzero((found.user_id == 7) & (found.item == 3))
+        assert len(set(found.timestamp[again].tolist())) == 1, "a repeated rating is one event, and the first is kept"
+    assert order[0] == order[1]
+    times = np.array([[order[0][user, item] for item in range(40)] for user in range(30)])
+    assert len(np.unique(times)) == times.size
+    assert times.min() >= 0
+    assert times.max() < LATEST_SECOND
+    places = times.argsort(1).argsort(1)
+    assert np.abs(places.mean(0) - 19.5).max() < 4 * np.sqrt(40**2 / 12 / 30), "no item comes early for all users"
+    assert abs(np.corrcoef(places.ravel(), np.tile(np.arange(40), 30))[0, 1]) < 0.1
+
+
+def test_a_time_and_no_order_are_refused_together(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="Set timestamp to null, or leave row_order out"):
+        source(tmp_path / "r.csv", row_order="none")
 
 
 @pytest.mark.parametrize(
