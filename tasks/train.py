@@ -37,6 +37,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import copy_file
 from tasks.learning import make_learning
 from tasks.progress import Progress
+from tasks.warm_start import Start, earlier_policy, start_from
 
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
@@ -83,6 +84,11 @@ class TrainParams(LearnerConfigs, BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the networks, the batches and the noise.")
     similarity: Similarity = Field("cosine", description="How the actions of learners from transitions rank items.")
     validation_steps: int = Field(2000, ge=10, description="Maximum number of next-item steps per validation.")
+    start: Start = Field(
+        "cold",
+        description="cold: new weights; warm: on an extended dataset, those of the newest policy of this work directory with "
+        "the same learner and hyper-parameters that was trained on the dataset which it extends.",
+    )
     on_divergence: OnDivergence = Field(
         "stop", description="stop: a diverged training fails; keep-best: it ends with its best policy."
     )
@@ -113,12 +119,15 @@ def train_learner(
     validation_steps: int,
     device: Device,
     on_divergence: OnDivergence,
+    earlier: ArtifactRef | None,
 ) -> None:
     """Train a learner on the training transitions; writes weights, config, metrics and the items that are ranked."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
     memory = Memory()
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
+    if earlier is not None:
+        start_from(earlier, learning, data)
     sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
     cases = validation_cases(data, validation_steps, seed)
     timely = data.last_starts("validation", len(data.item), before_cut=True)
@@ -256,6 +265,7 @@ def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) ->
             params.validation_steps,
             device,
             params.on_divergence,
+            earlier_policy(dataset, params.config_of(name)) if params.start == "warm" else None,
         )
         # Only now: until the policy is committed, a killed training must find its checkpoints.
         checkpoints_of(policies[name].digest).clear()

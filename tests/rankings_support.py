@@ -42,7 +42,12 @@ def random_ranked(
 
 
 def small_dataset(
-    path: Path, users: int = 60, items: int = 120, seed: int = 0, reward: RewardMap | None = None
+    path: Path,
+    users: int = 60,
+    items: int = 120,
+    seed: int = 0,
+    reward: RewardMap | None = None,
+    first_id: int = 1000,
 ) -> TransitionDataset:
     """Users of 8 to 40 events; low items are popular, the last ten appear after the time cut only; D = 8, F = 3."""
     rng = np.random.default_rng(seed)
@@ -65,7 +70,7 @@ def small_dataset(
         [histories],
         user_ids=histories.user_id,
         split=(np.arange(users) % 3).astype(np.uint8),
-        movie_ids=np.arange(items) + 1000,
+        movie_ids=np.arange(items) + first_id,
         embeddings=rng.normal(size=(items, 8)).astype(np.float32),
         scale=RatingScale(),
         reward=reward,

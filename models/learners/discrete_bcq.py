@@ -112,6 +112,10 @@ class DiscreteBCQ(SequenceLearner):
             actions, logged = (self.policy.unit[drawn.candidates[at]] for at in (best, drawn.target))
         return Comparison(actions, logged, found)
 
+    def copy_to_targets(self) -> None:
+        """Make the target network equal to the constrained policy."""
+        self.target.load_state_dict(self.constrained.state_dict())
+
     def move_targets(self) -> None:
         """Move the target network at every step."""
         move_towards(self.target, self.constrained, self.config.target_rate)

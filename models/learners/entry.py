@@ -52,6 +52,9 @@ class Learner(Protocol):
     def compare(self, batch: Any) -> Comparison:
         """The policy's actions beside the logged ones, for diagnostics."""
 
+    def copy_to_targets(self) -> None:
+        """Make the target networks equal to the networks that they follow."""
+
     def restart(self, optimiser: OptimiserName) -> None:
         """Continue with new optimisers of that name and the same learning rates."""
 

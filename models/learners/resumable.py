@@ -31,6 +31,13 @@ class Resumable:
         """
         raise NotImplementedError
 
+    def copy_to_targets(self) -> None:
+        """Make each target network equal to the network that it follows."""
+        parts = self.parts()
+        for name, part in parts.items():
+            if name.startswith("target_"):
+                part.load_state_dict(parts[name.removeprefix("target_")].state_dict())
+
     def state_dict(self) -> dict[str, Any]:
         """All that a later `update` depends on, as tensors and plain values.
 

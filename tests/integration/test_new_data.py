@@ -78,12 +78,15 @@ def test_new_data_is_checked_for_drift_then_trained_on_and_then_no_longer_new(
     assert published(small_home) == base, "what did not pass the gate is not published"
     assert len(store.manifests("policy")) == policies
 
-    done = retrain(*data, "--set", "drift.fail_above=null")
+    (earlier,) = [one.digest for one in store.manifests("policy") if one.facts["learner"] == "td3_bc"]
+    done = retrain(*data, "--set", "drift.fail_above=null", "--set", "train.start=warm")
     paths = values_of(done.stdout)["DATASET"], small_run.values["DATASET"]
     grown, old = (TransitionDataset.open(Path(path)) for path in paths)
     assert len(grown.item) == len(old.item) + 300
     assert grown.head.time_cut > old.head.time_cut, "later events would not be trained on"
     assert published(small_home) == Path(paths[0]).parent.name != base
+    trained_from = store.manifest(store.select("policy")).recipe.inputs
+    assert trained_from == {"dataset": published(small_home), "earlier": earlier}
     report = json.loads(Path(values_of(done.stdout)["REPORT"]).with_name("report.json").read_text())
     assert {one["measure"]: one["later_events"] for one in report["cards"]["drift"]}["ratings"] == 300
     assert report["verdict"]["promotion"]["users"] > 0
