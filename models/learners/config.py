@@ -1,6 +1,6 @@
 """Hyper-parameters that several learners share; sources in brackets."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,6 +8,16 @@ from models.learners.diversity import DiversityMeasure
 from models.networks import Precision
 from models.optimisers import OptimiserConfig
 from models.ranking_policy import RankingPolicyConfig
+
+NStep = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=100,
+        description="n, logged rewards that are summed before the critics' value of the state after them is added [TD(n); "
+        "Sutton & Barto 2018, §7.1].",
+    ),
+]
 
 
 class LearnerConfig(BaseModel):
@@ -114,13 +124,7 @@ class TemporalDifferenceConfig(ActorCriticConfig):
         description="Targets y are clipped to these [RecNN: min_value, max_value]; returns: to the least and greatest sum of "
         "discounted rewards, which no true value exceeds; none: not clipped.",
     )
-    n_step: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="n, logged rewards that are summed before the critics' value of the state after them is added [TD(n); "
-        "Sutton & Barto 2018, §7.1].",
-    )
+    n_step: NStep = 1
 
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> "TemporalDifferenceConfig":

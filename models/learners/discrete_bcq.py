@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from models.baselines.training import TrainingData
 from models.batch import Sequences
 from models.constrained_ranking import ConstrainedRanking, ItemValues
-from models.learners.config import SequenceConfig
+from models.learners.config import NStep, SequenceConfig
 from models.learners.entry import Comparison, LearnerEntry
+from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
 from models.learners.ranking_config import LearntTermsConfig
 from models.learners.sequence_learner import Drawn, SequenceLearner
@@ -32,6 +33,7 @@ class DiscreteBCQConfig(SequenceConfig):
         0.3, ge=0, le=1, description="τ: items less probable than τ times the most probable one are not allowed [§4]."
     )
     discount: float = Field(0.9, ge=0, lt=1, description="γ.")
+    n_step: NStep = 1
     target_rate: float = Field(0.005, gt=0, le=1, description="Rate of the target network.")
 
 
@@ -66,19 +68,20 @@ class DiscreteBCQ(SequenceLearner):
     def targets(self, batch: Sequences, drawn: Drawn) -> Tensor:
         """The targets y = r + γ (1 - d) Q'(s', argmax Q(s', i) over allowed i), (N,): double Q-learning, as in the paper.
 
+        With `n_step` > 1 that of n steps.
+
         The argmax is over the drawn items, all of them where the catalogue is not larger.
         """
-        terminal = torch.zeros_like(batch.rewards[:, 1:])
-        terminal[:, -1] = batch.terminal
+        there, value = batch.taken, torch.zeros_like(batch.rewards[:, 1:])
         was_training = self.policy.training
         self.policy.eval()  # dropout would choose other items
         with torch.no_grad():
-            s_next = self.policy.states(batch.items, batch.rewards)[:, 1:][drawn.rated]
+            s_next = self.policy.states(batch.items, batch.rewards)[:, 1:][there]
             best = self.constrained.best(s_next, drawn.candidates)
-            s_next = self.target.imitation.states(batch.items, batch.rewards)[:, 1:][drawn.rated]
-            q_next: Tensor = self.target.values(s_next, drawn.candidates).gather(1, best.unsqueeze(1)).squeeze(1)
+            s_next = self.target.imitation.states(batch.items, batch.rewards)[:, 1:][there]
+            value[there] = self.target.values(s_next, drawn.candidates).gather(1, best.unsqueeze(1)).squeeze(1)
         self.policy.train(was_training)
-        return batch.rewards[:, 1:][drawn.rated] + self.config.discount * (1 - terminal[drawn.rated]) * q_next
+        return n_step_targets(batch, value, self.config.discount, self.config.n_step)[drawn.rated]
 
     def all_losses(self, batch: Sequences) -> tuple[list[Tensor], dict[str, Tensor]]:
         """-mean log G(a | s) + mean Huber(Q(s, a) - y); both losses train the state."""

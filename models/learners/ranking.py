@@ -14,6 +14,7 @@ from models.baselines.training import TrainingData
 from models.batch import Sequences
 from models.kernels import kernel_items, transition_kernel
 from models.learners.entry import Comparison, LearnerEntry
+from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
 from models.learners.ranking_config import RankingConfig
 from models.learners.sequence_learner import SequenceLearner
@@ -67,17 +68,19 @@ class Ranking(SequenceLearner):
         return total, {"ranking_loss": ranking, "value_policy": q.mean()}
 
     def targets(self, batch: Sequences, noise: float) -> Tensor:
-        """The targets y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε) of N logged actions, (N,), Fujimoto et al. 2018, eq. 10."""
+        """The targets y = r + γ (1 - d) min(Q1', Q2')(s', π'(s') + ε) of N logged actions, (N,), Fujimoto et al. 2018, eq. 10.
+
+        With `n_step` > 1 those of n steps.
+        """
         there, policy = batch.taken, self.target_policy
-        terminal = torch.zeros_like(batch.rewards[:, 1:])
-        terminal[:, -1] = batch.terminal
+        value = torch.zeros_like(batch.rewards[:, 1:])
         with torch.no_grad():
             s_next = policy.states(batch.items, batch.rewards)[:, 1:][there]
             a_next = policy.actions(s_next)
             if noise > 0:
                 a_next = smoothed(a_next, noise, self.config.noise_clip, self.generator)
-            future = self.config.discount * (1 - terminal[there]) * policy.values(s_next, a_next)
-        return batch.rewards[:, 1:][there] + future
+            value[there] = policy.values(s_next, a_next)
+        return n_step_targets(batch, value, self.config.discount, self.config.n_step)[there]
 
     def critic_loss(self, batch: Sequences, states: Tensor, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Σ_i mean (Q_i(s, a) - y)²."""

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from models.kernels import KernelConfig
-from models.learners.config import SequenceConfig
+from models.learners.config import NStep, SequenceConfig
 from models.ranking_policy import RankingPolicyConfig
 
 
@@ -27,6 +27,7 @@ class RankingConfig(SequenceConfig):
         0.0, ge=0, le=100, description="λ of -Q1(s, π(s)) / mean |Q1| in the actor's loss; 0: none."
     )
     discount: float = Field(0.9, ge=0, lt=1, description="γ; choices far ahead depend little on the present one.")
+    n_step: NStep = 1
     target_rate: float = Field(
         0.005, gt=0, le=1, description="τ of all target networks [Fujimoto et al. 2018, table 3]."
     )

@@ -162,6 +162,12 @@ def test_targets_equal_ones_written_out_in_float64(state: str) -> None:
     assert found.tolist() == pytest.approx(expected, rel=1e-9)
     assert without_end != pytest.approx(expected, rel=1e-3)
     assert not torch.equal(found, learner.targets(batch, 0.5))
+    learner.config = learner.config.model_copy(update={"n_step": 2})
+    of_two = learner.targets(batch, 0.0)
+    ends = torch.nonzero(batch.taken)[:, 1] == LENGTH - 1  # no second step is left there
+    assert torch.equal(of_two[ends], found[ends])
+    followed = torch.roll(found, -1)[~ends]
+    assert torch.allclose(of_two[~ends], batch.rewards[:, 1:][batch.taken][~ends] + 0.7 * followed, rtol=1e-12)
 
 
 def test_all_targets_move_and_only_when_due() -> None:
