@@ -27,10 +27,11 @@ def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: 
     starts = data.starts("all")
     learning = make_learning(TD3Config(hidden_dim=8), data, 16, "cosine", "cpu", 0)
     held_out = learning.gather(starts[:16])
-    before = [part.clone() for part in held_out]
+    parts = [part for part in held_out if part is not None]
+    before = [part.clone() for part in parts]
     for place in range(16, 80, 16):
         learning.gather_in_turn(starts[place : place + 16])
-    assert all(torch.equal(now, then) for now, then in zip(held_out, before, strict=True))
+    assert all(torch.equal(now, then) for now, then in zip(parts, before, strict=True))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
