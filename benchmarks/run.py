@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "gather": "gather.py",
     "stream": "stream.py",
     "texts": "texts.py",
-    "judging": "judging.py",
+    "evaluating": "evaluating.py",
     "ranking": "ranking.py",
     "td3": "td3.py --bfloat16",
     "learners": "learners.py",

@@ -131,11 +131,11 @@ def step_row(step: Step) -> dict[str, str]:
 
 
 def gate_row(step: Step) -> dict[str, str]:
-    """The verdict on a table."""
+    """The result of a table's validation."""
     facts = step.manifest.facts
     return {
         "table": facts["suite"],
-        "verdict": "passed" if facts["passed"] else "FAILED",
+        "result": "passed" if facts["passed"] else "FAILED",
         "rows": f"{facts['rows']:,}",
         "warnings": str(len(facts["warnings"])),
         "Data Docs": link(artifact_store().folder(step.ref.kind, step.ref.digest) / "data_docs" / "index.html", "open"),

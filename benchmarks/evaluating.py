@@ -1,6 +1,6 @@
 """Claim: one policy is evaluated on ML-20M's shape, 138,493 users × 27,278 items, within 60 s on two cores.
 
-    python benchmarks/judging.py [users, default 138,493] [most seconds, default 60] [method …, default policy ease]
+    python benchmarks/evaluating.py [users, default 138,493] [most seconds, default 60] [method …, default policy ease]
 
 One next-item case per user over the full catalogue, seen items masked: ranks and the best 100 of each, then all accuracy
 metrics per user, intra-list diversity, novelty, coverage, Gini, bootstrap intervals, popularity bias, the rows of
