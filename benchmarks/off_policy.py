@@ -19,11 +19,11 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from unit.evaluation.off_policy.off_policy_support import Generated, followed, generated, known_policies
+from unit.evaluation.off_policy.off_policy_support import STEADY, Generated, followed, generated, known_policies
 
 from evaluation.off_policy.estimates import OffPolicyParams, evaluated_starts
 from evaluation.report.sections.off_policy.numbers import OffPolicySection, PolicyValue, measure_off_policy
-from storage.sources.sample.release import SampleParams
+from tasks.sample import SampleParams
 
 PARAMS = OffPolicyParams(draws=200)
 SAMPLES = {600: range(7, 11), 240: range(11, 21), 120: range(11, 21), 60: range(11, 21)}  # users: seeds
@@ -34,8 +34,8 @@ WITHIN = 0.25
 
 def sampled(folder: Path, users: int, seed: int) -> tuple[Generated, OffPolicySection]:
     """A sample and what is said of all policies."""
-    data = generated(folder, SampleParams(users=users, movies=250, events_per_user_mean=50, seed=seed))
-    return data, measure_off_policy(data.dataset, known_policies(data), PARAMS, truth=data.rewards)
+    data = generated(folder, SampleParams(users=users, movies=250, mechanics=STEADY, seed=seed))
+    return data, measure_off_policy(data.dataset, known_policies(data), PARAMS, truth=data.simulated.true_rewards)
 
 
 def number(value: float | None) -> float:

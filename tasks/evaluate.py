@@ -6,11 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import vl_convert
-from numpy.typing import NDArray
 from prefect import task
 
 from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines, tuning_table
@@ -30,18 +28,18 @@ from evaluation.report.report import (
 )
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
+from evaluation.simulated_dataset import SimulatedDataset
 from models.learners.registry import LEARNERS
 from models.policy import Publishable
 from models.translated import Translated
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
-from storage.sources.sample.release import load_truth
-from storage.sources.sample.truth import true_rewards
 from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.progress import Progress
+from tasks.sample import load_truth
 from tasks.stored_policies import curves_of, facts_of, load_on
 from tasks.story import link, show_image, show_table, show_text
 
@@ -100,7 +98,7 @@ def make_report(
         title="Marquee: recommendation policies" + (" on generated data" if made.generated else ""),
         titles=titles_of(dataset, about),
         groups=genres_of(dataset, about),
-        truth=truth_of(data, about),
+        simulated=simulated_dataset(data, about),
         dataset=made,
         policies=manifests,
         curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
@@ -183,14 +181,12 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max
     return found
 
 
-def truth_of(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> NDArray[np.float32] | None:
-    """The true mean rewards (U, I) of generated ratings; None if their sample is not stored here."""
+def simulated_dataset(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> SimulatedDataset | None:
+    """The simulated users behind generated ratings; None if their sample is not stored here, or is of other ratings."""
     if "sample" not in about:
         return None
     truth = load_truth(artifact_store().open(about["sample"]))
-    if not np.isin(data.user_ids, truth.user_ids).all() or not np.isin(data.movie_ids, truth.movie_ids).all():
-        return None
-    return true_rewards(truth, data.user_ids, data.movie_ids, data.reward)
+    return SimulatedDataset(truth, data) if SimulatedDataset.belongs(truth, data) else None
 
 
 def evaluate(

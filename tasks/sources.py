@@ -22,10 +22,10 @@ from storage.sources.movielens.downloads import RELEASES
 from storage.sources.movielens.opening import open_release
 from storage.sources.movielens.ratings import ColumnName
 from storage.sources.movielens.releases import Release, find_release
-from storage.sources.sample.release import SampleParams, write_sample
 from storage.sources.web.services import WebServices, enabled_services
 from tasks.caching import artifact_store, artifact_task, is_worth_retrying
 from tasks.progress import Progress
+from tasks.sample import SampleParams, write_sample
 from tasks.story import add_section, table
 
 logger = logging.getLogger("marquee.sources")

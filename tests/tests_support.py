@@ -16,7 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SMALL = {
-    "source.sample": "{users: 60, movies: 120, events_per_user_mean: 25}",
+    "source.sample": "{users: 60, movies: 120, mechanics: {exit_rate: 0.05}}",
     "features.dim": "16",
     "features.text.max_tokens": "16",
     "cluster.workers": "1",

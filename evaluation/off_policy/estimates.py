@@ -22,8 +22,7 @@ from storage.dataset.reader import TransitionDataset
 
 CELLS_AT_ONCE = 2_500_000  # rows × items whose features are in memory at a time: 100 MB
 CALIBRATION_CELLS = 6_000_000  # the same for the behaviour policy's fit
-
-
+TrueRewards = Callable[[Tensor], NDArray[np.float32]]  # starts (B,) → mean rewards of all items in those states (B, I)
 LogPropensities = Callable[[Histories], Tensor]  # log μ(a | h) of each item, (B, I); -inf for items rated before
 
 
@@ -106,7 +105,7 @@ def evaluate_off_policy(
     dataset: TransitionDataset,
     scorers: Mapping[str, Scorer],
     params: OffPolicyParams,
-    truth: NDArray[np.float32] | None = None,
+    truth: TrueRewards | None = None,
     log_propensities: LogPropensities | None = None,
 ) -> OffPolicyResult | None:
     """Estimate every method's value on the last steps of test users; None without test or validation steps.
@@ -118,7 +117,7 @@ def evaluate_off_policy(
         dataset: on the CPU.
         scorers: by name.
         params: of the estimators and their warnings.
-        truth: (U, I) true mean rewards of the dataset's users and items, if known.
+        truth: the true mean rewards, if known.
         log_propensities: of the choices, where they are known; None: those of the fitted behaviour policy.
     """
     most = max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
@@ -221,7 +220,7 @@ class _Walk:
         behaviour: Behaviour,
         starts: Tensor,
         params: OffPolicyParams,
-        truth: NDArray[np.float32] | None,
+        truth: TrueRewards | None,
         log_propensities: LogPropensities | None,
     ) -> None:
         self.dataset, self.features, self.behaviour, self.params = dataset, features, behaviour, params
@@ -253,6 +252,7 @@ class _Walk:
         uniform = -(~seen).sum(1, keepdim=True).float().log()
         self.log_likelihood[rows] = torch.cat((log_own, popularity.gather(1, target), uniform), 1).double().numpy()
         self.chosen[rows] = features[place, target].squeeze(1).double().numpy()
+        true = None if self.truth is None else torch.from_numpy(self.truth(self.starts[rows]))
         for name, scorer in scorers.items():
             taken = self.taken.setdefault(name, _Taken(len(self.starts)))
             items, chance = chances(scorer.scores(histories), seen, self.params)
@@ -261,9 +261,8 @@ class _Walk:
             taken.weights[rows] = (own / log_own.squeeze(1).exp()).double().numpy()
             taken.expected[rows] = torch.einsum("bc,bcf->bf", chance, features[place, items]).double().numpy()
             taken.support[rows] = (chance * within).sum(1).double().numpy()
-            if self.truth is not None:
-                true = torch.from_numpy(self.truth[self.user_rows[rows].unsqueeze(1).numpy(), items.numpy()])
-                taken.true[rows] = (chance * true).sum(1).double().numpy()
+            if true is not None:
+                taken.true[rows] = (chance * true.gather(1, items)).sum(1).double().numpy()
 
     def logged(self) -> LoggedSteps:
         """The logged steps."""

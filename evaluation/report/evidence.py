@@ -13,6 +13,7 @@ from evaluation.protocols.cases import Cases
 from evaluation.protocols.distances import Acting
 from evaluation.protocols.population_stability import Stability
 from evaluation.protocols.promotion import ChampionComparison
+from evaluation.simulated_dataset import SimulatedDataset
 from models.histories import Scorer
 from storage.artifacts.manifest import Manifest
 from storage.dataset.reader import TransitionDataset
@@ -51,7 +52,7 @@ class Subject:
         title: of the page.
         titles: (I,), with years.
         groups: (I,) each item's main genre, or a similar group; "" if unknown.
-        truth: (U, I) true mean rewards, if they are known.
+        simulated: the simulated users behind generated ratings.
         dataset: its manifest.
         policies: by name the manifests of the policies and the champion.
         curves: by policy the metrics logged in training: columns step, split, metric, value.
@@ -65,7 +66,7 @@ class Subject:
     title: str
     titles: Sequence[str]
     groups: Sequence[str]
-    truth: NDArray[np.float32] | None
+    simulated: SimulatedDataset | None
     dataset: Manifest
     policies: Mapping[str, Manifest]
     curves: Mapping[str, pd.DataFrame]

@@ -59,7 +59,7 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
     profile = tmp_path / "mine.yaml"
     profile.write_text(
         "description: My own.\n"
-        "source: {sample: {users: 60, movies: 120, events_per_user_mean: 25}}\n"
+        "source: {sample: {users: 60, movies: 120, mechanics: {exit_rate: 0.05}}}\n"
         "features: {dim: 8, text: {max_tokens: 16}}\n"
         "cluster: {workers: 1}\n"
     )

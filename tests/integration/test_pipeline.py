@@ -16,7 +16,6 @@ from tests_support import REPOSITORY, Marquee, SmallRun, changes, values_of
 from evaluation.baselines import BaselineParams
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.reader import TransitionDataset
-from storage.sources.sample.release import load_truth, true_affinity
 
 HEAVY = {
     "sample", "catalogue", "movies", "events", "tags", "splits", "texts", "items", "feature-report", "dataset", "policy",
@@ -238,11 +237,16 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     import torch
 
     from evaluation.baselines import fit_baselines
+    from evaluation.simulated_dataset import SimulatedDataset
     from models.histories import Histories
     from models.ranking_policy import RankingPolicy
+    from tasks.sample import load_truth
     from tasks.stored_policies import load_policy
 
-    sizes = {"source.sample": "{users: 300, movies: 300, events_per_user_mean: 50}", "features.text.max_tokens": "48"}
+    sizes = {
+        "source.sample": "{users: 300, movies: 300, mechanics: {exit_rate: 0.008}}",
+        "features.text.max_tokens": "48",
+    }
     training = {
         "train.sequence_trainer": "{steps: 450, validate_every: 150}",
         "train.learners": "[ranking]",
@@ -252,18 +256,17 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     trained = values_of(marquee("train-policy", *overrides).stdout)
     data = TransitionDataset.open(Path(built["DATASET"]))
     store = ArtifactStore(tmp_path / "home" / "artifacts")
-    truth = load_truth(store.folder("sample", store.select("sample").digest))
-    affinity = torch.from_numpy(true_affinity(truth))
+    simulated = SimulatedDataset(load_truth(store.folder("sample", store.select("sample").digest)), data)
+    affinity = torch.from_numpy(simulated.users.world.affinity(simulated.rows))
     starts = data.last_starts("test", 1)
-    users = torch.from_numpy(data.user_ids)[data.users_of(starts)] - 1
-    movies = torch.from_numpy(truth.movie_ids.searchsorted(data.movie_ids))
+    users = data.users_of(starts)
 
     known = Histories(*data.histories(starts))
 
     def liking(scores: torch.Tensor) -> float:
         seen = known.items.where(known.items >= 0, known.items[:, -1:])
         best = scores.scatter(1, seen, -torch.inf).topk(10).indices
-        return float(affinity[users.unsqueeze(1), movies[best]].mean())
+        return float(affinity[users.unsqueeze(1), best].mean())
 
     policy = load_policy(Path(trained["POLICY_RANKING"]), data.embedding)
     popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
@@ -271,6 +274,6 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     shipped = liking(policy.scores(known))
     policy.params = policy.params.model_copy(update={"critic_weight": 2.0})
     valued = liking(policy.scores(known))
-    ideal = liking(affinity[users][:, movies])
+    ideal = liking(affinity[users])
     assert shipped > popular + 0.05 * (ideal - popular), (popular, shipped, valued, ideal)
     assert valued > popular + 0.3 * (ideal - popular), (popular, shipped, valued, ideal)

@@ -14,11 +14,12 @@ from integration.replay_server import serving
 from integration.test_second_domain import lectures
 from tests_support import Marquee, SmallRun, changes, values_of
 
+from models.environments.mechanics import Mechanics
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.reader import TransitionDataset
-from storage.sources.sample.release import SampleParams, write_sample
+from tasks.sample import SampleParams, write_sample
 
-SAMPLE = SampleParams(users=60, movies=120, events_per_user_mean=25)
+SAMPLE = SampleParams(users=60, movies=120, mechanics=Mechanics(exit_rate=0.05))
 HEADER = "userId,movieId,rating,timestamp\n"
 
 

@@ -1,4 +1,4 @@
-"""Generates a small release in the formats of MovieLens and TMDB from known preferences, which are stored beside it."""
+"""Writes generated ratings as a small release in the formats of MovieLens and TMDB."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 START, END = 852_076_800, 1_420_070_400  # 1997-01-01 … 2015-01-01
 
@@ -39,113 +38,59 @@ SURNAMES = [
 ]  # fmt: skip
 
 
-class SampleParams(BaseModel):
-    """The generator's size and seed."""
+class GeneratedRatings(NamedTuple):
+    """N ratings, by user and in order, and what the files tell of the movies."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(7, ge=0, description="Seed of everything that is drawn.")
-    users: int = Field(600, ge=30, le=100_000, description="Number of users.")
-    movies: int = Field(900, ge=60, le=20_000, description="Number of movies.")
-    events_per_user_mean: float = Field(70.0, ge=15, le=500, description="Mean number of ratings of a user.")
-
-
-class Truth(NamedTuple):
-    """What the ratings were drawn from; K latent factors."""
-
-    users: NDArray[np.float32]  # (U, K) tastes
-    movies: NDArray[np.float32]  # (M, K) contents
+    contents: NDArray[np.float32]  # (M, K) latent factors of the movies, of length 1
     quality: NDArray[np.float32]  # (M,) what everybody likes more
-    user_ids: NDArray[np.int64]  # (U,)
-    movie_ids: NDArray[np.int64]  # (M,)
+    user: NDArray[np.int64]  # (N,) 0 … U - 1
+    item: NDArray[np.int64]  # (N,) 0 … M - 1
+    stars: NDArray[np.float64]  # (N,)
+    users: int  # U
 
 
-def true_affinity(truth: Truth) -> NDArray[np.float32]:
-    """How much every user likes every movie, (U, M) float32: preference times content, plus quality."""
-    return np.asarray(1.6 * truth.users @ truth.movies.T + 0.4 * truth.quality, dtype=np.float32)
+class Ids(NamedTuple):
+    """The ids in the files of the users (U,) and movies (M,), both ascending."""
+
+    users: NDArray[np.int64]
+    movies: NDArray[np.int64]
 
 
-def write_sample(folder: Path, params: SampleParams) -> dict[str, Any]:
-    """Write ratings.csv, movies.csv, links.csv, tags.csv, metadata/tmdb_movies.csv and truth/*.npy.
+def write_release(folder: Path, generated: GeneratedRatings, rng: np.random.Generator) -> tuple[Ids, dict[str, Any]]:
+    """Write ratings.csv, movies.csv, links.csv, tags.csv and metadata/tmdb_movies.csv.
 
-    A user's next movie is drawn by affinity, by similarity to the last three movies and by popularity; the rating by affinity.
-    Equal parameters give equal bytes.
+    Args:
+        folder: made if missing.
+        generated: the ratings and movies.
+        rng: draws ids, times, titles and metadata; equal arguments give equal bytes.
 
-    Returns: counts.
+    Returns: the ids of users and movies, and counts.
     """
-    rng = np.random.default_rng(params.seed)
-    truth, popularity = _draw_truth(rng, params)
-    ratings = _draw_ratings(rng, params, truth, popularity)
+    movies = len(generated.contents)
+    ids = Ids(np.arange(1, generated.users + 1), np.cumsum(rng.integers(1, 4, movies)))
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], ratings)
-    facts = {"users": params.users, "movies": params.movies, "ratings": len(ratings)}
-    facts |= _write_movies(rng, folder, params, truth)
-    (folder / "truth").mkdir()
-    for name, values in truth._asdict().items():
-        np.save(folder / "truth" / f"{name}.npy", values, allow_pickle=False)
-    return facts
+    seconds = _times(rng, np.bincount(generated.user, minlength=generated.users))
+    columns = ids.users[generated.user], ids.movies[generated.item], generated.stars, seconds
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    _write(folder / "ratings.csv", ["userId", "movieId", "rating", "timestamp"], rows)
+    facts = {"users": generated.users, "movies": movies, "ratings": len(rows)}
+    return ids, facts | _write_movies(rng, folder, generated, ids)
 
 
-def load_truth(folder: Path) -> Truth:
-    """The preferences that the sample in `folder` was generated from."""
-    return Truth(*(np.load(folder / "truth" / f"{name}.npy", allow_pickle=False) for name in Truth._fields))
-
-
-def _draw_truth(rng: np.random.Generator, params: SampleParams) -> tuple[Truth, NDArray[np.float64]]:
-    factors = len(FACTORS)
-
-    def unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
-
-    themes = rng.normal(size=(24, factors)) ** 3
-    movies = unit(unit(themes[rng.integers(24, size=params.movies)]) + rng.normal(0, 0.15, (params.movies, factors)))
-    groups = rng.normal(size=(12, factors)) ** 3
-    users = unit(unit(groups[rng.integers(12, size=params.users)]) + rng.normal(0, 0.15, (params.users, factors)))
-    truth = Truth(
-        users=users,
-        movies=movies,
-        quality=rng.normal(size=params.movies).astype(np.float32),
-        user_ids=np.arange(1, params.users + 1),
-        movie_ids=np.cumsum(rng.integers(1, 4, params.movies)),
-    )
-    popularity = -0.6 * np.log(rng.permutation(params.movies) + 3.0)
-    popularity[rng.permutation(params.movies)[: max(1, params.movies // 100)]] = -np.inf  # never rated
-    return truth, popularity
-
-
-def _draw_ratings(
-    rng: np.random.Generator, params: SampleParams, truth: Truth, popularity: NDArray[np.float64]
-) -> list[tuple[int, int, float, int]]:
-    affinity = true_affinity(truth)
-    like = 1.5 * truth.movies @ truth.movies.T
-    rated = int(np.isfinite(popularity).sum())
-    ratings: list[tuple[int, int, float, int]] = []
-    for user in range(params.users):
-        spread = rng.lognormal(-0.32, 0.8)
-        count = int(np.clip(round(params.events_per_user_mean * spread), 12, min(400, rated * 2 // 3)))
-        if rng.random() < 0.012:
-            count = int(rng.integers(3, 10))  # too short for a frame of ten
-        open_weight = popularity + 1.2 * affinity[user] + rng.gumbel(size=params.movies) * 0.6
-        recent: list[int] = []
-        for _ in range(count):
-            pull = like[recent[-3:]].sum(axis=0) if recent else 0.0
-            chosen = int(np.argmax(open_weight + pull + 0.5 * rng.gumbel(size=params.movies)))
-            open_weight[chosen] = -np.inf
-            recent.append(chosen)
-        stars = 3.4 + 0.75 * affinity[user, recent] + rng.normal(0, 0.35) + rng.normal(0, 0.5, count)
-        stars = np.clip(np.round(stars * 2) / 2, 0.5, 5.0)
+def _times(rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Seconds since 1970 of each user's ratings in turn: most within seconds or a day, as on MovieLens' rating pages."""
+    times = []
+    for count in counts.tolist():
         second = int(rng.integers(START, END - 400 * 86400))
         gaps = np.where(rng.random(count) < 0.06, rng.integers(3600, 30 * 86400, count), rng.integers(0, 90, count))
-        seconds = second + np.cumsum(np.where(rng.random(count) < 0.15, 0, gaps))
-        rows = zip(truth.movie_ids[recent].tolist(), stars.tolist(), seconds.tolist(), strict=True)
-        ratings += [(int(truth.user_ids[user]), movie, star, int(when)) for movie, star, when in rows]
-    return ratings
+        times.append(second + np.cumsum(np.where(rng.random(count) < 0.15, 0, gaps)))
+    return np.concatenate(times)
 
 
-def _write_movies(rng: np.random.Generator, folder: Path, params: SampleParams, truth: Truth) -> dict[str, Any]:
+def _write_movies(rng: np.random.Generator, folder: Path, generated: GeneratedRatings, ids: Ids) -> dict[str, Any]:
     movies, links, tags, metadata = [], [], [], []
-    for place, movie_id in enumerate(truth.movie_ids.tolist()):
-        content = truth.movies[place]
+    for place, movie_id in enumerate(ids.movies.tolist()):
+        content = generated.contents[place]
         order = np.argsort(-np.abs(content))
         poles = [FACTORS[k][:2] if content[k] > 0 else FACTORS[k][2:] for k in order[:3]]
         strong = [pole for pole, k in zip(poles, order, strict=False) if abs(content[k]) > 0.3] or poles[:1]
@@ -162,7 +107,7 @@ def _write_movies(rng: np.random.Generator, folder: Path, params: SampleParams, 
         tmdb_id, imdb = 10_000 + place, 100_000 + 7 * place
         links.append((movie_id, f"{imdb:07d}", tmdb_id if rng.random() > 0.01 else ""))
         if rng.random() < 0.1:
-            tags.append((int(rng.integers(1, params.users + 1)), movie_id, words[0], START + place))
+            tags.append((int(rng.integers(1, generated.users + 1)), movie_id, words[0], START + place))
         if rng.random() < 0.08:
             continue
         money = rng.lognormal(16, 1, 2)
@@ -177,7 +122,7 @@ def _write_movies(rng: np.random.Generator, folder: Path, params: SampleParams, 
                 f"In this {genres[0].lower()} film, {' '.join(words[:6])} meet {' '.join(words[6:12])}; {' '.join(words[12:])}.",
                 int(rng.integers(70, 180) * known[2]), "|".join(genres), f"{SURNAMES[rng.integers(16)]} Pictures",
                 f"{month}/{day}/{year % 100:02d}", int(rng.lognormal(5, 1)),
-                round(float(np.clip(6.2 + 0.8 * truth.quality[place], 1, 10)), 1), year, 0, 0,
+                round(float(np.clip(6.2 + 0.8 * generated.quality[place], 1, 10)), 1), year, 0, 0,
             )
         )  # fmt: skip
     _write(folder / "movies.csv", ["movieId", "title", "genres"], movies)

@@ -13,7 +13,7 @@ def measure(evidence: Evidence) -> OffPolicySection:
         evidence.scorers,
         evidence.params.off_policy,
         baselines=evidence.baselines,
-        truth=evidence.subject.truth,
+        truth=None if evidence.subject.simulated is None else evidence.subject.simulated.true_rewards,
     )
 
 

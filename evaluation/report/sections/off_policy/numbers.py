@@ -3,10 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from evaluation.off_policy.estimates import EvaluatedPolicy, OffPolicyParams, evaluate_off_policy
+from evaluation.off_policy.estimates import EvaluatedPolicy, OffPolicyParams, TrueRewards, evaluate_off_policy
 from evaluation.record import Record
 from models.histories import Scorer
 from models.off_policy.estimators import Estimates, Value
@@ -64,7 +61,7 @@ def measure_off_policy(
     params: OffPolicyParams,
     *,
     baselines: Collection[str] = (),
-    truth: NDArray[np.float32] | None = None,
+    truth: TrueRewards | None = None,
 ) -> OffPolicySection:
     """Estimate the value of every method from test users' ratings; no method without test or validation users.
 
@@ -73,7 +70,7 @@ def measure_off_policy(
         scorers: policies and baselines by name.
         params: of the estimators and their warnings.
         baselines: which of the names are baselines.
-        truth: (U, I) true mean rewards by the dataset's users and items, of `storage.sources.sample.truth.true_rewards`.
+        truth: the true mean rewards, if known, such as `SimulatedDataset.true_rewards`.
     """
     found = evaluate_off_policy(dataset, scorers, params, truth)
     facts = {"params": params, "reward_scale": dataset.reward.scale, "reward_offset": dataset.reward.offset}

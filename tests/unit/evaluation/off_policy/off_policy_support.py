@@ -12,20 +12,25 @@ from torch import Tensor
 
 from evaluation.baselines import fit_baselines
 from evaluation.off_policy.estimates import OffPolicyParams, chances, seen_items
+from evaluation.simulated_dataset import SimulatedDataset, Truth
+from models.environments.mechanics import MECHANISMS, Mechanics
+from models.environments.users import NOISE
 from models.histories import Histories, Scorer
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import BEST_REWARD, WORST_REWARD, RatingScale
 from storage.dataset.splits import SplitParams, split_users
 from storage.dataset.writer import write_transitions
-from storage.sources.sample.release import SampleParams, Truth, load_truth, true_affinity, write_sample
-from storage.sources.sample.truth import SPREAD, true_rewards
+from tasks.sample import SampleParams, load_truth, write_sample
 
+# Users whose liking does not change, so that one matrix is the truth.
+STEADY = Mechanics(acceptance=10, acceptance_slope=0, appeal=0, satisfaction=0, exit_rate=0.025).without(*MECHANISMS)
 NAMED_BY = 10  # so many first items tell users apart
 
 
 class Generated(NamedTuple):
     dataset: TransitionDataset
     truth: Truth
+    simulated: SimulatedDataset
     rewards: NDArray[np.float32]  # (U, I) true means
 
 
@@ -34,21 +39,24 @@ def generated(folder: Path, params: SampleParams) -> Generated:
     write_sample(folder, params)
     truth = load_truth(folder)
     events, _ = read_events(folder)
-    noise = np.random.default_rng(0).normal(0, 0.15, (params.movies, truth.movies.shape[1]))
+    noise = np.random.default_rng(0).normal(0, 0.15, truth.users.world.items.shape)
     write_transitions(
         folder / "transitions.h5",
         [events],
         user_ids=events.user_id,
         split=split_users(events.user_id, SplitParams(test=0.3, validation=0.15)),
         movie_ids=truth.movie_ids,
-        embeddings=(truth.movies + noise).astype(np.float32),
+        embeddings=(truth.users.world.items + noise).astype(np.float32),
         scale=RatingScale(),
         frame=10,
         time_cut=int(events.timestamp.max()),
         provenance={},
     )
     dataset = TransitionDataset.open(folder / "transitions.h5")
-    return Generated(dataset, truth, true_rewards(truth, dataset.user_ids, dataset.movie_ids, dataset.reward))
+    simulated = SimulatedDataset(truth, dataset)
+    states = simulated.users.start(simulated.rows)  # which do not change
+    stars = simulated.users.expected_stars(states, simulated.users.liking(states))
+    return Generated(dataset, truth, simulated, (2 * stars - 5).astype(np.float32))
 
 
 class Told:
@@ -70,8 +78,9 @@ def known_policies(data: Generated) -> dict[str, Scorer]:
 
     The first, second and fifth know each user's true taste; no method can.
     """
-    affinity = torch.from_numpy(true_affinity(data.truth)[data.truth.user_ids.searchsorted(data.dataset.user_ids)])
-    likeness = torch.from_numpy(1.5 * data.truth.movies @ data.truth.movies.T)
+    world = data.simulated.users.world
+    affinity = torch.from_numpy(world.affinity(data.simulated.rows)).float()
+    likeness = torch.from_numpy(world.items @ world.items.T)
     items = data.dataset.training_events()[1]
     popularity = torch.log(torch.bincount(items, minlength=data.dataset.items) + 0.5)
     anything = torch.rand(affinity.shape, generator=torch.Generator().manual_seed(0))
@@ -100,7 +109,7 @@ def followed(data: Generated, scorer: Scorer, params: OffPolicyParams, starts: T
         taken = items.gather(1, torch.multinomial(chance, 1, generator=generator))
         reward = rewards.gather(1, taken)
         total += params.discount**step * reward.squeeze(1)
-        noise = 2 * SPREAD * torch.randn(reward.shape, generator=generator)
+        noise = 2 * NOISE * torch.randn(reward.shape, generator=generator)
         told = (reward + noise).round().clamp(WORST_REWARD, BEST_REWARD)
         histories = Histories(torch.cat((histories.items, taken), 1), torch.cat((histories.rewards, told), 1))
     mean = total.mean() / sum(params.discount**step for step in range(params.horizon))

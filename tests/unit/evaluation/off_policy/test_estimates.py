@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from unit.evaluation.off_policy.off_policy_support import SPREAD, Generated, followed, generated, known_policies
+from unit.evaluation.off_policy.off_policy_support import NOISE, STEADY, Generated, followed, generated, known_policies
 from unit.storage.dataset.transitions_support import written
 
 from evaluation.baselines import training_data
@@ -29,7 +30,7 @@ from models.off_policy.estimators import Estimates, Value, estimate, user_draws
 from models.off_policy.features import FeatureConfig, Features
 from models.off_policy.fitted_q import LoggedSteps
 from storage.dataset.scale import RatingScale, RewardMap
-from storage.sources.sample.release import SampleParams
+from tasks.sample import SampleParams
 
 PARAMS = OffPolicyParams(draws=100)
 TRUSTED = (
@@ -51,13 +52,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Generated:
-    return generated(tmp_path_factory.mktemp("sample"), SampleParams(users=600, movies=250, events_per_user_mean=50))
+    return generated(tmp_path_factory.mktemp("sample"), SampleParams(users=600, movies=250, mechanics=STEADY))
 
 
 @pytest.fixture(scope="module")
 def section(data: Generated) -> OffPolicySection:
     policies = known_policies(data)
-    return measure_off_policy(data.dataset, policies, PARAMS, baselines=("popular", "markov"), truth=data.rewards)
+    return measure_off_policy(
+        data.dataset, policies, PARAMS, baselines=("popular", "markov"), truth=data.simulated.true_rewards
+    )
 
 
 def by_name(section: OffPolicySection) -> dict[str, PolicyValue]:
@@ -115,7 +118,9 @@ def test_values_of_several_steps_are_those_of_following_the_policy(section: OffP
     found = {name: known(policy.fitted_q.value) for name, policy in by_name(section).items()}
     for name in TRUSTED:
         assert -0.05 < found[name] - true[name] < 0.2, name
-    assert sorted(TRUSTED, key=true.__getitem__) == sorted(TRUSTED, key=found.__getitem__)
+    for one, other in permutations(TRUSTED, 2):
+        if true[one] - true[other] >= 0.05:
+            assert found[one] > found[other], (one, other)
 
 
 def test_warns_of_policies_that_the_log_does_not_reach(section: OffPolicySection) -> None:
@@ -123,9 +128,9 @@ def test_warns_of_policies_that_the_log_does_not_reach(section: OffPolicySection
     contrary = policies["contrary"]  # recommends what each user likes least and hardly ever chooses
     assert contrary.warning is not None
     assert "chosen so rarely" in contrary.warning
-    assert contrary.support < 0.5
+    assert contrary.support < 0.7
     assert policies["random"].warning is not None
-    assert contrary.effective_users < 0.3 * section.users < 0.8 * section.users < policies["markov"].effective_users
+    assert contrary.effective_users < 0.4 * section.users < 0.8 * section.users < policies["markov"].effective_users
     assert contrary.effective_steps < 0.1 * policies["markov"].effective_steps
     assert max(abs(error(policy, "direct")) for policy in policies.values() if policy.warning is None) < 0.25
     assert abs(error(contrary, "direct")) > 0.4
@@ -162,7 +167,7 @@ def test_unbiased_where_people_choose_by_history_alone(data: Generated) -> None:
     chosen = torch.multinomial(log_mu.exp(), 1, generator=generator)
     place = torch.arange(len(starts)).unsqueeze(1)
     rewards = torch.from_numpy(data.rewards)[dataset.users_of(starts)]
-    told = rewards.gather(1, chosen) + 2 * SPREAD * torch.randn(chosen.shape, generator=generator)
+    told = rewards.gather(1, chosen) + 2 * NOISE * torch.randn(chosen.shape, generator=generator)
     logged = LoggedSteps(
         users,
         every[place, chosen].squeeze(1).double().numpy(),
@@ -183,7 +188,7 @@ def test_unbiased_where_people_choose_by_history_alone(data: Generated) -> None:
 
 
 def test_behaviour_policy_foresees_choices_far_better_than_popularity(section: OffPolicySection) -> None:
-    assert known(section.perplexity) < 0.5 * known(section.perplexity_popularity)
+    assert known(section.perplexity) < 0.6 * known(section.perplexity_popularity)
     assert known(section.perplexity_popularity) < known(section.perplexity_uniform)
 
 

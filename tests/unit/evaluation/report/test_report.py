@@ -79,7 +79,7 @@ def subject(data: TransitionDataset, **changes: object) -> Subject:
         "title": "T",
         "titles": [f"Film {place} </script><b> ({1950 + place})" for place in range(data.items)],
         "groups": [("Drama", "Comedy", "")[place % 3] for place in range(data.items)],
-        "truth": None,
+        "simulated": None,
         "dataset": manifest("dataset"),
         "policies": {name: manifest("policy", learner="td3", **facts) for name in ("td3", "other")},
         "curves": {"td3": curves, "other": curves},

@@ -3,15 +3,16 @@ from pathlib import Path
 import numpy as np
 from sample_support import read_events
 
+from models.environments.mechanics import Mechanics
 from storage.files import sha256_file
 from storage.sources.bad_rows import BadRows
 from storage.sources.metadata.files import MetadataFile, read_metadata
 from storage.sources.metadata.join import join_metadata
 from storage.sources.movielens.movies import read_movies
 from storage.sources.movielens.releases import find_release
-from storage.sources.sample.release import SampleParams, load_truth, true_affinity, write_sample
+from tasks.sample import SampleParams, load_truth, write_sample
 
-PARAMS = SampleParams(users=80, movies=150, events_per_user_mean=40)
+PARAMS = SampleParams(users=80, movies=150, mechanics=Mechanics(exit_rate=0.02))
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -40,6 +41,20 @@ def test_ratings_follow_the_truth(tmp_path: Path) -> None:
     write_sample(tmp_path, PARAMS)
     truth = load_truth(tmp_path)
     events, _ = read_events(tmp_path)
-    affinity = true_affinity(truth)
     user = np.repeat(np.searchsorted(truth.user_ids, events.user_id), events.length)
-    assert np.corrcoef(affinity[user, events.item], events.code)[0, 1] > 0.5
+    assert (user == truth.log.user).all()
+    assert (events.item == truth.log.item).all()
+    assert (events.code == 2 * truth.log.stars).all()
+    assert np.corrcoef(truth.users.world.affinity(user, events.item[:, None])[:, 0], events.code)[0, 1] > 0.3
+    assert truth.users.mechanics == PARAMS.mechanics
+
+
+def test_histories_end_when_users_leave(tmp_path: Path) -> None:
+    """Only the few that are cut have less than 12 ratings; users leave when they are less satisfied than usual."""
+    write_sample(tmp_path, SampleParams(users=400, movies=300))
+    log = load_truth(tmp_path).log
+    lengths = np.bincount(log.user)
+    assert 0 < (lengths < 12).sum() < 20
+    assert lengths.max() <= 198
+    last = np.cumsum(lengths) - 1
+    assert log.satisfaction[last].mean() < log.satisfaction.mean() - 0.1

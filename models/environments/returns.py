@@ -1,0 +1,41 @@
+"""The return of a policy in a simulation: the sum of rewards until the user leaves or the horizon is reached."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.environments.controls import Chooser
+from models.environments.episodes import Catalogue, Episodes
+from models.environments.users import SimulatedUsers
+from models.environments.world import Doubles, Ints
+
+
+class Returns(NamedTuple):
+    """By user: undiscounted returns (U,), and recommendations until the end (U,)."""
+
+    values: Doubles
+    lengths: Ints
+
+
+def returns_of(choose: Chooser, users: SimulatedUsers, catalogue: Catalogue, rows: Ints, seed: int) -> Returns:
+    """Roll a chooser out, one episode for each user.
+
+    With equal arguments, two choosers meet the same first frames and the same random numbers at each step, so that the
+    difference of their returns varies little.
+
+    Args:
+        choose: gives each user's next item.
+        users: a world and its mechanics.
+        catalogue: what the policies know.
+        rows: (U,) users of the world.
+        seed: of all that users do.
+    """
+    episodes = Episodes(users, catalogue, rows, np.random.default_rng(seed))
+    values, lengths = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    active = np.ones(len(rows), dtype=bool)
+    while active.any():
+        step = episodes.step(choose(episodes))
+        values += np.where(active, step.rewards, 0.0)
+        lengths += active
+        active &= ~(step.terminated | step.truncated)
+    return Returns(values, lengths)

@@ -1,0 +1,60 @@
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from models.environments import register
+from models.environments.tiny import (
+    DISCOUNT,
+    START,
+    TinyEnv,
+    action_values,
+    optimal_values,
+    tiny_model,
+    values_of,
+)
+
+MODEL = tiny_model()
+BEST = optimal_values(MODEL)
+
+
+def share_of_optimum(policy: np.ndarray) -> float:
+    return float(values_of(MODEL, policy)[START] / BEST[START])
+
+
+def test_gymnasium_accepts_it_by_name() -> None:
+    register()
+    check_env(gymnasium.make("MarqueeTiny-v0").unwrapped, skip_render_check=True)
+
+
+def test_the_optimum_satisfies_bellmans_equation_and_no_single_change_improves_it() -> None:
+    policy = action_values(MODEL, BEST).argmax(1)
+    assert np.allclose(values_of(MODEL, policy), BEST)
+    for state in range(len(BEST)):
+        for item in range(4):
+            changed = policy.copy()
+            changed[state] = item
+            assert values_of(MODEL, changed)[state] <= BEST[state] + 1e-9
+
+
+def test_greed_and_one_step_of_improvement_do_not_suffice() -> None:
+    greedy = MODEL.rewards.argmax(1)
+    ahead = action_values(MODEL, MODEL.rewards.max(1)).argmax(1)
+    improved = action_values(MODEL, values_of(MODEL, greedy)).argmax(1)
+    assert share_of_optimum(greedy) < 0.3
+    assert share_of_optimum(ahead) < 0.6
+    assert share_of_optimum(improved) < 0.9
+
+
+def test_the_environment_has_the_tables_chances() -> None:
+    """The mean discounted return of the optimal policy, rolled out, is its value."""
+    env, policy, totals = TinyEnv(), action_values(MODEL, BEST).argmax(1), []
+    env.reset(seed=0)
+    for _ in range(800):
+        env.reset()
+        total, discount, left = 0.0, 1.0, False
+        while not left and discount > 1e-3:
+            _, reward, left, _, _ = env.step(policy[env.state])
+            total, discount = total + discount * reward, discount * DISCOUNT
+        totals.append(total)
+    assert np.mean(totals) == pytest.approx(BEST[START], rel=0.05)
