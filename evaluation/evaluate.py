@@ -17,6 +17,7 @@ from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import Report
 from evaluation.report.sections.embedding_map.numbers import MOST_POINTS
+from evaluation.report.sections.environment.numbers import EnvironmentParams
 from evaluation.report.sections.methods.numbers import (
     Cost,
     EvaluatedMethod,
@@ -62,6 +63,7 @@ class EvaluateParams(BaseModel):
     seed: int = Field(0, ge=0, description="Of every random draw.")
     baselines: BaselineParams = Field(BaselineParams(), description="The baselines and their tuning.")
     off_policy: OffPolicyParams = Field(OffPolicyParams(), description="The off-policy estimates.")
+    environment: EnvironmentParams = Field(EnvironmentParams(), description="The returns with simulated users.")
 
 
 def evaluate_and_measure(

@@ -6,6 +6,7 @@ from evaluation.report.sections import (
     cards,
     distances,
     embedding_map,
+    environment,
     examples,
     methods,
     off_policy,
@@ -17,6 +18,7 @@ from evaluation.report.sections import (
 SECTIONS: tuple[Section, ...] = (
     verdict.SECTION,
     methods.SECTION,
+    environment.SECTION,
     examples.SECTION,
     popularity.SECTION,
     embedding_map.SECTION,

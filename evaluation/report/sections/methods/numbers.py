@@ -98,6 +98,16 @@ class MethodsSection(Record):
     comparisons: tuple[Comparison, ...] = ()
     baselines: tuple[BaselineNote, ...] = Field((), description="The baselines among the results.")
 
+    @property
+    def ndcg_of_test_users(self) -> dict[str, float]:
+        """By method the NDCG@10 of test users' next items."""
+        found = {
+            one.name: one.metrics.get("ndcg@10")
+            for one in self.results
+            if (one.split, one.protocol) == ("test", "next-item")
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
     def tables(self) -> list["Table"]:
         """A table per split and protocol, in the order of the results."""
         keys = dict.fromkeys((one.split, one.protocol) for one in self.results)
