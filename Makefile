@@ -30,7 +30,7 @@ test: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(MAKE) docs
-	$(PYTEST) -m 'not nightly'
+	$(PYTEST)
 
 # All tests, with every tool required: those of `test`, then the slow ones. REST='nightly and radosgw' takes fewer of these.
 test-all: export MARQUEE_REQUIRE_TOOLS = 1
