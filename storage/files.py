@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +45,18 @@ def rename_folder(new: Path, final: Path) -> bool:
         return False
     fsync_path(final.parent)
     return True
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Rename a finished folder to a name that another folder may have; that one is removed first."""
+    while not rename_folder(new, final):
+        remove_folder(final)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder if there is one; readers see all of it or nothing."""
+    with draft_beside(folder) as draft, suppress(FileNotFoundError):  # another process has moved it
+        folder.rename(draft)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ An alias, `aliases/<kind>/<name>.json`, names one artifact, remembers those befo
 """
 
 import json
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
@@ -13,11 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from storage.artifacts.manifest import sha256_json
 from storage.artifacts.object_stores import ObjectStore
-from storage.artifacts.published import published_manifest
+from storage.artifacts.published import published_manifest, replaceable
 from storage.artifacts.store import ArtifactRef
 from storage.errors import AliasMovedError, ArtifactDamagedError, RollbackError, UnknownAliasError
 
-logger = logging.getLogger("marquee.publishing")
 ALIAS_TRIES = 20
 FORMAT: Literal["marquee-alias/2"] = "marquee-alias/2"
 HISTORY = 20  # earlier artifacts that an alias remembers
@@ -117,14 +115,7 @@ def present_alias(store: ObjectStore, kind: str, name: str) -> Alias | None:
 
 def _replaceable_alias(store: ObjectStore, kind: str, name: str) -> tuple[Alias | None, str | None]:
     """An alias and the etag that moving it requires; a damaged one is None, and the next move replaces it."""
-    found = store.get(alias_key(kind, name))
-    if found is None:
-        return None, None
-    try:
-        return _parse(found[0], store, kind, name), found[1]
-    except ArtifactDamagedError as error:
-        logger.warning("The alias is damaged and will be replaced, without its history: %s", error)
-        return None, found[1]
+    return replaceable(store, alias_key(kind, name), lambda data: _parse(data, store, kind, name))
 
 
 def _parse(data: bytes, store: ObjectStore, kind: str, name: str) -> Alias:

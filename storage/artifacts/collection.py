@@ -11,8 +11,9 @@ from storage.artifacts.inspection import ARTIFACTS, CHECKPOINTS, DAMAGED, aliase
 from storage.artifacts.manifest import MANIFEST, Depth, Manifest
 from storage.artifacts.object_stores import ObjectStore
 from storage.artifacts.store import FOREIGN, ArtifactStore
-from storage.drafts import abandoned_drafts, draft_beside, sweep_drafts
+from storage.drafts import abandoned_drafts, sweep_drafts
 from storage.errors import ArtifactError
+from storage.files import remove_folder
 from storage.home import alone_in
 from storage.sources.web.response_cache import ResponseCache
 
@@ -72,8 +73,7 @@ def remove(path: Path) -> None:
     if path.name.startswith(".draft."):
         sweep_drafts(path.parent)
     elif path.is_dir():
-        with draft_beside(path) as old, suppress(FileNotFoundError):
-            path.rename(old)
+        remove_folder(path)
         with suppress(OSError):  # other things are in it
             path.parent.rmdir()
     else:

@@ -1,7 +1,6 @@
 """Artifacts that were made elsewhere: they are used beside own ones and kept apart from them."""
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from storage.artifacts.manifest import MANIFEST, Depth, Manifest, read_manifest, verify_files
@@ -10,7 +9,7 @@ from storage.artifacts.publishing import pull, resolve
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.drafts import draft_beside
 from storage.errors import ArtifactError
-from storage.files import fsync_path, rename_folder, writing_to
+from storage.files import fsync_path, replace_folder, writing_to
 
 
 def fetch(store: ObjectStore, spec: str, own: ArtifactStore) -> ArtifactRef:
@@ -57,8 +56,7 @@ def take_in(folder: Path, kind: str, own: ArtifactStore) -> ArtifactRef:
     final = store.folder(kind, manifest.digest)
     with writing_to(store.root), draft_beside(final) as copy:
         copy_artifact(folder, manifest, copy)
-        while not rename_folder(copy, final):
-            _remove(final)
+        replace_folder(copy, final)
     return store.ref(manifest)
 
 
@@ -76,10 +74,3 @@ def copy_artifact(folder: Path, manifest: Manifest, target: Path) -> None:
     verify_files(target, manifest)
     for path in (*target.rglob("*"), target):
         fsync_path(path)
-
-
-def _remove(folder: Path) -> None:
-    """Remove an artifact's folder if there is one; readers see all of it or nothing."""
-    if folder.exists():
-        with draft_beside(folder) as old, suppress(FileNotFoundError):  # another process has moved it
-            folder.rename(old)

@@ -1,12 +1,16 @@
 """What is published under which key, and the manifests of published artifacts."""
 
 import logging
+from collections.abc import Callable
+from typing import TypeVar
 
 from storage.artifacts.manifest import MANIFEST, Manifest
 from storage.artifacts.object_stores import DOCUMENT_BYTES, ObjectStore
 from storage.errors import ArtifactDamagedError
 
 logger = logging.getLogger("marquee.publishing")
+
+T = TypeVar("T")
 
 
 def published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest | None:
@@ -21,13 +25,18 @@ def published_manifest(store: ObjectStore, kind: str, digest: str) -> Manifest |
 
 def replaceable_manifest(store: ObjectStore, kind: str, digest: str) -> tuple[Manifest | None, str | None]:
     """The manifest of a published artifact, and the etag that replacing it requires; a damaged one is None."""
-    found = store.get(manifest_key(kind, digest))
+    return replaceable(store, manifest_key(kind, digest), lambda data: _parse(data, store, kind, digest))
+
+
+def replaceable(store: ObjectStore, key: str, parse: Callable[[bytes], T]) -> tuple[T | None, str | None]:
+    """The document under a key, and the etag that replacing it requires; a damaged one is None, with a warning."""
+    found = store.get(key)
     if found is None:
         return None, None
     try:
-        return _parse(found[0], store, kind, digest), found[1]
+        return parse(found[0]), found[1]
     except ArtifactDamagedError as error:
-        logger.warning("The published manifest is damaged and will be replaced: %s", error)
+        logger.warning("The published document is damaged and will be replaced: %s", error)
         return None, found[1]
 
 

@@ -13,7 +13,6 @@ from storage.artifacts.manifest import MANIFEST, MEASURED, FileEntry, Manifest, 
 from storage.artifacts.object_stores import ObjectStore
 from storage.artifacts.published import file_key, manifest_key, published_manifest, replaceable_manifest
 from storage.artifacts.store import ArtifactRef, ArtifactStore
-from storage.drafts import draft_beside
 from storage.errors import (
     ArtifactConflictError,
     ArtifactDamagedError,
@@ -21,7 +20,7 @@ from storage.errors import (
     StorageFullError,
     UnknownAliasError,
 )
-from storage.files import fsync_path, locked, sha256_file, writing_to
+from storage.files import fsync_path, locked, replace_folder, sha256_file, writing_to
 
 logger = logging.getLogger("marquee.publishing")
 
@@ -133,12 +132,7 @@ def pull(store: ObjectStore, spec: str, to: Path, *, replaces: bool = False) -> 
             partial = _receive(store, manifest, final)
             if final.exists():
                 logger.warning("%s: replacing what is damaged or has other content.", final)
-                with draft_beside(final) as damaged:
-                    final.rename(damaged)
-                    partial.rename(final)
-            else:
-                partial.rename(final)
-            fsync_path(final.parent)
+            replace_folder(partial, final)
     return target.ref(manifest)
 
 

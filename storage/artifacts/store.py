@@ -30,7 +30,7 @@ from storage.artifacts.manifest import (
 )
 from storage.drafts import draft_beside
 from storage.errors import ArtifactConflictError, ArtifactDamagedError, ArtifactError
-from storage.files import fsync_path, rename_folder, sha256_file, writing_to
+from storage.files import fsync_path, remove_folder, rename_folder, sha256_file, writing_to
 from storage.home import home
 
 logger = logging.getLogger("marquee.artifacts")
@@ -291,6 +291,5 @@ class ArtifactStore:
                     f"{final}: expected content {manifest.sha256}, found {first.sha256} made meanwhile from the same "
                     "recipe. The step is not deterministic on this machine: keep one of the two, remove the other."
                 )
-            with draft_beside(final) as damaged, suppress(FileNotFoundError):  # another process has moved it
-                final.rename(damaged)
+            remove_folder(final)
         return self.ref(manifest)

@@ -12,7 +12,7 @@ from typing import Any
 
 from storage.drafts import draft_beside
 from storage.errors import ArchiveError, StorageFullError
-from storage.files import fsync_path, sha256_file, writing_to
+from storage.files import fsync_path, remove_folder, rename_folder, sha256_file, writing_to
 from storage.sources.packed_files import ZIP_METHODS
 
 logger = logging.getLogger("marquee.ingest")
@@ -113,16 +113,10 @@ def _crc32(path: Path) -> int | None:
 
 def _move(draft: Path, home: Path, sha256: str, name: str) -> Path:
     """Rename the draft to its final name; if another process unpacked the same archive first, its folder stays."""
-    try:
-        draft.rename(home)
-    except OSError:
-        if not home.exists():
-            raise
+    while not rename_folder(draft, home):
         if (done := _unpacked(home, sha256)) is not None:
             return done
-        shutil.rmtree(home)  # an earlier folder that was damaged later
-        draft.rename(home)
-    fsync_path(home.parent)
+        remove_folder(home)  # an earlier folder that was damaged later
     return home / name
 
 

@@ -179,7 +179,7 @@ def test_a_torn_champion_alias_does_not_block_promotion(bucket: Bucket, caplog: 
     (bucket.store.root / "aliases" / "policy" / "champion.json").write_text('{"kind": "poli')
     assert bucket.decide(second).promoted
     assert bucket.digest == second.digest
-    assert "The alias is damaged and will be replaced" in caplog.text
+    assert "The published document is damaged and will be replaced" in caplog.text
 
 
 @pytest.mark.parametrize("lost", ["manifest.json", "a.bin"])

@@ -264,7 +264,7 @@ def test_publishing_again_mends_a_damaged_alias(
     with pytest.raises(ArtifactDamagedError, match="Publish again: that replaces it"):
         pull(store, "policy@latest", tmp_path / "pulled")
     assert move_alias(store, ref, "latest", {}, lambda present: present is None) is not None
-    assert "The alias is damaged and will be replaced" in caplog.text
+    assert "The published document is damaged and will be replaced" in caplog.text
     assert pull(store, "policy@latest", tmp_path / "pulled").sha256 == ref.sha256
 
 
