@@ -76,7 +76,7 @@ class IQL(TargetCritics):
         pi = self.policy(batch.observation)
         error = (pi - batch.action).square().mean(1)
         clipped = (weight == self.config.max_weight).float().mean()
-        metrics = {"imitation_error": error.mean(), "weight": weight.mean(), "weights_clipped": clipped}
+        metrics = {"imitation_error": error.mean(), "imitation_weight": weight.mean(), "weights_clipped": clipped}
         return (weight * error).mean() + self.likeness(pi), metrics
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:
