@@ -273,7 +273,7 @@ BOOTSTRAPPING = [name for name in TRANSITION_LEARNERS if "n_step" in LEARNERS[na
 
 @pytest.mark.parametrize("name", BOOTSTRAPPING)
 def test_the_target_of_n_steps_discounts_by_the_batch(name: str) -> None:
-    """Y = r + γᵐ (1 - d) v is linear in γᵐ, at 0 the sum of rewards, and at γ that of one step."""
+    """The target r + γᵐ (1 - d) v is linear in γᵐ, at 0 the sum of rewards, and at γ that of one step."""
     one, several = learner_of(CONFIGS[name]), learner_of(CONFIGS[name].model_copy(update={"n_step": 3}))
     batch = bandit(16)._replace(terminal=(torch.arange(16) % 3 == 0).float())
 
