@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from storage.artifacts.manifest import Recipe
+from storage.artifacts.object_stores.folder import LocalFolder
 from storage.artifacts.store import ArtifactRef, ArtifactStore
 
 
@@ -13,3 +14,14 @@ def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy")
         (draft.path / "a.bin").write_text(text * 1000)
         (draft.path / "b.bin").write_text(text)
     return store, draft.committed
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def published_file(store: LocalFolder, name: str) -> Path:
+    return store.root / next(key for key in store.keys("artifacts/") if key.endswith(name))

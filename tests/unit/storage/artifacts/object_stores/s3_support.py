@@ -1,0 +1,3 @@
+"""Credentials that no message may show."""
+
+SECRETS = ("AKIAACCESSKEY", "a-secret-key")
