@@ -25,6 +25,7 @@ from unit.models.equations_support import (
 )
 
 from models.batch import Batch
+from models.batch_constrained import Perturbation
 from models.errors import PolicyError
 from models.histories import Histories
 from models.learners.bcq import BCQ, BCQConfig
@@ -119,6 +120,21 @@ def test_acts_by_the_candidate_with_the_largest_first_value() -> None:
     best = of_each(weights_of(learner.critics), 0, s, candidates).argmax(1)
     assert len(set(best)) > 1
     np.testing.assert_allclose(learner.act(batch().observation).numpy(), candidates[np.arange(B), best], rtol=1e-10)
+
+
+def test_perturbed_actions_move_by_phi_at_most_and_stay_within_the_bounds() -> None:
+    torch.manual_seed(0)
+    perturbation = Perturbation(S, D, 8, LIMIT, PHI, "float32")
+    with torch.no_grad():
+        for parameter in perturbation.parameters():
+            parameter.mul_(100)  # so that every tanh is at an end
+        inner, at_the_bound = torch.zeros(B, 1, D), torch.full((B, 1, D), LIMIT)
+        s = batch().observation.float()
+        torch.testing.assert_close(perturbation(s, inner).abs(), torch.full((B, 1, D), PHI * LIMIT))
+        moved = perturbation(s, at_the_bound)
+    assert moved.abs().max() <= LIMIT
+    assert (moved == LIMIT).any()
+    assert (moved < LIMIT).any()
 
 
 def two_kinds(rows: int, seed: int) -> Batch:
