@@ -98,6 +98,9 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
         f"bfloat16, policy delay 2   52.6   19.00   18.6-19.7   {ratio}  37.65   1.29×\n"
     )
     (tmp_path / "texts.txt").write_text("2 cores; precision auto means bfloat16 here\n")
+    (tmp_path / "off_policy_jester.txt").write_text(
+        "  logged by history, propensities estimated: 0.07\n  logged by taste, propensities estimated: 2.61\n"
+    )
     page = write_results.render(write_results.Results([report(4), report(3)], tmp_path))
     assert "for seed in 3 4; do" in page
     assert "as 3 test users' next choices (4 of 20 cases, seed 3)" in page
@@ -107,6 +110,7 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
     assert says in page
     assert "`precision: auto` is bfloat16 on this processor" in page
     assert "printed by ingest" in page
+    assert "is off by at most 0.07 in the mean" in page
     assert "`ranking` reaches 2.00 times the NDCG@10 of the best baseline, `markov`" in page
     assert "fitted 0.25;" in page
     (tmp_path / "ingest.txt").unlink()
