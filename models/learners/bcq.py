@@ -68,7 +68,11 @@ class BCQ(TargetActorCritic):
         """ξ, which the actor's optimiser trains."""
         space, config = self.space, self.config
         sizes = space.observation_dim, space.action_dim, config.hidden_dim
-        return Perturbation(*sizes, space.max_action, config.perturbation, config.precision)
+        perturbation = Perturbation(*sizes, space.max_action, config.perturbation, config.precision)
+        if (bound := config.actor_last_bound) is not None:
+            for parameter in perturbation.layers[-1].parameters():
+                nn.init.uniform_(parameter, -bound, bound)
+        return perturbation
 
     @property
     def acting(self) -> nn.Module:

@@ -173,8 +173,9 @@ def test_stacked_critics_equal_single_ones() -> None:
     assert Actor(S, D, 8, 0.5)(now.observation).shape == (B, D)
 
 
-def test_last_layers_start_within_their_bounds() -> None:
-    learner: ActorCritic = learner_of("ddpg", actor_last_bound=3.0, critic_last_bound=0.01)
+@pytest.mark.parametrize("name", ["ddpg", "bcq"])
+def test_last_layers_start_within_their_bounds(name: str) -> None:
+    learner: ActorCritic = learner_of(name, actor_last_bound=3.0, critic_last_bound=0.01)
     actor, critic = learner.policy.layers[-1].weight.abs().max(), learner.critics.weights[-1].abs().max()
     assert 2 < actor <= 3
     assert 0.005 < critic <= 0.01
