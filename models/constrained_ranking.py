@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from models.errors import PolicyError
 from models.histories import Histories
@@ -40,6 +41,13 @@ class ItemValues(nn.Module):
         values: Tensor = self.layers(states) @ self.vectors[candidates].T + self.bias[candidates]
         return values
 
+    def of(self, states: Tensor, items: Tensor) -> Tensor:
+        """Q of one item in each state: (N, H), (N,) int64 → (N,)."""
+        # Not by indexing, whose gradient is summed in an order that depends on the number of threads.
+        own = embedding(items, torch.cat((self.vectors, self.bias.unsqueeze(1)), 1))
+        values: Tensor = (self.layers(states) * own[:, :-1]).sum(1) + own[:, -1]
+        return values
+
 
 class ConstrainedRanking(nn.Module):
     """π(s) = argmax of Q(s, i) over the items with G(i | s) ≥ τ max_j G(j | s) (Fujimoto et al. 2019, arXiv:1910.01708).
@@ -62,10 +70,10 @@ class ConstrainedRanking(nn.Module):
         return near
 
     def best(self, states: Tensor, candidates: Tensor) -> Tensor:
-        """The place among C candidates of the allowed one with the largest Q: (N, H), (C,) → (N,) int64."""
+        """The allowed one of C candidates with the largest Q, for each state: (N, H), (C,) → (N,) int64."""
         allowed = self.allowed(self.logits(states, candidates))
         values: Tensor = self.values(states, candidates)
-        return values.masked_fill(~allowed, -math.inf).argmax(1)
+        return candidates[values.masked_fill(~allowed, -math.inf).argmax(1)]
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:

@@ -79,7 +79,7 @@ class DiscreteBCQ(SequenceLearner):
             s_next = self.policy.states(batch.items, batch.rewards)[:, 1:][there]
             best = self.constrained.best(s_next, drawn.candidates)
             s_next = self.target.imitation.states(batch.items, batch.rewards)[:, 1:][there]
-            value[there] = self.target.values(s_next, drawn.candidates).gather(1, best.unsqueeze(1)).squeeze(1)
+            value[there] = self.target.values.of(s_next, best)
         self.policy.train(was_training)
         return n_step_targets(batch, value, self.config.discount, self.config.n_step)[drawn.rated]
 
@@ -91,7 +91,7 @@ class DiscreteBCQ(SequenceLearner):
         logits = corrected(self.constrained.logits(states, drawn.candidates), drawn.target, drawn.log_chance)
         imitation_loss = cross_entropy(logits, drawn.target, reduction="sum") / count
         y = self.targets(batch, drawn)
-        q = self.constrained.values(states, drawn.candidates).gather(1, drawn.target.unsqueeze(1)).squeeze(1)
+        q = self.constrained.values.of(states, batch.items[:, 1:][drawn.rated])
         values_loss = smooth_l1_loss(q, y, reduction="sum") / count
         return [imitation_loss + values_loss], {
             "actor_loss": imitation_loss,
@@ -108,12 +108,13 @@ class DiscreteBCQ(SequenceLearner):
         self.generator.set_state(before)
         with torch.no_grad():
             states = self.policy.states(*batch.before)[drawn.rated]
-            best, values = self.constrained.best(states, drawn.candidates), self.constrained.values
-            q = values(states, drawn.candidates)
-            of_logged, of_policy = (q.gather(1, at.unsqueeze(1)).squeeze(1) for at in (drawn.target, best))
-            found = {"logged": of_logged, "policy": of_policy, "target": self.targets(batch, drawn)}
-            actions, logged = (self.policy.unit[drawn.candidates[at]] for at in (best, drawn.target))
-        return Comparison(actions, logged, found)
+            chosen = {
+                "policy": self.constrained.best(states, drawn.candidates),
+                "logged": batch.items[:, 1:][drawn.rated],
+            }
+            values = {name: self.constrained.values.of(states, items) for name, items in chosen.items()}
+            values["target"] = self.targets(batch, drawn)
+        return Comparison(self.policy.unit[chosen["policy"]], self.policy.unit[chosen["logged"]], values)
 
     def copy_to_targets(self) -> None:
         """Make the target network equal to the constrained policy."""
