@@ -27,7 +27,7 @@ def earlier_policy(dataset: ArtifactRef, config: LearnerConfig) -> ArtifactRef |
 
     None if there is none, with the reason in the log. Policies from elsewhere do not count.
     """
-    store = artifact_store()
+    store, wanted = artifact_store(), config.model_dump(mode="json")
     base = store.manifest(dataset).recipe.inputs.get("base")
     why = f"dataset/{dataset.digest} extends no other dataset"
     if base is not None:
@@ -35,9 +35,7 @@ def earlier_policy(dataset: ArtifactRef, config: LearnerConfig) -> ArtifactRef |
         made = sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at, reverse=True)
         for manifest in made:
             recipe = manifest.recipe
-            if recipe.inputs.get("dataset") != base or recipe.parameters.get("config") != config.model_dump(
-                mode="json"
-            ):
+            if recipe.inputs.get("dataset") != base or recipe.parameters.get("config") != wanted:
                 continue
             try:
                 if (found := store.find("policy", manifest.digest)) is not None:
