@@ -18,9 +18,9 @@ TOPICS = (0, 0, 1, 1)  # of the items
 APPEALING = (True, False, True, False)
 MOODS = (-1, 0, 1, 2)  # satisfaction
 BORED_FOR = 2  # steps
-REWARDS = ((3.0, 2.0), (2.5, 1.5))  # by topic: of the appealing and of the plain item
+REWARDS = ((3.0, 1.0), (2.5, 0.5))  # by topic: of the appealing and of the plain item
 BOREDOM = 4.0  # taken from the reward of a boring topic's items
-LEAVE = (0.5, 0.2, 0.03, 0.02)  # chance to leave by mood
+LEAVE = (0.6, 0.2, 0.03, 0.02)  # chance to leave by mood
 DISCOUNT = 0.95
 
 
