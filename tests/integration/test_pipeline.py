@@ -244,7 +244,8 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     from tasks.stored_policies import load_policy
 
     sizes = {
-        "source.sample": "{users: 300, movies: 300, mechanics: {exit_rate: 0.008}}",
+        "source.sample": "{users: 300, movies: 300, mechanics: "
+        "{appeal: 0, after_effect: 0, satisfaction: 0, boredom: 0, exit_rate: 0.02, exit_slope: 0}}",
         "features.text.max_tokens": "48",
     }
     training = {
