@@ -25,6 +25,7 @@ SMALL = {
     "train.ranking": "{sequences: 4, policy: {width: 16, length: 12}, kernel: {min_count: 1}}",
     "train.td3": "{hidden_dim: 16}",
     "train.td3_bc": "{hidden_dim: 16}",
+    "train.iql": "{hidden_dim: 16}",
     "train.ddpg": "{hidden_dim: 16}",
     "train.validation_steps": "50",
     "evaluate.sample": "50",

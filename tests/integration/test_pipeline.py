@@ -42,12 +42,15 @@ def test_outputs_and_last_lines(small_run: SmallRun) -> None:
     assert report["generated"] is True
     results = report["methods"]["results"]
     evaluated = {(one["name"], one["split"], one["protocol"]) for one in results}
-    for name in ("td3_bc", "ranking", *BaselineParams().names):
+    for name in ("td3_bc", "ranking", "iql", *BaselineParams().names):
         assert {(name, "test", "next-item"), (name, "test", "fold-in"), (name, "validation", "next-item")} <= evaluated
-    assert report["verdict"]["challenger"] in ("td3_bc", "ranking")
+    assert report["verdict"]["challenger"] in ("td3_bc", "ranking", "iql")
     assert report["verdict"]["headline"] in output
     assert [row["tried"] for row in report["cards"]["baselines"] if row["name"] == "markov"] == [3]
     assert report["off_policy"]["policies"][0]["true_value"] is not None
+    assert {"ranking", "iql", "markov", "greedy on the true reward"} <= {
+        one["name"] for one in report["environment"]["methods"]
+    }
     rankings = pq.read_table(Path(values["REPORT"]).with_name("rankings.parquet")).to_pandas()
     for one in results:
         keys = ("name", "method"), ("split", "split"), ("protocol", "protocol")
