@@ -20,8 +20,6 @@ from evaluation.protocols.population_stability import Events, measure_stability
 from evaluation.protocols.promotion import PromotionParams, compare_per_user
 from evaluation.report import registry
 from evaluation.report.evidence import ComparedMethod, Subject
-from evaluation.report.figures import BASELINE_COLOUR, bars
-from evaluation.report.formats import without_nan
 from evaluation.report.page import template_sha256
 from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import (
@@ -237,10 +235,6 @@ def test_key_figures_for_the_flow_run_page(report: Report) -> None:
     assert set(pictures(report)) == {"verdict", "curves", "popularity"}
 
 
-def test_no_nan_in_json() -> None:
-    assert without_nan({"a": [float("nan"), 1.23456789], "b": float("inf")}) == {"a": [None, 1.23457], "b": None}
-
-
 def test_sections_templates_are_part_of_the_pages_digest() -> None:
     alone = template_sha256("report.html.j2")
     assert len(
@@ -258,21 +252,6 @@ def test_a_section_of_the_registry_is_in_page_json_schema_and_leave_out() -> Non
     assert set(properties) == folders | {"format", "title", "generated"}
     assert {name for name in folders if "default" in properties[name]} == set(OPTIONAL)
     assert EvaluateParams.model_json_schema()["properties"]["leave_out"]["items"]["enum"] == list(OPTIONAL)
-
-
-def test_bars_of_many_methods_keep_policies_apart_from_baselines() -> None:
-    names = [f"policy {place}" for place in range(3)] + [f"baseline {place}" for place in range(12)]
-    rows = [
-        {"method": name, "baseline": name[0] == "b", "metric": "ndcg@10", "value": 0.1, "low": 0.0, "high": 0.2}
-        for name in names
-    ]
-    spec = bars(pd.DataFrame(rows), ["ndcg@10"])["spec"]
-    scale = spec["layer"][0]["encoding"]["color"]["scale"]
-    colours = dict(zip(scale["domain"], scale["range"], strict=True))
-    assert list(colours) == names
-    assert len(set(colours.values())) == 4
-    assert {colours[name] for name in names[3:]} == {BASELINE_COLOUR}
-    assert spec["height"] >= 15 * 20
 
 
 def test_curves_are_thinned_to_what_a_chart_shows(report: Report) -> None:
