@@ -241,6 +241,7 @@ class _Walk:
 
     def visit(self, rows: Tensor, scorers: Mapping[str, Scorer]) -> None:
         """Fill these rows for the behaviour policy and all methods."""
+        at = rows.numpy()  # NumPy takes a tensor of one number for a scalar index
         histories = Histories(*self.dataset.histories(self.starts[rows]))
         seen = seen_items(histories, self.dataset.items)
         features = self.features.of(histories)
@@ -250,19 +251,19 @@ class _Walk:
         log_own = log_mu.gather(1, target)
         popularity = self.features.share.log().masked_fill(seen, -torch.inf).log_softmax(1)
         uniform = -(~seen).sum(1, keepdim=True).float().log()
-        self.log_likelihood[rows] = torch.cat((log_own, popularity.gather(1, target), uniform), 1).double().numpy()
-        self.chosen[rows] = features[place, target].squeeze(1).double().numpy()
+        self.log_likelihood[at] = torch.cat((log_own, popularity.gather(1, target), uniform), 1).double().numpy()
+        self.chosen[at] = features[place, target].squeeze(1).double().numpy()
         true = None if self.truth is None else torch.from_numpy(self.truth(self.starts[rows]))
         for name, scorer in scorers.items():
             taken = self.taken.setdefault(name, _Taken(len(self.starts)))
             items, chance = chances(scorer.scores(histories), seen, self.params)
             own = (chance * (items == target)).sum(1)
             within = (chance.log() - log_mu.gather(1, items)).exp() <= self.reach
-            taken.weights[rows] = (own / log_own.squeeze(1).exp()).double().numpy()
-            taken.expected[rows] = torch.einsum("bc,bcf->bf", chance, features[place, items]).double().numpy()
-            taken.support[rows] = (chance * within).sum(1).double().numpy()
+            taken.weights[at] = (own / log_own.squeeze(1).exp()).double().numpy()
+            taken.expected[at] = torch.einsum("bc,bcf->bf", chance, features[place, items]).double().numpy()
+            taken.support[at] = (chance * within).sum(1).double().numpy()
             if true is not None:
-                taken.true[rows] = (chance * true.gather(1, items)).sum(1).double().numpy()
+                taken.true[at] = (chance * true.gather(1, items)).sum(1).double().numpy()
 
     def logged(self) -> LoggedSteps:
         """The logged steps."""

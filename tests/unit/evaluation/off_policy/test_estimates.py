@@ -227,6 +227,18 @@ def partial(section: OffPolicySection) -> str:
     return str(render_partial("off_policy/template.html.j2", draw(section), section=section))
 
 
+def test_the_size_of_blocks_does_not_matter(data: Generated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even blocks of one step each."""
+    few = PARAMS.model_copy(update={"users": 4, "steps_per_user": 5, "draws": 20})
+    policies = {"random": known_policies(data)["random"]}
+    whole = measure_off_policy(data.dataset, policies, few, truth=data.simulated.true_rewards)
+    monkeypatch.setattr("evaluation.off_policy.estimates.CELLS_AT_ONCE", 1)
+    single = measure_off_policy(data.dataset, policies, few, truth=data.simulated.true_rewards)
+    one, other = whole.policies[0], single.policies[0]
+    assert one.true_value == pytest.approx(known(other.true_value), abs=1e-5)
+    assert one.doubly_robust.value == pytest.approx(known(other.doubly_robust.value), abs=1e-4)
+
+
 def test_only_the_order_of_scores_counts() -> None:
     """A list of three of which the second best item was seen: places 1, 1/2, 1/3."""
     seen = torch.tensor([[False, True, False, False, False]])
