@@ -37,7 +37,7 @@ class SimulatedDataset:
     def belongs(truth: Truth, data: TransitionDataset) -> bool:
         """Whether the dataset's users, items and ratings are those of the truth."""
         known = np.isin(data.user_ids, truth.user_ids).all() and np.isin(data.movie_ids, truth.movie_ids).all()
-        return bool(known) and len(data.item) == int(np.isin(truth.log.user + 1, data.user_ids).sum())
+        return bool(known) and len(data.item) == int(np.isin(truth.user_ids[truth.log.user], data.user_ids).sum())
 
     def true_rewards(self, starts: Tensor) -> NDArray[np.float32]:
         """The mean reward that a user would give each item if they watched it, in the state at each start.
