@@ -2,7 +2,8 @@
 FROM python:3.11-slim
 
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md LICENSE prefect.yaml ./
+COPY pyproject.toml README.md LICENSE prefect.yaml ./
+COPY constraints constraints
 COPY evaluation evaluation
 COPY expectations expectations
 COPY flows flows
@@ -10,7 +11,7 @@ COPY models models
 COPY storage storage
 COPY tasks tasks
 # Editable: `prefect deploy` and the worker run in /app, where prefect.yaml is.
-RUN pip install --no-cache-dir -c constraints.txt -e . \
+RUN pip install --no-cache-dir -c constraints/python3.11.txt -e . \
     && useradd --create-home --uid 1000 marquee \
     && install -d -o marquee /data
 

@@ -7,16 +7,19 @@ METADATA ?=
 NAMES ?=
 REST ?= nightly
 
+# The versions that were tested together on this Python.
+CONSTRAINTS := constraints/python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+
 # Three workers for two cores: while one waits for a server or a killed process, another computes.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=3 --dist=worksteal
 
-.PHONY: setup demo test test-all docs bench
+.PHONY: setup demo test test-all docs bench constraints
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	$(VENV)/bin/python -m pip check
 	touch $@
 
@@ -42,3 +45,9 @@ docs: setup
 
 bench: setup
 	$(VENV)/bin/python benchmarks/run.py $(NAMES)
+
+# Pins the newest versions that pyproject.toml allows, in a new VENV: `make constraints PYTHON=python3.13 VENV=.venv-new`.
+constraints:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(VENV)/bin/python -m pip freeze --exclude-editable > $(CONSTRAINTS)

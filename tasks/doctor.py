@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
@@ -28,7 +29,7 @@ from storage.home import home
 from tasks.dask_cluster import dask_client
 
 GIB = 1 << 30
-INSTALL = "Install with: pip install -c constraints.txt -e ."
+INSTALL = f"Install with: pip install -c constraints/python{sys.version_info[0]}.{sys.version_info[1]}.txt -e ."
 Status = Literal["ok", "warn", "fail"]
 
 

@@ -1,6 +1,7 @@
 """What `marquee doctor` finds on a machine and in services that are not as they should be."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_packages_out_of_range_and_missing_are_named(monkeypatch: pytest.MonkeyP
     assert found.status == "fail"
     assert found.found.startswith("numpy 2.")
     assert found.found.endswith("(expected >=99), no-such-package (missing)")
-    assert "constraints.txt" in found.next_step
+    assert f"constraints/python{sys.version_info[0]}.{sys.version_info[1]}.txt" in found.next_step
 
 
 def test_another_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
