@@ -132,6 +132,7 @@ def prefect_env(shared: Shared) -> dict[str, str]:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite, which the tests of all processes share
             "HF_HUB_OFFLINE": "1",
         }
         command = [
