@@ -110,19 +110,29 @@ class ActorLearner(Resumable):
             self.generator = kept
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses and values of a batch, without a step.
+        """The losses and values of a batch, without a step; random draws are the same each time.
 
         Raises:
             LearnerError: an earlier training batch was bad.
         """
         self.check.settle()
-        with torch.no_grad():
-            loss, metrics = self.actor_loss(batch)
+        with self.same_draws(), torch.no_grad():
+            return self.all_losses(batch)
+
+    def all_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """All losses and values by name; a learner with further losses adds theirs."""
+        loss, metrics = self.actor_loss(batch)
         return {"actor_loss": loss} | metrics
 
     def compare(self, batch: Batch) -> Comparison:
-        """The policy's actions beside the logged ones."""
-        return Comparison(self.act(batch.observation), batch.action, {}, self.space.max_action)
+        """The policy's actions beside the logged ones, with the `values` of both; random draws are the same each time."""
+        actions = self.act(batch.observation)
+        with self.same_draws(), torch.no_grad():
+            return Comparison(actions, batch.action, self.values(batch, actions), self.space.max_action)
+
+    def values(self, batch: Batch, actions: Tensor) -> dict[str, Tensor]:
+        """Values (B,) by name, of the logged actions and the policy's (B, D); none without critics."""
+        return {}
 
     def restart(self, optimiser: OptimiserName) -> None:
         """Continue with new optimisers of another kind."""

@@ -10,8 +10,7 @@ from models.batch import Batch, BatchSource
 from models.checks import BatchCheck
 from models.errors import LearnerError
 from models.learners.actor import ActorLearner
-from models.learners.config import ActorCriticConfig, TemporalDifferenceConfig
-from models.learners.entry import Comparison
+from models.learners.config import ActorCriticConfig, TargetConfig, TemporalDifferenceConfig
 from models.nearest import Similarity
 from models.networks import Critics, frozen, move_towards
 from models.optimisers import Optimiser, OptimiserName
@@ -80,8 +79,11 @@ class ActorCritic(ActorLearner):
         """Whether the actor moves at this step too."""
         return self.steps % self.config.policy_delay == 0
 
+    def move_targets(self) -> None:
+        """Move the target networks, if there are any; called after every step."""
+
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of the critics; every `policy_delay`-th time also of the actor.
+        """Take one step of the critics, every `policy_delay`-th time also of the actor, then of the target networks.
 
         Raises:
             LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
@@ -92,6 +94,7 @@ class ActorCritic(ActorLearner):
         if self.actor_is_due:
             with frozen(self.critics):
                 self.step_actor(batch)
+        self.move_targets()
         return metrics | self.actor_metrics
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:
@@ -100,23 +103,19 @@ class ActorCritic(ActorLearner):
             y = self.noisy_target(batch)
         return self.descend("critic", self.critic_optimiser, *self.critic_loss(batch, y))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def all_losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor's, and the critics' loss against the target without noise."""
-        actor = super().losses(batch)
-        with torch.no_grad():
-            loss, metrics = self.critic_loss(batch, self.target(batch))
+        actor = super().all_losses(batch)
+        loss, metrics = self.critic_loss(batch, self.target(batch))
         return {"critic_loss": loss} | metrics | actor
 
-    def compare(self, batch: Batch) -> Comparison:
-        """As the actor's, with values (B,): the critics' mean of the logged action, Q_1 of the policy's, the target y."""
-        found = super().compare(batch)
-        with torch.no_grad():
-            values = {
-                "logged": self.critics(batch.observation, batch.action).mean(0),
-                "policy": self.critics(batch.observation, found.actions)[0],
-                "target": self.within_bounds(self.target(batch)),
-            }
-        return found._replace(values=values)
+    def values(self, batch: Batch, actions: Tensor) -> dict[str, Tensor]:
+        """The critics' mean of the logged action, Q_1 of the policy's, the target y."""
+        return {
+            "logged": self.critics(batch.observation, batch.action).mean(0),
+            "policy": self.critics(batch.observation, actions)[0],
+            "target": self.within_bounds(self.target(batch)),
+        }
 
     def restart(self, optimiser: OptimiserName) -> None:
         """As the actor's, for the critics too."""
@@ -178,13 +177,15 @@ class TemporalDifference(ActorCritic):
 class TargetCritics(TemporalDifference):
     """An actor-critic with target critics Q_i', slowly moving copies (Mnih et al. 2015; Lillicrap et al. 2016, §3)."""
 
-    def __init__(self, config: TemporalDifferenceConfig, space: Space, device: torch.device, seed: int) -> None:
+    config: TargetConfig
+
+    def __init__(self, config: TargetConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.target_critics = deepcopy(self.critics).requires_grad_(False)
 
-    def move_targets(self, rate: float) -> None:
+    def move_targets(self) -> None:
         """θ' ← (1 - τ) θ' + τ θ, for all critics."""
-        move_towards(self.target_critics, self.critics, rate)
+        move_towards(self.target_critics, self.critics, self.config.target_rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
         """As the actor-critic's, with the target critics."""
@@ -194,14 +195,14 @@ class TargetCritics(TemporalDifference):
 class TargetActorCritic(TargetCritics):
     """The same with a target actor π' (Lillicrap et al. 2016, §3)."""
 
-    def __init__(self, config: TemporalDifferenceConfig, space: Space, device: torch.device, seed: int) -> None:
+    def __init__(self, config: TargetConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.target_policy = deepcopy(self.policy).requires_grad_(False)
 
-    def move_targets(self, rate: float) -> None:
+    def move_targets(self) -> None:
         """θ' ← (1 - τ) θ' + τ θ, for the actor and all critics."""
-        super().move_targets(rate)
-        move_towards(self.target_policy, self.policy, rate)
+        super().move_targets()
+        move_towards(self.target_policy, self.policy, self.config.target_rate)
 
     def parts(self) -> dict[str, nn.Module | Optimiser]:
         """As above, with the target actor."""

@@ -10,14 +10,14 @@ from models.batch import Batch
 from models.batch_constrained import BestOfCandidates, ConditionalVAE, Decoder, Perturbation, clipped_latents
 from models.batch_constrained_policy import BatchConstrainedPolicy
 from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import TemporalDifferenceConfig
-from models.learners.entry import Comparison, LearnerEntry
+from models.learners.config import TargetConfig
+from models.learners.entry import LearnerEntry
 from models.nearest import Similarity
 from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
 
-class BCQConfig(TemporalDifferenceConfig):
+class BCQConfig(TargetConfig):
     """Hyper-parameters; sources in brackets, of Fujimoto et al. 2019 unless another is named."""
 
     name: Literal["bcq"] = "bcq"
@@ -42,7 +42,6 @@ class BCQConfig(TemporalDifferenceConfig):
     minimum_weight: float = Field(
         0.75, ge=0, le=1, description="λ, weight of the smaller of the two critics' values against the larger [§5.1]."
     )
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all target networks [§5.1].")
 
 
 class BCQ(TargetActorCritic):
@@ -128,27 +127,11 @@ class BCQ(TargetActorCritic):
         of_vae = self.descend("vae", self.vae_optimiser, *self.vae_loss(batch))
         return of_vae | super().step_critics(batch)
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of the generator, the critics, the perturbation and the target networks.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
-        """
-        metrics = super().update(batch)
-        self.move_targets(self.config.target_rate)
-        return metrics
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def all_losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor-critic's, with the generator's."""
-        with self.same_draws(), torch.no_grad():
-            found = super().losses(batch)
-            loss, metrics = self.vae_loss(batch)
+        found = super().all_losses(batch)
+        loss, metrics = self.vae_loss(batch)
         return {"vae_loss": loss} | metrics | found
-
-    def compare(self, batch: Batch) -> Comparison:
-        """As the actor-critic's."""
-        with self.same_draws():
-            return super().compare(batch)
 
     def restart(self, optimiser: OptimiserName) -> None:
         """As the actor-critic's, for the generator too."""

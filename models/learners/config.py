@@ -131,3 +131,15 @@ class TemporalDifferenceConfig(ActorCriticConfig):
         if isinstance(self.target_bounds, tuple) and not self.target_bounds[0] < self.target_bounds[1]:
             raise ValueError(f"target_bounds: expected [least, greatest]; found {list(self.target_bounds)}.")
         return self
+
+
+class TargetConfig(TemporalDifferenceConfig):
+    """Hyper-parameters of learners with target networks."""
+
+    target_rate: float = Field(
+        0.005,
+        gt=0,
+        le=1,
+        description="τ, the rate at which target networks follow [Fujimoto et al. 2018, table 3; Haarnoja et al. 2018, table 1; "
+        "Fujimoto et al. 2019, §5.1; Kostrikov et al. 2021, app. B].",
+    )

@@ -8,11 +8,11 @@ from torch import Tensor
 from models.batch import Batch
 from models.learners import article
 from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
+from models.learners.config import LowRatesConfig, TargetConfig
 from models.learners.entry import LearnerEntry
 
 
-class DDPGConfig(LowRatesConfig, TemporalDifferenceConfig):
+class DDPGConfig(LowRatesConfig, TargetConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ddpg"] = "ddpg"
@@ -28,16 +28,6 @@ class DDPG(TargetActorCritic):
         """The target y = r + γ (1 - d) Q'(s', π'(s')), (B,), eq. 4."""
         s_next = batch.next_observation
         return self.bootstrapped(batch, self.target_critics(s_next, self.target_policy(s_next))[0])
-
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of the critic, the actor and both target networks.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
-        """
-        metrics = super().update(batch)
-        self.move_targets(self.config.target_rate)
-        return metrics
 
 
 ENTRY = LearnerEntry(

@@ -12,18 +12,17 @@ from torch import Tensor, nn
 
 from models.batch import Batch
 from models.learners.actor_critic import TargetCritics
-from models.learners.config import TemporalDifferenceConfig
+from models.learners.config import TargetConfig
 from models.learners.entry import LearnerEntry
 from models.networks import StateValue
 from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
 
-class IQLConfig(TemporalDifferenceConfig):
+class IQLConfig(TargetConfig):
     """Hyper-parameters; sources in brackets. `critic_learning_rate` is also that of V, as in d3rlpy and CORL."""
 
     name: Literal["iql"] = "iql"
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of the target critics, at every step [2021, app. B].")
     expectile: float = Field(
         0.7,
         ge=0.5,
@@ -84,21 +83,10 @@ class IQL(TargetCritics):
         metrics = self.descend("value", self.value_optimiser, *self.value_loss(batch))
         return metrics | super().step_critics(batch)
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of V, the critics, the actor and the target critics.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
-        """
-        metrics = super().update(batch)
-        self.move_targets(self.config.target_rate)
-        return metrics
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def all_losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor-critics', and the loss of V."""
-        found = super().losses(batch)
-        with torch.no_grad():
-            loss, metrics = self.value_loss(batch)
+        found = super().all_losses(batch)
+        loss, metrics = self.value_loss(batch)
         return {"value_loss": loss} | metrics | found
 
     def restart(self, optimiser: OptimiserName) -> None:

@@ -11,18 +11,17 @@ from torch import Tensor, nn
 
 from models.batch import Batch
 from models.learners.actor_critic import TargetCritics
-from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
-from models.learners.entry import Comparison, LearnerEntry
+from models.learners.config import LowRatesConfig, TargetConfig
+from models.learners.entry import LearnerEntry
 from models.networks import Actor
 from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 from models.squashed_gaussian import SquashedGaussian
 
 
-class SoftConfig(TemporalDifferenceConfig):
+class SoftConfig(TargetConfig):
     """Hyper-parameters of learners with a Gaussian actor; sources in brackets."""
 
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of the target critics [2018, table 1].")
     initial_temperature: float = Field(
         1.0, gt=0, le=1000, description="α at the start, the weight of the entropy against the value [d3rlpy, CORL]."
     )
@@ -107,27 +106,11 @@ class SAC(TargetCritics):
         loss, metrics = self.temperature_loss(self.actor_metrics["log_density"])
         self.actor_metrics |= self.descend("temperature", self.temperature_optimiser, loss, metrics)
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of the critics, the actor, α and the target critics.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
-        """
-        metrics = super().update(batch)
-        self.move_targets(self.config.target_rate)
-        return metrics
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """As the actor-critics', and the loss of α; the noise is the same each time."""
-        with self.same_draws(), torch.no_grad():
-            found = super().losses(batch)
-            loss, metrics = self.temperature_loss(found["log_density"])
+    def all_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """As the actor-critics', and the loss of α."""
+        found = super().all_losses(batch)
+        loss, metrics = self.temperature_loss(found["log_density"])
         return {"temperature_loss": loss} | metrics | found
-
-    def compare(self, batch: Batch) -> Comparison:
-        """As the actor-critics', of the mean action; the noise of the target is the same each time."""
-        with self.same_draws():
-            return super().compare(batch)
 
     def restart(self, optimiser: OptimiserName) -> None:
         """As the actor-critics', for log σ and α too."""

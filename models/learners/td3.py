@@ -9,15 +9,14 @@ from torch import Tensor
 from models.batch import Batch
 from models.learners import article
 from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import LowRatesConfig, TemporalDifferenceConfig
+from models.learners.config import LowRatesConfig, TargetConfig
 from models.learners.entry import LearnerEntry
 
 
-class TD3Config(LowRatesConfig, TemporalDifferenceConfig):
+class TD3Config(LowRatesConfig, TargetConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["td3"] = "td3"
-    target_rate: float = Field(0.005, gt=0, le=1, description="τ of all target networks [2018, table 3].")
     policy_delay: int = Field(2, ge=1, le=100, description="Critic steps per actor step [2018, §5.2].")
     target_noise: float = Field(
         0.2, ge=0, le=2, description="σ of the target policy's noise, in units of max_action [2018, §5.3]."
@@ -46,16 +45,10 @@ class TD3(TargetActorCritic):
         """The target y = r + γ (1 - d) min(Q1', Q2')(s', ã), (B,), eq. 10, of actions ã (B, D)."""
         return self.bootstrapped(batch, self.target_critics(batch.next_observation, next_action).amin(0))
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step of the critics; every `policy_delay`-th time also of the actor and all target networks.
-
-        Raises:
-            LearnerError: the batch holds a number that is not finite, or a reward outside its bounds.
-        """
-        metrics = super().update(batch)
+    def move_targets(self) -> None:
+        """Move the target networks when the actor has moved [2018, §5.2]."""
         if self.actor_is_due:
-            self.move_targets(self.config.target_rate)
-        return metrics
+            super().move_targets()
 
 
 ENTRY = LearnerEntry(
