@@ -6,6 +6,8 @@ COPY pyproject.toml README.md LICENSE prefect.yaml ./
 COPY constraints constraints
 COPY evaluation evaluation
 COPY expectations expectations
+COPY serving serving
+COPY marquee marquee
 COPY flows flows
 COPY models models
 COPY storage storage

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "texts": "texts.py",
     "evaluating": "evaluating.py",
     "ranking": "ranking.py",
+    "serve": "serve.py",
     "td3": "td3.py --bfloat16",
     "learners": "learners.py",
     "training": "training.py",

@@ -96,6 +96,14 @@ class ConstrainedRanking(nn.Module):
         self.train(was_training)
         return torch.where(allowed, values - lowest, others)
 
+    @torch.no_grad()
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """Q of items (B, C): (B, C)."""
+        everything = torch.arange(len(self.imitation.unit), device=items.device)
+        state = self.imitation.states(*histories.last(self.imitation.params.length))[:, -1]
+        values: Tensor = self.values(state, everything)
+        return values.gather(1, items)
+
     def act(self, histories: Histories) -> Tensor:
         """The embedding of the item with the highest score: (B, D)."""
         return self.imitation.unit[self.scores(histories).argmax(1)] * self.imitation.embedding_length

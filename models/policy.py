@@ -32,7 +32,7 @@ class PolicyConfig(BaseModel):
 
 
 class Publishable(Scorer, Protocol):
-    """A policy that can be stored: see `tasks.stored_policies.load_policy`."""
+    """A policy that can be stored: see `serving.stored_policies.load_policy`."""
 
     def act(self, histories: Histories) -> Tensor:
         """π(s): (B, D)."""
@@ -102,6 +102,14 @@ class Policy:
             return critics.of_several(observation, self.embedding[chosen], precision="float32").amin(0)
 
         return re_ranked(scores, histories.items, self.candidates, values)
+
+    @torch.no_grad()
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The critics' lesser value of items (B, C): (B, C); None without critics."""
+        if self.critics is None:
+            return None
+        values = self.critics.of_several(self.observations(histories), self.embedding[items], precision="float32")
+        return values.amin(0)
 
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""

@@ -209,6 +209,14 @@ class RankingPolicy(nn.Module):
         return lesser
 
     @torch.no_grad()
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The critics' lesser value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
+        if self.params.critic_candidates == 0:
+            return None
+        state = self.states(*histories.last(self.params.length))[:, -1]
+        return self.critics.of_several(state, self.unit[items]).amin(0)
+
+    @torch.no_grad()
     def act(self, histories: Histories) -> Tensor:
         """π(s), scaled to the mean length of an embedding: (B, D)."""
         was_training = self.training

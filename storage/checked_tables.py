@@ -1,6 +1,6 @@
 """Read Parquet tables that others may have written: known columns, no nulls, a bounded size."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,12 +11,13 @@ from storage.errors import DatasetError
 MAX_CELLS = 1 << 30  # a small file can declare any number of rows
 
 
-def read_columns(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
+def read_columns(path: Path, columns: Mapping[str, pa.DataType], nullable: Collection[str] = ()) -> pa.Table:
     """Some columns of a table.
 
     Args:
         path: the table.
-        columns: their types by name. A list without a length stands for lists of one length; a string also for a large string.
+        columns: their types by name. A list of float32 stands for lists of one length; a string also for a large string.
+        nullable: the columns that may have nulls.
 
     Raises:
         DatasetError: the file is missing or damaged, a column is missing, of another type or has nulls, or it is too large.
@@ -34,14 +35,14 @@ def read_columns(path: Path, columns: Mapping[str, pa.DataType]) -> pa.Table:
         table.validate(full=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _refused(path, "a whole Parquet table", error) from error
-    nulls = [name for name in columns if table[name].null_count]
+    nulls = [name for name in columns if name not in nullable and table[name].null_count]
     if nulls:
         raise _refused(path, "no nulls", f"some in {nulls}")
     return table
 
 
 def _is(found: pa.DataType | None, wanted: pa.DataType) -> bool:
-    if isinstance(wanted, pa.ListType):
+    if wanted == pa.list_(pa.float32()):
         return isinstance(found, pa.FixedSizeListType) and bool(found.value_type == wanted.value_type)
     return bool(found == wanted or (wanted == pa.string() and found == pa.large_string()))
 

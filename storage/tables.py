@@ -71,7 +71,7 @@ MOVIES_SCHEMA = pa.schema(
 
 
 def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDArray[np.bool_]) -> pa.Table:
-    """The items table: one row per movie in the order of `movies`; the row number is the item index.
+    """The items table: one row per movie in the order of `movies`; the row number is the item index; titles have the year.
 
     Args:
         movies: in MOVIES_SCHEMA.
@@ -92,6 +92,8 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
             "tmdb_id": movies["tmdb_id"],
             "imdb_id": movies["imdb_id"],
             "title": pa.array(titles),
+            "year": movies["year"],
+            "genres": movies["genres"],
             "embedding": pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1]),
             "has_text": pa.array(has_text),
             "has_metadata": movies["has_metadata"],

@@ -32,6 +32,7 @@ from evaluation.simulated_dataset import SimulatedDataset
 from models.learners.registry import LEARNERS
 from models.policy import Publishable
 from models.translated import Translated
+from serving.stored_policies import curves_of, facts_of, load_on
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
@@ -40,7 +41,6 @@ from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.progress import Progress
 from tasks.sample import load_truth
-from tasks.stored_policies import curves_of, facts_of, load_on
 from tasks.story import link, show_image, show_table, show_text
 
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
@@ -133,6 +133,10 @@ def make_report(
         "markdown": verdict_markdown(report),
         "methods": methods_table(report),
         "costs": costs_table(report),
+        "baselines": {
+            "max_items": tuning["max_items"],
+            "configs": {row["name"]: row["config"] for row in tuning["tuning"]},
+        },
     }
 
 

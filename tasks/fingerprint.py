@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
 
-FIRST_PARTY = ("flows", "tasks", "models", "expectations", "evaluation", "storage")
+FIRST_PARTY = ("flows", "tasks", "serving", "models", "expectations", "evaluation", "storage")
 # Modules whose code does not count, because no byte of an artifact depends on it.
 INFRASTRUCTURE = {
     "models.encoders.errors": "errors",

@@ -9,6 +9,7 @@ import torch
 from prefect import task
 
 from models.errors import PolicyError
+from serving.stored_policies import curves_of, facts_of, load_policy
 from storage.artifacts.aliases import present_alias
 from storage.artifacts.foreign import fetch, take_in
 from storage.artifacts.object_stores import open_store
@@ -16,7 +17,6 @@ from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_table import read_item_embeddings, read_item_ids
 from storage.errors import ArtifactDamagedError, ArtifactError, DatasetError
 from tasks.caching import artifact_store
-from tasks.stored_policies import curves_of, facts_of, load_policy
 
 CHAMPION = "policy@champion"
 logger = logging.getLogger("marquee.policies")

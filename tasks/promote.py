@@ -11,6 +11,7 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict
 
 from evaluation.protocols.promotion import ChampionComparison, PromotionParams, compare_on_validation_users
+from serving.stored_policies import load_on
 from storage.artifacts.aliases import CHAMPION, Alias, move_alias, present_alias
 from storage.artifacts.object_stores import ObjectStore, open_store
 from storage.artifacts.store import ArtifactRef, Draft
@@ -18,7 +19,6 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import AliasMovedError, ArtifactError, UnknownAliasError
 from tasks.caching import artifact_store, artifact_task
 from tasks.policies import policy_named, why_not_comparable
-from tasks.stored_policies import load_on
 from tasks.story import add_section, show_text
 
 logger = logging.getLogger("marquee.promote")

@@ -30,11 +30,12 @@ from models.trainer_config import TrainerConfig
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
 from storage.dataset.reader import TransitionDataset
+from storage.dataset.scale import RatingRewards
 from storage.errors import CheckpointError, MarqueeError
 from storage.home import home
 from storage.tensorboard import EventFile
 from tasks.caching import artifact_store, artifact_task
-from tasks.ingest import copy_file
+from tasks.ingest import read_table
 from tasks.learning import make_learning
 from tasks.progress import Progress
 from tasks.warm_start import Start, earlier_policy, start_from
@@ -121,7 +122,7 @@ def train_learner(
     on_divergence: OnDivergence,
     earlier: ArtifactRef | None,
 ) -> None:
-    """Train a learner on the training transitions; writes weights, config, metrics and the items that are ranked."""
+    """Train a learner on the training transitions; writes weights, config, metrics, the items, and how ratings are read."""
     place = chosen_device(device)
     data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
     memory = Memory()
@@ -147,7 +148,7 @@ def train_learner(
     if isinstance(learning.policy, RankingPolicy):
         facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
     write_policy(draft, learning.policy, run.rows)
-    copy_file(dataset, "items.parquet", draft.path)
+    write_catalogue(draft, dataset, data)
     facts["peak_mib"] = memory.peak()
     draft.rows = len(run.rows)
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
@@ -250,6 +251,14 @@ def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None
     (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
     table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), draft.path / "metrics.parquet")
+
+
+def write_catalogue(draft: Draft, dataset: ArtifactRef, data: TransitionDataset) -> None:
+    """Write what a recommender needs beside the weights: the items with their training events, and how ratings are read."""
+    events = torch.bincount(data.training_events()[1].cpu(), minlength=data.items)
+    items = read_table(dataset, "items.parquet").append_column("training_events", pa.array(events.numpy()))
+    pq.write_table(items, draft.path / "items.parquet")
+    (draft.path / "ratings.json").write_text(RatingRewards(scale=data.scale, reward=data.reward).model_dump_json())
 
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:

@@ -9,6 +9,7 @@ from models.errors import PolicyError
 from models.learners.config import LearnerConfig
 from models.policy import Publishable
 from models.warm_start import begin_from
+from serving.stored_policies import load_policy
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings, read_item_ids
@@ -16,7 +17,6 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import DatasetError
 from tasks.caching import artifact_store
 from tasks.learning import Learning
-from tasks.stored_policies import load_policy
 
 logger = logging.getLogger("marquee.train")
 Start = Literal["cold", "warm"]

@@ -29,8 +29,10 @@ from flows.cli.fsck import fsck
 from flows.cli.gc import gc
 from flows.cli.publish import publish
 from flows.cli.pull import pull
+from flows.cli.recommend import recommend
 from flows.cli.retrain import retrain
 from flows.cli.rollback import rollback
+from flows.cli.serve import serve
 from flows.cli.train_policy import train_policy
 from models.encoders.errors import EncoderError
 from models.errors import LearnerError
@@ -68,6 +70,8 @@ app.command("compare")(compare)
 app.command("publish")(publish)
 app.command("pull")(pull)
 app.command("retrain")(retrain)
+app.command("recommend")(recommend)
+app.command("serve")(serve)
 app.command("fsck")(fsck)
 app.command("gc")(gc)
 app.command("rollback")(rollback)

@@ -1,5 +1,8 @@
 """`marquee retrain`."""
 
+import shlex
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,10 +53,40 @@ def retrain(
     result = Retrained.model_validate(made)
     best, _ = best_policy(result.policies)
     typer.echo(f"\n{headline_of(result.report)}")
-    typer.echo(f"To pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled\n")
+    typer.echo(f"To pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled")
+    typer.echo(f"To get recommendations:\n  {recommend_command(path_of(result.policies[best]), result.published)}\n")
     print_values(
         DATASET=path_of(result.dataset, "transitions.h5"),
         POLICY=path_of(result.policies[best]),
         REPORT=path_of(result.report, "report.html"),
         PUBLISHED=result.published,
     )
+
+
+def recommend_command(policy: Path, published: str) -> str:
+    """A command line that recommends items to somebody who likes two popular ones.
+
+    Args:
+        policy: the folder of the policy that is policy@latest.
+        published: where it is published.
+    """
+    from serving.catalogue import Catalogue
+    from serving.loading import ratings_of
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    catalogue, highest = Catalogue.read(policy / "items.parquet"), ratings_of(policy).scale.highest
+    popular = catalogue.events.argsort(descending=True, stable=True).tolist()
+    titles = [catalogue.with_year(item) for item in popular if catalogue.titles[item]]
+    known = (title for title in titles if catalogue.by_title.match(title).item is not None)
+    words = [
+        sys.argv[0] if Path(sys.argv[0]).name == "marquee" else "marquee",
+        "recommend",
+        "--policy",
+        "policy@latest",
+    ]
+    if published != (home() / PUBLISHED).as_uri():
+        words += ["--from", published]
+    for title, _ in zip(known, range(2), strict=False):
+        words += ["--rate", f"{title}={highest:g}"]
+    return shlex.join(words)

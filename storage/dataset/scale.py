@@ -1,7 +1,7 @@
 """The scale of a source's ratings, a grid that fits one byte, and the map from ratings to rewards."""
 
 import math
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,3 +77,13 @@ class RewardMap(BaseModel):
     def bounds(self, ratings: RatingScale) -> tuple[float, float]:
         """The least and greatest reward of a scale."""
         return self.scale * ratings.lowest + self.offset, self.scale * ratings.highest + self.offset
+
+
+class RatingRewards(BaseModel):
+    """What a policy needs to read ratings: their scale, and the reward of a rating; `ratings.json` beside its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["marquee-ratings/1"] = "marquee-ratings/1"
+    scale: RatingScale = Field(description="The possible ratings.")
+    reward: RewardMap = Field(description="The reward of a rating.")

@@ -1,6 +1,7 @@
 """The whole way on generated data: what it makes, re-uses, mends and makes again."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def test_outputs_and_last_lines(small_run: SmallRun) -> None:
     manifest = ArtifactStore(home / "artifacts").select("report")
     assert manifest.digest in values["REPORT"]
     assert not list(home.rglob(".draft.*"))
+
+
+def test_the_command_at_the_end_recommends_movies(small_run: SmallRun, marquee: Marquee) -> None:
+    lines = small_run.output.splitlines()
+    _, *words = shlex.split(lines[lines.index("To get recommendations:") + 1])
+    done = marquee(*words, "-k", "5", "--json", home=small_run.home)
+    found = json.loads(done.stdout)
+    assert len(found) == 5
+    titles = [word.rpartition("=")[0] for word in words if word.endswith("=5")]
+    assert len(titles) == 2
+    assert {one["title"] for item in found for one in item["because"]} <= {title[:-7] for title in titles}
+    ease = marquee(*words, "-k", "5", "--method", "ease", home=small_run.home)
+    assert "Ranked by ease." in ease.stdout
 
 
 def test_second_run_does_no_heavy_task(small_run: SmallRun, prefect_env: dict[str, str], marquee: Marquee) -> None:
@@ -243,8 +257,8 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     from evaluation.simulated_dataset import SimulatedDataset
     from models.histories import Histories
     from models.ranking_policy import RankingPolicy
+    from serving.stored_policies import load_policy
     from tasks.sample import load_truth
-    from tasks.stored_policies import load_policy
 
     sizes = {
         "source.sample": "{users: 300, movies: 300, mechanics: "

@@ -30,7 +30,7 @@ from models.errors import PolicyError
 from models.histories import Histories
 from models.learners.bcq import BCQ, BCQConfig
 from models.space import Space
-from tasks.stored_policies import load_policy
+from serving.stored_policies import load_policy
 
 Z, N, PHI = 3, 4, 0.3
 SIZES = {"latent_dim": Z, "samples": N, "perturbation": PHI}

@@ -18,7 +18,7 @@ from models.constrained_ranking import ConstrainedRanking
 from models.errors import PolicyError
 from models.histories import Histories
 from models.learners.discrete_bcq import DiscreteBCQ, DiscreteBCQConfig
-from tasks.stored_policies import load_policy
+from serving.stored_policies import load_policy
 
 GAMMA = 0.7
 RATES = dict.fromkeys(("learning_rate", "mixture_rate", "values_learning_rate"), RATE)

@@ -18,7 +18,7 @@ from models.errors import LearnerError
 from models.histories import Histories
 from models.learners.config import SequenceConfig
 from models.learners.registry import LEARNERS
-from tasks.stored_policies import load_policy
+from serving.stored_policies import load_policy
 
 # From the registry: a new learner is under this suite without a line here. GRU4Rec and SASRec are settings of `ranking`.
 NAMES = [name for name, entry in LEARNERS.items() if entry.learns_from == "sequences" and not entry.baseline]

@@ -113,7 +113,7 @@ for name, old, new in (("movies", "mostly=0.5", "mostly=0.4"), ("validate", "EXA
 
 
 def test_a_changed_suite_or_validation_changes_its_results_alone(tmp_path: Path) -> None:
-    for package in ("tasks", "models", "expectations", "evaluation", "storage"):
+    for package in ("tasks", "serving", "models", "expectations", "evaluation", "storage"):
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-c", CHANGE_A_SUITE]
     env = os.environ | {"PYTHONPATH": str(tmp_path)}

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from models.errors import LearnerError
 from models.networks import Actor
 from models.policy import Policy
+from serving.stored_policies import load_policy
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
@@ -21,7 +22,6 @@ from storage.artifacts.store import ArtifactRef, ArtifactStore
 from storage.errors import ArtifactDamagedError, UnknownAliasError
 from tasks.caching import artifact_store
 from tasks.policies import find_champion
-from tasks.stored_policies import load_policy
 
 ITEMS = torch.eye(4)
 

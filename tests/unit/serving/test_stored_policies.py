@@ -25,12 +25,12 @@ from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from serving.stored_policies import curves_of, facts_of, load_on, load_policy
 from storage.artifacts.manifest import Manifest, Recipe
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.item_table import read_item_embeddings
 from storage.dataset.reader import TransitionDataset
 from storage.errors import DatasetError
-from tasks.stored_policies import curves_of, facts_of, load_on, load_policy
 
 STATES = ("frame", "gru", "attention")
 Change = Callable[[Path], object]

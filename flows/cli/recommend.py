@@ -1,0 +1,108 @@
+"""`marquee recommend`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from serving.asking import Answer
+    from serving.catalogue import Catalogue
+
+ServedFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Where policies are published, s3://bucket/prefix or a folder; or the folder of a pulled policy. Default: "
+        "published/ in the work directory.",
+    ),
+]
+
+
+def recommend(
+    ratings: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file with the columns movieId or title, rating, and perhaps timestamp."),
+    ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(help="One rating, e.g. --rate 'Heat (1995)=4.5'; may be repeated.", metavar="TITLE=RATING"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="The number of items.")] = 20,
+    policy: Annotated[str, typer.Option(help="policy@<alias or digest>.")] = "policy@champion",
+    source: ServedFromOption = None,
+    method: Annotated[str | None, typer.Option(help="A baseline by name, instead of the policy.")] = None,
+    distance: Annotated[
+        str | None, typer.Option(help="Rank by this distance to the policy's action, e.g. cosine.")
+    ] = None,
+    genre: Annotated[list[str] | None, typer.Option(help="Only items of this genre; may be repeated.")] = None,
+    year_from: Annotated[int | None, typer.Option(help="Only items of this year or later.")] = None,
+    year_to: Annotated[int | None, typer.Option(help="Only items of this year or earlier.")] = None,
+    diversity: Annotated[float, typer.Option(min=0, max=1, help="0: by score alone; 1: as different as can be.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects instead of a table.")] = False,
+) -> None:
+    """Recommend items to a person from their ratings; without ratings the most popular items."""
+    from evaluation.protocols.distances import Distance
+    from flows.cli.output import one_of
+    from serving.asking import Question
+    from serving.loading import load
+    from serving.ratings_file import known_history, parse_rating, read_ratings
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    written = read_ratings(ratings) if ratings is not None else []
+    written += [parse_rating(one) for one in rate or ()]
+    recommender = load(source or home() / PUBLISHED, policy, [method] if method else [])
+    asks = sys.stdin.isatty() and not as_json
+
+    def ask(title: str, proposals: Sequence[int]) -> int | None:
+        return chosen(recommender.catalogue, title, proposals) if asks else None
+
+    history = known_history(written, recommender.catalogue, ask)
+    if history.not_found:
+        typer.secho(f"Not found, and left out: {', '.join(map(repr, history.not_found))}.", fg="yellow", err=True)
+    question = Question(
+        history=tuple(history.rated),
+        k=k,
+        method=method,
+        distance=None if distance is None else one_of(Distance, "--distance", distance),
+        genres=tuple(genre or ()),
+        year_from=year_from,
+        year_to=year_to,
+        diversity=diversity,
+    )
+    answer = recommender.recommend(question)
+    if as_json:
+        typer.echo(json.dumps(answer.model_dump(mode="json")["items"], indent=2, ensure_ascii=False))
+    else:
+        show(answer)
+
+
+def chosen(catalogue: "Catalogue", title: str, proposals: Sequence[int]) -> int | None:
+    """Ask which item a title means; None: none of them."""
+    typer.echo(f"{title!r} may be:")
+    for number, item in enumerate(proposals, 1):
+        typer.echo(f"  {number}  {catalogue.with_year(item)}")
+    answer = typer.prompt("Which one? 0: none of them", type=int, default=1)
+    return proposals[answer - 1] if 1 <= answer <= len(proposals) else None
+
+
+def show(answer: "Answer") -> None:
+    """Print recommended items as a table."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    from flows.cli.output import print_table
+
+    table = Table("", "title", "year", "score", "why", box=SIMPLE)
+    for place, item in enumerate(answer.items, 1):
+        why = ", ".join(f"{one.title} ({one.rating:g})" for one in item.because)
+        table.add_row(str(place), Text(item.title), str(item.year or ""), f"{item.score:.3f}", Text(why))
+    if answer.note:
+        typer.echo(answer.note)
+    print_table(table)
+    typer.echo(f"Ranked by {answer.method}{f' ({answer.digest})' if answer.digest else ''}.")

@@ -1,0 +1,41 @@
+"""`marquee serve`."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.recommend import ServedFromOption
+
+
+def serve(
+    source: ServedFromOption = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="policy@<alias or digest>; may be repeated, the first is the default.  [default: policy@champion]"
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    refresh_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks whether an alias has moved.")
+    ] = 30.0,
+    most_waiting: Annotated[
+        int, typer.Option(min=1, help="Questions that may wait; further ones are refused with 503.")
+    ] = 256,
+) -> None:
+    """Answer requests for recommendations over HTTP; the policy follows its alias without an interruption."""
+    import logging
+
+    from serving.loading import CHAMPION
+    from serving.server import serve as run
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    where = source or str(home() / PUBLISHED)
+    typer.echo(f"http://{host}:{port}/policies: what is served; /openapi.json: the requests; Ctrl-C ends the server.")
+    run(where, policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting)

@@ -1,0 +1,118 @@
+"""Load a recommender from the folder of a policy, or from where policies are published."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.errors import PolicyError
+from serving.baselines import fit_published_baselines
+from serving.catalogue import Catalogue
+from serving.recommend import POPULARITY, Recommender
+from serving.stored_policies import load_policy
+from storage.artifacts.foreign import fetch
+from storage.artifacts.manifest import MANIFEST, read_manifest, verify_files
+from storage.artifacts.object_stores import ObjectStore, open_store
+from storage.artifacts.store import ArtifactStore
+from storage.dataset.scale import RatingRewards
+from storage.errors import ArtifactError
+from storage.home import home, use_home
+
+CHAMPION = "policy@champion"
+MAX_RATINGS_BYTES = 1 << 16
+
+
+def load(where: str | Path, policy: str = CHAMPION, baselines: Sequence[str] = ()) -> Recommender:
+    """Load a policy that recommends items.
+
+    A published one is pulled into the work directory, and each of its bytes is verified. Needs no Prefect.
+
+    Args:
+        where: the folder of a policy, as `marquee pull` makes it; or where policies are published, s3://bucket/prefix or a folder.
+        policy: which published policy: policy@<alias or digest>.
+        baselines: by name, to be fitted on the dataset that is published with the policy.
+
+    Raises:
+        ArtifactError, ObjectStoreError, PolicyError, DatasetError: there is no such policy, or it is not valid.
+    """
+    text = str(where)
+    if "://" not in text and (Path(text) / MANIFEST).is_file():
+        if set(baselines) - {POPULARITY}:
+            raise ArtifactError(
+                f"{text}: expected a place where a dataset is published, too, to fit {', '.join(baselines)}; found the folder of a "
+                "policy. Give s3://bucket/prefix or a folder that was published to."
+            )
+        return load_folder(Path(text))
+    return load_published(open_store(text), policy, baselines)
+
+
+def load_published(store: ObjectStore, policy: str, baselines: Sequence[str] = ()) -> Recommender:
+    """Pull a published policy and load it; see `load`.
+
+    Raises:
+        ArtifactError: it names no policy; otherwise see `load`.
+    """
+    need_policy(policy, policy.partition("@")[0])
+    use_home()
+    own = ArtifactStore(home() / "artifacts")
+    ref = fetch(store, policy, own)
+    made = recommender(own.open(ref), policy, ref.digest)
+    fitted = fit_published_baselines(store, own, own.manifest(ref), made.catalogue, set(baselines) - {POPULARITY})
+    return replace(made, baselines=fitted)
+
+
+def load_folder(folder: Path) -> Recommender:
+    """Verify a policy's folder and load it.
+
+    Raises:
+        ArtifactError: it holds no policy; otherwise see `load`.
+    """
+    manifest = read_manifest(folder)
+    need_policy(str(folder), manifest.recipe.kind)
+    verify_files(folder, manifest)
+    return recommender(folder, f"policy@{manifest.digest}", manifest.digest)
+
+
+def need_policy(what: str, kind: str) -> None:
+    """Refuse an artifact of another kind.
+
+    Raises:
+        ArtifactError: it is no policy.
+    """
+    if kind != "policy":
+        raise ArtifactError(f"{what}: expected policy@<alias or digest>, or the folder of a policy; found {kind!r}.")
+
+
+def recommender(folder: Path, name: str, digest: str | None) -> Recommender:
+    """The recommender of a policy's folder, whose bytes were verified.
+
+    Raises:
+        PolicyError, DatasetError: a file is missing or not valid.
+    """
+    ratings = ratings_of(folder)
+    catalogue = Catalogue.read(folder / "items.parquet")
+    return Recommender(name, digest, load_policy(folder, catalogue.embedding), catalogue, ratings)
+
+
+def ratings_of(folder: Path) -> RatingRewards:
+    """The rating scale and the rewards of a policy.
+
+    Raises:
+        PolicyError: the file is missing or not valid.
+    """
+    path = folder / "ratings.json"
+    try:
+        if path.stat().st_size > MAX_RATINGS_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes")
+        return RatingRewards.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise PolicyError(
+            f"{path}: expected the scale of the ratings; found no such file. The policy was trained by an earlier version of "
+            "Marquee: train and publish it again."
+        ) from error
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        raise PolicyError(
+            f"{path}: expected the scale of the ratings; found {str(error)[:200]}. Pull it again."
+        ) from error

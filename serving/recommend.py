@@ -1,0 +1,267 @@
+"""The recommender: histories of ratings → the best items, each with its score, the critics' value and the nearest rated items."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluation.protocols.distances import Acting, ByDistance, Distance
+from models.baselines.popularity import Popularity
+from models.histories import Histories, Scorer
+from models.nearest import top_items
+from models.policy import Policy
+from models.translated import Translated
+from serving.asking import Answer, Question, Rated, Reason, Recommendation
+from serving.catalogue import Catalogue
+from serving.diversity import CANDIDATES_PER_ITEM, diversified
+from serving.errors import RatingError, UnknownMethodError
+from storage.dataset.scale import RatingRewards
+
+POPULARITY = "popularity"
+REASONS = 2  # rated items that explain a recommended one
+MOST_CANDIDATES = 2000  # that maximal marginal relevance chooses from
+ON_GRID = 1e-3  # of a step, how far a rating may be from the scale
+
+
+@runtime_checkable
+class ValuesItems(Protocol):
+    """A policy whose critics value items."""
+
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The values of items (B, C): (B, C); None without critics."""
+
+
+class History(NamedTuple):
+    """The part of a question's history that the catalogue knows: item indices and ratings, the oldest first."""
+
+    items: list[int]
+    ratings: list[float]
+    unknown_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """A policy with its catalogue, and baselines fitted on the same items.
+
+    Attributes:
+        name: of the policy, such as policy@champion.
+        digest: of the policy; None if it is no artifact.
+        policy: scores the catalogue's items.
+        catalogue: the items.
+        ratings: the scale of ratings, and their rewards.
+        baselines: by name; popularity is always there.
+    """
+
+    name: str
+    digest: str | None
+    policy: Scorer
+    catalogue: Catalogue
+    ratings: RatingRewards
+    baselines: Mapping[str, Scorer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "baselines", {POPULARITY: Popularity(self.catalogue.events)} | dict(self.baselines))
+
+    def recommend(self, question: Question) -> Answer:
+        """Answer one question.
+
+        Raises:
+            RequestError: see `check`.
+        """
+        self.check(question)
+        return self.answer([question])[0]
+
+    def check(self, question: Question) -> None:
+        """Refuse a question that cannot be answered.
+
+        Raises:
+            UnknownMethodError: there is no such policy or baseline, or a distance is asked of one that has no action.
+            RatingError: a rating is not on the scale.
+        """
+        if question.method not in (None, self.name, *self.baselines):
+            raise UnknownMethodError(
+                f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}."
+            )
+        if question.distance is not None and not isinstance(self._scorer(question.method), _Acts):
+            raise UnknownMethodError(
+                f"distance: expected a policy, which has an action to measure from; found {question.method!r}. Leave out the distance."
+            )
+        scale = self.ratings.scale
+        for place, rated in enumerate(question.history):
+            steps = (rated.rating - scale.lowest) / scale.step
+            if not (-ON_GRID <= steps <= scale.codes - 1 + ON_GRID and abs(steps - round(steps)) <= ON_GRID):
+                raise RatingError(f"history.{place}.rating: expected one of {scale}; found {rated.rating:g}.")
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""
+        histories = [self._known(question.history) for question in questions]
+        groups: dict[tuple[str, Distance | None], list[int]] = defaultdict(list)
+        for place, (question, history) in enumerate(zip(questions, histories, strict=True)):
+            asked = question.method or self.name
+            groups[(asked, question.distance) if history.items else (POPULARITY, None)].append(place)
+        answers: dict[int, Answer] = {}
+        for (method, distance), places in groups.items():
+            some = [questions[place] for place in places], [histories[place] for place in places]
+            answers |= dict(zip(places, self._ranked(method, distance, *some), strict=True))
+        return [answers[place] for place in range(len(questions))]
+
+    def _scorer(self, method: str | None) -> Scorer:
+        return self.policy if method in (None, self.name) else self.baselines[method]
+
+    def _known(self, history: Sequence[Rated]) -> History:
+        ids = np.array([rated.movie_id for rated in history], dtype=np.int64)
+        items = self.catalogue.index.of(ids)
+        known = items >= 0
+        ratings = [rated.rating for rated, is_known in zip(history, known.tolist(), strict=True) if is_known]
+        return History(items[known].tolist(), ratings, tuple(dict.fromkeys(ids[~known].tolist())))
+
+    def _histories(self, histories: Sequence[History], scorer: Scorer) -> Histories:
+        """The histories as a batch, padded on the left; for policies of F events shorter ones begin with their oldest again."""
+        size = max(1, *(len(history.items) for history in histories))
+        items = np.full((len(histories), size), -1, dtype=np.int64)
+        rewards = np.zeros((len(histories), size), dtype=np.float32)
+        reward = self.ratings.reward
+        for row, history in enumerate(histories):
+            if count := len(history.items):
+                items[row, -count:] = history.items
+                rewards[row, -count:] = reward.scale * np.array(history.ratings) + reward.offset
+        batch = Histories(torch.from_numpy(items), torch.from_numpy(rewards))
+        if not isinstance(scorer, Policy):
+            return batch
+        return Translated(scorer, torch.arange(len(self.catalogue)), scorer.frame).translated(batch)
+
+    @torch.no_grad()
+    def _ranked(
+        self, method: str, distance: Distance | None, questions: Sequence[Question], known: Sequence[History]
+    ) -> list[Answer]:
+        """Answers to questions that are ranked by the same scores."""
+        scorer = self._scorer(method)
+        histories = self._histories(known, scorer)
+        ranking = scorer
+        if distance is not None:
+            assert isinstance(scorer, _Acts)  # noqa: S101
+            ranking = ByDistance(scorer, self.catalogue.embedding, distance)
+        scores = self._without_barred(ranking.scores(histories), histories, questions)
+        most = min(max(map(candidates_of, questions)), len(self.catalogue))
+        best = top_items(scores, most)  # (B, most)
+        best_scores = scores.gather(1, best)
+        values = scorer.item_values(histories, best) if isinstance(scorer, ValuesItems) else None
+        is_policy = method == self.name
+        answers = []
+        for row, (question, history) in enumerate(zip(questions, known, strict=True)):
+            allowed = int((best_scores[row] > -torch.inf).sum())
+            places = self._chosen(question, best[row, :allowed], best_scores[row, :allowed])
+            because = self._reasons(history, best[row, places])
+            answers.append(
+                Answer(
+                    method=method,
+                    digest=self.digest if is_policy else None,
+                    items=tuple(
+                        self._item(int(item), score, value, reasons)
+                        for item, score, value, reasons in zip(
+                            best[row, places].tolist(),
+                            best_scores[row, places].tolist(),
+                            [None] * len(places) if values is None else values[row, places].tolist(),
+                            because,
+                            strict=True,
+                        )
+                    ),
+                    unknown_ids=history.unknown_ids,
+                    note=None if history.items else note_of(question, history, method),
+                )
+            )
+        return answers
+
+    def _without_barred(self, scores: Tensor, histories: Histories, questions: Sequence[Question]) -> Tensor:
+        """Scores (B, I) with -∞ for rated, excluded and filtered items."""
+        size = scores.shape[1]
+        barred = torch.zeros((len(scores), size + 1), dtype=torch.bool)
+        barred.scatter_(1, histories.items.where(histories.items >= 0, size), True)
+        for row, question in enumerate(questions):
+            if question.exclude:
+                places = self.catalogue.index.of(np.array(question.exclude, dtype=np.int64))
+                barred[row, torch.from_numpy(places[places >= 0]).long()] = True
+            if (allowed := self._allowed(question)) is not None:
+                barred[row, :-1] |= ~allowed
+        return scores.masked_fill(barred[:, :-1], -torch.inf)
+
+    def _allowed(self, question: Question) -> Tensor | None:
+        """(I,) bool, the items that pass the filters; None without filters."""
+        allowed = None
+        if question.genres:
+            allowed = torch.zeros(len(self.catalogue), dtype=torch.bool)
+            for name in question.genres:
+                mask = self.catalogue.genre_masks.get(name.casefold())
+                allowed = allowed if mask is None else allowed | mask
+        if question.year_from is not None or question.year_to is not None:
+            years = torch.from_numpy(self.catalogue.years)
+            inside = (years >= max(question.year_from or 0, 1)) & (
+                years <= (9999 if question.year_to is None else question.year_to)
+            )
+            allowed = inside if allowed is None else allowed & inside
+        return allowed
+
+    def _chosen(self, question: Question, items: Tensor, scores: Tensor) -> Tensor:
+        """The places of the recommended ones among a row's best items."""
+        k = min(question.k, len(items))
+        if question.diversity == 0 or k < 2:
+            return torch.arange(k)
+        count = min(candidates_of(question), len(items))
+        return diversified(scores[:count], self.catalogue.unit[items[:count]], k, question.diversity)
+
+    def _reasons(self, history: History, items: Tensor) -> list[tuple[Reason, ...]]:
+        """For each item the nearest rated items, among liked ones if there are any."""
+        if not history.items or not len(items):
+            return [()] * len(items)
+        rating_of = dict(zip(history.items, history.ratings, strict=True))  # the latest rating of an item
+        scale = self.ratings.scale
+        liked = scale.rating_min + scale.step * (scale.liked_code - ON_GRID)
+        told = [item for item, rating in rating_of.items() if rating >= liked] or list(rating_of)
+        unit = self.catalogue.unit
+        nearest = (unit[items] @ unit[told].T).topk(min(REASONS, len(told)), dim=1)
+        return [
+            tuple(
+                Reason(
+                    movie_id=int(self.catalogue.ids[told[place]]),
+                    title=self.catalogue.titles[told[place]],
+                    rating=rating_of[told[place]],
+                    similarity=round(cosine, 4),
+                )
+                for place, cosine in zip(places, cosines, strict=True)
+            )
+            for places, cosines in zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
+        ]
+
+    def _item(self, item: int, score: float, value: float | None, because: tuple[Reason, ...]) -> Recommendation:
+        catalogue = self.catalogue
+        return Recommendation(
+            movie_id=int(catalogue.ids[item]),
+            title=catalogue.titles[item],
+            year=catalogue.year(item),
+            genres=catalogue.genres[item],
+            score=score,
+            value=value,
+            because=because,
+        )
+
+
+@runtime_checkable
+class _Acts(Acting, Protocol):
+    """A policy with an action among the embeddings."""
+
+
+def candidates_of(question: Question) -> int:
+    """How many of the best items a question needs; more than k if they are diversified."""
+    if question.diversity == 0:
+        return question.k
+    return max(question.k, min(CANDIDATES_PER_ITEM * question.k, MOST_CANDIDATES))
+
+
+def note_of(question: Question, history: History, method: str) -> str:
+    """Why a question without a known item is answered by popularity."""
+    why = "none of the rated items is in the catalogue" if history.unknown_ids else "there are no ratings"
+    return f"Ordered by {method}, because {why}."

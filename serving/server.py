@@ -1,0 +1,59 @@
+"""Run the HTTP API of published policies."""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+import uvicorn
+
+from serving.api import create_app
+from serving.served import Served, ServedPolicies
+
+logger = logging.getLogger("marquee.serving")
+KEEP_ALIVE_SECONDS = 30
+SHUTDOWN_SECONDS = 15  # in which requests that have begun are answered
+
+
+def serve(
+    where: str,
+    policies: Sequence[str],
+    baselines: Sequence[str] = (),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    refresh_seconds: float = 30.0,
+    most_waiting: int = 256,
+) -> None:
+    """Load policies and answer requests until a signal ends the process; requests that have begun are answered.
+
+    Args:
+        where: where policies are published, or the folder of one policy.
+        policies: policy@<alias or digest>; the first is the default.
+        baselines: names of baselines to fit on the first policy's dataset.
+        host: the address to listen on.
+        port: the port to listen on.
+        refresh_seconds: between two looks at the aliases.
+        most_waiting: questions that may wait; further ones are refused with 503.
+
+    Raises:
+        MarqueeError, LearnerError: a policy does not exist or is not valid.
+    """
+    torch.set_num_threads(1)  # the other core reads and writes
+    served = [Served(where, name, baselines if place == 0 else ()) for place, name in enumerate(policies)]
+    followed = ServedPolicies(served, refresh_seconds)
+    followed.start()
+    config = uvicorn.Config(
+        create_app(followed, most_waiting),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        followed.stop()
