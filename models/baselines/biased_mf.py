@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from models.baselines.descent import BatchSize, Descent, Epochs, LearningRate
 from models.baselines.entry import BaselineEntry
 from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData
@@ -16,7 +17,7 @@ from models.threads import one_thread
 EVENT_BLOCK = 256  # events of each history whose vectors are in memory at a time
 
 
-class BiasedMfConfig(Recency):
+class BiasedMfConfig(Descent):
     """Size and training of the factorisation, and how much of a history counts; [2009] is the paper, [2010] Steck's."""
 
     factors: int = Field(32, ge=1, le=1024, description="f, the width of a user's and of an item's vector.")
@@ -29,10 +30,9 @@ class BiasedMfConfig(Recency):
         le=100,
         description="Drawn items per event that count as rated with the least reward [2010]; 0: as in 2009.",
     )
-    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training events.")
-    batch: int = Field(1024, ge=1, le=1_000_000, description="Events per update.")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="Of Adam, for the vectors of the batch only.")
-    seed: int = Field(0, ge=0, description="Of the first vectors, the order of the events and the drawn items.")
+    epochs: Epochs = 20
+    batch: BatchSize = 1024
+    learning_rate: LearningRate = 0.01
 
 
 def predictions(mean: float, user: Tensor, item: Tensor) -> Tensor:
@@ -120,16 +120,15 @@ def fit_biased_mf(config: BiasedMfConfig, data: TrainingData) -> BiasedMf:
         side[:, 1:] = 0.1 * torch.randn((len(side), config.factors), generator=generator).to(device)
         side.requires_grad_()
     optimiser = torch.optim.SparseAdam(sides, lr=config.learning_rate)
-    for _ in range(config.epochs):
-        for events in torch.randperm(len(user), generator=generator).to(device).split(config.batch):
-            drawn = torch.randint(len(candidates), (config.unrated * len(events),), generator=generator).to(device)
-            users = user[events].repeat(1 + config.unrated)
-            items = torch.cat((data.items[events], candidates[drawn]))
-            rewards = torch.cat((data.rewards[events], torch.full((len(drawn),), least, device=device)))
-            mine, theirs = embedding(users, sides[0], sparse=True), embedding(items, sides[1], sparse=True)
-            optimiser.zero_grad()
-            (loss(mean, mine, theirs, rewards, config.regularisation) / len(users)).backward()
-            optimiser.step()
+    for events in config.batches(len(user), generator, device):
+        drawn = torch.randint(len(candidates), (config.unrated * len(events),), generator=generator).to(device)
+        users = user[events].repeat(1 + config.unrated)
+        items = torch.cat((data.items[events], candidates[drawn]))
+        rewards = torch.cat((data.rewards[events], torch.full((len(drawn),), least, device=device)))
+        mine, theirs = embedding(users, sides[0], sparse=True), embedding(items, sides[1], sparse=True)
+        optimiser.zero_grad()
+        (loss(mean, mine, theirs, rewards, config.regularisation) / len(users)).backward()
+        optimiser.step()
     vectors = sides[1].detach() * trained.unsqueeze(1)
     return BiasedMf(vectors, trained, mean, least, config.regularisation, config.unrated, config)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding, normalize
 
+from models.baselines.descent import BatchSize, Descent, Epochs, LearningRate
 from models.baselines.entry import BaselineEntry
 from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData
@@ -15,18 +16,17 @@ from models.histories import Histories
 from models.threads import one_thread
 
 
-class FmConfig(Recency):
+class FmConfig(Descent):
     """Size and training of the machine, and how much of a history counts; [2010] is the paper."""
 
     factors: int = Field(32, ge=1, le=1024, description="k, the width of a variable's vector [2010].")
     window: int = Field(10, ge=1, le=1000, description="Events before a training event that are its recent items.")
     window_decay: float = Field(0.6, gt=0, le=1, description="Weight of one relative to that of the next later one.")
     negatives: int = Field(1000, ge=1, le=100_000, description="Drawn items that a batch's next items compete with.")
-    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training events.")
-    batch: int = Field(512, ge=1, le=1_000_000, description="Events per update.")
-    learning_rate: float = Field(0.005, gt=0, le=10, description="Of Adam.")
+    epochs: Epochs = 10
+    batch: BatchSize = 512
+    learning_rate: LearningRate = 0.005
     weight_decay: float = Field(0.001, ge=0, le=10, description="Of AdamW, as a share of the learning rate.")
-    seed: int = Field(0, ge=0, description="Of the first vectors, the order of the events and the drawn items.")
 
 
 class Machine(NamedTuple):
@@ -146,14 +146,13 @@ def fit_fm(config: FmConfig, data: TrainingData) -> Fm:
     for parameter in machine:
         parameter.requires_grad_()
     optimiser = torch.optim.AdamW(machine, lr=config.learning_rate, weight_decay=config.weight_decay)
-    for _ in range(config.epochs):
-        for events in torch.randperm(len(first), generator=generator).to(device).split(config.batch):
-            others = possible[torch.randperm(len(possible), generator=generator)[: config.negatives].to(device)]
-            items, weights = recent_items(data, events, first, config)
-            context = (embedding(items, machine.recent) * weights.unsqueeze(2)).sum(1)
-            optimiser.zero_grad()
-            loss(machine, unit, context, data.items[events], others).backward()
-            optimiser.step()
+    for events in config.batches(len(first), generator, device):
+        others = possible[torch.randperm(len(possible), generator=generator)[: config.negatives].to(device)]
+        items, weights = recent_items(data, events, first, config)
+        context = (embedding(items, machine.recent) * weights.unsqueeze(2)).sum(1)
+        optimiser.zero_grad()
+        loss(machine, unit, context, data.items[events], others).backward()
+        optimiser.step()
     machine = Machine(*(parameter.detach() for parameter in machine))
     known = machine._replace(
         item_weights=machine.item_weights * trained,

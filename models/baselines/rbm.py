@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.baselines.descent import BatchSize, Descent, Epochs, LearningRate
 from models.baselines.entry import BaselineEntry
 from models.baselines.recency import RECENCY, Recency
 from models.baselines.training import TrainingData, most_frequent
@@ -16,18 +17,17 @@ from models.rows import rows_of_items
 from models.threads import one_thread
 
 
-class RbmConfig(Recency):
+class RbmConfig(Descent):
     """Size and training of the machine, and how much of a history counts; [2007] is the paper, [2012] Hinton's guide."""
 
     hidden: int = Field(100, ge=1, le=4096, description="H, the number of hidden units [2007: 100].")
     steps: int = Field(1, ge=1, le=100, description="k of CD-k, the steps of Gibbs sampling [2007, section 2.2].")
-    epochs: int = Field(30, ge=1, le=10_000, description="Passes over the training users.")
-    batch: int = Field(32, ge=1, le=10_000, description="Users per update.")
-    learning_rate: float = Field(0.05, gt=0, le=10, description="Of a batch's mean gradient.")
+    epochs: Epochs = 30
+    batch: BatchSize = 32
+    learning_rate: LearningRate = 0.05
     momentum: float = Field(0.9, ge=0, lt=1, description="Of the updates [2007: 0.9].")
     weight_decay: float = Field(0.001, ge=0, le=1, description="λ of the squared weights [2007: 0.001].")
     min_count: int = Field(5, ge=1, description="Items with fewer training events are left out.")
-    seed: int = Field(0, ge=0, description="Of the first weights, the order of the users and the sampled states.")
 
 
 class Machine(NamedTuple):
@@ -120,17 +120,16 @@ def fit_rbm(config: RbmConfig, data: TrainingData) -> Rbm:
     weights = 0.01 * torch.randn((len(items), config.hidden), generator=generator)  # [2012, section 8]
     machine = Machine(weights.to(device), torch.logit(share), torch.zeros(config.hidden, device=device))
     velocity = Machine(*map(torch.zeros_like, machine))
-    for _ in range(config.epochs):
-        for users in torch.randperm(len(number), generator=generator).to(device).split(config.batch):
-            count = number[users]
-            row = torch.arange(len(users), device=device).repeat_interleave(count)
-            place = torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
-            chosen = torch.zeros((len(users), len(items) + 1), device=device)
-            chosen[row, column[first[users][row] + place]] = 1.0  # items without a unit go to the last column
-            gradient = divergence_gradient(machine, chosen[:, :-1], config.steps, generator)
-            gradient.weights.sub_(machine.weights, alpha=config.weight_decay)
-            for parameter, speed, slope in zip(machine, velocity, gradient, strict=True):
-                parameter.add_(speed.mul_(config.momentum).add_(slope, alpha=config.learning_rate))
+    for users in config.batches(len(number), generator, device):
+        count = number[users]
+        row = torch.arange(len(users), device=device).repeat_interleave(count)
+        place = torch.arange(len(row), device=device) - (count.cumsum(0) - count)[row]
+        chosen = torch.zeros((len(users), len(items) + 1), device=device)
+        chosen[row, column[first[users][row] + place]] = 1.0  # items without a unit go to the last column
+        gradient = divergence_gradient(machine, chosen[:, :-1], config.steps, generator)
+        gradient.weights.sub_(machine.weights, alpha=config.weight_decay)
+        for parameter, speed, slope in zip(machine, velocity, gradient, strict=True):
+            parameter.add_(speed.mul_(config.momentum).add_(slope, alpha=config.learning_rate))
     return Rbm(machine, items, data.catalogue, config)
 
 
