@@ -5,6 +5,7 @@ from prefect import flow
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
+from tasks.ensembles import combine, train_further_members
 from tasks.gates import gate, validate_transitions, validating
 from tasks.story import with_summary
 from tasks.train import Device, TrainParams, train_learners
@@ -15,7 +16,7 @@ from tasks.train import Device, TrainParams, train_learners
 def train_policy(
     profile: str = "sample", dataset: str = "latest", train: TrainParams | None = None, device: Device = "auto"
 ) -> dict[str, ArtifactRef]:
-    """Train every learner on a dataset of this work directory; returns the policies by name of the learner.
+    """Train every learner on a dataset of this work directory; returns the policies, and the ensembles if there are any, by name.
 
     Args:
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
@@ -26,4 +27,7 @@ def train_policy(
     chosen = artifact_store().select("dataset", dataset)
     with validating():
         gate("transitions", validate_transitions, chosen)
-    return train_learners(chosen, train or load_profile(profile).train, device)
+    params = train or load_profile(profile).train
+    further = train_further_members(chosen, params, device)
+    policies = train_learners(chosen, params, device)
+    return policies | combine(chosen, params, policies, further)

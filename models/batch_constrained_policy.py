@@ -11,13 +11,13 @@ from models.nearest import Similarity
 from models.networks import Critics
 from models.policy import Policy, PolicyConfig
 
-FORMAT: Literal["marquee-batch-constrained-policy/1"] = "marquee-batch-constrained-policy/1"
+FORMAT: Literal["marquee-batch-constrained-policy/2"] = "marquee-batch-constrained-policy/2"
 
 
 class BatchConstrainedConfig(PolicyConfig):
     """All of BCQ's policy but its tensors."""
 
-    format: Literal["marquee-batch-constrained-policy/1"] = FORMAT  # type: ignore[assignment]
+    format: Literal["marquee-batch-constrained-policy/2"] = FORMAT  # type: ignore[assignment]
     critics: int = Field(ge=1, le=64, description="Number of critics; the first chooses, and all re-rank.")
     latent_dim: int = Field(ge=1, le=8192, description="Z, width of a latent vector.")
     samples: int = Field(ge=1, le=1000, description="n, candidates among which the best is chosen.")
@@ -45,9 +45,9 @@ class BatchConstrainedPolicy(Policy):
         }
         return BatchConstrainedConfig.model_validate(fields).model_dump()
 
-    def parts(self) -> nn.ModuleDict:
+    def acting_parts(self) -> dict[str, nn.Module]:
         """The acting part, which has the critics."""
-        return nn.ModuleDict({"best": self.best})
+        return {"best": self.best}
 
     @classmethod
     def _untrained(cls, config: PolicyConfig, embedding: Tensor) -> Self:

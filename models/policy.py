@@ -3,17 +3,18 @@
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from models.errors import PolicyError
 from models.histories import Histories, Scorer, flat_observation
 from models.nearest import NearestItems, Similarity
 from models.networks import Actor, Critics
+from models.ranking_network import RankingNetwork
 from models.stored_policy import need_tensors, parsed, unfit
 from models.wolpertinger import re_ranked
 
-FORMAT: Literal["marquee-policy/2"] = "marquee-policy/2"
+FORMAT: Literal["marquee-policy/3"] = "marquee-policy/3"
 
 
 class PolicyConfig(BaseModel):
@@ -21,14 +22,23 @@ class PolicyConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-policy/2"] = FORMAT
+    format: Literal["marquee-policy/3"] = FORMAT
     observation_dim: int = Field(ge=2, le=1_000_000, description="S = F * D + F.")
     action_dim: int = Field(ge=1, le=4096, description="D.")
     hidden_dim: int = Field(ge=1, le=4096, description="Width of both hidden layers of the actor and the critics.")
     max_action: float = Field(gt=0, le=1e9, description="Bound of a coordinate of an action.")
     similarity: Similarity = Field(description="How actions rank items.")
-    critics: int = Field(ge=0, le=64, description="Number of critics that re-rank.")
-    critic_candidates: int = Field(ge=0, le=1_000_000, description="How many items they re-rank.")
+    critics: int = Field(ge=0, le=64, description="Number of critics that re-rank; 0: none.")
+    critic_candidates: int = Field(ge=0, le=1_000_000, description="How many items they re-rank; 0: none.")
+    ranker_candidates: int = Field(
+        ge=0, le=1_000_000, description="How many items the ranking network re-ranks; 0: none."
+    )
+
+    @model_validator(mode="after")
+    def _who_re_ranks_is_there(self) -> Self:
+        if self.critic_candidates > 0 and (self.critics == 0 or self.ranker_candidates > 0):
+            raise ValueError(f"expected critics, and no ranking network, that re-rank {self.critic_candidates} items.")
+        return self
 
 
 class Publishable(Scorer, Protocol):
@@ -57,10 +67,10 @@ class Acting(Protocol):
 
 
 class Policy:
-    """An actor, the items it chooses from, the measure of nearness that ranks them, and optionally critics that re-rank.
+    """An actor, the items it chooses from, the measure of nearness that ranks them, and optionally critics.
 
     With `candidates` > 0 that many unseen items nearest to the action are ordered by the smaller of the critics' values
-    Q(s, e_i): Wolpertinger (Dulac-Arnold et al. 2015, §4).
+    Q(s, e_i), Wolpertinger (Dulac-Arnold et al. 2015, §4), or by a ranking network.
     """
 
     stored: ClassVar[type[PolicyConfig]] = PolicyConfig
@@ -78,7 +88,12 @@ class Policy:
         self.nearest = NearestItems(embedding, similarity)
         self.frame = actor.observation_dim // (embedding.shape[1] + 1)
         self.critics = critics if candidates > 0 else None
-        self.candidates = candidates
+        self.ranker: RankingNetwork | None = None
+        self.candidates = candidates  # 0: nothing re-ranks
+
+    def re_rank_by(self, ranker: RankingNetwork, candidates: int) -> None:
+        """Let a ranking network re-rank, and no critics."""
+        self.ranker, self.candidates = ranker, candidates
 
     def observations(self, histories: Histories) -> Tensor:
         """The states s, each history's latest F events: (B, S)."""
@@ -92,16 +107,20 @@ class Policy:
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
-        """Score each item by its nearness to the action: (B, I), higher is better; the critics re-rank the best."""
+        """Score each item by its nearness to the action: (B, I), higher is better; the best are re-ranked, if asked for."""
         observation = self.observations(histories)
-        scores = self.nearest.scores(self.actor(observation))
-        if (critics := self.critics) is None:
-            return scores
+        action = self.actor(observation)
+        scores = self.nearest.scores(action)
 
         def values(chosen: Tensor) -> Tensor:
-            return critics.of_several(observation, self.embedding[chosen], precision="float32").amin(0)
+            vectors = self.embedding[chosen]
+            if self.ranker is not None:
+                ranked: Tensor = self.ranker(observation, action, vectors, scores.gather(1, chosen))
+                return ranked
+            assert self.critics is not None  # noqa: S101
+            return self.critics.of_several(observation, vectors, precision="float32").amin(0)
 
-        return re_ranked(scores, histories.items, self.candidates, values)
+        return re_ranked(scores, histories.items, self.candidates, values) if self.candidates > 0 else scores
 
     @torch.no_grad()
     def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
@@ -120,13 +139,18 @@ class Policy:
             max_action=self.actor.max_action,
             similarity=self.nearest.measure,
             critics=0 if self.critics is None else self.critics.count,
-            critic_candidates=self.candidates,
+            critic_candidates=self.candidates if self.ranker is None else 0,
+            ranker_candidates=self.candidates if self.ranker is not None else 0,
         ).model_dump()
 
-    def parts(self) -> nn.ModuleDict:
-        """The actor, and the critics if they re-rank."""
+    def acting_parts(self) -> dict[str, nn.Module]:
+        """The actor, and the critics if there are any."""
         assert isinstance(self.actor, nn.Module)  # noqa: S101
-        return nn.ModuleDict({"actor": self.actor} | ({} if self.critics is None else {"critics": self.critics}))
+        return {"actor": self.actor} | ({} if self.critics is None else {"critics": self.critics})
+
+    def parts(self) -> nn.ModuleDict:
+        """All networks that are stored."""
+        return nn.ModuleDict(self.acting_parts() | ({} if self.ranker is None else {"ranker": self.ranker}))
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights by name, on the CPU."""
@@ -148,9 +172,17 @@ class Policy:
             found = f"actions of {fields.action_dim} and observations of {fields.observation_dim}"
             raise unfit(f"actions and observations that fit embeddings of {dim} numbers", found)
         with torch.device("meta"):
-            need_tensors(tensors, cls._untrained(fields, embedding).parts().state_dict())
-        policy = cls._untrained(fields, embedding)
+            need_tensors(tensors, cls._whole(fields, embedding).parts().state_dict())
+        policy = cls._whole(fields, embedding)
         policy.parts().load_state_dict(tensors)
+        return policy
+
+    @classmethod
+    def _whole(cls, config: PolicyConfig, embedding: Tensor) -> Self:
+        policy = cls._untrained(config, embedding)
+        if config.ranker_candidates > 0:
+            ranker = RankingNetwork(config.observation_dim, config.action_dim, config.hidden_dim)
+            policy.re_rank_by(ranker, config.ranker_candidates)
         return policy
 
     @classmethod

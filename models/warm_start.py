@@ -32,9 +32,9 @@ def begin_from(learner: Learner, policy: Publishable, earlier: Publishable, plac
 
 
 def network_of(policy: Publishable) -> nn.Module:
-    """The module with the weights that a policy stores."""
+    """The module with the weights that a policy stores and its learner trains; a ranking network is trained afterwards."""
     if isinstance(policy, Policy):
-        return policy.parts()
+        return nn.ModuleDict(policy.acting_parts())
     assert isinstance(policy, nn.Module)  # noqa: S101
     return policy
 

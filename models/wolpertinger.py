@@ -1,10 +1,29 @@
-"""Re-ranking of the best items by critics: Wolpertinger (Dulac-Arnold et al. 2015, §4), and a weighted form of it."""
+"""Re-ranking of the best items by a second score: Wolpertinger (Dulac-Arnold et al. 2015, §4), and a weighted form of it."""
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Best(NamedTuple):
+    """The best C items of each row: scores (B, C), highest first, items (B, C) int64; unseen (B, C) bool is false if too few are."""
+
+    scores: Tensor
+    items: Tensor
+    unseen: Tensor
+
+
+def best_unseen(scores: Tensor, seen: Tensor, count: int) -> Best:
+    """The `count` items with the highest scores (B, I) that are not among the seen ones, (B, L), which are padded with -1."""
+    size = scores.shape[1]
+    known = torch.zeros((len(scores), size + 1), dtype=torch.bool, device=scores.device)
+    known.scatter_(1, seen.where(seen >= 0, size), True)
+    best = scores.masked_fill(known[:, :-1], -torch.inf).topk(min(count, size), dim=1)
+    unseen = best.values > -torch.inf
+    return Best(scores.gather(1, best.indices), best.indices, unseen)
 
 
 def re_ranked(
@@ -18,24 +37,20 @@ def re_ranked(
         scores: (B, I) float32, higher is better.
         seen: (B, L) int64, padded with -1.
         candidates: how many best items are re-ranked.
-        values: the critic's values (B, C) of items (B, C).
+        values: the critic's values, or another score, (B, C), of items (B, C).
         weight: of the standardised value against the standardised score; ∞: by value alone.
 
     Returns:
         scores (B, I), changed for the candidates only.
     """
-    size = scores.shape[1]
-    known = torch.zeros((len(scores), size + 1), dtype=torch.bool, device=scores.device)
-    known.scatter_(1, seen.where(seen >= 0, size), True)
-    best = scores.masked_fill(known[:, :-1], -torch.inf).topk(min(candidates, size), dim=1)
-    fresh = best.values > -torch.inf  # fewer candidates if nearly all items are seen
-    mixed = standardised(values(best.indices), fresh)
+    best = best_unseen(scores, seen, candidates)
+    mixed = standardised(values(best.items), best.unseen)
     if math.isfinite(weight):
-        mixed = standardised(best.values, fresh) + weight * mixed
+        mixed = standardised(best.scores, best.unseen) + weight * mixed
     # Above the lowest candidate's score, so that no other item comes between.
-    lowest, least = (part.where(fresh, torch.inf).amin(1, keepdim=True) for part in (best.values, mixed))
-    mixed = (lowest + (mixed - least)).where(fresh, scores.gather(1, best.indices))
-    return scores.scatter(1, best.indices, mixed)
+    lowest, least = (part.where(best.unseen, torch.inf).amin(1, keepdim=True) for part in (best.scores, mixed))
+    mixed = (lowest + (mixed - least)).where(best.unseen, best.scores)
+    return scores.scatter(1, best.items, mixed)
 
 
 def standardised(values: Tensor, counted: Tensor) -> Tensor:

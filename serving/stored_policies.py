@@ -13,16 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.batch_constrained_policy import FORMAT as BATCH_CONSTRAINED
-from models.batch_constrained_policy import BatchConstrainedPolicy
-from models.constrained_ranking import FORMAT as CONSTRAINED
-from models.constrained_ranking import ConstrainedRanking
 from models.errors import PolicyError
 from models.histories import Scorer
-from models.policy import FORMAT as NEAREST
-from models.policy import Policy, Publishable
-from models.ranking_policy import FORMAT as RANKING
-from models.ranking_policy import RankingPolicy
+from models.policy import Publishable
+from models.policy_formats import policy_from
 from models.translated import Translated
 from storage.artifacts.manifest import Manifest
 from storage.checked_tables import read_columns
@@ -30,12 +24,6 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.dataset.reader import TransitionDataset
 
-FORMATS: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {
-    NEAREST: Policy,
-    BATCH_CONSTRAINED: BatchConstrainedPolicy,
-    RANKING: RankingPolicy,
-    CONSTRAINED: ConstrainedRanking,
-}
 MAX_CONFIG_BYTES = 1 << 20
 
 
@@ -62,6 +50,7 @@ class PolicyFacts(BaseModel):
     selected_by: str | None = None
     validation: float | None = Field(None, alias="validation_ndcg@10")
     peak_mib: float | None = None
+    seconds_of_members: float = Field(0.0, ge=0)
     shares: dict[str, float] = Field(default_factory=dict)
     warnings: tuple[Warned, ...] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
@@ -91,7 +80,6 @@ def load_policy(folder: Path, embedding: Tensor) -> Publishable:
         PolicyError: a file is missing or damaged, or the policy is of another format or not valid.
     """
     config = config_of(folder)
-    kind = FORMATS.get(config["format"], Policy)  # which refuses an unknown format
     path = folder / "policy.safetensors"
     try:
         tensors = load_file(path)
@@ -100,7 +88,7 @@ def load_policy(folder: Path, embedding: Tensor) -> Publishable:
             f"{path}: expected the weights of a policy; found {error}. Pull it again or train it again."
         ) from error
     try:
-        return kind.from_tensors(config, tensors, embedding)
+        return policy_from(config, tensors, embedding)
     except PolicyError as error:
         raise PolicyError(f"{folder}: {error}") from error
 

@@ -29,7 +29,7 @@ from evaluation.report.report import (
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
 from evaluation.simulated_dataset import SimulatedDataset
-from models.learners.registry import LEARNERS
+from models.learners.registry import entry_of
 from models.policy import Publishable
 from models.translated import Translated
 from serving.stored_policies import curves_of, facts_of, load_on
@@ -169,9 +169,13 @@ def compared_method(name: str, ref: ArtifactRef, data: TransitionDataset, kind: 
     scorer = load_on(store.open(ref), data)
     acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
     facts = facts_of(manifest)
-    entry = LEARNERS.get(facts.learner)
+    entry = entry_of(facts.learner)
     actual: Kind = "baseline" if entry is not None and entry.baseline and kind == "policy" else kind
-    cost = Cost(work="training, with validation", fit_seconds=manifest.seconds, peak_mib=facts.peak_mib)
+    cost = Cost(
+        work="training, with validation",
+        fit_seconds=manifest.seconds + facts.seconds_of_members,
+        peak_mib=facts.peak_mib,
+    )
     return ComparedMethod(name, actual, scorer, acting, cost)
 
 

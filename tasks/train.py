@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -18,11 +19,11 @@ from evaluation.protocols.validation import CRITERION, validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
-from models.learners.config import LearnerConfig
+from models.learners.config import ActorConfig, LearnerConfig
 from models.learners.presets import PresetName, with_preset
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.nearest import Similarity
-from models.policy import Publishable
+from models.policy import Policy, Publishable
 from models.ranking_policy import RankingPolicy, tune_weights
 from models.sampling import UniformSampler
 from models.trainer import Trainer
@@ -38,6 +39,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.ingest import read_table
 from tasks.learning import make_learning
 from tasks.progress import Progress
+from tasks.ranker import give_ranker
 from tasks.warm_start import Start, earlier_policy, start_from
 
 logger = logging.getLogger("marquee.train")
@@ -71,6 +73,11 @@ class TrainParams(LearnerConfigs, BaseModel):
     learners: tuple[LearnerName, ...] = Field(
         ("ranking", "td3_bc"), min_length=1, description="Learners to train, in this order."
     )
+    ensembles: dict[LearnerName, Annotated[int, Field(ge=2, le=64)]] = Field(
+        default_factory=dict,
+        description="By learner, of how many policies an ensemble is made: those of `seed`, `seed` + 1 …; their mean is one more "
+        "policy, LEARNER-ensemble. Such a learner is trained as often.",
+    )
     preset: PresetName = Field(
         "default", description="article: the hyper-parameters of the article's code; values given here take precedence."
     )
@@ -98,6 +105,12 @@ class TrainParams(LearnerConfigs, BaseModel):
     @classmethod
     def _fill_in_the_preset(cls, values: Any) -> Any:
         return with_preset(values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _ensembles_are_of_trained_learners(self) -> Self:
+        if unknown := sorted(self.ensembles.keys() - set(self.learners)):
+            raise ValueError(f"ensembles: expected some of learners, {list(self.learners)}; found {unknown}.")
+        return self
 
     def config_of(self, learner: str) -> LearnerConfig:
         """The hyper-parameters of a learner."""
@@ -147,6 +160,10 @@ def train_learner(
     facts = facts_of(run)
     if isinstance(learning.policy, RankingPolicy):
         facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
+    elif isinstance(config, ActorConfig) and config.ranker.candidates > 0:
+        assert isinstance(learning.policy, Policy)  # noqa: S101
+        metrics = partial(validation_metrics, data, learning.policy, cases)
+        facts |= give_ranker(learning.policy, data, config.ranker, seed, metrics)
     write_policy(draft, learning.policy, run.rows)
     write_catalogue(draft, dataset, data)
     facts["peak_mib"] = memory.peak()
@@ -263,19 +280,22 @@ def write_catalogue(draft: Draft, dataset: ArtifactRef, data: TransitionDataset)
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
     """Train all requested learners; returns the policies by learner."""
-    policies: dict[str, ArtifactRef] = {}
-    for name in params.learners:
-        policies[name] = train_learner(
-            dataset,
-            params.config_of(name),
-            params.trainer_of(name),
-            params.seed,
-            params.similarity,
-            params.validation_steps,
-            device,
-            params.on_divergence,
-            earlier_policy(dataset, params.config_of(name)) if params.start == "warm" else None,
-        )
-        # Only now: until the policy is committed, a killed training must find its checkpoints.
-        checkpoints_of(policies[name].digest).clear()
-    return policies
+    return {name: train_one(dataset, params, name, params.seed, device) for name in params.learners}
+
+
+def train_one(dataset: ArtifactRef, params: TrainParams, learner: str, seed: int, device: Device) -> ArtifactRef:
+    """Train one learner with a seed."""
+    policy = train_learner(
+        dataset,
+        params.config_of(learner),
+        params.trainer_of(learner),
+        seed,
+        params.similarity,
+        params.validation_steps,
+        device,
+        params.on_divergence,
+        earlier_policy(dataset, params.config_of(learner), seed) if params.start == "warm" else None,
+    )
+    # Only now: until the policy is committed, a killed training must find its checkpoints.
+    checkpoints_of(policy.digest).clear()
+    return policy

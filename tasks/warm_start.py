@@ -22,10 +22,11 @@ logger = logging.getLogger("marquee.train")
 Start = Literal["cold", "warm"]
 
 
-def earlier_policy(dataset: ArtifactRef, config: LearnerConfig) -> ArtifactRef | None:
+def earlier_policy(dataset: ArtifactRef, config: LearnerConfig, seed: int) -> ArtifactRef | None:
     """The newest policy of the same learner and hyper-parameters that was trained here on the dataset which this one extends.
 
-    None if there is none, with the reason in the log. Policies from elsewhere do not count.
+    One with the same seed is preferred, so that the members of an ensemble stay different. None if there is none, with the
+    reason in the log. Policies from elsewhere do not count.
     """
     store, wanted = artifact_store(), config.model_dump(mode="json")
     base = store.manifest(dataset).recipe.inputs.get("base")
@@ -33,6 +34,7 @@ def earlier_policy(dataset: ArtifactRef, config: LearnerConfig) -> ArtifactRef |
     if base is not None:
         why = f"no policy with these hyper-parameters was trained here on dataset/{base}"
         made = sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at, reverse=True)
+        made.sort(key=lambda manifest: manifest.recipe.parameters.get("seed") != seed)
         for manifest in made:
             recipe = manifest.recipe
             if recipe.inputs.get("dataset") != base or recipe.parameters.get("config") != wanted:

@@ -1,12 +1,13 @@
 """Hyper-parameters that several learners share; sources in brackets."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.learners.diversity import DiversityMeasure
 from models.networks import Precision
 from models.optimisers import OptimiserConfig
+from models.ranking_network import RankerConfig
 from models.ranking_policy import RankingPolicyConfig
 
 NStep = Annotated[
@@ -79,6 +80,7 @@ class ActorConfig(LearnerConfig):
         "is faster on processors with AMX and on GPUs; measure with benchmarks/td3.py.",
     )
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Kind, schedule, weight decay, clipping.")
+    ranker: RankerConfig = Field(RankerConfig(), description="A network that re-ranks the items nearest to the action.")
 
 
 class ActorCriticConfig(ActorConfig):
@@ -102,6 +104,15 @@ class ActorCriticConfig(ActorConfig):
         le=1000,
         description="The critics re-rank this many items nearest to the action [Dulac-Arnold et al. 2015, §4]; 0: none.",
     )
+
+    @model_validator(mode="after")
+    def _one_re_ranks(self) -> Self:
+        if self.critic_candidates > 0 and self.ranker.candidates > 0:
+            raise ValueError(
+                f"expected critic_candidates or ranker.candidates, because one of them re-ranks; found {self.critic_candidates} "
+                f"and {self.ranker.candidates}. Set one of them to 0."
+            )
+        return self
 
 
 class LowRatesConfig(ActorCriticConfig):

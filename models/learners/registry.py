@@ -43,7 +43,13 @@ MODULES = (
     discrete_bcq,
 )
 LEARNERS: dict[str, LearnerEntry] = {module.ENTRY.name: module.ENTRY for module in MODULES}
+ENSEMBLE = "-ensemble"  # ends the name of a policy that is made of several policies of one learner
 TRANSITION_LEARNERS = tuple(name for name, entry in LEARNERS.items() if entry.learns_from == "transitions")
+
+
+def entry_of(name: str) -> LearnerEntry | None:
+    """The entry of a learner, or of the learner whose ensemble has that name; None if it is unknown."""
+    return LEARNERS.get(name.removesuffix(ENSEMBLE))
 
 
 def make_learner(config: LearnerConfig, space: Space, device: torch.device | str, seed: int) -> ActorLearner:

@@ -27,7 +27,7 @@ def train(draft: Draft, seed: int) -> None:
 
 def write_rest(draft: Draft) -> None:
     """What else a policy needs to be compared."""
-    (draft.path / "config.json").write_text('{"format": "marquee-policy/2"}')
+    (draft.path / "config.json").write_text('{"format": "marquee-policy/3"}')
     pq.write_table(pa.table({"movie_id": [1, 2, 3]}), draft.path / "items.parquet")
 
 

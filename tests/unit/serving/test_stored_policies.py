@@ -153,7 +153,7 @@ ANY: dict[str, tuple[Change, str]] = {
     "config as a list": (content("config.json", b"[]"), "with its format"),
     "config of depth 10⁵": (content("config.json", b"[" * 100_000), "expected the config of a policy"),
     "config of a megabyte": (content("config.json", lambda old: old + b" " * (1 << 20)), "bytes"),
-    "format as a list": (config(format=["marquee-policy/2"]), "with its format"),
+    "format as a list": (config(format=["marquee-policy/3"]), "with its format"),
     "format of tomorrow": (config(format="marquee-policy/99"), "expected format"),
     "a further field": (config(note="x"), "note: Extra inputs"),
     "no tensors": (tensors(dict.clear), "expected weights that fit its config; found missing"),
@@ -178,7 +178,7 @@ NEAREST: dict[str, tuple[Change, str]] = {
     "max action of NaN": (config(max_action=math.nan), "max_action"),
     "max action of infinity": (config(max_action=math.inf), "max_action"),
     "candidates": (config(critic_candidates=-1), "critic_candidates"),
-    "no critics": (config(critics=0), r"unknown \['critics"),
+    "no critics": (config(critics=0), "expected critics, and no ranking network, that re-rank 5 items"),
     "dtype": (tensors(lambda found: found.update({"actor.layers.0.bias": torch.ones(8).double()})), "of torch.float64"),
 }
 RANKING: dict[str, tuple[Change, str]] = {

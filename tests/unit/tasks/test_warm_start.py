@@ -133,11 +133,11 @@ def test_the_newest_own_policy_that_fits_is_chosen(caplog: pytest.LogCaptureFixt
 
     def reason_for_new_weights() -> str:
         caplog.clear()
-        assert earlier_policy(grown, TD3_SMALL) is None
+        assert earlier_policy(grown, TD3_SMALL, 3) is None
         (reason,) = [one.getMessage() for one in caplog.records if one.name == "marquee.train"]
         return reason
 
-    assert earlier_policy(base, TD3_SMALL) is None
+    assert earlier_policy(base, TD3_SMALL, 1) is None
     assert f"td3 begins from new weights: dataset/{base.digest} extends no other dataset." in caplog.text
     policy(base, TD3Config(hidden_dim=9))
     policy(base, RANKING)
@@ -147,8 +147,9 @@ def test_the_newest_own_policy_that_fits_is_chosen(caplog: pytest.LogCaptureFixt
         f"no policy with these hyper-parameters was trained here on dataset/{base.digest}" in reason_for_new_weights()
     )
     old, new = policy(base, TD3_SMALL, seed=1), policy(base, TD3_SMALL, seed=2)
-    assert earlier_policy(grown, TD3_SMALL) == new
+    assert earlier_policy(grown, TD3_SMALL, 3) == new
+    assert earlier_policy(grown, TD3_SMALL, 1) == old
     (artifact_store().open(new) / "config.json").write_text("{}")
-    assert earlier_policy(grown, TD3_SMALL) == old
+    assert earlier_policy(grown, TD3_SMALL, 3) == old
     (artifact_store().open(old) / "policy.safetensors").unlink()
     assert f"policy/{old.digest} is damaged" in reason_for_new_weights()

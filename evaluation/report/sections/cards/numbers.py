@@ -8,7 +8,7 @@ from pydantic import Field
 from evaluation.protocols.population_stability import Stability
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
-from models.learners.registry import LEARNERS
+from models.learners.registry import entry_of
 from storage.artifacts.manifest import Manifest
 
 Setting = str | int | float | bool | None
@@ -22,6 +22,7 @@ LIMITS = (
     "Knows the items of its catalogue only; new items need extend-dataset first.",
     "A metric here is an average over users; users with few ratings or rare tastes may be served worse (see the bias plots).",
 )
+ENSEMBLE_OF = "The mean of {} policies with different seeds. "
 NEAREST_LIMIT = "Ranks by nearness to one predicted point: if a user might like different items next, their mean is near none of them."
 
 
@@ -101,7 +102,8 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
     """The model card from a policy's manifest."""
     facts, recipe = manifest.facts, manifest.recipe
     learner = str(facts.get("learner", name))
-    entry = LEARNERS.get(learner)
+    entry = entry_of(learner)
+    members = len(facts.get("members", ()))
     settings = flat(recipe.parameters.get("config", {})) | {
         f"trainer.{key}": value for key, value in flat(recipe.parameters.get("trainer", {})).items()
     }
@@ -110,7 +112,7 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         kind=kind,
         learner=learner,
         digest=manifest.digest,
-        summary=entry.summary if entry else "",
+        summary=(ENSEMBLE_OF.format(members) if members else "") + (entry.summary if entry else ""),
         paper=entry.paper if entry else "",
         intended_use=INTENDED_USE,
         limits=(*LIMITS, *((NEAREST_LIMIT,) if entry and entry.learns_from == "transitions" else ())),

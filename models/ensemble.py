@@ -1,0 +1,61 @@
+"""A policy made of several policies with different seeds, whose scores and actions are averaged."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from models.histories import Histories
+from models.policy import Publishable
+
+FORMAT: Literal["marquee-ensemble-policy/1"] = "marquee-ensemble-policy/1"
+
+
+class EnsembleConfig(BaseModel):
+    """All of an ensemble but its tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["marquee-ensemble-policy/1"] = FORMAT
+    members: list[dict[str, Any]] = Field(
+        min_length=2, max_length=64, description="The configs of the members; none of them is an ensemble."
+    )
+
+
+class Ensemble:
+    """The mean of the members' standardised scores, and of their actions: seeds differ by chance, which a mean reduces."""
+
+    def __init__(self, members: Sequence[Publishable]) -> None:
+        self.members = tuple(members)
+
+    @torch.no_grad()
+    def scores(self, histories: Histories) -> Tensor:
+        """Mean over the members of (score - mean) / std over the items: (B, I), higher is better."""
+        total = standardised(self.members[0].scores(histories))
+        for member in self.members[1:]:
+            total += standardised(member.scores(histories))
+        return total / len(self.members)
+
+    def act(self, histories: Histories) -> Tensor:
+        """The mean of the members' actions: (B, D)."""
+        return torch.stack([member.act(histories) for member in self.members]).mean(0)
+
+    def config(self) -> dict[str, Any]:
+        """All of this policy but its tensors, as JSON."""
+        return EnsembleConfig(members=[member.config() for member in self.members]).model_dump()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The members' tensors, on the CPU; names begin with the member's place."""
+        return {
+            f"{place}.{name}": value
+            for place, member in enumerate(self.members)
+            for name, value in member.tensors().items()
+        }
+
+
+def standardised(scores: Tensor) -> Tensor:
+    """Scores (B, I) less their mean and divided by their standard deviation over the items."""
+    deviations = scores - scores.mean(1, keepdim=True)
+    return deviations / deviations.square().mean(1, keepdim=True).sqrt().clamp_min(1e-12)

@@ -1,0 +1,56 @@
+"""Every form of a stored policy, by the format that its config names."""
+
+from typing import Any
+
+from torch import Tensor
+
+from models.batch_constrained_policy import FORMAT as BATCH_CONSTRAINED
+from models.batch_constrained_policy import BatchConstrainedPolicy
+from models.constrained_ranking import FORMAT as CONSTRAINED
+from models.constrained_ranking import ConstrainedRanking
+from models.ensemble import FORMAT as ENSEMBLE
+from models.ensemble import Ensemble, EnsembleConfig
+from models.histories import Scorer
+from models.policy import FORMAT as NEAREST
+from models.policy import Policy, Publishable
+from models.ranking_policy import FORMAT as RANKING
+from models.ranking_policy import RankingPolicy
+from models.stored_policy import parsed, unfit
+
+SINGLE: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {
+    NEAREST: Policy,
+    BATCH_CONSTRAINED: BatchConstrainedPolicy,
+    RANKING: RankingPolicy,
+    CONSTRAINED: ConstrainedRanking,
+}
+
+
+def policy_from(config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Publishable:
+    """The policy of a config and tensors, as its `config()` and `tensors()` give them, on the items (I, D) it was trained with.
+
+    Raises:
+        PolicyError: the format is unknown, the config is not valid, or config, tensors and items do not fit one another.
+    """
+    if config.get("format") != ENSEMBLE:
+        kind = SINGLE.get(str(config.get("format")), Policy)  # which refuses an unknown format
+        return kind.from_tensors(config, tensors, embedding)
+    members = parsed(EnsembleConfig, config, "config").members
+    parts: list[dict[str, Tensor]] = [{} for _ in members]
+    for name, value in tensors.items():
+        place, _, rest = name.partition(".")
+        if place not in map(str, range(len(members))):
+            raise unfit(f"weights of {len(members)} members", name[:80])
+        parts[int(place)][rest] = value
+    return Ensemble(
+        [
+            SINGLE.get(str(member.get("format")), Policy).from_tensors(member, part, embedding)
+            for member, part in zip(members, parts, strict=True)
+        ]
+    )
+
+
+def shortest_history(policy: Scorer) -> int:
+    """The events that a history must have for a policy to score items."""
+    if isinstance(policy, Ensemble):
+        return max(shortest_history(member) for member in policy.members)
+    return policy.frame if isinstance(policy, Policy) else 1

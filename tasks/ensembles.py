@@ -1,0 +1,61 @@
+"""Ensembles: policies of one learner with different seeds, combined into one more policy."""
+
+from evaluation.protocols.cases import validation_cases
+from evaluation.protocols.validation import validation_metrics
+from models.ensemble import Ensemble
+from models.learners.registry import ENSEMBLE
+from serving.stored_policies import load_policy
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.reader import TransitionDataset
+from tasks.caching import artifact_store, artifact_task
+from tasks.train import Device, TrainParams, train_one, write_catalogue, write_policy
+
+
+@artifact_task("policy")
+def combine_policies(
+    draft: Draft,
+    dataset: ArtifactRef,
+    members: dict[str, ArtifactRef],
+    learner: str,
+    seed: int,
+    validation_steps: int,
+) -> None:
+    """Write the mean of several policies as one policy, validated on the same steps as its members."""
+    store = artifact_store()
+    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    policy = Ensemble([load_policy(store.open(ref), data.embedding) for ref in members.values()])
+    found = validation_metrics(data, policy, validation_cases(data, validation_steps, seed))
+    write_policy(draft, policy, [(0, "validation", name, value) for name, value in sorted(found.items())])
+    write_catalogue(draft, dataset, data)
+    draft.rows = len(found)
+    draft.facts = {
+        "learner": learner + ENSEMBLE,
+        "members": [ref.digest for ref in members.values()],
+        "seconds_of_members": sum(store.manifest(ref).seconds for ref in members.values()),
+        "validation_ndcg@10": round(found["ndcg@10"], 6),
+    }
+
+
+def train_further_members(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, list[ArtifactRef]]:
+    """Train the members with other seeds than `params.seed`; returns them by learner.
+
+    Call it before the learners are trained with `params.seed`, so that these policies are the newest.
+    """
+    return {
+        name: [train_one(dataset, params, name, params.seed + place, device) for place in range(1, count)]
+        for name, count in params.ensembles.items()
+    }
+
+
+def combine(
+    dataset: ArtifactRef,
+    params: TrainParams,
+    policies: dict[str, ArtifactRef],
+    further: dict[str, list[ArtifactRef]],
+) -> dict[str, ArtifactRef]:
+    """Combine each learner's policy with its further members; returns the ensembles by name, LEARNER-ensemble."""
+    ensembles = {}
+    for name, others in further.items():
+        members = {str(params.seed + place): ref for place, ref in enumerate([policies[name], *others])}
+        ensembles[name + ENSEMBLE] = combine_policies(dataset, members, name, params.seed, params.validation_steps)
+    return ensembles
