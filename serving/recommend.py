@@ -13,7 +13,7 @@ from evaluation.protocols.distances import Acting, ByDistance, Distance
 from models.baselines.popularity import Popularity
 from models.histories import Histories, Scorer
 from models.nearest import top_items
-from models.policy import Policy
+from models.policy_formats import shortest_history
 from models.translated import Translated
 from serving.asking import Answer, Question, Rated, Reason, Recommendation
 from serving.catalogue import Catalogue
@@ -130,9 +130,9 @@ class Recommender:
                 items[row, -count:] = history.items
                 rewards[row, -count:] = reward.scale * np.array(history.ratings) + reward.offset
         batch = Histories(torch.from_numpy(items), torch.from_numpy(rewards))
-        if not isinstance(scorer, Policy):
+        if (shortest := shortest_history(scorer)) == 1:
             return batch
-        return Translated(scorer, torch.arange(len(self.catalogue)), scorer.frame).translated(batch)
+        return Translated(scorer, torch.arange(len(self.catalogue)), shortest).translated(batch)
 
     @torch.no_grad()
     def _ranked(

@@ -8,7 +8,8 @@ from serving.stored_policies import load_policy
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
-from tasks.train import Device, TrainParams, train_one, write_catalogue, write_policy
+from tasks.policy_files import write_catalogue, write_policy
+from tasks.train import Device, TrainParams, train_one
 
 
 @artifact_task("policy")

@@ -1,17 +1,12 @@
 """Training of learners on a dataset: resume after a kill, keep the policy that ranks best on validation users."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
-from safetensors.torch import save_file
 
 from evaluation.costs import Memory
 from evaluation.protocols.cases import choose, validation_cases
@@ -23,7 +18,7 @@ from models.learners.config import ActorConfig, LearnerConfig
 from models.learners.presets import PresetName, with_preset
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.nearest import Similarity
-from models.policy import Policy, Publishable
+from models.policy import Policy
 from models.ranking_policy import RankingPolicy, tune_weights
 from models.sampling import UniformSampler
 from models.trainer import Trainer
@@ -31,13 +26,12 @@ from models.trainer_config import TrainerConfig
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
 from storage.dataset.reader import TransitionDataset
-from storage.dataset.scale import RatingRewards
 from storage.errors import CheckpointError, MarqueeError
 from storage.home import home
 from storage.tensorboard import EventFile
 from tasks.caching import artifact_store, artifact_task
-from tasks.ingest import read_table
 from tasks.learning import make_learning
+from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
 from tasks.ranker import give_ranker
 from tasks.warm_start import Start, earlier_policy, start_from
@@ -160,8 +154,7 @@ def train_learner(
     facts = facts_of(run)
     if isinstance(learning.policy, RankingPolicy):
         facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
-    elif isinstance(config, ActorConfig) and config.ranker.candidates > 0:
-        assert isinstance(learning.policy, Policy)  # noqa: S101
+    elif isinstance(config, ActorConfig) and isinstance(learning.policy, Policy) and config.ranker.candidates > 0:
         metrics = partial(validation_metrics, data, learning.policy, cases)
         facts |= give_ranker(learning.policy, data, config.ranker, seed, metrics)
     write_policy(draft, learning.policy, run.rows)
@@ -260,22 +253,6 @@ def tuned(
     criterion = selected_by if selected_by in metrics(policy) else CRITERION
     weights = tune_weights(policy, lambda tried: metrics(tried)[criterion])
     return {"shares": weights, "validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
-
-
-def write_policy(draft: Draft, policy: Publishable, rows: Sequence[Row]) -> None:
-    """Write the policy's files: weights as safetensors, config as JSON, metrics as a table."""
-    save_file(policy.tensors(), draft.path / "policy.safetensors")
-    (draft.path / "config.json").write_text(json.dumps(policy.config(), indent=2, sort_keys=True))
-    table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), draft.path / "metrics.parquet")
-
-
-def write_catalogue(draft: Draft, dataset: ArtifactRef, data: TransitionDataset) -> None:
-    """Write what a recommender needs beside the weights: the items with their training events, and how ratings are read."""
-    events = torch.bincount(data.training_events()[1].cpu(), minlength=data.items)
-    items = read_table(dataset, "items.parquet").append_column("training_events", pa.array(events.numpy()))
-    pq.write_table(items, draft.path / "items.parquet")
-    (draft.path / "ratings.json").write_text(RatingRewards(scale=data.scale, reward=data.reward).model_dump_json())
 
 
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:

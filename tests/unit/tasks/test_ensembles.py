@@ -23,7 +23,8 @@ from tasks.caching import artifact_store
 from tasks.ensembles import combine, combine_policies, train_further_members
 from tasks.learning import make_learning
 from tasks.policies import policies_on
-from tasks.train import TrainParams, write_policy
+from tasks.policy_files import write_policy
+from tasks.train import TrainParams
 
 SMALL = TD3Config(hidden_dim=8)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rankings_support import small_dataset
@@ -77,8 +79,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
     """A dataset in a work directory of its own."""
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
     with artifact_store().create(recipe("dataset")) as draft:
-        small_dataset(draft.path / "transitions.h5")
-        (draft.path / "items.parquet").write_bytes(b"")
+        data = small_dataset(draft.path / "transitions.h5")
+        pq.write_table(pa.table({"movie_id": data.movie_ids}), draft.path / "items.parquet")
     return draft.committed
 
 
