@@ -51,9 +51,25 @@ def fit_behaviour(features: Tensor, seen: Tensor, chosen: Tensor) -> Behaviour:
     Raises:
         LearnerError: there are no steps, or a chosen item was seen.
     """
+    weights, share = fit_logit(features[..., OF_HISTORY:], seen, chosen)
+    return Behaviour(weights, _floor(share, 1 / (~seen).sum(1)))
+
+
+def fit_logit(x: Tensor, seen: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Fit a multinomial logit over all unseen items by maximum likelihood with Newton's method.
+
+    Args:
+        x: (S, I, C), features of S steps.
+        seen: (S, I) bool, the items each user had rated before.
+        chosen: (S,) int64, the item rated next; not seen before.
+
+    Returns: the weights (C,), and the probability of each chosen item, (S,).
+
+    Raises:
+        LearnerError: there are no steps, or a chosen item was seen.
+    """
     if len(chosen) == 0 or bool(seen.gather(1, chosen.unsqueeze(1)).any()):
         raise LearnerError("behaviour: expected steps whose next item was not rated before; found none, or another.")
-    x = features[..., OF_HISTORY:]
     own = x[torch.arange(len(chosen)), chosen]  # (S, C)
     scale = own.std(0).clamp_min(1e-6)  # standardised, so that Newton's method does not depend on units
     x, own = x / scale, own / scale
@@ -82,8 +98,7 @@ def fit_behaviour(features: Tensor, seen: Tensor, chosen: Tensor) -> Behaviour:
         weights, share, gained, value = weights + size * step, found_share, found - value, found
         if gained < 1e-7:
             break
-    chosen_share = share.gather(1, chosen.unsqueeze(1)).squeeze(1)
-    return Behaviour(weights / scale, _floor(chosen_share, 1 / (~seen).sum(1)))
+    return weights / scale, share.gather(1, chosen.unsqueeze(1)).squeeze(1)
 
 
 def _floor(share: Tensor, uniform: Tensor) -> float:
