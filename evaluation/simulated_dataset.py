@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.environments.episodes import Catalogue
+from models.environments.episodes import DatasetView
 from models.environments.logs import Log
 from models.environments.users import SimulatedUsers
 from storage.dataset.reader import TransitionDataset
@@ -31,7 +31,7 @@ class SimulatedDataset:
         items = truth.movie_ids.searchsorted(data.movie_ids)
         world = truth.users.world.part(np.arange(len(truth.user_ids)), items)
         self.users = SimulatedUsers(world, truth.users.mechanics)
-        self.catalogue = Catalogue(data.embedding.numpy(), int(data.frame), data.reward.scale, data.reward.offset)
+        self.view = DatasetView(data.embedding.numpy(), int(data.frame), data.reward.scale, data.reward.offset)
 
     @staticmethod
     def belongs(truth: Truth, data: TransitionDataset) -> bool:

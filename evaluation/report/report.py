@@ -16,14 +16,14 @@ from evaluation.report.sections import methods, popularity, verdict
 from evaluation.report.sections.methods.numbers import Table
 from evaluation.report.sections.verdict.numbers import VerdictSection
 
-FORMAT: Literal["marquee-report/3"] = "marquee-report/3"
+FORMAT: Literal["marquee-report/4"] = "marquee-report/4"
 TEMPLATE = "report.html.j2"
 
 
 class ReportHead(Record):
     """The fields of a report besides its sections. `Report` adds a field for every section of the registry."""
 
-    format: Literal["marquee-report/3"] = Field(FORMAT, description="Of this file; raised when readers must change.")
+    format: Literal["marquee-report/4"] = Field(FORMAT, description="Of this file; raised when readers must change.")
     title: str = Field(description="Of the page.")
     generated: bool = Field(
         description="Whether the ratings were drawn from known preferences rather than given by people."

@@ -5,13 +5,6 @@ import numpy as np
 from models.environments.users import SimulatedUsers, UserStates
 from models.environments.world import Doubles, Ints
 
-AFFINITY, APPEAL, SIMILARITY = (
-    1.2,
-    0.5,
-    1.0,
-)  # weights beside log popularity; of similarity to each of the last three items
-TEMPERATURE = 0.8
-
 
 def choose(users: SimulatedUsers, states: UserStates, recent: Ints, rng: np.random.Generator) -> Ints:
     """Draw each user's next item, (B,), from a softmax over popularity, affinity, appeal and similarity to the latest items.
@@ -24,13 +17,14 @@ def choose(users: SimulatedUsers, states: UserStates, recent: Ints, rng: np.rand
         recent: (B, 3) the latest items; -1: none.
         rng: draws.
     """
-    logits = log_weights(users, states, recent) / TEMPERATURE + rng.gumbel(size=states.shown.shape)
+    logits = log_weights(users, states, recent) / users.choices.temperature + rng.gumbel(size=states.shown.shape)
     return np.asarray(np.where(states.shown, -np.inf, logits).argmax(1))
 
 
 def log_weights(users: SimulatedUsers, states: UserStates, recent: Ints) -> Doubles:
     """The softmax's logits before the temperature, (B, I)."""
-    world = users.world
-    liked = world.popularity + AFFINITY * world.affinity(states.user) + APPEAL * world.appeal
-    pull = (world.items[recent] * (recent >= 0)[:, :, None]).sum(1)
-    return np.asarray(liked + SIMILARITY * (pull.astype(np.float64) @ world.items.T.astype(np.float64)))
+    world, choices = users.world, users.choices
+    contents = world.items if choices.contents is None else choices.contents
+    liked = world.popularity + choices.affinity * world.affinity(states.user) + choices.appeal * world.appeal
+    pull = (contents[recent] * (recent >= 0)[:, :, None]).sum(1)
+    return np.asarray(liked + choices.similarity * (pull.astype(np.float64) @ contents.T.astype(np.float64)))

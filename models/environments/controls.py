@@ -1,7 +1,7 @@
 """Choosers of items in a simulation: a policy under evaluation, and the controls that it is compared with.
 
-A chooser maps `Episodes` to one item per user, (B,) int64, never one shown before. All but `of_policy`, `random_items` and
-`most_popular` know the truth, so they say how much a gain is worth, not what can be learnt from a log.
+A chooser maps `Episodes` to one item per user, (B,) int64. Those of active episodes were not shown before. All but `of_policy`,
+`random_items` and `most_popular` know the simulated users, so they say how much a gain is worth, not what can be learnt from a log.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,16 @@ Chooser = Callable[[Episodes], Ints]
 CANDIDATES = 50  # items with the highest immediate reward that `look_ahead` considers
 
 
-def of_policy(scorer: Scorer) -> Chooser:
-    """The item that a policy or a baseline scores highest."""
+def of_policy(scorer: Scorer, device: str = "cpu") -> Chooser:
+    """The item that a policy or a baseline on a torch device scores highest."""
 
     def choose(episodes: Episodes) -> Ints:
-        histories = Histories(torch.from_numpy(episodes.items), torch.from_numpy(episodes.rewards))
-        return best(episodes, scorer.scores(histories).double().numpy())
+        places = np.flatnonzero(episodes.active)  # scoring takes most of the time, and the others have ended
+        histories = (torch.from_numpy(table[places]).to(device) for table in (episodes.items, episodes.rewards))
+        scores = scorer.scores(Histories(*histories)).double().cpu().numpy()
+        chosen = np.zeros(len(episodes.items), dtype=np.int64)
+        chosen[places] = np.where(episodes.states.shown[places], -np.inf, scores).argmax(1)
+        return chosen
 
     return choose
 
@@ -81,10 +85,9 @@ def planned(price: float) -> Chooser:
 
 def immediate_reward(episodes: Episodes, states: UserStates, items: Ints | None = None) -> Doubles:
     """P(watch) times the mean reward of watching items (B, C), or all items, in these states: (B, C) or (B, I)."""
-    users, catalogue = episodes.users, episodes.catalogue
+    users = episodes.users
     liking = users.liking(states, items)
-    reward = catalogue.scale * users.expected_stars(states, liking) + catalogue.offset
-    return users.chance_to_watch(liking) * reward
+    return users.chance_to_watch(liking) * episodes.view.rewards(users.expected_stars(states, liking))
 
 
 def best(episodes: Episodes, scores: Doubles) -> Ints:

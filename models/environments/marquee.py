@@ -9,7 +9,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import batch_space
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.environments.episodes import Catalogue, Episodes
+from models.environments.episodes import DatasetView, Episodes
 from models.environments.mechanics import Mechanics
 from models.environments.users import SimulatedUsers
 from models.environments.world import Floats, Ints, World, draw_world
@@ -35,26 +35,26 @@ class MarqueeParams(BaseModel):
 
 
 class Problem:
-    """What both environments share: the users, the catalogue, the spaces."""
+    """What both environments share: the users, how policies see them, the spaces."""
 
-    def __init__(self, users: SimulatedUsers, catalogue: Catalogue, actions: ActionKind) -> None:
-        self.users, self.catalogue, self.actions = users, catalogue, actions
-        reach = float(np.abs(catalogue.embedding).max())
-        worst, best = (catalogue.scale * stars + catalogue.offset for stars in (0.5, 5.0))
+    def __init__(self, users: SimulatedUsers, view: DatasetView, actions: ActionKind) -> None:
+        self.users, self.view, self.actions = users, view, actions
+        reach = float(np.abs(view.embedding).max())
+        worst, best = view.rewards(np.array([users.ratings.lowest, users.ratings.highest]))
         limit = np.float32(max(reach, abs(worst), abs(best)))
-        self.observation_space = spaces.Box(-limit, limit, (catalogue.observation_dim,), np.float32)
+        self.observation_space = spaces.Box(-limit, limit, (view.observation_dim,), np.float32)
         self.action_space: spaces.Space[Any] = (
-            spaces.Discrete(len(catalogue.embedding))
+            spaces.Discrete(len(view.embedding))
             if actions == "item"
-            else spaces.Box(-np.float32(reach), np.float32(reach), (catalogue.embedding.shape[1],), np.float32)
+            else spaces.Box(-np.float32(reach), np.float32(reach), (view.embedding.shape[1],), np.float32)
         )
 
     @classmethod
     def drawn(cls, params: MarqueeParams) -> "Problem":
         """The problem of these parameters, with the items' true features as embeddings."""
         world = draw_world(np.random.default_rng(params.world_seed), params.users, params.items)
-        catalogue = Catalogue(true_features(world), params.frame)
-        return cls(SimulatedUsers(world, params.mechanics), catalogue, params.actions)
+        view = DatasetView(true_features(world), params.frame)
+        return cls(SimulatedUsers(world, params.mechanics), view, params.actions)
 
     def some_users(self, count: int, rng: np.random.Generator) -> Ints:
         """Random rows of the world, (count,)."""
@@ -81,7 +81,7 @@ class MarqueeEnv(gymnasium.Env[Floats, Any]):
         users = self.problem.some_users(1, self.np_random)
         if options and "user" in options:
             users = np.array([options["user"]])
-        self.episodes = Episodes(self.problem.users, self.problem.catalogue, users, self.np_random)
+        self.episodes = Episodes(self.problem.users, self.problem.view, users, self.np_random)
         return self.episodes.observations()[0], self._info()
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
@@ -123,7 +123,7 @@ class MarqueeVectorEnv(VectorEnv[Floats, Any, Any]):
         """Begin all episodes, with random users."""
         super().reset(seed=seed)
         users = self.problem.some_users(self.num_envs, self.np_random)
-        self.episodes = Episodes(self.problem.users, self.problem.catalogue, users, self.np_random)
+        self.episodes = Episodes(self.problem.users, self.problem.view, users, self.np_random)
         self.finished[:] = False
         return self.episodes.observations(), {}
 

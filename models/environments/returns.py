@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.environments.controls import Chooser
-from models.environments.episodes import Catalogue, Episodes
+from models.environments.episodes import DatasetView, Episodes
 from models.environments.users import SimulatedUsers
 from models.environments.world import Doubles, Ints
 
@@ -17,7 +17,7 @@ class Returns(NamedTuple):
     lengths: Ints
 
 
-def returns_of(choose: Chooser, users: SimulatedUsers, catalogue: Catalogue, rows: Ints, seed: int) -> Returns:
+def returns_of(choose: Chooser, users: SimulatedUsers, view: DatasetView, rows: Ints, seed: int) -> Returns:
     """Roll a chooser out, one episode for each user.
 
     With equal arguments, two choosers meet the same first frames and the same random numbers at each step, so that the
@@ -26,16 +26,13 @@ def returns_of(choose: Chooser, users: SimulatedUsers, catalogue: Catalogue, row
     Args:
         choose: gives each user's next item.
         users: a world and its mechanics.
-        catalogue: what the policies know.
+        view: how policies see the simulation.
         rows: (U,) users of the world.
         seed: of all that users do.
     """
-    episodes = Episodes(users, catalogue, rows, np.random.default_rng(seed))
+    episodes = Episodes(users, view, rows, np.random.default_rng(seed))
     values, lengths = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    active = np.ones(len(rows), dtype=bool)
-    while active.any():
-        step = episodes.step(choose(episodes))
-        values += np.where(active, step.rewards, 0.0)
+    while (active := episodes.active.copy()).any():
+        values += np.where(active, episodes.step(choose(episodes)).rewards, 0.0)
         lengths += active
-        active &= ~(step.terminated | step.truncated)
     return Returns(values, lengths)

@@ -1,7 +1,7 @@
 """Simulated users: whether they watch a recommended item, how they rate it, how it changes them, when they leave.
 
 Liking of item i with topic z: l = a(u, i) + appeal h_i + satisfaction m - boredom [z bores] - satiation share(z).
-It decides about watching, P(watch) = σ(acceptance + acceptance_slope l), and rating, 3.4 + 0.75 l + leniency + N(0, ½) stars.
+It decides about watching, P(watch) = σ(acceptance + acceptance_slope l), and rating (`ratings.py`).
 
 - Threshold boredom: `bored_after` items of a topic among the latest `bored_within` make it boring for `bored_for` more items
   (SARDINE, Deffayet et al. 2023, arXiv:2311.16586).
@@ -11,21 +11,18 @@ It decides about watching, P(watch) = σ(acceptance + acceptance_slope l), and r
 - Satiation, smooth: the topic's share among the latest items (Rebounding Bandits, Leqi et al. 2021).
 """
 
-import math
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.environments.choices import Choices
 from models.environments.mechanics import Mechanics
+from models.environments.ratings import Ratings
 from models.environments.world import Doubles, Ints, World
 
-MIDDLE, SLOPE, NOISE = 3.4, 0.75, 0.5  # stars of a liking: MIDDLE + SLOPE liking ± NOISE
+RATINGS, CHOICES = Ratings(), Choices()  # of a drawn world
 Bools = NDArray[np.bool_]
-
-
-GRID = np.linspace(-2.0, 8.0, 2001)  # middles, in stars, between which `mean_stars` interpolates
 
 
 class UserStates(NamedTuple):
@@ -57,10 +54,16 @@ class Reactions(NamedTuple):
 
 
 class SimulatedUsers:
-    """Users of a world with these mechanics."""
+    """Users of a world with these mechanics, who rate and choose like this."""
 
-    def __init__(self, world: World, mechanics: Mechanics) -> None:
-        self.world, self.mechanics = world, mechanics
+    def __init__(
+        self, world: World, mechanics: Mechanics, ratings: Ratings = RATINGS, choices: Choices = CHOICES
+    ) -> None:
+        self.world, self.mechanics, self.ratings, self.choices = world, mechanics, ratings, choices
+
+    def with_mechanics(self, mechanics: Mechanics) -> "SimulatedUsers":
+        """The same users with other mechanics."""
+        return SimulatedUsers(self.world, mechanics, self.ratings, self.choices)
 
     def start(self, users: Ints) -> UserStates:
         """Users (B,) who have seen nothing."""
@@ -95,7 +98,7 @@ class SimulatedUsers:
 
     def expected_stars(self, states: UserStates, liking: Doubles) -> Doubles:
         """The mean rating of items if watched, by their liking (B, C): (B, C)."""
-        return mean_stars(MIDDLE + SLOPE * liking + self.world.leniency[states.user, None], NOISE)
+        return self.ratings.mean(liking, self.world.leniency[states.user, None])
 
     def react(self, states: UserStates, items: Ints, rng: np.random.Generator) -> Reactions:
         """Recommend one item to each user: draw the reactions and change the states.
@@ -111,8 +114,7 @@ class SimulatedUsers:
         experience = self.experience(states, items[:, None])[:, 0]
         liking = experience + mechanics.satisfaction * states.satisfaction
         watched = (rng.random(len(items)) < self.chance_to_watch(liking)) & ~states.shown[rows, items]
-        middle = MIDDLE + SLOPE * liking + self.world.leniency[states.user] + rng.normal(0, NOISE, len(items))
-        stars = np.where(watched, np.clip(np.round(middle * 2) / 2, 0.5, 5.0), 0.0)
+        stars = np.where(watched, self.ratings.drawn(liking, self.world.leniency[states.user], rng), 0.0)
         self.change(states, items, experience, watched)
         left = rng.random(len(items)) < self.chance_to_leave(states.satisfaction)
         return Reactions(watched, stars, left)
@@ -142,16 +144,3 @@ class SimulatedUsers:
         states.latest[active, -1] = topics
         often = (states.latest[active] == topics[:, None]).sum(1) >= mechanics.bored_after
         states.bored[active[often], topics[often]] = mechanics.bored_for
-
-
-def mean_stars(middle: Doubles, spread: float) -> Doubles:
-    """The mean of a normal variable around `middle`, rounded to half stars and clipped to 0.5 … 5; any shape."""
-    return np.interp(middle, GRID, _mean_stars_on_grid(spread))
-
-
-@cache
-def _mean_stars_on_grid(spread: float) -> Doubles:
-    """0.5 + Σ_k 0.5 P(rounded value ≥ 0.5 (k + 1)) at each middle of `GRID`."""
-    steps = [(k + 0.5) / 2 for k in range(1, 10)]
-    shares = [[math.erfc((step - middle) / (spread * math.sqrt(2))) for step in steps] for middle in GRID]
-    return np.asarray(0.5 + 0.25 * np.sum(shares, axis=1))

@@ -16,13 +16,13 @@ Ints = NDArray[np.int64]
 class World(NamedTuple):
     """U users and I items in K latent factors, and T topics."""
 
-    users: Floats  # (U, K) tastes, of length 1
-    items: Floats  # (I, K) contents, of length 1
-    quality: Floats  # (I,) what everybody likes more, N(0, 1)
-    appeal: Floats  # (I,) what everybody likes at once and regrets later, N(0, 1)
+    users: Floats  # (U, K) tastes; of length 1 in a drawn world
+    items: Floats  # (I, K) contents; of length 1 in a drawn world
+    quality: Floats  # (I,) what everybody likes more; N(0, 1) in a drawn world
+    appeal: Floats  # (I,) what everybody likes at once and regrets later, of mean 0 and variance 1
     topics: Ints  # (I,) 0 … T - 1
     popularity: Floats  # (I,) log weight of an item among choices; -∞: nobody chooses it
-    leniency: Floats  # (U,) how many stars a user gives above others
+    leniency: Floats  # (U,) by how much a user's ratings are above others'
 
     @property
     def topic_count(self) -> int:
@@ -66,12 +66,12 @@ def draw_world(rng: np.random.Generator, users: int, items: int) -> World:
     popularity = -0.6 * np.log(rng.permutation(items) + 3.0)
     popularity[rng.permutation(items)[: max(1, items // 100)]] = -np.inf
     topics = topics_of(contents)
-    appeal = TOPICAL * rng.normal(size=2 * FACTORS)[topics] + (1 - TOPICAL**2) ** 0.5 * rng.normal(size=items)
+    appeal = appeal_of_topics(topics, rng, 2 * FACTORS)
     return World(
         tastes,
         contents,
         quality.astype(np.float32),
-        ((appeal - appeal.mean()) / appeal.std()).astype(np.float32),
+        appeal.astype(np.float32),
         topics,
         popularity.astype(np.float32),
         rng.normal(0, 0.35, users).astype(np.float32),
@@ -82,3 +82,9 @@ def topics_of(contents: Floats) -> Ints:
     """The strongest pole of each content (I, K): 2 k where factor k is positive, 2 k + 1 where it is negative, (I,)."""
     strongest = np.abs(contents).argmax(1)
     return np.asarray(2 * strongest + (np.take_along_axis(contents, strongest[:, None], 1)[:, 0] < 0))
+
+
+def appeal_of_topics(topics: Ints, rng: np.random.Generator, count: int) -> Doubles:
+    """Draw an appeal of mean 0 and variance 1 that mostly depends on the topic: (I,) of topics (I,), 0 … count - 1."""
+    drawn = TOPICAL * rng.normal(size=count)[topics] + (1 - TOPICAL**2) ** 0.5 * rng.normal(size=len(topics))
+    return np.asarray((drawn - drawn.mean()) / drawn.std())

@@ -1,25 +1,35 @@
-"""The charts of returns: return against NDCG, and returns without each mechanism."""
+"""The charts of returns: return against NDCG, returns with other mechanisms, and how well fitted users predict."""
 
 import altair as alt
 import pandas as pd
 
 from evaluation.report import figures
 from evaluation.report.figures import REFERENCE_COLOUR, Chart, Spec
+from evaluation.report.sections.environment.fit import Fit
 from evaluation.report.sections.environment.numbers import GREEDY, PLAN, EnvironmentSection
+
+SHOWN = ("true liking, no state", GREEDY, PLAN)  # the controls in the chart of settings
 
 
 def draw(section: EnvironmentSection) -> list[Chart]:
-    """Return against NDCG of all methods, and the returns of a few in every setting."""
+    """Return against NDCG of all methods, the returns of a few in every setting, and how well fitted users predict."""
     note = (
         "Each method's mean return with 95 % interval over users, against how well it predicts test users' next item. "
-        "Dashed: controls that know the truth."
+        "Dashed: controls that know the simulated users."
     )
-    return [
+    charts = [
         Chart("environment-frontier", "Return against NDCG@10", note, frontier(section)),
         Chart(
-            "environment-settings", "Return without each mechanism", "Mean returns; the same users.", settings(section)
+            "environment-settings",
+            "Return with other mechanisms",
+            "Mean returns of the best policy, the best baseline and controls; the same users.",
+            settings(section),
         ),
     ]
+    if section.fit is not None:
+        note = "Left: a point per tenth of the ratings; on the line, predictions are right on average. Right: how many go on."
+        charts.append(Chart("environment-fit", "Held-out ratings and lengths of stay", note, fit(section.fit)))
+    return charts
 
 
 def frontier(section: EnvironmentSection) -> Spec:
@@ -56,17 +66,15 @@ def frontier(section: EnvironmentSection) -> Spec:
 
 def settings(section: EnvironmentSection) -> Spec:
     """Bars of returns, a panel per setting."""
+    shown = [name for name in (section.best_policy, section.best_baseline, *SHOWN) if name is not None]
     rows = [
-        {"method": name, "setting": setting_name(one.off, section), "value": value}
-        for one in section.settings
-        for name, value in one.returns.items()
+        {"method": name, "setting": one.name, "value": one.returns[name]} for one in section.settings for name in shown
     ]
-    data, order = pd.DataFrame(rows), [setting_name(one.off, section) for one in section.settings]
     chart = (
-        alt.Chart(data)
+        alt.Chart(pd.DataFrame(rows))
         .mark_bar(height=13)
         .encode(
-            y=alt.Y("method:N", title=None, sort=list(section.settings[0].returns)),
+            y=alt.Y("method:N", title=None, sort=shown),
             x=alt.X("value:Q", title="return"),
             color=alt.condition(
                 alt.datum.method == section.best_policy,
@@ -77,13 +85,36 @@ def settings(section: EnvironmentSection) -> Spec:
         )
         .properties(width=230, height=alt.Step(20))
     )
+    order = [one.name for one in section.settings]
     return figures.finished(chart.facet(facet=figures.by_panel("setting", order), columns=3))
 
 
-def setting_name(off: tuple[str, ...], section: EnvironmentSection) -> str:
-    """The name of a setting on the page."""
-    if not off:
-        return "all mechanisms"
-    if len(off) == len(section.settings[-1].off) and off == section.settings[-1].off:
-        return "no mechanism"
-    return "without " + " and ".join(name.replace("_", "-") for name in off)
+def fit(found: Fit) -> Spec:
+    """Observed against predicted ratings, and the shares of logged and simulated users who go on."""
+    points = pd.DataFrame([one.model_dump() for one in found.calibration])
+    ends = [float(value) for value in (points.min().min(), points.max().max())]
+    line = alt.Chart(pd.DataFrame({"predicted": ends, "observed": ends})).mark_line(
+        strokeDash=[4, 3], color=REFERENCE_COLOUR
+    )
+    dots = alt.Chart(points).mark_circle(size=60, opacity=1, color=figures.COLOURS[0])
+    axes = {
+        "x": alt.X("predicted:Q", title="predicted rating", scale=alt.Scale(zero=False)),
+        "y": alt.Y("observed:Q", title="mean rating", scale=alt.Scale(zero=False)),
+    }
+    left = line.encode(**axes) + dots.encode(**axes, tooltip=figures.numbers("predicted", "observed", format=".2f"))
+    rows = [
+        {"users": name, "events": events, "share": share}
+        for name, shares in (("logged", found.sessions.logged), ("simulated", found.sessions.simulated))
+        for events, share in enumerate(shares)
+    ]
+    right = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("events:Q", title="events"),
+            y=alt.Y("share:Q", title="share that goes on"),
+            color=alt.Color("users:N", scale=figures.coloured(["logged", "simulated"]), title=None),
+            tooltip=["users:N", "events:Q", *figures.numbers("share", format=".3f")],
+        )
+    )
+    return figures.finished(left.properties(width=260, height=230) | right.properties(width=260, height=230))

@@ -1,4 +1,4 @@
-"""Returns with simulated users: of every method, of controls that know the truth, and without each mechanism."""
+"""Returns with simulated users: of every method, of controls that know the users, and with other mechanisms."""
 
 from collections.abc import Collection, Mapping
 from typing import Literal
@@ -6,9 +6,11 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from evaluation.fitted_dataset import FittedParams
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
-from evaluation.simulated_dataset import SimulatedDataset
+from evaluation.report.sections.environment.fit import Fit, measure_fit
+from evaluation.report.sections.environment.simulation import Simulation, without_mechanisms
 from models.environments.controls import (
     Chooser,
     greedy,
@@ -19,9 +21,8 @@ from models.environments.controls import (
     random_items,
     static_ranker,
 )
-from models.environments.mechanics import MECHANISMS
-from models.environments.returns import returns_of
-from models.environments.users import SimulatedUsers
+from models.environments.fitted import STRENGTHS, Strength
+from models.environments.returns import Returns, returns_of
 from models.environments.world import Doubles, Ints
 from models.histories import Scorer
 
@@ -37,6 +38,8 @@ CONTROLS: Mapping[str, str] = {
     PLAN: "the true liking at every step, less a price for appeal that was tuned on other users",
 }
 
+IN_ALL_SETTINGS = ("random items", "most chosen items", "true liking, no state", GREEDY, PLAN)  # the other takes long
+
 
 class EnvironmentParams(BaseModel):
     """How returns with simulated users are measured."""
@@ -46,6 +49,12 @@ class EnvironmentParams(BaseModel):
     users: int = Field(100, ge=2, le=100_000, description="At most so many test users, one episode each.")
     tuning_users: int = Field(50, ge=2, le=10_000, description="Training users on whom the plan's price is tuned.")
     seed: int = Field(0, ge=0, description="Of all that the users do.")
+    fitted: FittedParams = Field(
+        FittedParams(), description="Users fitted to the ratings, where those are not of simulated users."
+    )
+    strengths: tuple[Strength, ...] = Field(
+        STRENGTHS, min_length=1, description="Of their mechanisms; the first is what the section is about."
+    )
 
 
 class MethodReturn(Record):
@@ -64,10 +73,25 @@ class MethodReturn(Record):
 
 
 class Setting(Record):
-    """Returns of some methods when mechanisms are switched off."""
+    """Mean returns of the same methods with the same users and other mechanisms."""
 
-    off: tuple[str, ...] = Field(description="The mechanisms that are switched off.")
+    name: str
     returns: dict[str, float]
+
+
+class Check(Record):
+    """Where nothing lasts, no plan can beat the greedy control: if one does, the measurement is wrong."""
+
+    setting: str
+    best: str = Field(description="The method or control with the highest return, but for the greedy control.")
+    gain: float = Field(description="Its return less that of the greedy control, on the same users.")
+    low: float = Field(description="Lower end of the 95 % interval.")
+    high: float = Field(description="Upper end of it.")
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gain is significant."""
+        return self.low <= 0
 
 
 class EnvironmentSection(Record):
@@ -78,8 +102,10 @@ class EnvironmentSection(Record):
     methods: tuple[MethodReturn, ...] = Field(description="The best first.")
     best_policy: str | None
     best_baseline: str | None
-    settings: tuple[Setting, ...] = Field(description="The first has all mechanisms.")
+    settings: tuple[Setting, ...] = Field(description="The first is the one of `methods`.")
+    check: Check | None = Field(None, description="None if no setting is without mechanisms.")
     price: float = Field(description="Of appeal, of the plan.")
+    fit: Fit | None = Field(None, description="None if the ratings are from these users.")
 
     @property
     def controls(self) -> Mapping[str, str]:
@@ -92,7 +118,7 @@ class EnvironmentSection(Record):
 
 
 def measure_environment(
-    simulated: SimulatedDataset,
+    simulation: Simulation,
     scorers: Mapping[str, Scorer],
     params: EnvironmentParams,
     *,
@@ -102,50 +128,53 @@ def measure_environment(
     """Roll every method and control out with the same test users; None without test users.
 
     Args:
-        simulated: the dataset and the users behind it.
+        simulation: the simulated users of the dataset.
         scorers: policies and baselines by name.
         params: sizes and seed.
         baselines: which of the names are baselines.
         ndcg: of the methods on test users, by name.
     """
-    split = simulated.data.user_split
-    rows, others = (simulated.rows[split == code] for code in (2, 0))
     rng = np.random.default_rng(params.seed)
+    of_split = (simulation.rows[(simulation.split == code) & (simulation.rows >= 0)] for code in (2, 0))
     rows, others = (
-        np.sort(rng.permutation(part)[:count]) for part, count in ((rows, params.users), (others, params.tuning_users))
+        np.sort(rng.permutation(part)[:count])
+        for part, count in zip(of_split, (params.users, params.tuning_users), strict=True)
     )
     if len(rows) < 2:
         return None
-    price = _tuned_price(simulated, others, params.seed)
+    price = _tuned_price(simulation, others, params.seed)
     choosers = {name: of_policy(scorer) for name, scorer in scorers.items()} | _controls(price, params.seed)
-    found = {
-        name: returns_of(chooser, simulated.users, simulated.catalogue, rows, params.seed)
-        for name, chooser in choosers.items()
-    }
-    means = {name: float(one.values.mean()) for name, one in found.items()}
+    main, *others_settings = simulation.settings.items()
+    found = {main[0]: {name: _returns(simulation, main[0], one, rows, params.seed) for name, one in choosers.items()}}
+    for setting, _ in others_settings:
+        found[setting] = {
+            name: _returns(simulation, setting, one, rows, params.seed)
+            for name, one in choosers.items()
+            if name in scorers or name in IN_ALL_SETTINGS
+        }
+    means = {name: float(one.values.mean()) for name, one in found[main[0]].items()}
     best_baseline = max((name for name in baselines if name in means), key=means.__getitem__, default=None)
     policies = [name for name in scorers if name not in baselines]
-    best_policy = max(policies, key=means.__getitem__, default=None)
-    methods = []
-    for name, one in found.items():
-        kind: Kind = "control" if name in CONTROLS else "baseline" if name in baselines else "policy"
-        low, high = bootstrap_intervals(one.values[:, None], params.seed)[0].tolist()
-        gains = {} if best_baseline is None else _gain(one.values, found[best_baseline].values, params.seed)
-        methods.append(
-            MethodReturn(
-                name=name, kind=kind, value=means[name], low=low, high=high, length=float(one.lengths.mean()),
-                ndcg=(ndcg or {}).get(name), **gains,
-            )
-        )  # fmt: skip
-    shown = [name for name in (best_policy, best_baseline, "true liking, no state", GREEDY, PLAN) if name is not None]
     return EnvironmentSection(
         users=len(rows),
-        horizon=simulated.users.mechanics.horizon,
-        methods=tuple(sorted(methods, key=lambda one: -one.value)),
-        best_policy=best_policy,
+        horizon=simulation.users.mechanics.horizon,
+        methods=_methods(found[main[0]], baselines, best_baseline, ndcg or {}, params.seed),
+        best_policy=max(policies, key=means.__getitem__, default=None),
         best_baseline=best_baseline,
-        settings=_settings(simulated, {name: choosers[name] for name in shown}, rows, params.seed),
+        settings=tuple(
+            Setting(name=setting, returns={name: float(one.values.mean()) for name, one in returns.items()})
+            for setting, returns in found.items()
+        ),
+        check=next(
+            (
+                _check(setting, found[setting], params.seed)
+                for setting, users in simulation.settings.items()
+                if without_mechanisms(users.mechanics)
+            ),
+            None,
+        ),
         price=price,
+        fit=None if simulation.fitted is None else measure_fit(simulation.fitted),
     )
 
 
@@ -154,30 +183,52 @@ def _controls(price: float, seed: int) -> dict[str, Chooser]:
     return dict(zip(CONTROLS, choosers, strict=True))
 
 
-def _tuned_price(simulated: SimulatedDataset, rows: Ints, seed: int) -> float:
+def _returns(simulation: Simulation, setting: str, chooser: Chooser, rows: Ints, seed: int) -> Returns:
+    return returns_of(chooser, simulation.settings[setting], simulation.view, rows, seed)
+
+
+def _tuned_price(simulation: Simulation, rows: Ints, seed: int) -> float:
     """The price of `PRICES` with the highest return on these users."""
     values = {
-        price: returns_of(planned(price), simulated.users, simulated.catalogue, rows, seed).values.mean()
+        price: returns_of(planned(price), simulation.users, simulation.view, rows, seed).values.mean()
         for price in PRICES
     }
     return max(PRICES, key=values.__getitem__)
 
 
-def _gain(values: Doubles, others: Doubles, seed: int) -> dict[str, float]:
-    difference = values - others
-    low, high = bootstrap_intervals(difference[:, None], seed)[0].tolist()
-    return {"gain": float(difference.mean()), "gain_low": low, "gain_high": high}
+def _methods(
+    found: Mapping[str, Returns],
+    baselines: Collection[str],
+    best_baseline: str | None,
+    ndcg: Mapping[str, float],
+    seed: int,
+) -> tuple[MethodReturn, ...]:
+    """The returns of every method and control, the best first."""
+    methods = []
+    for name, one in found.items():
+        kind: Kind = "control" if name in CONTROLS else "baseline" if name in baselines else "policy"
+        mean, low, high = _interval(one.values, seed)
+        gains = {}
+        if best_baseline is not None:
+            gain = _interval(one.values - found[best_baseline].values, seed)
+            gains = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
+        methods.append(
+            MethodReturn(
+                name=name, kind=kind, value=mean, low=low, high=high, length=float(one.lengths.mean()), ndcg=ndcg.get(name),
+                **gains,
+            )
+        )  # fmt: skip
+    return tuple(sorted(methods, key=lambda one: -one.value))
 
 
-def _settings(
-    simulated: SimulatedDataset, choosers: Mapping[str, Chooser], rows: Ints, seed: int
-) -> tuple[Setting, ...]:
-    """The same choosers with all mechanisms, without each, and without any."""
-    mechanics = simulated.users.mechanics
-    working = [name for name in MECHANISMS if mechanics.without(name) != mechanics]
-    found = []
-    for off in ((), *((name,) for name in working), tuple(working)):
-        users = SimulatedUsers(simulated.users.world, mechanics.without(*off))
-        returns = {name: returns_of(one, users, simulated.catalogue, rows, seed) for name, one in choosers.items()}
-        found.append(Setting(off=off, returns={name: float(one.values.mean()) for name, one in returns.items()}))
-    return tuple(found)
+def _check(setting: str, found: Mapping[str, Returns], seed: int) -> Check:
+    others = {name: one.values for name, one in found.items() if name != GREEDY}
+    best = max(others, key=lambda name: float(others[name].mean()))
+    gain, low, high = _interval(others[best] - found[GREEDY].values, seed)
+    return Check(setting=setting, best=best, gain=gain, low=low, high=high)
+
+
+def _interval(values: Doubles, seed: int) -> tuple[float, float, float]:
+    """The mean, and the ends of its 95 % interval."""
+    low, high = bootstrap_intervals(values[:, None], seed)[0].tolist()
+    return float(values.mean()), low, high

@@ -14,7 +14,7 @@ from evaluation.baselines import fit_baselines
 from evaluation.off_policy.estimates import OffPolicyParams, chances, seen_items
 from evaluation.simulated_dataset import SimulatedDataset, Truth
 from models.environments.mechanics import MECHANISMS, Mechanics
-from models.environments.users import NOISE
+from models.environments.ratings import Ratings
 from models.histories import Histories, Scorer
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import BEST_REWARD, WORST_REWARD, RatingScale
@@ -24,6 +24,7 @@ from tasks.sample import SampleParams, load_truth, write_sample
 
 # Users whose liking does not change, so that one matrix is the truth.
 STEADY = Mechanics(acceptance=10, acceptance_slope=0, appeal=0, satisfaction=0, exit_rate=0.025).without(*MECHANISMS)
+NOISE = Ratings().noise  # in stars
 NAMED_BY = 10  # so many first items tell users apart
 
 

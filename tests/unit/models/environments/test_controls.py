@@ -25,7 +25,7 @@ USERS = np.arange(60)
 
 def value(chooser: Chooser, mechanics: Mechanics, seed: int = 0) -> float:
     problem = Problem.drawn(MarqueeParams(users=60, items=300, mechanics=mechanics))
-    return float(returns_of(chooser, problem.users, problem.catalogue, USERS, seed).values.mean())
+    return float(returns_of(chooser, problem.users, problem.view, USERS, seed).values.mean())
 
 
 def test_controls_are_in_order_where_planning_pays() -> None:
@@ -69,7 +69,7 @@ def test_a_policy_is_rolled_out_as_a_control_is() -> None:
     problem = Problem.drawn(MarqueeParams(users=60, items=300))
     popularity = torch.from_numpy(problem.users.world.popularity)
     one, other = (
-        returns_of(each, problem.users, problem.catalogue, USERS, 3)
+        returns_of(each, problem.users, problem.view, USERS, 3)
         for each in (most_popular, of_policy(Scores(popularity)))
     )
     assert one.values.tolist() == other.values.tolist()

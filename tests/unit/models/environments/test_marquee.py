@@ -43,7 +43,7 @@ def test_the_observation_is_the_datasets_own() -> None:
     """So that any policy of this project acts in it unchanged; refused items do not enter it."""
     env = MarqueeEnv(SMALL)
     observation, info = env.reset(seed=1)
-    embedding = torch.from_numpy(env.problem.catalogue.embedding)
+    embedding = torch.from_numpy(env.problem.view.embedding)
     for _ in range(30):
         histories = Histories(torch.from_numpy(info["items"])[None], torch.from_numpy(info["rewards"])[None])
         assert torch.equal(flat_observation(histories, embedding, 10)[0], torch.from_numpy(observation))
@@ -58,7 +58,7 @@ def test_an_embedding_recommends_the_nearest_item_not_shown_before() -> None:
     env = MarqueeEnv(SMALL.model_copy(update={"mechanics": Mechanics(acceptance=10, acceptance_slope=0)}))
     _, info = env.reset(seed=0)
     wanted = int(np.flatnonzero(~info["shown"])[0])
-    action = env.problem.catalogue.embedding[wanted]
+    action = env.problem.view.embedding[wanted]
     _, _, _, _, info = env.step(action)
     assert info["items"][-1] == wanted
     _, _, _, _, info = env.step(action)

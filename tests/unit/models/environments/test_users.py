@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.environments.mechanics import MECHANISMS, Mechanics
-from models.environments.users import SimulatedUsers, mean_stars
+from models.environments.ratings import Ratings
+from models.environments.users import SimulatedUsers
 from models.environments.world import World
 
 ALWAYS = {"acceptance": 10.0, "acceptance_slope": 0.0}  # watch whatever is recommended
@@ -66,7 +67,7 @@ def test_satiation_grows_smoothly_with_the_topics_share() -> None:
 def test_refusals_cost_satisfaction_and_items_are_watched_once() -> None:
     users = SimulatedUsers(world(2), Mechanics(acceptance=-10, acceptance_slope=0, memory=0.5, refusal=1.0))
     states, rng = users.start(np.array([0, 1])), np.random.default_rng(0)
-    reactions = users.react(states, np.array([0, 6]), rng)
+    reactions = users.react(states, np.array([5, 6]), rng)  # item 5 has an appeal
     assert not reactions.watched.any()
     assert reactions.stars.tolist() == [0, 0]
     assert states.satisfaction.tolist() == [-0.5, -0.5]
@@ -96,11 +97,14 @@ def test_reactions_are_drawn_with_the_stated_chances() -> None:
     assert reactions.left.mean() == pytest.approx(users.chance_to_leave(states.satisfaction).mean(), abs=0.01)
 
 
-def test_mean_stars_are_those_of_rounded_draws() -> None:
-    draws = np.random.default_rng(0).normal(0, 0.5, 200_000)
-    for middle in (0.2, 2.6, 3.4, 4.9):
-        rounded = np.clip(np.round(2 * (middle + draws)) / 2, 0.5, 5)
-        assert mean_stars(np.array([middle]), 0.5)[0] == pytest.approx(rounded.mean(), abs=0.01)
+@pytest.mark.parametrize("ratings", [Ratings(), Ratings(lowest=-10, highest=10, step=4, middle=1, slope=3, noise=2.5)])
+def test_mean_ratings_are_those_of_draws(ratings: Ratings) -> None:
+    lenient = np.zeros(200_000)
+    for liking in (-4.0, -1.0, 0.1, 2.0):
+        drawn = ratings.drawn(np.full(200_000, liking), lenient, np.random.default_rng(0))
+        assert set(drawn) <= set(np.arange(ratings.lowest, ratings.highest + ratings.step, ratings.step))
+        expected = ratings.mean(np.array([liking]), np.zeros(1))[0]
+        assert expected == pytest.approx(drawn.mean(), abs=0.02 * ratings.step)
 
 
 @pytest.mark.parametrize("name", MECHANISMS)
