@@ -1,5 +1,6 @@
 """A trained policy: history → observation → action → a score for every item."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -87,9 +88,13 @@ class Policy:
         self.embedding = embedding  # (I, D)
         self.nearest = NearestItems(embedding, similarity)
         self.frame = actor.observation_dim // (embedding.shape[1] + 1)
-        self.critics = critics if candidates > 0 else None
         self.ranker: RankingNetwork | None = None
-        self.candidates = candidates  # 0: nothing re-ranks
+        self.let_critics_re_rank(critics, candidates)
+
+    def let_critics_re_rank(self, critics: Critics | None, candidates: int) -> None:
+        """Let the critics order that many items nearest to the action from now on; 0: nothing re-ranks."""
+        self.critics = critics if candidates > 0 else None
+        self.candidates = candidates
 
     def re_rank_by(self, ranker: RankingNetwork, candidates: int) -> None:
         """Let a ranking network re-rank, and no critics."""
@@ -191,3 +196,21 @@ class Policy:
         actor = Actor(*sizes, config.max_action)
         critics = Critics(config.critics, *sizes) if config.critics else None
         return cls(actor, embedding, config.similarity, critics, config.critic_candidates)
+
+
+def tune_candidates(policy: Policy, tried: Sequence[int], metric: Callable[[Policy], float]) -> int:
+    """Let the critics re-rank the number of items with the highest `metric`; the earlier of equal ones wins.
+
+    Args:
+        policy: changed in place.
+        tried: numbers of items.
+        metric: the validation metric of a policy, higher is better.
+
+    Returns: the number.
+    """
+    critics, found = policy.critics, []
+    for candidates in tried:
+        policy.let_critics_re_rank(critics, candidates)
+        found.append(metric(policy))
+    policy.let_critics_re_rank(critics, best := tried[found.index(max(found))])
+    return best

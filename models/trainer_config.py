@@ -6,11 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.optimisers import OptimiserName
 
-Criterion = Literal["ndcg@10", "ndcg@10_liked", "policy_loss"]
+Criterion = Literal["ndcg@10", "ndcg@10_liked", "policy_loss", "fitted_return"]
 CRITERIA: dict[Criterion, tuple[str, float]] = {  # the validation metric, and 1 if higher is better, else -1
     "ndcg@10": ("ndcg@10", 1.0),
     "ndcg@10_liked": ("ndcg@10_liked", 1.0),
     "policy_loss": ("actor_loss", -1.0),
+    "fitted_return": ("fitted_return", 1.0),
 }
 
 
@@ -32,7 +33,8 @@ class TrainerConfig(BaseModel):
     )
     select_by: Criterion = Field(
         "ndcg@10",
-        description="Selection criterion on validation users: a ranking metric (higher is better) or the policy loss (lower is better).",
+        description="Selection criterion on validation users: a ranking metric (higher is better), the policy loss (lower is better), or "
+        "the mean return with simulated users who are fitted to the log (higher is better).",
     )
     patience: int | None = Field(
         10,

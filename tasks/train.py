@@ -1,7 +1,7 @@
 """Training of learners on a dataset: resume after a kill, keep the policy that ranks best on validation users."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -9,8 +9,10 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from evaluation.costs import Memory
+from evaluation.fitted_dataset import FittedParams
+from evaluation.fitted_return import FittedReturn
 from evaluation.protocols.cases import choose, validation_cases
-from evaluation.protocols.validation import CRITERION, validation_metrics
+from evaluation.protocols.validation import validation_metrics
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
@@ -18,11 +20,10 @@ from models.learners.config import ActorConfig, LearnerConfig
 from models.learners.presets import PresetName, with_preset
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.nearest import Similarity
-from models.policy import Policy
-from models.ranking_policy import RankingPolicy, tune_weights
+from models.policy import Policy, Publishable
 from models.sampling import UniformSampler
 from models.trainer import Trainer
-from models.trainer_config import TrainerConfig
+from models.trainer_config import Criterion, TrainerConfig
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
 from storage.dataset.reader import TransitionDataset
@@ -34,6 +35,7 @@ from tasks.learning import make_learning
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
 from tasks.ranker import give_ranker
+from tasks.tuning import tuned
 from tasks.warm_start import Start, earlier_policy, start_from
 
 logger = logging.getLogger("marquee.train")
@@ -86,6 +88,13 @@ class TrainParams(LearnerConfigs, BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of the networks, the batches and the noise.")
     similarity: Similarity = Field("cosine", description="How the actions of learners from transitions rank items.")
     validation_steps: int = Field(2000, ge=10, description="Maximum number of next-item steps per validation.")
+    criteria: dict[LearnerName, Criterion] = Field(
+        default_factory=dict,
+        description="By learner, the selection criterion where it is not `select_by` of its trainer.",
+    )
+    fitted: FittedParams = Field(
+        FittedParams(), description="The simulated users of the criterion fitted_return, fitted to the dataset."
+    )
     start: Start = Field(
         "cold",
         description="cold: new weights; warm: on an extended dataset, those of the newest policy of this work directory with "
@@ -113,7 +122,12 @@ class TrainParams(LearnerConfigs, BaseModel):
 
     def trainer_of(self, learner: str) -> TrainerConfig:
         """The training loop's parameters for a learner."""
-        return self.trainer if LEARNERS[learner].learns_from == "transitions" else self.sequence_trainer
+        trainer = self.trainer if LEARNERS[learner].learns_from == "transitions" else self.sequence_trainer
+        return trainer.model_copy(update={"select_by": self.criteria.get(learner, trainer.select_by)})
+
+    def fitted_for(self, learner: str) -> FittedParams | None:
+        """The parameters of the criterion's simulated users, if the learner's criterion needs them."""
+        return self.fitted if self.trainer_of(learner).select_by == "fitted_return" else None
 
 
 @artifact_task("policy", outside=("device", "on_divergence"))  # it decides whether there is a policy, not which
@@ -125,13 +139,14 @@ def train_learner(
     seed: int,
     similarity: Similarity,
     validation_steps: int,
+    fitted: FittedParams | None,
     device: Device,
     on_divergence: OnDivergence,
     earlier: ArtifactRef | None,
 ) -> None:
     """Train a learner on the training transitions; writes weights, config, metrics, the items, and how ratings are read."""
     place = chosen_device(device)
-    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
+    data = opened(dataset).to(place)
     memory = Memory()
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
     if earlier is not None:
@@ -141,9 +156,15 @@ def train_learner(
     timely = data.last_starts("validation", len(data.item), before_cut=True)
     held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))
 
+    simulated = None if fitted is None else FittedReturn(opened(dataset), fitted, seed, place)
+
+    def metrics_of(policy: Publishable) -> dict[str, float]:
+        found = validation_metrics(data, policy, cases)
+        return found if simulated is None else found | {"fitted_return": simulated.of(policy)}
+
     def validate() -> dict[str, float]:
         losses = {name: float(value) for name, value in learning.learner.losses(held_out).items()}
-        return validation_metrics(data, learning.policy, cases) | losses | diagnose(learning.learner.compare(held_out))
+        return metrics_of(learning.policy) | losses | diagnose(learning.learner.compare(held_out))
 
     made_with = {"dataset": dataset.digest, "learner": config.model_dump_json()}
     run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer, learning.returns, made_with)
@@ -152,9 +173,8 @@ def train_learner(
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     learning.learner.acting.load_state_dict(run.best_policy)
     facts = facts_of(run)
-    if isinstance(learning.policy, RankingPolicy):
-        facts |= tuned(learning.policy, lambda policy: validation_metrics(data, policy, cases), run.metric)
-    elif isinstance(config, ActorConfig) and isinstance(learning.policy, Policy) and config.ranker.candidates > 0:
+    facts |= tuned(learning.policy, config, metrics_of, run.metric)
+    if isinstance(config, ActorConfig) and isinstance(learning.policy, Policy) and config.ranker.candidates > 0:
         metrics = partial(validation_metrics, data, learning.policy, cases)
         facts |= give_ranker(learning.policy, data, config.ranker, seed, metrics)
     write_policy(draft, learning.policy, run.rows)
@@ -162,6 +182,11 @@ def train_learner(
     facts["peak_mib"] = memory.peak()
     draft.rows = len(run.rows)
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
+
+
+def opened(dataset: ArtifactRef) -> TransitionDataset:
+    """A dataset's transitions, on the CPU."""
+    return TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
 
 
 def checkpoints_of(digest: str) -> Checkpoints:
@@ -243,18 +268,6 @@ def facts_of(run: Trainer) -> dict[str, Any]:
     }
 
 
-def tuned(
-    policy: RankingPolicy, metrics: Callable[[RankingPolicy], dict[str, float]], selected_by: str
-) -> dict[str, Any]:
-    """Tune the weights of a ranking policy's terms on validation users; returns the manifest's facts about them.
-
-    By the criterion that selected the checkpoint if it is a ranking metric, else by NDCG@10: no weight changes a loss.
-    """
-    criterion = selected_by if selected_by in metrics(policy) else CRITERION
-    weights = tune_weights(policy, lambda tried: metrics(tried)[criterion])
-    return {"shares": weights, "validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
-
-
 def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
     """Train all requested learners; returns the policies by learner."""
     return {name: train_one(dataset, params, name, params.seed, device) for name in params.learners}
@@ -269,6 +282,7 @@ def train_one(dataset: ArtifactRef, params: TrainParams, learner: str, seed: int
         seed,
         params.similarity,
         params.validation_steps,
+        params.fitted_for(learner),
         device,
         params.on_divergence,
         earlier_policy(dataset, params.config_of(learner), seed) if params.start == "warm" else None,

@@ -104,6 +104,20 @@ class ActorCriticConfig(ActorConfig):
         le=1000,
         description="The critics re-rank this many items nearest to the action [Dulac-Arnold et al. 2015, §4]; 0: none.",
     )
+    candidate_grid: tuple[Annotated[int, Field(ge=0, le=1000)], ...] = Field(
+        (),
+        max_length=10,
+        description="Other numbers of re-ranked items: after training, the number that is best by the selection criterion is kept.",
+    )
+
+    @model_validator(mode="after")
+    def _a_grid_needs_critics(self) -> Self:
+        if self.candidate_grid and self.critic_candidates == 0:
+            raise ValueError(
+                "candidate_grid: expected critics that re-rank; found critic_candidates = 0. Set critic_candidates to the "
+                "number of items that they re-rank in training's validations."
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_re_ranks(self) -> Self:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,16 +13,21 @@ from rankings_support import small_dataset
 
 import tasks.learning
 import tasks.train
+from evaluation.fitted_dataset import FittedParams
+from models.environments.mechanics import Mechanics
 from models.histories import Histories
+from models.learners.ranking_config import RankingConfig
 from models.learners.td3 import TD3Config
 from models.networks import Precision
+from models.policy import Publishable
 from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
 from models.trainer_config import TrainerConfig
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.learning import make_learning
-from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners, tuned
+from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners
+from tasks.tuning import tuned
 
 
 def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: Path) -> None:
@@ -69,9 +75,65 @@ def test_shares_are_tuned_by_what_the_policy_was_selected_by(selected_by: str, p
         share = tried.params.popularity
         return {"ndcg@10": 1 - abs(share - 0.5), "ndcg@10_liked": 1 - share}
 
-    found = tuned(policy, metrics, selected_by)
+    found = tuned(policy, RankingConfig(), metrics, selected_by)
     assert found["shares"]["popularity"] == policy.params.popularity == popularity
     assert found["validation_ndcg@10"] == 1 - abs(popularity - 0.5)
+
+
+@pytest.mark.parametrize(("selected_by", "best"), [("fitted_return", 4), ("ndcg@10", 7), ("actor_loss", 7)])
+def test_the_number_of_re_ranked_items_is_chosen_by_what_the_policy_was_selected_by(
+    tmp_path: Path, selected_by: str, best: int
+) -> None:
+    config = TD3Config(hidden_dim=8, critic_candidates=9, candidate_grid=(0, 4, 7))
+    learning = make_learning(config, small_dataset(tmp_path / "t.h5"), 16, "cosine", "cpu", 0)
+    critics = learning.policy.parts()["critics"]  # type: ignore[attr-defined]
+
+    def metrics(tried: Publishable) -> dict[str, float]:
+        count = int(tried.config()["critic_candidates"])
+        return {"ndcg@10": 1 - abs(count - 7), "fitted_return": 1 - abs(count - 4)}
+
+    found = tuned(learning.policy, config, metrics, selected_by)
+    assert found["critic_candidates"] == learning.policy.config()["critic_candidates"] == best
+    assert found["validation_ndcg@10"] == 1 - abs(best - 7)
+    assert learning.policy.parts()["critics"] is critics  # type: ignore[attr-defined]
+    assert tuned(learning.policy, TD3Config(critic_candidates=9), metrics, selected_by) == {}
+
+
+def test_no_re_ranking_leaves_the_critics_out(tmp_path: Path) -> None:
+    config = TD3Config(hidden_dim=8, critic_candidates=9, candidate_grid=(0,))
+    learning = make_learning(config, small_dataset(tmp_path / "t.h5"), 16, "cosine", "cpu", 0)
+    tuned(learning.policy, config, lambda tried: {"ndcg@10": -tried.config()["critic_candidates"]}, "ndcg@10")
+    assert learning.policy.config()["critics"] == 0
+    assert not any(name.startswith("critics") for name in learning.policy.tensors())
+
+
+def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(
+    dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = TrainerConfig(steps=4, batch_size=8, validate_every=1)
+    fitted = FittedParams(mechanics=Mechanics(appeal=0, horizon=5), users=30, paths=10)
+    params = TrainParams(
+        learners=("td3",), td3=TD3Config(hidden_dim=8, actor_learning_rate=0.05), trainer=trainer, validation_steps=10,
+        fitted=fitted, criteria={"td3": "fitted_return"},
+    )  # fmt: skip
+    train = train_learner.__wrapped__  # type: ignore[attr-defined]
+    found = []
+
+    def train_and_commit(*arguments: Any) -> ArtifactRef:
+        with artifact_store().create(recipe("policy"), [dataset]) as draft:
+            train(draft, *arguments)
+            found.append((draft.facts, pd.read_parquet(draft.path / "metrics.parquet")))
+        return draft.committed
+
+    monkeypatch.setattr(tasks.train, "Progress", lambda *_: SimpleNamespace(show=lambda *_: None))  # asks a server
+    monkeypatch.setattr(tasks.train, "train_learner", train_and_commit)
+    train_learners(dataset, params, "cpu")
+    facts, rows = found[0]
+    returns = rows[(rows.split == "validation") & (rows.metric == "fitted_return")].set_index("step").value
+    assert len(returns) == 5
+    assert facts["selected_by"] == "fitted_return"
+    assert facts["selected_update"] == returns.idxmax()
+    assert returns.nunique() > 1
 
 
 @pytest.fixture

@@ -86,3 +86,19 @@ def test_a_filled_preset_reads_back_as_it_is() -> None:
 def test_bad_values_are_refused_with_or_without_a_preset(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TrainParams.model_validate(values)
+
+
+def test_a_learner_may_have_a_criterion_of_its_own() -> None:
+    found = params(criteria={"iql": "fitted_return"}, trainer={"select_by": "policy_loss"})
+    assert found.trainer_of("iql").select_by == "fitted_return"
+    assert found.trainer_of("td3").select_by == "policy_loss"
+    assert found.fitted_for("iql") == found.fitted
+    assert found.fitted_for("td3") is None  # so that its recipe does not depend on it
+    with pytest.raises(ValidationError, match="expected names among"):
+        params(criteria={"nobody": "ndcg@10"})
+
+
+def test_a_grid_of_re_ranked_items_needs_critics_that_re_rank() -> None:
+    with pytest.raises(ValidationError, match="critic_candidates = 0"):
+        TD3Config(candidate_grid=(0, 10))
+    assert TD3Config(critic_candidates=5, candidate_grid=(0, 10)).candidate_grid == (0, 10)
