@@ -5,7 +5,8 @@
 A policy of generated weights in ML-20M's sizes (items × 128 dimensions; `ranking` with a kernel of 8,000 items, fitted terms and
 critics) is published to a folder and served by a process of its own. This process sends histories of 5 to 60 ratings over
 loopback, on connections that each wait for their answer, and then again while the alias moves to another policy. Prints
-requests per second, times, memory, the seconds from the end of the imports to readiness, and the statuses.
+requests per second, times, the server's CPU time per request, memory, the seconds from the end of the imports to readiness,
+and the statuses.
 """
 
 import argparse
@@ -126,27 +127,27 @@ async def load(
     return found
 
 
-async def measured(port: int, asked: list[bytes], given: Any, digest_after: Any) -> None:
+async def measured(port: int, asked: list[bytes], given: Any, publishing: list[str], server: psutil.Process) -> None:
     """Load the server, without and then with a reload, and print what was found."""
-    for title, change in (("steady", None), ("reload", digest_after)):
+    for title, change in (("steady", None), ("reload", publishing)):
         statuses: Counter[int] = Counter()
         stop = asyncio.Event()
         task = asyncio.create_task(load(port, asked, given.connections, stop, statuses))
         await asyncio.sleep(1)  # warms up
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), sum(server.cpu_times()[:2])
         if change is None:
             await asyncio.sleep(given.seconds)
         else:
             process = await asyncio.create_subprocess_exec(*change)
             await process.wait()
             await asyncio.sleep(given.seconds)
-        ended = time.perf_counter()
+        ended, cpu = time.perf_counter(), sum(server.cpu_times()[:2]) - cpu
         stop.set()
         times = np.array([seconds for at, seconds in await task if began <= at <= ended])
         middle, high, highest = np.quantile(times, (0.5, 0.99, 1)) * 1000
         print(
             f"{title:8} {len(times) / (ended - began):7,.0f} requests/s   p50 {middle:5.1f} ms   p99 {high:5.1f} ms   "
-            f"slowest {highest:5.0f} ms   statuses {dict(statuses)}",
+            f"slowest {highest:5.0f} ms   CPU {1000 * cpu / len(times):4.2f} ms   statuses {dict(statuses)}",
             flush=True,
         )
 
@@ -196,7 +197,7 @@ def main() -> None:
             ]  # fmt: skip
             memory = psutil.Process(server.pid)
             steady = memory.memory_info().rss
-            uvloop.run(measured(port, requests(given.items), given, publishing))
+            uvloop.run(measured(port, requests(given.items), given, publishing, memory))
             after = memory.memory_info().rss
             print(f"memory   {steady / 2**20:,.0f} MiB at the start, {after / 2**20:,.0f} MiB after the reload")
             print(f"reloaded {digest_of(port) not in (first, None)}")

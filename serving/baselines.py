@@ -41,8 +41,6 @@ def fit_published_baselines(
     """
     if unknown := sorted(set(names) - set(BASELINES)):
         raise UnknownMethodError(f"baselines: expected names among {', '.join(BASELINES)}; found {', '.join(unknown)}.")
-    if not names:
-        return {}
     digest = policy.recipe.inputs.get("dataset", "")
     data = TransitionDataset.open(own.open(fetch(store, f"dataset@{digest}", own)) / "transitions.h5")
     if not np.array_equal(data.movie_ids, catalogue.ids):

@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.errors import PolicyError
-from serving.baselines import fit_published_baselines
 from serving.catalogue import Catalogue
 from serving.recommend import POPULARITY, Recommender
 from serving.stored_policies import load_policy
@@ -59,8 +58,11 @@ def load_published(store: ObjectStore, policy: str, baselines: Sequence[str] = (
     own = ArtifactStore(home() / "artifacts")
     ref = fetch(store, policy, own)
     made = recommender(own.open(ref), policy, ref.digest)
-    fitted = fit_published_baselines(store, own, own.manifest(ref), made.catalogue, set(baselines) - {POPULARITY})
-    return replace(made, baselines=fitted)
+    if not (wanted := set(baselines) - {POPULARITY}):
+        return made
+    from serving.baselines import fit_published_baselines  # noqa: PLC0415  # all baselines take 50 MiB
+
+    return replace(made, baselines=fit_published_baselines(store, own, own.manifest(ref), made.catalogue, wanted))
 
 
 def load_folder(folder: Path) -> Recommender:

@@ -91,10 +91,13 @@ class Recommender:
                 f"distance: expected a policy, which has an action to measure from; found {question.method!r}. Leave out the distance."
             )
         scale = self.ratings.scale
-        for place, rated in enumerate(question.history):
-            steps = (rated.rating - scale.lowest) / scale.step
-            if not (-ON_GRID <= steps <= scale.codes - 1 + ON_GRID and abs(steps - round(steps)) <= ON_GRID):
-                raise RatingError(f"history.{place}.rating: expected one of {scale}; found {rated.rating:g}.")
+        steps = (np.array([rated.rating for rated in question.history]) - scale.lowest) / scale.step
+        code = np.rint(steps)
+        off = (np.abs(steps - code) > ON_GRID) | (code < 0) | (code >= scale.codes)
+        if off.any():
+            place = int(off.argmax())
+            found = question.history[place].rating
+            raise RatingError(f"history.{place}.rating: expected one of {scale}; found {found:g}.")
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""

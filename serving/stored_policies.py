@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +22,9 @@ from storage.checked_tables import read_columns
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.dataset.reader import TransitionDataset
+
+if TYPE_CHECKING:  # a server needs no pandas, which takes 40 MiB
+    import pandas as pd
 
 MAX_CONFIG_BYTES = 1 << 20
 
@@ -128,7 +130,7 @@ def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
     return Translated(policy, torch.from_numpy(own), dataset.frame)
 
 
-def curves_of(folder: Path) -> pd.DataFrame:
+def curves_of(folder: Path) -> "pd.DataFrame":
     """The metrics logged in a policy's training: columns step, split, metric, value.
 
     Raises:

@@ -27,6 +27,7 @@ from flows.cli.export import export
 from flows.cli.extend_dataset import extend_dataset
 from flows.cli.fsck import fsck
 from flows.cli.gc import gc
+from flows.cli.model_card import model_card
 from flows.cli.publish import publish
 from flows.cli.pull import pull
 from flows.cli.recommend import recommend
@@ -72,6 +73,7 @@ app.command("pull")(pull)
 app.command("retrain")(retrain)
 app.command("recommend")(recommend)
 app.command("serve")(serve)
+app.command("model-card")(model_card)
 app.command("fsck")(fsck)
 app.command("gc")(gc)
 app.command("rollback")(rollback)

@@ -1,6 +1,7 @@
 """The whole way on generated data: what it makes, re-uses, mends and makes again."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -77,6 +78,8 @@ def test_the_command_at_the_end_recommends_movies(small_run: SmallRun, marquee: 
     assert {one["title"] for item in found for one in item["because"]} <= {title[:-7] for title in titles}
     ease = marquee(*words, "-k", "5", "--method", "ease", home=small_run.home)
     assert "Ranked by ease." in ease.stdout
+    card = marquee("model-card", "policy@latest", home=small_run.home).stdout
+    assert re.search(r"\| ranking \| policy \| [.\d]+ \| [.\d]+ – [.\d]+ \|", card)
 
 
 def test_second_run_does_no_heavy_task(small_run: SmallRun, prefect_env: dict[str, str], marquee: Marquee) -> None:

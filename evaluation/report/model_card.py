@@ -1,0 +1,107 @@
+"""The card of a published policy in markdown: data, licence, metrics with intervals, limits, files, and how to load it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from evaluation.report.sections.cards.dataset_card import caveats
+from evaluation.report.sections.cards.numbers import ModelCard, model_card
+from storage.artifacts.manifest import Manifest
+
+COUNTED = ("users", "items", "events", "transitions")
+
+
+def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Manifest | None, uri: str) -> str:
+    """The card of a policy, from manifests alone.
+
+    Args:
+        policy: its manifest.
+        dataset: the manifest of the dataset that it was trained on; None if that is not published.
+        report: the manifest of a report; its metrics are in the card if it evaluates this policy.
+        uri: where the policy is published.
+    """
+    card = model_card(str(policy.facts.get("learner")), "policy", policy)
+    limits = (*caveats(policy.generated, None, None), *card.limits)
+    files = ((f"`{one.path}`", f"{one.size_bytes:,}", f"`{one.sha256}`") for one in policy.files)
+    sections = (
+        f"# Policy {card.learner}, {policy.digest[:12]}",
+        f"{card.summary} {f'Source: {card.paper}.' if card.paper else ''}",
+        f"## Use\n\n{card.intended_use}",
+        f"## Data\n\n{data_text(policy, dataset)}",
+        f"## Metrics\n\n{metrics_text(policy, report)}",
+        "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
+        f"## Load it\n\n{loading_text(policy, uri)}",
+        f"## Training\n\n{training_text(card)}",
+        f"## Files\n\n{table(('file', 'bytes', 'SHA-256'), files)}",
+    )
+    return "\n\n".join(part.strip() for part in sections) + "\n"
+
+
+def data_text(policy: Manifest, dataset: Manifest | None) -> str:
+    """What the policy was trained on, and under which terms."""
+    lines = [
+        f"- Dataset `{policy.recipe.inputs.get('dataset', 'unknown')}`{'' if dataset else ', which is not published'}"
+    ]
+    if dataset is not None:
+        counts = (f"{dataset.facts[name]:,} {name}" for name in COUNTED if isinstance(dataset.facts.get(name), int))
+        lines.append(f"- {', '.join(counts)}")
+    lines += [f"- Terms: {plain(text)}" for text in policy.licences] or ["- Terms: none are recorded"]
+    return "\n".join(lines)
+
+
+def metrics_text(policy: Manifest, report: Manifest | None) -> str:
+    """The metrics of the policy and of what it was compared with, on test users, and its validation metric."""
+    validation = policy.facts.get("validation_ndcg@10")
+    lines = [f"NDCG@10 on validation users: {validation:.4f}." if isinstance(validation, float) else ""]
+    inputs = {} if report is None else report.recipe.inputs
+    names = [name.partition(".")[2] for name, used in inputs.items() if used in (policy.digest, policy.sha256)]
+    if report is None or not names:
+        return "\n".join([*lines, "No published report evaluates this policy."])
+    rows: Sequence[Mapping[str, Any]] = report.facts["methods"]
+    lines += ["", f"On test users, from report `{report.digest}`, with 95 % intervals; this policy is {names[0]}.", ""]
+    if rows:
+        lines.append(table(tuple(rows[0]), ([number(value) for value in row.values()] for row in rows)))
+    lines += ["", plain(str(report.facts["headline"]))]
+    return "\n".join(lines)
+
+
+def loading_text(policy: Manifest, uri: str) -> str:
+    """Five lines of Python."""
+    return f"""```python
+import marquee
+recommender = marquee.load("{uri}", "policy@{policy.digest}")
+liked = recommender.catalogue.by_title.search("a title", 1)
+history = tuple(marquee.Rated(movie_id=int(recommender.catalogue.ids[item]), rating=5) for item in liked)
+print(recommender.recommend(marquee.Question(history=history, k=10)).items)
+```
+
+Weights are safetensors; no file is a pickle. Every byte is verified when the policy is pulled."""
+
+
+def training_text(card: ModelCard) -> str:
+    """How the policy was trained."""
+    facts = {
+        "updates": card.updates,
+        "selected at update": card.selected_update,
+        "selected by": card.selected_by,
+        "seed": card.seed,
+        "device": card.device,
+        **{f"weight of {name}": value for name, value in card.shares.items()},
+        **card.hyper_parameters,
+    }
+    return table(("parameter", "value"), ((name, number(value)) for name, value in facts.items() if value is not None))
+
+
+def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """A table in markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(plain(cell) for cell in line) + " |" for line in lines)
+
+
+def number(value: object) -> str:
+    """A value as text."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plain(text: str) -> str:
+    """Text that stays in its line and cell."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).replace("|", "\\|")

@@ -1,0 +1,72 @@
+"""`marquee model-card`: the card of a published policy, whose code runs."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+from unit.serving.serving_support import make_policy, publish_policy
+
+from flows.cli import app
+from storage.artifacts.aliases import move_alias
+from storage.artifacts.manifest import Recipe
+from storage.artifacts.object_stores import open_store
+from storage.artifacts.publishing import publish
+from storage.artifacts.store import ArtifactRef, ArtifactStore
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker"), str(tmp_path / "home" / "published"))
+    return str(tmp_path / "home" / "published")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["model-card", *arguments])
+
+
+def made(maker: Path, kind: str, inputs: dict[str, str], facts: dict[str, Any], *licences: str) -> ArtifactRef:
+    recipe = Recipe(kind=kind, schema_version=1, parameters={}, inputs=inputs, code="")
+    with ArtifactStore(maker / "artifacts").create(recipe) as draft:
+        (draft.path / "file").write_text("x")
+        draft.facts, draft.licences, draft.generated = facts, list(licences), True
+    return draft.committed
+
+
+def test_the_card_has_data_terms_metrics_with_intervals_and_limits(published: str, tmp_path: Path) -> None:
+    store, maker = open_store(published), tmp_path / "maker"
+    dataset = made(maker, "dataset", {}, {"users": 1234, "items": 40, "events": 5678})
+    policy = made(
+        maker, "policy", {"dataset": dataset.digest}, {"learner": "td3", "validation_ndcg@10": 0.0123}, "Cite | me\n# x"
+    )
+    row = {"method": "td3", "kind": "policy", "NDCG@10": 0.0456, "95 %": "0.0400 to 0.0512"}
+    report = made(maker, "report", {"policies.td3": policy.digest}, {"methods": [row], "headline": "td3 is better."})
+    for ref in (dataset, policy, report):
+        publish(store, ArtifactStore(maker / "artifacts"), ref)
+    move_alias(store, report, "latest", {})
+    done = run(f"policy@{policy.digest}", "--out", str(tmp_path / "card.md"))
+    assert done.exit_code == 0, done.output
+    card = (tmp_path / "card.md").read_text()
+    for part in (
+        f"# Policy td3, {policy.digest[:12]}\n", "1,234 users, 40 items, 5,678 events", "- Terms: Cite \\| me # x\n",
+        "| td3 | policy | 0.0456 | 0.0400 to 0.0512 |", "NDCG@10 on validation users: 0.0123", "td3 is better.",
+        "The ratings are generated", "Learnt from logged choices alone", f"`{policy.digest}`"[1:-1],
+    ):  # fmt: skip
+        assert part in card
+
+
+def test_the_code_of_the_card_recommends(published: str, capsys: pytest.CaptureFixture[str]) -> None:
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert "No published report evaluates this policy." in done.output
+    (code,) = re.findall(r"^```python\n(.*?)^```", done.output, re.M | re.S)
+    assert len(code.splitlines()) == 5
+    exec(code.replace("a title", "Heat"), {})  # noqa: S102
+    assert "movie_id=" in capsys.readouterr().out
+
+
+def test_another_kind_and_an_unknown_policy_are_refused(published: str) -> None:
+    assert "UnknownAliasError" in run("policy@none").output
+    assert run("dataset@latest").exit_code == 1
