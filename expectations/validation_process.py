@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from expectations.validation_result import ValidationResult
 from storage.errors import MarqueeError
+from storage.lifeline import exit_with
 
 if TYPE_CHECKING:  # the process imports this module first, and it must start quickly
     import great_expectations as gx
@@ -137,12 +138,6 @@ def prepare(lifeline: Connection) -> None:
     sys.stdout = sys.stderr  # the parent's output ends with lines for scripts
     threading.Thread(target=exit_with, args=(lifeline,), daemon=True).start()
     import expectations.validate  # noqa: F401
-
-
-def exit_with(lifeline: Connection) -> None:
-    """End this process when the other end of the pipe is closed, which the death of its owner does too."""
-    lifeline.poll(None)
-    os._exit(0)
 
 
 def run_validation(

@@ -8,7 +8,8 @@ from tasks.caching import artifact_store
 from tasks.ensembles import combine, train_further_members
 from tasks.gates import gate, validate_transitions, validating
 from tasks.story import with_summary
-from tasks.train import Device, TrainParams, train_learners
+from tasks.train import Device, TrainParams
+from tasks.train_learners import train_learners
 
 
 @flow(name="train-policy", validate_parameters=True)

@@ -16,6 +16,10 @@ class DivergenceError(LearnerError):
         super().__init__(message)
         self.step, self.metric, self.value, self.bound, self.best_step = step, metric, value, bound, best_step
 
+    def __reduce__(self) -> tuple[type["DivergenceError"], tuple[object, ...]]:
+        """What pickle makes a copy from; an error of several arguments cannot be copied from its message alone."""
+        return DivergenceError, (str(self), self.step, self.metric, self.value, self.bound, self.best_step)
+
     def with_message(self, message: str) -> "DivergenceError":
         """A copy with another message."""
         return DivergenceError(message, self.step, self.metric, self.value, self.bound, self.best_step)

@@ -34,6 +34,9 @@ logging.getLogger("distributed").setLevel(logging.WARNING)
 P = ParamSpec("P")
 # Called before an artifact is made, so that a flow starts a helper process beside that work, and only if there is work.
 before_work: ContextVar[Callable[[], None]] = ContextVar("before_work", default=lambda: None)
+Work = Callable[[Callable[..., None], Draft, dict[str, Any]], None]
+# How a draft is filled, from the function, the draft and the other arguments: here, or in a process of its own.
+do_work: ContextVar[Work] = ContextVar("do_work", default=lambda function, draft, given: function(draft, **given))
 
 
 def artifact_store() -> ArtifactStore:
@@ -72,7 +75,7 @@ def artifact_task(
             mark_made()
             inputs = list(references(arguments).values())
             with artifact_store().create(recipe, inputs) as draft:
-                cast(Callable[..., None], function)(draft, **arguments)
+                do_work.get()(cast(Callable[..., None], function), draft, arguments)
             return draft.committed
 
         prefect_task = artifact_prefect_task(run, kind, function.__doc__)

@@ -9,7 +9,8 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.policy_files import write_catalogue, write_policy
-from tasks.train import Device, TrainParams, train_one
+from tasks.train import Device, TrainParams
+from tasks.train_learners import train_one
 
 
 @artifact_task("policy")

@@ -28,6 +28,7 @@ INFRASTRUCTURE = {
     "storage.errors": "errors",
     "storage.files": "writes files safely",
     "storage.home": "names the work directory",
+    "storage.lifeline": "ends processes",
     "storage.tensorboard": "writes logs beside the artifact",
     "storage.threads": "runs work in threads",
     "tasks.caching": "looks artifacts up",
@@ -38,6 +39,7 @@ INFRASTRUCTURE = {
     "tasks.steps": "records what a run did",
     "tasks.story": "shows what a run did",
     "tasks.terminal": "shows progress",
+    "tasks.work_process": "runs work in processes",
     "tasks.sources": "other tasks import its parameters, which are in the digest; its own tasks count as the task's own file",
 }
 

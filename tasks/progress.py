@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import cast
 from uuid import UUID
 
@@ -14,6 +16,19 @@ logger = logging.getLogger("marquee.progress")
 SECONDS_PER_UPDATE = 1.0  # of the UI, so that progress does not slow the work down
 SECONDS_PER_LINE = 20.0  # of the log
 
+_numbers = count()
+_relays: list[Callable[..., object]] = []
+
+
+def relay_progress(send: Callable[..., object]) -> None:
+    """In a process that works for another one: show all progress there.
+
+    Args:
+        send: called with "begin", a number for each `Progress`, and its arguments; then with "show", that number, and the
+            arguments of `Progress.show`.
+    """
+    _relays.append(send)
+
 
 class Progress:
     """One progress artifact of the running task.
@@ -24,7 +39,10 @@ class Progress:
     """
 
     def __init__(self, key: str, description: str) -> None:
-        self._description, self._done = description, 0
+        self._description, self._done, self._number = description, 0, next(_numbers)
+        if _relays:
+            _relays[-1]("begin", self._number, key, description)
+            return
         self._id = cast(UUID, create_progress_artifact(0.0, key=key, description=description))
         self._began = self._updated = self._logged = time.monotonic()
         self._first: tuple[int, float] | None = None
@@ -33,6 +51,9 @@ class Progress:
 
     def show(self, done: int, total: int, description: str | None = None) -> None:
         """Show that `done` of `total` is done, and set the text beside the bar in the UI if one is given."""
+        if _relays:
+            _relays[-1]("show", self._number, done, total, description)
+            return
         now, finished = time.monotonic(), done >= total
         if self._first is None:
             self._first = (done, now)  # what an earlier run had done does not count for the rate

@@ -1,6 +1,7 @@
-"""A run in a terminal: a line for each finished step, and a bar with rate and time left for the one that runs."""
+"""A run in a terminal: a line for each finished step, and a bar with rate and time left for each one that runs."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,6 +37,7 @@ class Terminal:
             refresh_per_second=REFRESHES_PER_SECOND,
         )
         self._flow = ""
+        self._bars: dict[int, TaskID] = {}  # of each thread: steps that run side by side are in threads of their own
 
     def line(self, flow: str, text: str) -> None:
         """Show a line above the bars, below the name of its flow."""
@@ -45,9 +47,10 @@ class Terminal:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, description: str) -> TaskID:
-        """Show a bar, in the place of the one before it; its length is not known yet."""
+        """Show a bar, in the place of this thread's bar before it; its length is not known yet."""
         self.clear()
-        return self.bars.add_task(description, total=None, count="", pace="")
+        bar = self._bars[threading.get_ident()] = self.bars.add_task(description, total=None, count="", pace="")
+        return bar
 
     def move(self, bar: TaskID, done: int, total: int, pace: str) -> None:
         """Move a bar, if it is still shown."""
@@ -55,8 +58,8 @@ class Terminal:
             self.bars.update(bar, completed=done, total=total, count=f"{done:,} of {total:,}", pace=pace)
 
     def clear(self) -> None:
-        """Remove the bar of a step that has ended."""
-        for bar in self.bars.task_ids:
+        """Remove the bar of this thread's step, which has ended."""
+        if (bar := self._bars.pop(threading.get_ident(), None)) is not None:
             self.bars.remove_task(bar)
 
 

@@ -36,7 +36,7 @@ from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
 from tasks.ranker import give_ranker
 from tasks.tuning import tuned
-from tasks.warm_start import Start, earlier_policy, start_from
+from tasks.warm_start import Start, start_from
 
 logger = logging.getLogger("marquee.train")
 Device = Literal["auto", "cpu", "cuda"]
@@ -67,7 +67,9 @@ class TrainParams(LearnerConfigs, BaseModel):
     """Which learners are trained, how long, and how they are validated."""
 
     learners: tuple[LearnerName, ...] = Field(
-        ("ranking", "td3_bc"), min_length=1, description="Learners to train, in this order."
+        ("ranking", "td3_bc"),
+        min_length=1,
+        description="Learners to train, in this order if they train one after another.",
     )
     ensembles: dict[LearnerName, Annotated[int, Field(ge=2, le=64)]] = Field(
         default_factory=dict,
@@ -102,6 +104,13 @@ class TrainParams(LearnerConfigs, BaseModel):
     )
     on_divergence: OnDivergence = Field(
         "stop", description="stop: a diverged training fails; keep-best: it ends with its best policy."
+    )
+    side_by_side: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Learners that train at the same time, each in a process of its own with its share of the cores; 1: one "
+        "after another. Empty: one for every four cores, on a GPU one. It does not change the policies.",
     )
 
     @model_validator(mode="before")
@@ -266,27 +275,3 @@ def facts_of(run: Trainer) -> dict[str, Any]:
         "warnings": [warning._asdict() for warning in run.warnings],
         "last": {f"{split} {metric}": round(value, 6) for _, split, metric, value in run.rows},
     }
-
-
-def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
-    """Train all requested learners; returns the policies by learner."""
-    return {name: train_one(dataset, params, name, params.seed, device) for name in params.learners}
-
-
-def train_one(dataset: ArtifactRef, params: TrainParams, learner: str, seed: int, device: Device) -> ArtifactRef:
-    """Train one learner with a seed."""
-    policy = train_learner(
-        dataset,
-        params.config_of(learner),
-        params.trainer_of(learner),
-        seed,
-        params.similarity,
-        params.validation_steps,
-        params.fitted_for(learner),
-        device,
-        params.on_divergence,
-        earlier_policy(dataset, params.config_of(learner), seed) if params.start == "warm" else None,
-    )
-    # Only now: until the policy is committed, a killed training must find its checkpoints.
-    checkpoints_of(policy.digest).clear()
-    return policy

@@ -13,6 +13,7 @@ from rankings_support import small_dataset
 
 import tasks.learning
 import tasks.train
+import tasks.train_learners
 from evaluation.fitted_dataset import FittedParams
 from models.environments.mechanics import Mechanics
 from models.histories import Histories
@@ -26,7 +27,8 @@ from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.learning import make_learning
-from tasks.train import TrainParams, checkpoints_of, train_learner, train_learners
+from tasks.train import TrainParams, checkpoints_of, train_learner
+from tasks.train_learners import train_learners
 from tasks.tuning import tuned
 
 
@@ -126,7 +128,7 @@ def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(
         return draft.committed
 
     monkeypatch.setattr(tasks.train, "Progress", lambda *_: SimpleNamespace(show=lambda *_: None))  # asks a server
-    monkeypatch.setattr(tasks.train, "train_learner", train_and_commit)
+    monkeypatch.setattr(tasks.train_learners, "train_learner", train_and_commit)
     train_learners(dataset, params, "cpu")
     facts, rows = found[0]
     returns = rows[(rows.split == "validation") & (rows.metric == "fitted_return")].set_index("step").value
@@ -166,7 +168,7 @@ def test_checkpoints_go_only_when_the_policy_is_committed(
         return draft.committed
 
     monkeypatch.setattr(tasks.train, "Progress", lambda *_: SimpleNamespace(show=lambda *_: None))  # asks a server
-    monkeypatch.setattr(tasks.train, "train_learner", train_and_commit)
+    monkeypatch.setattr(tasks.train_learners, "train_learner", train_and_commit)
     with pytest.raises(KeyboardInterrupt):
         train_learners(dataset, params, "cpu")
     found = checkpoints_of(wanted.digest).load_latest()

@@ -3,6 +3,8 @@
 import io
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +12,7 @@ import pytest
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
+from rich.progress import TaskID
 
 import tasks.progress
 from storage.errors import SourceError
@@ -124,6 +127,24 @@ def test_a_terminal_shows_a_bar_and_warnings_but_no_information(
     screen.seek(0)
     log.info("after the run")
     assert "after the run" in screen.getvalue()
+
+
+def test_steps_in_threads_of_their_own_have_bars_of_their_own(screen: io.StringIO) -> None:
+    with in_terminal(), ThreadPoolExecutor(2) as threads:
+        shown = terminal()
+        assert shown is not None
+        together = Barrier(2)
+
+        def step(name: str) -> TaskID:
+            together.wait(600)
+            shown.begin("policy")
+            return shown.begin(name)
+
+        td3, ddpg = threads.map(step, ("td3", "ddpg"))
+        assert {td3, ddpg} <= set(shown.bars.task_ids)
+        assert len(shown.bars.task_ids) == 3  # and this thread's
+        shown.clear()
+        assert set(shown.bars.task_ids) == {td3, ddpg}
 
 
 def test_no_bars_where_nothing_can_move_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
