@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.protocols.beyond_accuracy import coverage
-from evaluation.protocols.cases import Cases, next_item_cases, validation_cases
+from evaluation.protocols.beyond_accuracy import coverage, later_ratings
+from evaluation.protocols.cases import next_item_cases, validation_cases
 from evaluation.protocols.metrics import accuracy_per_user
 from evaluation.protocols.per_user import PerUser
 from evaluation.protocols.ranking import rank_cases
@@ -136,16 +136,6 @@ def tuned_by(evaluators: list[Evaluator], policies: list[Scorer], fixed: dict[st
     ]
 
 
-def later_rating(data: TransitionDataset, cases: Cases, best: np.ndarray[Any, Any]) -> float:
-    """Mean rating of the recommended items, (T, 10), that the user rated after the case."""
-    ratings = []
-    for user, begin, items in zip(cases.users.tolist(), cases.known[:, 1].tolist(), best, strict=True):
-        later = slice(begin, int(data.offset[user + 1]))
-        place = {int(item): event for event, item in enumerate(data.item[later].tolist(), later.start)}
-        ratings += [data.rating(place[int(item)]) for item in items if int(item) in place]
-    return float(np.mean(ratings))
-
-
 class EvaluatedMethod(NamedTuple):
     """Metrics of a method on test users, one policy per seed."""
 
@@ -161,7 +151,7 @@ def evaluated(data: TransitionDataset, scorers: list[Scorer]) -> EvaluatedMethod
     for scorer in scorers:
         ranked = rank_cases(data, scorer, cases, 10)
         found.per_user.append(accuracy_per_user(ranked, (10,)))
-        found.ratings.append(later_rating(data, cases, ranked.best))
+        found.ratings.append(float(later_ratings(data, cases, ranked.best)[1].mean()))
         found.covered.append(coverage(ranked.best, data.items))
     return found
 

@@ -24,7 +24,8 @@ from shaped import DIM, EVENTS_PER_USER, FRAME, MOVIES, conditions, write_datase
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
-from evaluation.report.sections.methods.numbers import compare_methods, evaluate_method
+from evaluation.report.sections.methods.comparisons import compare_methods
+from evaluation.report.sections.methods.numbers import evaluate_method
 from evaluation.report.sections.popularity.numbers import (
     PopularityView,
     audience_of,

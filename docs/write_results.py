@@ -17,7 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluation.protocols.metrics import label
 from evaluation.report.report import Report, read_report
-from evaluation.report.sections.methods.numbers import Comparison, MethodResult
+from evaluation.report.sections.methods.comparisons import Comparison
+from evaluation.report.sections.methods.numbers import MethodResult
 from evaluation.report.sections.popularity.numbers import PopularitySection, PopularityView
 
 HERE = Path(__file__).parent

@@ -12,6 +12,7 @@ from evaluation.off_policy.estimates import OffPolicyParams
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
 from evaluation.protocols.ranking import Ranked, rank_cases, rankings_table
+from evaluation.record import Record
 from evaluation.report.evidence import ComparedMethod, Evidence, ShownLists, Subject
 from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
@@ -87,9 +88,9 @@ def evaluate_and_measure(
     facts = ItemFacts.of(data)
     evaluated, views, shown = evaluate_methods(data, facts, compared_methods, params, keep, show)
     methods = measure_methods(evaluated, choose_challenger(evaluated), params.seed)
-    evidence = Evidence(data, facts, compared_methods, subject, params, methods, views, shown)
-    numbers = {}
-    for section in SECTIONS:
+    numbers: dict[str, Record | None] = {}
+    evidence = Evidence(data, facts, compared_methods, subject, params, methods, views, shown, numbers)
+    for section in sorted(SECTIONS, key=lambda one: one.sums_up):
         if section.name not in params.leave_out:
             numbers[section.name] = section.measure(evidence)
             if section.optional:

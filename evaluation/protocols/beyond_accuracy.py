@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
+from evaluation.protocols.cases import Cases
 from storage.dataset.reader import TransitionDataset
 
 GROUPS = ("head", "middle", "tail", "cold")
@@ -109,6 +110,30 @@ def intra_list_diversity(best: NDArray[np.int64], items: ItemFacts, ks: Sequence
     similarity = (sums.cumsum(1).square().sum(2) - own).double().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(1 - similarity / np.where(number > 1, number * (number - 1), np.nan))
+
+
+def later_ratings(
+    dataset: TransitionDataset, cases: Cases, best: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The ratings, in stars, that users gave after a case to items of its list.
+
+    Args:
+        dataset: of the cases.
+        cases: T cases whose known events are those of one user up to a time, as of next items.
+        best: (T, depth) their lists; -1 is no item.
+
+    Returns:
+        the case (N,) and the rating (N,) of each such event.
+    """
+    begin = cases.known[:, 1].cpu().numpy()
+    number = dataset.offset.cpu().numpy()[cases.users.cpu().numpy() + 1] - begin
+    case = np.repeat(np.arange(len(begin)), number)
+    event = np.arange(len(case)) + np.repeat(begin - (number.cumsum() - number), number)
+    items = dataset.item.cpu().numpy()[event].astype(np.int64)
+    listed = np.where(best >= 0, np.arange(len(best))[:, None] * dataset.items + best, -1)
+    found = np.isin(case * dataset.items + items, listed)
+    scale, code = dataset.scale, dataset.rating_code.cpu().numpy()[event[found]]
+    return case[found], scale.rating_min + scale.step * code.astype(float)
 
 
 def _listed(

@@ -1,7 +1,7 @@
 """What the sections of a report are measured from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from evaluation.protocols.cases import Cases
 from evaluation.protocols.distances import Acting
 from evaluation.protocols.population_stability import Stability
 from evaluation.protocols.promotion import ChampionComparison
+from evaluation.record import Record
 from evaluation.simulated_dataset import SimulatedDataset
 from models.histories import Scorer
 from storage.artifacts.manifest import Manifest
@@ -103,6 +104,7 @@ class Evidence:
         methods: the metrics of every method on every set of cases, and the tests.
         popularity: popularity bias of every method, by set of cases.
         shown: None without test users.
+        measured: the numbers of the sections that have been measured, by name.
     """
 
     data: TransitionDataset
@@ -113,6 +115,7 @@ class Evidence:
     methods: "MethodsSection"
     popularity: Sequence["PopularityView"]
     shown: ShownLists | None
+    measured: Mapping[str, Record | None] = field(default_factory=dict)
 
     @property
     def scorers(self) -> dict[str, Scorer]:

@@ -23,9 +23,9 @@ def fixed(value: float | None, digits: int = 4) -> str:
     return DASH if value is None else f"{value:.{digits}f}"
 
 
-def signed(value: float | None) -> str:
-    """A difference: four decimals with their sign, or a dash."""
-    return DASH if value is None else f"{value:+.4f}".replace("-", "−")
+def signed(value: float | None, digits: int = 4) -> str:
+    """A difference: a number with its sign and a fixed number of decimals, or a dash."""
+    return DASH if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
 def significant(value: float | None, digits: int = 4) -> str:

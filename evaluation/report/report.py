@@ -152,8 +152,18 @@ def verdict_markdown(report: Report) -> str:
     ]
     facts = [f"- **{fact.value}** {fact.label}" + (f" ({fact.note})" if fact.note else "") for fact in found.facts]
     cautions = [f"- ⚠ {caution}" for caution in found.cautions]
+    answers = [f"- **{answer.question}** {answer.sentence}" for answer in found.answers]
+    critics = found.critics.sentence if found.critics else ""
     promotion = f"Promotion: {found.promotion.sentence()}" if found.promotion else ""
-    blocks = [found.headline, promotion, "\n".join(facts), "\n".join(table) if rows else "", "\n".join(cautions)]
+    blocks = [
+        found.headline,
+        "\n".join(answers),
+        critics,
+        promotion,
+        "\n".join(facts),
+        "\n".join(table) if rows else "",
+        "\n".join(cautions),
+    ]
     return "\n\n".join(block for block in blocks if block)
 
 

@@ -21,6 +21,7 @@ class Section:
         measure: computes the numbers; None if there is nothing to show, which only an optional section may return.
         charts: draws them.
         optional: whether `leave_out` may name the section.
+        sums_up: whether it is measured after all others, whose numbers it finds in `Evidence.measured`.
     """
 
     package: str
@@ -30,6 +31,7 @@ class Section:
     measure: Callable[[Evidence], Record | None]
     charts: Callable[[Any], list[Chart]]
     optional: bool = False
+    sums_up: bool = False
 
     @property
     def name(self) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.report.sections.methods.numbers import PUBLISHED, Comparison, MethodResult
+from evaluation.report.sections.methods.comparisons import Comparison
+from evaluation.report.sections.methods.numbers import PUBLISHED, MethodResult
 
 DOCS = Path(__file__).parents[3] / "docs"
 spec = importlib.util.spec_from_file_location("write_results", DOCS / "write_results.py")

@@ -21,13 +21,12 @@ from evaluation.protocols.metrics import (
 )
 from evaluation.protocols.per_user import PerUser, finite, intervals, means
 from evaluation.protocols.ranking import Ranked
-from evaluation.protocols.statistics import bootstrap_intervals, holm, sign_flip_test
 from evaluation.record import Record
+from evaluation.report.sections.methods.comparisons import Comparison, compare_best, compare_methods
 from models.baselines.registry import BASELINES
 from storage.dataset.format import Split
 
 Kind = Literal["policy", "champion", "baseline", "published"]
-ALPHA = 0.05
 
 
 class Cost(Record):
@@ -58,30 +57,6 @@ class MethodResult(Record):
     source: str | None = Field(None, description="The publication of a published result.")
 
 
-class Comparison(Record):
-    """The challenger's mean minus that of another method, over the same users."""
-
-    challenger: str
-    other: str
-    split: Split
-    protocol: Protocol
-    metric: str
-    difference: float
-    low: float = Field(description="Lower end of the 95 % interval of the paired bootstrap over users.")
-    high: float = Field(description="Upper end of it.")
-    p: float = Field(description="Two-sided sign-flip randomisation test.")
-    p_adjusted: float = Field(
-        description="After Holm's correction over all other methods on this split, protocol and metric."
-    )
-
-    @property
-    def outcome(self) -> str:
-        """The result of the test: better, worse or no difference shown."""
-        if self.p_adjusted >= ALPHA:
-            return "no difference shown"
-        return "better" if self.difference > 0 else "worse"
-
-
 class BaselineNote(Record):
     """How a baseline works."""
 
@@ -96,6 +71,11 @@ class MethodsSection(Record):
     challenger: str | None = Field(None, description="The method that the others are compared with.")
     results: tuple[MethodResult, ...]
     comparisons: tuple[Comparison, ...] = ()
+    best: tuple[Comparison, ...] = Field(
+        (),
+        description="By split and protocol, the policy with the highest value against the baseline with the highest, by the "
+        "first metric. Both are chosen on these same users, which favours both.",
+    )
     baselines: tuple[BaselineNote, ...] = Field((), description="The baselines among the results.")
 
     @property
@@ -189,47 +169,6 @@ def evaluate_method(
     )
 
 
-def compare_methods(challenger: EvaluatedMethod, others: Sequence[EvaluatedMethod], seed: int = 0) -> list[Comparison]:
-    """Test the challenger against every other method by each metric of `COMPARED`, paired by user.
-
-    Raises:
-        ValueError: the methods were not evaluated on the same users.
-    """
-    mine, split, protocol = challenger.per_user, challenger.result.split, challenger.result.protocol
-    for other in others:
-        if not np.array_equal(mine.users, other.per_user.users):
-            raise ValueError(
-                f"{challenger.result.name} and {other.result.name}: expected values of the same users; found different users. "
-                "Evaluate both on the same cases."
-            )
-    if not others or not len(mine.users):
-        return []
-    shape = len(others), len(mine.names)
-    columns = np.concatenate([mine.values - other.per_user.values for other in others], axis=1)
-    there = ~np.isnan(columns)
-    differences = (np.nansum(columns, axis=0) / np.maximum(there.sum(axis=0), 1)).reshape(shape)
-    ends = bootstrap_intervals(columns, seed).reshape(*shape, 2)
-    p = sign_flip_test(columns, seed).reshape(shape)
-    adjusted = np.apply_along_axis(holm, 0, p)
-    return [
-        Comparison(
-            challenger=challenger.result.name,
-            other=other.result.name,
-            split=split,
-            protocol=protocol,
-            metric=metric,
-            difference=float(differences[row, column]),
-            low=float(ends[row, column, 0]),
-            high=float(ends[row, column, 1]),
-            p=float(p[row, column]),
-            p_adjusted=float(adjusted[row, column]),
-        )
-        for column, metric in enumerate(mine.names)
-        for row, other in enumerate(others)
-        if there[:, row * shape[1] + column].any()
-    ]
-
-
 def choose_challenger(evaluated: Sequence[EvaluatedMethod]) -> str | None:
     """The policy with the best next-item ranking on validation users, the first of equals; the champion if it is alone."""
     found = [one.result for one in evaluated if (one.result.split, one.result.protocol) == ("validation", "next-item")]
@@ -244,12 +183,15 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
     """Compare all evaluated methods with the challenger; published results are added to those by the Mult-VAE protocol."""
     results = [one.result for one in evaluated]
     comparisons: list[Comparison] = []
+    best: list[Comparison] = []
     for split, protocol in dict.fromkeys((one.split, one.protocol) for one in results):
         group = [one for one in evaluated if (one.result.split, one.result.protocol) == (split, protocol)]
         named = next((one for one in group if one.result.name == challenger), None)
         # The challenger, its checkpoint and its term weights were selected on validation users: a test on them is biased.
         if named is not None and split != "validation":
             comparisons += compare_methods(named, [one for one in group if one is not named], seed)
+        if split != "validation":
+            best += compare_best(group, comparisons, seed)
     if any((one.split, one.protocol) == ("test", "mult-vae") for one in results):
         results += PUBLISHED
     baselines = dict.fromkeys(one.name for one in results if one.kind == "baseline")
@@ -259,7 +201,11 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
         if name in BASELINES
     ]
     return MethodsSection(
-        challenger=challenger, results=tuple(results), comparisons=tuple(comparisons), baselines=tuple(notes)
+        challenger=challenger,
+        results=tuple(results),
+        comparisons=tuple(comparisons),
+        best=tuple(best),
+        baselines=tuple(notes),
     )
 
 

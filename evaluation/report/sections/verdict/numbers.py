@@ -1,7 +1,6 @@
 """The answer first: is the challenger better than the champion and the baselines, by how much, and how certain is that."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from pydantic import Field
 
@@ -11,9 +10,11 @@ from evaluation.protocols.promotion import ChampionComparison
 from evaluation.record import Record
 from evaluation.report.evidence import Subject
 from evaluation.report.labels import SPLITS
-from evaluation.report.sections.methods.numbers import ALPHA, MethodResult, MethodsSection
+from evaluation.report.sections.methods.comparisons import ALPHA
+from evaluation.report.sections.methods.numbers import MethodResult, MethodsSection
+from evaluation.report.sections.verdict.answers import Answer, Outcome
+from evaluation.report.sections.verdict.critics import CriticsPart
 
-Outcome = Literal["better", "worse", "undecided"]
 METRIC = COMPARED["next-item"][0]
 FEW_USERS = 200
 RUNNER_UP = "runner-up"
@@ -63,6 +64,8 @@ class VerdictSection(Record):
     opponents: tuple[Against, ...]
     facts: tuple[Fact, ...]
     cautions: tuple[str, ...]
+    answers: tuple[Answer, ...] = Field((), description="Who is best by each of three questions.")
+    critics: CriticsPart | None = Field(None, description="What the challenger's critics change, and gain.")
     promotion: ChampionComparison | None = Field(
         None,
         description="The comparison on validation users that decides whether the best policy becomes the champion.",

@@ -34,7 +34,7 @@ from evaluation.report.report import (
     write_report,
 )
 from evaluation.report.sections.cards.numbers import Provenance
-from models.networks import Actor
+from models.networks import Actor, Critics
 from models.policy import Policy
 from storage.artifacts.manifest import FileEntry, Manifest, Recipe
 from storage.dataset.reader import TransitionDataset
@@ -96,7 +96,8 @@ def measured(
     compared_methods = []
     for place, name in enumerate(("td3", "other")):
         torch.manual_seed(place)
-        policy = Policy(Actor(data.observation_dim, data.dim, 8, 2.0), data.embedding, "cosine")
+        sizes = data.observation_dim, data.dim, 8
+        policy = Policy(Actor(*sizes, 2.0), data.embedding, "cosine", Critics(2, *sizes), 20)
         compared_methods.append(ComparedMethod(name, "policy", policy, policy))
     fitted = fit_baselines(data, CHOSEN, max_items=100)
     compared_methods += [ComparedMethod(name, "baseline", scorer) for name, scorer in fitted.items()]

@@ -14,11 +14,11 @@ from evaluation.protocols.metrics import COMPARED, KS, LIST_TABLE, METRICS, colu
 from evaluation.protocols.ranking import rank_cases
 from evaluation.report.formats import without_nan
 from evaluation.report.sections.methods.charts import draw
+from evaluation.report.sections.methods.comparisons import compare_methods
 from evaluation.report.sections.methods.numbers import (
     Cost,
     EvaluatedMethod,
     MethodsSection,
-    compare_methods,
     evaluate_method,
     measure_methods,
 )
@@ -109,6 +109,21 @@ def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> No
     }
     assert found["test"]
     assert not found["validation"]
+
+
+def test_the_best_policy_is_compared_with_the_best_baseline_by_the_first_metric(data: TransitionDataset) -> None:
+    group = evaluated_on(data, mult_vae_cases(data, "test"))[::-1]  # the best last
+    found = measure_methods(group, "keen")
+    values = {(one.kind, one.name): one.metrics["ndcg@100"] or 0 for one in found.results if one.kind != "published"}
+    policy, baseline = (
+        max((key for key in values if key[0] == kind), key=values.__getitem__) for kind in ("policy", "baseline")
+    )
+    (best,) = found.best
+    assert (best.metric, best.challenger, best.other) == ("ndcg@100", policy[1], baseline[1])
+    assert best.difference == pytest.approx(values[policy] - values[baseline])
+    other = next(name for kind, name in values if kind == "policy" and name != policy[1])
+    assert measure_methods(group, other).best == (best,)  # whoever the challenger is
+    assert measure_methods([one for one in group if one.result.kind == "policy"], "keen").best == ()
 
 
 def test_a_method_is_no_better_than_itself(data: TransitionDataset) -> None:

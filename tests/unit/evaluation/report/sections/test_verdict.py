@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from evaluation.report.sections.methods.comparisons import Comparison
 from evaluation.report.sections.methods.numbers import (
-    Comparison,
     EvaluatedMethod,
     MethodResult,
     MethodsSection,

@@ -1,0 +1,20 @@
+"""What the critics of a policy do to its ranking: the same policy without them."""
+
+from copy import copy
+
+from models.histories import Scorer
+from models.policy import Policy
+from models.ranking_policy import RankingPolicy
+
+
+def without_critics(policy: Scorer) -> Scorer | None:
+    """The same policy with items in the order that its critics re-rank; None if no critics re-rank."""
+    if isinstance(policy, RankingPolicy) and policy.params.critic_weight > 0 and policy.params.critic_candidates > 0:
+        ranking = copy(policy)
+        ranking.params = policy.params.model_copy(update={"critic_weight": 0.0})
+        return ranking
+    if isinstance(policy, Policy) and policy.candidates > 0:
+        nearest = copy(policy)
+        nearest.critics, nearest.candidates = None, 0
+        return nearest
+    return None
