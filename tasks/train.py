@@ -67,7 +67,7 @@ class TrainParams(LearnerConfigs, BaseModel):
     """Which learners are trained, how long, and how they are validated."""
 
     learners: tuple[LearnerName, ...] = Field(
-        ("ranking", "td3_bc"),
+        ("ranking", "td3_bc", "td3", "ddpg"),
         min_length=1,
         description="Learners to train, in this order if they train one after another.",
     )

@@ -20,6 +20,7 @@ SMALL = {
     "features.dim": "16",
     "features.text.max_tokens": "16",
     "cluster.workers": "1",
+    "train.learners": "[ranking, td3_bc, iql]",
     "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
     "train.sequence_trainer": "{steps: 6, validate_every: 3, checkpoint_every: 3, log_every: 3}",
     "train.ranking": "{sequences: 4, policy: {width: 16, length: 12}, kernel: {min_count: 1}}",

@@ -18,6 +18,7 @@ def test_every_profile_is_valid_and_complete(name: str) -> None:
     profile = load_profile(name)
     assert profile.description
     assert Profile.model_validate(profile.model_dump(mode="json")) == profile
+    assert {"td3", "ddpg", "ranking"} <= set(profile.train.learners)
 
 
 @pytest.mark.parametrize("name", profile_names())
