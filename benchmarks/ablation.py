@@ -106,7 +106,7 @@ def trained(config: LearnerConfig, evaluator: Evaluator, params: TrainParams | N
     params = params or load_profile("ml-latest-small").train
     trainer = params.trainer_of(config.name)
     learning = make_learning(config, evaluator.data, trainer.batch_size, "cosine", "cpu", evaluator.seed)
-    sampler = UniformSampler(evaluator.data.starts("train"), learning.batch_size, evaluator.seed)
+    sampler = UniformSampler(learning.starts, learning.batch_size, evaluator.seed, learning.lengths)
 
     def validate() -> dict[str, float]:
         return evaluator.metrics(learning.policy)

@@ -41,8 +41,9 @@ COMMANDS: Mapping[str, str] = {
     "search": "search.py TRANSITIONS.h5",
     "presets": "presets.py TRANSITIONS.h5",
     "ablation": "ablation.py TRANSITIONS.h5",
+    "leave_one_out": "leave_one_out.py",
 }
-NEEDS_REAL_DATA = ("retrain", "texts", "off_policy_jester")
+NEEDS_REAL_DATA = ("retrain", "texts", "off_policy_jester", "leave_one_out")
 
 
 def arguments(command: str, shaped: Path | None, transitions: Path | None) -> list[str] | None:

@@ -32,6 +32,7 @@ from evaluation.report.sections.popularity.numbers import (
     measure_popularity,
     method_popularity,
 )
+from storage.dataset.format import Split
 from storage.dataset.reader import TransitionDataset
 
 SHOWN = ("test", "next-item")  # whose lists examples and the map show
@@ -87,7 +88,7 @@ def evaluate_and_measure(
     """
     facts = ItemFacts.of(data)
     evaluated, views, shown = evaluate_methods(data, facts, compared_methods, params, keep, show)
-    methods = measure_methods(evaluated, choose_challenger(evaluated), params.seed)
+    methods = measure_methods(evaluated, choose_challenger(evaluated), params.seed, data.head.mode)
     numbers: dict[str, Record | None] = {}
     evidence = Evidence(data, facts, compared_methods, subject, params, methods, views, shown, numbers)
     for section in sorted(SECTIONS, key=lambda one: one.sums_up):
@@ -99,16 +100,15 @@ def evaluate_and_measure(
 
 
 def all_cases(data: TransitionDataset, params: EvaluateParams) -> list[Cases]:
-    """The sets of cases that methods rank, without empty ones."""
-    found = [
-        *(
-            next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
-            for split in ("test", "time")
-        ),
-        *(fold_in_cases(data, split) for split in ("test", "time")),
-        mult_vae_cases(data, "test", params.seed),
-        next_item_cases(data, "validation", params.steps_per_user, params.max_steps, params.seed),
-    ]
+    """The sets of cases that methods rank, without empty ones; with leave-one-out only the next item."""
+
+    def next_items(split: Split) -> Cases:
+        return next_item_cases(data, split, params.steps_per_user, params.max_steps, params.seed)
+
+    found = [next_items("test"), next_items("time")]
+    if not data.head.leave_one_out:
+        found += [fold_in_cases(data, "test"), fold_in_cases(data, "time"), mult_vae_cases(data, "test", params.seed)]
+    found.append(next_items("validation"))
     return [cases for cases in found if len(cases)]
 
 

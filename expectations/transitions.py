@@ -2,18 +2,21 @@
 
 from typing import TYPE_CHECKING
 
+from storage.dataset.format import SPLIT_NAMES
 from storage.dataset.scale import RatingScale
+from storage.dataset.splits import SplitMode
 
 if TYPE_CHECKING:
     import great_expectations as gx
 
 
-def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
-    """Critical: ranges, order and all three splits. Warning: users without transitions.
+def transitions_suite(items: int, scale: RatingScale, mode: SplitMode = "users") -> "gx.ExpectationSuite":
+    """Critical: ranges, order and all splits of users. Warning: users without transitions.
 
     Args:
         items: I, the number of items of the dataset.
         scale: the ratings that are possible.
+        mode: users: all three splits have users; leave-one-out: all users are training users.
     """
     import great_expectations as gx
     import great_expectations.expectations as gxe
@@ -24,8 +27,8 @@ def transitions_suite(items: int, scale: RatingScale) -> "gx.ExpectationSuite":
         expectations=[
             gxe.ExpectColumnValuesToBeUnique(column="user_id", severity="critical", notes="Splits are by user."),
             gxe.ExpectColumnDistinctValuesToEqualSet(
-                column="split", value_set=["train", "validation", "test"], severity="critical",
-                notes="Training, model selection and evaluation each need users.",
+                column="split", value_set=list(SPLIT_NAMES[: 3 if mode == "users" else 1]), severity="critical",
+                notes="Training, model selection and evaluation each need users; with leave-one-out each needs all.",
             ),
             gxe.ExpectColumnSumToBeBetween(
                 column="transitions", min_value=1, severity="critical", notes="At least one transition."

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import embedding, normalize
+from torch.nn.functional import embedding, linear, normalize
 
 from models.errors import PolicyError
 from models.histories import Histories
@@ -164,8 +164,9 @@ class RankingPolicy(nn.Module):
 
     def learnt_scores(self, actions: Tensor, candidates: Tensor, actor: float = 1.0, popularity: float = 1.0) -> Tensor:
         """The learnt terms, a z π(s)·(e + u) + p log(1 + count), of C candidates: (…, D), (C,) → (…, C)."""
-        fit = actor * self.action_scale * (actions @ self.vectors()[candidates].T)
-        return fit + popularity * self.popularity * self.log_count[candidates]
+        # One product with a bias: passes over all scores take longer than the product.
+        bias = popularity * self.popularity * self.log_count[candidates]
+        return linear(actor * self.action_scale * actions, self.vectors()[candidates], bias)
 
     def fitted_scores(self, items: Tensor) -> Tensor:
         """The fitted terms, F, after the last event of items (B, L): (B, I)."""

@@ -43,6 +43,10 @@ from tasks.progress import Progress
 from tasks.sample import load_truth
 from tasks.story import link, show_image, show_table, show_text
 
+LEAVE_ONE_OUT = (
+    "The dataset holds out the last two events of every user, so every test user was also trained on. Compare these numbers "
+    "only with others of the leave-one-out protocol.",
+)
 STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sections
 
 
@@ -103,6 +107,7 @@ def make_report(
         policies=manifests,
         curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
+        cautions=LEAVE_ONE_OUT if data.head.leave_one_out else (),
         comparison=compared,
         drift=drift,
         provenance=Provenance(

@@ -30,7 +30,7 @@ class ExportParams(BaseModel):
         None,
         description="Reward of a rating, scale * rating + offset. None maps the lowest rating to -4 and the highest to 5.",
     )
-    splits: SplitParams = Field(SplitParams(), description="Which users and which time are held out.")
+    splits: SplitParams = Field(SplitParams(), description="Which users and which time, or which events, are held out.")
 
 
 @artifact_task("dataset")
@@ -56,6 +56,7 @@ def make_dataset(
     """
     catalogue = read_table(items, "items.parquet")
     users = read_table(splits, "users.parquet")
+    held_out = json.loads((artifact_store().open(splits) / "splits.json").read_text())
     movie_ids = catalogue["movie_id"].to_numpy()
     draft.facts = write_transitions(
         draft.path / "transitions.h5",
@@ -67,7 +68,8 @@ def make_dataset(
         scale=scale,
         reward=reward,
         frame=frame,
-        time_cut=json.loads((artifact_store().open(splits) / "splits.json").read_text())["time_cut"],
+        time_cut=held_out["time_cut"],
+        mode=held_out["mode"],
         provenance={"events": events.digest, "items": items.digest, "splits": splits.digest},
     )
     copy_file(items, "items.parquet", draft.path)

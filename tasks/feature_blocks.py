@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
 from storage.dataset.item_index import ItemIndex
-from storage.dataset.splits import training_events
 
 TERMS = (
     "genres", "metadata_genres", "countries", "languages", "original_language", "companies", "collection", "cast",
@@ -32,7 +31,6 @@ def item_columns(
     text_vectors: NDArray[np.float32],
     events: Path,
     users: pa.Table,
-    time_cut: int,
     tags: Path | None = None,
     genome: Path | None = None,
 ) -> ItemColumns:
@@ -42,20 +40,19 @@ def item_columns(
         movies: I rows in MOVIES_SCHEMA, sorted by movie_id.
         text_vectors: (I, E), from the text encoder.
         events: events.parquet, in EVENTS_SCHEMA.
-        users: user_id, sorted, and split, as in users.parquet.
-        time_cut: unix seconds of the last training event.
+        users: user_id, sorted, and train_until, as in users.parquet.
         tags: folder with tags.parquet, in TAGS_SCHEMA.
         genome: folder with genome.npy (M, T), genome_movies.npy (M,) and genome_tags.json if the release has a tag
             genome. The genome is not made from training users alone.
     """
     movie_ids = movies["movie_id"].to_numpy()
-    training = read_training_events(events, movie_ids, users, time_cut)
+    training = read_training_events(events, movie_ids, users)
     train = np.zeros(len(movie_ids), dtype=bool)
     train[training.item] = True
     terms = {name: terms_of(movies[name]) for name in TERMS}
     terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
     if tags is not None:
-        terms["tags"] = read_tags(tags / "tags.parquet", movie_ids, users, time_cut)
+        terms["tags"] = read_tags(tags / "tags.parquet", movie_ids, users)
     parts = [pc.fill_null(movies[name], "") for name in TEXTS]
     return ItemColumns(
         train=train,
@@ -69,7 +66,7 @@ def item_columns(
 
 
 class TrainingRows(NamedTuple):
-    """Training rows of a table of ratings or tags: of training users, up to the time cut, of known movies."""
+    """Training rows of a table of ratings or tags: those of known movies up to each user's `train_until`."""
 
     user: NDArray[np.int32]  # (n,) position in the users table
     item: NDArray[np.int32]  # (n,) item index
@@ -77,15 +74,13 @@ class TrainingRows(NamedTuple):
     value: pa.Array  # (n,) the values of `column`
 
 
-def training_rows(
-    path: Path, column: str, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int
-) -> list[TrainingRows]:
+def training_rows(path: Path, column: str, movie_ids: NDArray[np.int64], users: pa.Table) -> list[TrainingRows]:
     """The training rows of a table with user_id, movie_id, timestamp and `column`, one list entry per row group.
 
     At most two row groups are in memory at a time.
     """
     user_index, item_index = ItemIndex(users["user_id"].to_numpy()), ItemIndex(movie_ids)
-    split = users["split"].to_numpy()
+    until = users["train_until"].to_numpy()
 
     def of_group(group: int) -> TrainingRows:
         rows = pq.ParquetFile(path).read_row_group(
@@ -93,7 +88,7 @@ def training_rows(
         ).combine_chunks()  # fmt: skip
         user, item = user_index.of(rows["user_id"].to_numpy()), item_index.of(rows["movie_id"].to_numpy())
         timestamp = rows["timestamp"].to_numpy()
-        kept = np.flatnonzero(training_events(split[user], timestamp, time_cut) & (user >= 0) & (item >= 0))
+        kept = np.flatnonzero((timestamp <= until[user]) & (user >= 0) & (item >= 0))
         value = rows[column].combine_chunks().take(pa.array(kept))
         return TrainingRows(user[kept], item[kept], timestamp[kept], value)
 
@@ -101,9 +96,9 @@ def training_rows(
         return list(pool.map(of_group, range(pq.ParquetFile(path).num_row_groups)))
 
 
-def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> TrainingEvents:
+def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Table) -> TrainingEvents:
     """The training events of an events table, with positions of users and items."""
-    parts = training_rows(path, "rating", movie_ids, users, time_cut)
+    parts = training_rows(path, "rating", movie_ids, users)
     return TrainingEvents(
         user=np.concatenate([np.zeros(0, np.int32), *(part.user for part in parts)]),
         item=np.concatenate([np.zeros(0, np.int32), *(part.item for part in parts)]),
@@ -112,9 +107,9 @@ def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Tab
     )
 
 
-def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table, time_cut: int) -> Terms:
-    """The tags of training users before the time cut, in lower case; users without ratings are in no split and are left out."""
-    parts = training_rows(path, "tag", movie_ids, users, time_cut)
+def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table) -> Terms:
+    """The tags that training sees, in lower case; users without ratings are in no split and are left out."""
+    parts = training_rows(path, "tag", movie_ids, users)
     tags = pa.chunked_array([part.value for part in parts], pa.string()).combine_chunks()
     encoded = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(tags, ""))).dictionary_encode()
     return Terms(

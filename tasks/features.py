@@ -87,7 +87,6 @@ def make_items(
         text,
         store.open(events) / "events.parquet",
         read_table(splits, "users.parquet"),
-        json.loads((store.open(splits) / "splits.json").read_text())["time_cut"],
         tags=folder if weights["tags"] > 0 else None,
         genome=folder if weights["genome"] > 0 else None,
     )

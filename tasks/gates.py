@@ -81,7 +81,8 @@ def validate_transitions(draft: Draft, dataset: ArtifactRef) -> None:
         split=data.user_split,
         frame=data.frame,
     )
-    keep(draft, PROCESS.validate(transitions_suite, profile, draft.path, items=data.items, scale=data.scale))
+    bounds = {"items": data.items, "scale": data.scale, "mode": data.head.mode}
+    keep(draft, PROCESS.validate(transitions_suite, profile, draft.path, **bounds))
 
 
 def keep(draft: Draft, result: ValidationResult) -> None:

@@ -17,7 +17,7 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import Column, write_events
 from storage.dataset.scale import RatingScale
 from storage.dataset.sorting import sorted_histories
-from storage.dataset.splits import SplitParams, split_users, time_cut
+from storage.dataset.splits import SplitParams, before_held_out, split_users, time_cut, train_until
 from storage.sources.bad_rows import BadRows, OnBadRows
 from storage.sources.generic.items import read_generic_items
 from storage.sources.generic.ratings import generic_events
@@ -140,13 +140,18 @@ def make_tags(
 
 @artifact_task("splits")
 def make_splits(draft: Draft, events: ArtifactRef, params: SplitParams) -> None:
-    """Assign every user to train, validation or test, and choose the global time cut."""
+    """Assign every user to train, validation or test, choose the global time cut, and the time until which training sees a user."""
     path = artifact_store().open(events) / "events.parquet"
-    user_id = np.unique(np.concatenate([np.unique(part) for part in Column(path, "user_id")]))
-    split = split_users(user_id, params)
-    pq.write_table(pa.table({"user_id": user_id, "split": split}), draft.path / "users.parquet")
-    cut = time_cut(Column(path, "timestamp"), params)
-    (draft.path / "splits.json").write_text(json.dumps({"time_cut": cut}))
+    ids, numbers = zip(*(np.unique(part, return_counts=True) for part in Column(path, "user_id")), strict=True)
+    user_id, place = np.unique(np.concatenate(ids), return_inverse=True)
+    number = np.bincount(place, np.concatenate(numbers)).astype(np.int64)
+    split, cut = split_users(user_id, params), time_cut(Column(path, "timestamp"), params)
+    until = train_until(split, cut)
+    if params.mode == "leave-one-out":
+        until = before_held_out(number, Column(path, "timestamp"))
+    users = pa.table({"user_id": user_id, "split": split, "train_until": until})
+    pq.write_table(users, draft.path / "users.parquet")
+    (draft.path / "splits.json").write_text(json.dumps({"mode": params.mode, "time_cut": cut}))
     draft.rows = len(user_id)
     draft.facts = {"time_cut": cut, "users": {str(code): int((split == code).sum()) for code in range(3)}}
 

@@ -27,6 +27,8 @@ class Learning:
     Attributes:
         learner: the learner that is trained.
         batch_size: starts per update.
+        starts: (T,) int64, the training transitions that batches are drawn from.
+        lengths: (T,) int64, number of events of their sequences, if batches are to be of like lengths.
         gather: makes a batch of any number of starts.
         gather_in_turn: makes a batch of `batch_size` starts in buffers that are overwritten two batches later.
         policy: the learner's policy, with its present weights.
@@ -35,6 +37,8 @@ class Learning:
 
     learner: Learner
     batch_size: int
+    starts: Tensor
+    lengths: Tensor | None
     gather: Callable[[Tensor], Any]
     gather_in_turn: Callable[[Tensor], Any]
     policy: Publishable
@@ -59,10 +63,15 @@ def make_learning(
     """
     space = Space.of(data.embedding, data.frame, data.reward_bounds)
     learner: Learner
+    starts, lengths = data.starts("train"), None
     if isinstance(config, SequenceConfig):
         events = TrainingData(*data.training_events(), data.embedding)
         learner = LEARNERS[config.name].learner(config, space, events, device, seed)
         batch_size = config.sequences
+        if config.draw == "windows":
+            starts = data.window_starts("train", config.policy.length)
+            number = starts + data.frame + 1 - data.offset[data.users_of(starts)]
+            lengths = number.clamp_max(config.policy.length + 1)
     else:
         learner = make_learner(config, space, device, seed)
         warn_of_slow_products(config, device)
@@ -77,6 +86,8 @@ def make_learning(
     return Learning(
         learner,
         batch_size,
+        starts,
+        lengths,
         gather,
         gather if isinstance(config, SequenceConfig) else gather_in_turn,
         learner.recommender(data.embedding, similarity),

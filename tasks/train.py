@@ -160,7 +160,7 @@ def train_learner(
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
     if earlier is not None:
         start_from(earlier, learning, data)
-    sampler = UniformSampler(data.starts("train"), learning.batch_size, seed)
+    sampler = UniformSampler(learning.starts, learning.batch_size, seed, learning.lengths)
     cases = validation_cases(data, validation_steps, seed)
     timely = data.last_starts("validation", len(data.item), before_cut=True)
     held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))

@@ -61,7 +61,8 @@ def next_item_cases(
 
     Args:
         dataset: of the histories.
-        split: `test`, `validation` and `train` are of different users; `time` is training users after the time cut.
+        split: `test`, `validation` and `train` are of different users, with leave-one-out of different events of the same users;
+            `time` is training users after the time cut.
         per_user: at most so many cases per user.
         most: at most so many cases, drawn at random; None: all.
         seed: of the draw.
@@ -97,7 +98,11 @@ def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) 
 
     For the split `time` the events up to the time cut are known, else the first `share` of a history. Users need F or more
     known events and at least one target.
+
+    Raises:
+        DatasetError: the dataset is split by leave-one-out.
     """
+    need_held_out_users(dataset, "fold-in")
     first, end = dataset.offset[:-1], dataset.offset[1:]
     _, number = dataset.head.runs(split, dataset.timely)
     cut = torch.from_numpy(dataset.timely).to(first) if split == "time" else ((end - first) * share).long()
@@ -112,7 +117,11 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
 
     They use users with five such items or more; here F or more must be known too, since a policy's state needs them. Known
     items stay in time order.
+
+    Raises:
+        DatasetError: the dataset is split by leave-one-out.
     """
+    need_held_out_users(dataset, "mult-vae")
     rng = np.random.default_rng(seed)
     _, number = dataset.head.runs(split, dataset.timely)
     offset = dataset.head.offset
@@ -140,6 +149,19 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
         torch.tensor(targets, dtype=torch.int64, device=device).view(-1, 2),
         torch.from_numpy(np.concatenate(events) if events else np.empty(0, np.int64)).to(device),
     )
+
+
+def need_held_out_users(dataset: TransitionDataset, protocol: Protocol) -> None:
+    """Refuse a protocol whose targets are events that training saw, unless they are of held-out users.
+
+    Raises:
+        DatasetError: the dataset is split by leave-one-out.
+    """
+    if dataset.head.leave_one_out:
+        raise DatasetError(
+            f"{protocol}: expected a dataset split by users; found leave-one-out, whose users were all trained on. "
+            "Build one with export.splits.mode=users."
+        )
 
 
 def choose(starts: Tensor, most: int, seed: int) -> Tensor:

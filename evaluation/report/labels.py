@@ -6,7 +6,7 @@ from evaluation.protocols.cases import Protocol
 from storage.dataset.format import Split
 
 SPLITS: Mapping[Split, str] = {
-    "test": "test users, never trained on",
+    "test": "test users",
     "time": "training users, after the time cut",
     "validation": "validation users, on whom checkpoints were selected",
 }

@@ -27,7 +27,7 @@ class Genome:
 
 @dataclass(frozen=True)
 class TrainingEvents:
-    """The training events: those of training users up to the time cut."""
+    """The training events: those that are not held out."""
 
     user: NDArray[np.int32]  # (N,) 0-based
     item: NDArray[np.int32]  # (N,) item index

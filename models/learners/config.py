@@ -36,6 +36,11 @@ class SequenceConfig(LearnerConfig):
         RankingPolicyConfig(), description="State, weights of the terms, weight of the critic."
     )
     sequences: int = Field(16, ge=1, le=4096, description="B, sequences per update.")
+    draw: Literal["transitions", "windows"] = Field(
+        "transitions",
+        description="transitions: a sequence ends at any training transition, so users with long histories count most. windows: "
+        "histories are cut from their end into sequences of `policy.length` actions, so all actions count alike.",
+    )
     negatives: int = Field(
         1000,
         ge=10,

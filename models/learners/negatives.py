@@ -17,29 +17,29 @@ class Negatives:
         self.draws = counts.double() ** POPULARITY
         self.share = (counts / counts.sum()).float()
 
-    def with_targets(self, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def with_targets(self, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Sample items, the targets (N,) included.
 
         Returns:
-            the items, ascending, (C,) int64, and the log-probability that each was among them, (C,).
+            the items, ascending, (C,) int64, and the log-probability that each was among them, (C,); None if all are.
         """
-        count, device = len(self.draws), self.draws.device
-        if count <= self.most:
-            known = (self.draws > 0).nonzero().squeeze(1)  # others would only be learnt to be never next
-            return known, torch.zeros(len(known), device=device)
+        if len(self.draws) <= self.most:
+            return (self.draws > 0).nonzero().squeeze(1), None  # others would only be learnt to be never next
         drawn = torch.multinomial(self.draws, self.most, replacement=True, generator=generator)
         chosen = torch.cat((drawn, targets)).unique()
         often = self.draws[chosen] / self.draws.sum() * self.most + self.share[chosen] * len(targets)
         return chosen, torch.log(-torch.expm1(-often)).float()
 
 
-def corrected(scores: Tensor, target: Tensor, log_chance: Tensor) -> Tensor:
+def corrected(scores: Tensor, target: Tensor, log_chance: Tensor | None) -> Tensor:
     """Logits over sampled items whose softmax stands for that over the catalogue, (N, C).
 
     Args:
         scores: of the sampled items, (N, C).
         target: each row's own place among them, (N,) int64, where it is always.
-        log_chance: the log-probability that each was sampled, (C,).
+        log_chance: the log-probability that each was sampled, (C,); None: all items are there.
     """
+    if log_chance is None:
+        return scores
     own, log_chance = torch.arange(len(target), device=target.device), log_chance.to(scores.dtype)
-    return (scores - log_chance).index_put((own, target), log_chance[target], accumulate=True)
+    return (scores - log_chance).index_put_((own, target), log_chance[target], accumulate=True)

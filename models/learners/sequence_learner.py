@@ -24,13 +24,13 @@ class Drawn(NamedTuple):
     """The N logged actions of a batch that are learnt from, and the C items that softmaxes are computed over.
 
     rated (B, L) bool, places of the actions; candidates (C,) int64, ascending; target (N,) int64, the place of each action's
-    item among them; log_chance (C,), the log-probability that an item was drawn.
+    item among them; log_chance (C,), the log-probability that an item was drawn; None: all were.
     """
 
     rated: Tensor
     candidates: Tensor
     target: Tensor
-    log_chance: Tensor
+    log_chance: Tensor | None
 
 
 class SequenceLearner(Resumable):
@@ -77,8 +77,10 @@ class SequenceLearner(Resumable):
         return self.policy
 
     def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Sequences:
-        """The sequences that end with the actions of the transitions at `starts` (B,)."""
-        return Sequences(*data.sequences(starts, self.config.policy.length))
+        """The sequences that end with the actions of the transitions at `starts` (B,), without columns of padding alone."""
+        items, rewards, terminal = data.sequences(starts, self.config.policy.length)
+        first = int((items >= 0).any(0).int().argmax())
+        return Sequences(items[:, first:], rewards[:, first:], terminal)
 
     def draw(self, batch: Sequences) -> Drawn:
         """Draw the items of this batch's softmaxes; the users of a validation batch also rated items without training events."""

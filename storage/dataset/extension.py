@@ -64,10 +64,16 @@ def extend_transitions(
     Returns: what `write_transitions` counts, and the users, items and events that were added and repeated.
 
     Raises:
-        DatasetError: the base is not whole, an old item is missing or changed, or the new histories are out of order.
+        DatasetError: the base is not whole or is split by leave-one-out, an old item is missing or changed, or the new histories
+            are out of order.
     """
     with opened(base, "compact") as file:
         head = Head.read(file)
+        if head.leave_one_out:
+            raise DatasetError(
+                f"{base}: expected splits by users; found leave-one-out, where later events would turn held-out ones into "
+                "training events. Build the dataset again from all ratings."
+            )
         place = _old_places(base, head, movie_ids, embeddings)
         users = np.unique(np.concatenate([np.zeros(0, np.int64), *(block.user_id for block in new())]))
         later = np.setdiff1d(users, head.user_ids)

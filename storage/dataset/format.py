@@ -9,12 +9,17 @@ import h5py
 from pydantic import ValidationError
 
 from storage.dataset.scale import RatingScale, RewardMap
+from storage.dataset.splits import SplitMode
 from storage.dataset.structure import Member, attribute, attributes_of, need, need_members
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
 
 FORMAT = "marquee-transitions/1"
 SPLIT_NAMES = ("train", "validation", "test")  # their place is the code in /users/split
+MODE_OF_SPLITS: dict[str, SplitMode] = {
+    ",".join(SPLIT_NAMES): "users",
+    "leave-one-out": "leave-one-out",
+}  # attribute `splits`
 MAX_FRAME = 200  # events of an observation
 MAX_DIM = 4096  # width of an item embedding
 COMPACT = {
@@ -88,7 +93,7 @@ def _need_layout(file: h5py.File, layout: Literal["compact", "dense"]) -> None:
             if name in known:
                 need(file, least <= known[name] <= most, f"attribute {name} of {least} … {most}", known[name])
         if layout == "compact":
-            need(file, known["splits"] == ",".join(SPLIT_NAMES), f"splits {','.join(SPLIT_NAMES)}", known["splits"])
+            need(file, known["splits"] in MODE_OF_SPLITS, f"splits {' or '.join(MODE_OF_SPLITS)}", known["splits"])
             scale_and_reward(file, attributes_of(file["events/rating"], SCALE_ATTRIBUTES))
         else:
             _need_dense(file, sizes, known)

@@ -13,8 +13,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.format import PROVENANCE, SCALE_ATTRIBUTES, SPLIT_NAMES, Split, scale_and_reward
+from storage.dataset.format import (
+    MODE_OF_SPLITS,
+    PROVENANCE,
+    SCALE_ATTRIBUTES,
+    SPLIT_NAMES,
+    Split,
+    scale_and_reward,
+)
 from storage.dataset.scale import RatingScale, RewardMap
+from storage.dataset.splits import HELD_OUT, SplitMode
 from storage.dataset.structure import attributes_of, need
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
@@ -30,6 +38,7 @@ class Head:
         path: the file.
         frame: F, events in one observation.
         time_cut: unix seconds; training sees no later action.
+        mode: whether users are held out, or the last two events of every user.
         scale: of the ratings.
         reward: the reward of a rating.
         user_ids: (U,) int64, ids in the source.
@@ -43,6 +52,7 @@ class Head:
     path: Path
     frame: int
     time_cut: int
+    mode: SplitMode
     scale: RatingScale
     reward: RewardMap
     user_ids: NDArray[np.int64]
@@ -57,8 +67,8 @@ class Head:
         """Read it from a file that `opened` gives, and check its values.
 
         Raises:
-            DatasetError: ids are not ascending, offsets do not cover the events, no user has a transition, a split code is unknown,
-                or an embedding is not finite.
+            DatasetError: ids are not ascending, offsets do not cover the events, no user has a transition, a split code is unknown
+                or held out in a leave-one-out file, or an embedding is not finite.
         """
         found = {name: file[name][...] for name in ("users/id", "users/offset", "users/split", "items/id")}
         embedding = file["items/embedding"][...]
@@ -68,14 +78,16 @@ class Head:
         need(file, int(np.diff(offset).max(initial=0)) > frame, f"a user with more than {frame} events", "none")
         need(file, ascending(found["users/id"]), "ascending user ids", "others")
         need(file, ascending(found["items/id"]), "ascending item ids", "others")
-        codes = np.unique(found["users/split"])
-        need(file, bool((codes < len(SPLIT_NAMES)).all()), f"split codes below {len(SPLIT_NAMES)}", codes.tolist())
+        codes, mode = np.unique(found["users/split"]), MODE_OF_SPLITS[file.attrs["splits"]]
+        most = 1 if mode == "leave-one-out" else len(SPLIT_NAMES)
+        need(file, bool((codes < most).all()), f"split codes below {most}", codes.tolist())
         need(file, all_finite(embedding), "finite embeddings", "NaN or infinity")
         scale, reward = scale_and_reward(file, attributes_of(file["events/rating"], SCALE_ATTRIBUTES))
         return cls(
             path=Path(file.filename),
             frame=frame,
             time_cut=int(file.attrs["time_cut"]),
+            mode=mode,
             scale=scale,
             reward=reward,
             user_ids=found["users/id"],
@@ -85,6 +97,11 @@ class Head:
             embedding=embedding,
             provenance={name: text for name, text in file.attrs.items() if name.startswith(PROVENANCE)},
         )
+
+    @property
+    def leave_one_out(self) -> bool:
+        """Whether the last two events of every user are held out, and no user is."""
+        return self.mode == "leave-one-out"
 
     def need_valid(self, name: str, values: NDArray[Any]) -> None:
         """Refuse values of an event member that are out of range; later look-ups do not check them again.
@@ -111,17 +128,22 @@ class Head:
         """A split's transitions as one run of neighbouring starts per user: first start and number, (U,) each.
 
         `train`: training users, action at or before the time cut; `time`: training users, action after it;
-        `validation` and `test`: all transitions of those users.
+        `validation` and `test`: all transitions of those users. With leave-one-out, `train` has the actions before the
+        last two of each user, `validation` the last but one, `test` the last, of users with F + 2 events or more; `time` has
+        none.
 
         Args:
             split: which.
-            timely: (U,) events of each user at or before the time cut.
+            timely: (U,) see `timely_events`.
         """
         first = self.offset[:-1]
         whole = np.maximum(np.diff(self.offset) - self.frame, 0)
         early = np.maximum(timely - self.frame, 0)
         if split == "all":
             return first, whole
+        if self.leave_one_out and split != "train":
+            back = {"validation": 2, "test": 1}.get(split, 0)
+            return first + whole - back, np.where(whole >= HELD_OUT, min(back, 1), 0)
         if split == "train":
             return first, np.where(self.user_split == 0, early, 0)
         if split == "time":
@@ -131,6 +153,8 @@ class Head:
 
 def timely_events(file: h5py.File, head: Head) -> NDArray[np.int64]:
     """How many events of each user, (U,), lie at or before the time cut; histories are in time order, so these come first.
+
+    With leave-one-out the last two events of each user are not counted.
 
     Raises:
         DatasetError: a timestamp is out of range, or a history is not in time order.
@@ -148,7 +172,8 @@ def timely_events(file: h5py.File, head: Head) -> NDArray[np.int64]:
         low, high = np.searchsorted(head.offset, (begin, begin + len(times)), side="right")
         before[low:high] = total + running[head.offset[low:high] - begin - 1]
         total += int(running[-1])
-    return np.diff(before)
+    timely = np.diff(before)
+    return np.minimum(timely, np.maximum(np.diff(head.offset) - HELD_OUT, 0)) if head.leave_one_out else timely
 
 
 def slices(member: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -36,7 +36,7 @@ class TransitionDataset:
         rating_code: (N,) uint8 tensor, one value per event.
         reward_of_code: (256,) float32 tensor.
         offset: (U + 1,) int64 tensor, first event of each user.
-        timely: (U,) int64, events of each user at or before the time cut.
+        timely: (U,) int64, events of each user at or before the time cut; with leave-one-out those before the last two.
         timely_end: (U,) int64 tensor, the event after those.
     """
 
@@ -98,16 +98,27 @@ class TransitionDataset:
         """
         return torch.from_numpy(rows_of(*self.head.runs(split, self.timely))).to(self.item.device)
 
+    def window_starts(self, split: Split, length: int) -> Tensor:
+        """The starts, (W,) int64, of a split's transitions at every `length`-th place from each user's last one back.
+
+        The sequences of `length` actions that end there hold every action of the split, none of them twice.
+        """
+        first, number = self.head.runs(split, self.timely)
+        windows = -(-number // length)
+        places = rows_of(np.zeros_like(windows), windows)
+        last = np.repeat(first + number - 1, windows)
+        return torch.from_numpy(last - places * length).to(self.item.device)
+
     def last_starts(self, split: Split, max_per_user: int, *, before_cut: bool = False) -> Tensor:
         """The starts of each user's last `max_per_user` transitions of a split, (T,) int64: the steps that policies are evaluated on.
 
         Args:
             split: of which users; `time` has no steps before the cut.
             max_per_user: at most this many per user.
-            before_cut: only actions at or before the time cut.
+            before_cut: only actions at or before the time cut; with leave-one-out no action is after it.
         """
         first, number = self.head.runs(split, self.timely)
-        if before_cut:
+        if before_cut and not self.head.leave_one_out:
             number = np.minimum(number, np.maximum(self.timely - self.frame, 0))
         kept = np.minimum(number, max_per_user)
         return torch.from_numpy(rows_of(first + number - kept, kept)).to(self.item.device)

@@ -1,18 +1,27 @@
-"""Choose what is held out: disjoint users by a keyed hash, and the events after one global time cut."""
+"""Choose what is held out: disjoint users and the events after one global time cut, or the last two events of every user."""
 
 import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+SplitMode = Literal["users", "leave-one-out"]
+HELD_OUT = 2  # last events of each user that leave-one-out holds out: one for validation, then one for test
+
 
 class SplitParams(BaseModel):
-    """The held-out fractions."""
+    """What is held out from training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    mode: SplitMode = Field(
+        "users",
+        description="users: disjoint users and one time cut. leave-one-out: of every user the last event for test and the one "
+        "before it for validation; training sees all others [Kang & McAuley 2018, §4.1].",
+    )
     seed: int = Field(13, ge=0, le=2**63 - 1, description="Key of the hash that assigns users to splits.")
     validation: float = Field(0.1, gt=0, lt=0.5, description="Fraction of users that checkpoints are selected on.")
     test: float = Field(0.2, gt=0, lt=0.5, description="Fraction of users that policies are evaluated on.")
@@ -24,12 +33,29 @@ class SplitParams(BaseModel):
             raise ValueError("validation + test: expected less than 0.9 of the users, so that some are left to train.")
         return self
 
+    @model_validator(mode="after")
+    def _leave_one_out_has_no_fractions(self) -> "SplitParams":
+        given = {
+            name: value
+            for name, value in self.model_dump(exclude={"mode"}).items()
+            if value != type(self).model_fields[name].default
+        }
+        if self.mode == "leave-one-out" and given:
+            raise ValueError(
+                f"mode leave-one-out: expected no seed, fraction or quantile, because it holds out the last events of all users; "
+                f"found {given}. Remove them."
+            )
+        return self
+
 
 def split_users(user_ids: NDArray[np.int64], params: SplitParams) -> NDArray[np.uint8]:
     """Codes of `storage.dataset.format.SPLIT_NAMES` per user, (U,) uint8; a user's split does not depend on the other users.
 
-    With three users or more no split is left empty: the users with the smallest hashes fill it.
+    With three users or more no split is left empty: the users with the smallest hashes fill it. With leave-one-out all
+    users are training users.
     """
+    if params.mode == "leave-one-out":
+        return np.zeros(len(user_ids), dtype=np.uint8)
     fraction = user_fractions(user_ids, params.seed)
     # By rank rather than by threshold, so that each split gets at least one of three or more users.
     users = len(user_ids)
@@ -71,6 +97,7 @@ def user_fractions(user_ids: NDArray[np.int64], seed: int) -> NDArray[np.float64
 def time_cut(timestamps: Iterable[NDArray[np.int64]], params: SplitParams) -> int:
     """The timestamp (unix seconds) up to which `params.time_quantile` of all events lie: their lower quantile, exactly.
 
+    With leave-one-out it is that of the last event, so no time is held out.
     Counts by spans of 2^16 seconds find the span it lies in: nothing as long as all events is held, copied or sorted.
 
     Args:
@@ -83,13 +110,31 @@ def time_cut(timestamps: Iterable[NDArray[np.int64]], params: SplitParams) -> in
     upto = np.cumsum(counts)
     if not upto[-1]:
         return 0
-    rank = int((upto[-1] - 1) * params.time_quantile)
+    rank = int((upto[-1] - 1) * (1 if params.mode == "leave-one-out" else params.time_quantile))
     span = int(np.searchsorted(upto, rank, side="right"))
     inside = np.concatenate([part[part >> 16 == span] for part in timestamps])
     place = rank - int(upto[span] - counts[span])
     return int(np.partition(inside, place)[place])
 
 
-def training_events(split: NDArray[np.uint8], timestamps: NDArray[np.int64], cut: int) -> NDArray[np.bool_]:
-    """Mask of the training events, (N,) bool: those of training users at or before the cut."""
-    return np.asarray((split == 0) & (timestamps <= cut))
+def train_until(split: NDArray[np.uint8], cut: int) -> NDArray[np.int64]:
+    """The unix second up to which training sees the events and tags of each user, (U,): the cut, or -1 for held-out users."""
+    return np.where(split == 0, np.int64(cut), np.int64(-1))
+
+
+def before_held_out(number: NDArray[np.int64], timestamps: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The last unix second, (U,), before the events of each user that leave-one-out holds out.
+
+    Training events of the same second as a held-out one are lost by this bound; no held-out event is within it.
+
+    Args:
+        number: (U,) events of each user, at least one.
+        timestamps: all events' in parts, one user after another, each user's in time order.
+    """
+    places = np.cumsum(number) - np.minimum(number, HELD_OUT)
+    found, before = [], 0
+    for part in timestamps:
+        first, end = np.searchsorted(places, (before, before + len(part)))
+        found.append(part[places[first:end] - before])
+        before += len(part)
+    return np.concatenate([np.zeros(0, np.int64), *found]) - 1

@@ -8,10 +8,20 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.format import COMPACT, EVENT_MEMBERS, FORMAT, MAX_DIM, MAX_FRAME, SPLIT_NAMES, scale_attributes
+from storage.dataset.format import (
+    COMPACT,
+    EVENT_MEMBERS,
+    FORMAT,
+    MAX_DIM,
+    MAX_FRAME,
+    MODE_OF_SPLITS,
+    SPLIT_NAMES,
+    scale_attributes,
+)
 from storage.dataset.histories import Histories
 from storage.dataset.new_file import new_file
 from storage.dataset.scale import RatingScale, RewardMap
+from storage.dataset.splits import HELD_OUT, SplitMode
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
 
@@ -31,6 +41,7 @@ def write_transitions(
     reward: RewardMap | None = None,
     frame: int,
     time_cut: int,
+    mode: SplitMode = "users",
     provenance: Mapping[str, str],
 ) -> dict[str, Any]:
     """Write the histories of U users over I items; equal content gives equal bytes, however it is cut into blocks.
@@ -48,6 +59,7 @@ def write_transitions(
         reward: of a rating; None: from -4 at the scale's lowest to 5 at its highest.
         frame: F, events in one observation, at most MAX_FRAME.
         time_cut: unix seconds, 1970 to 2100; later events are held out.
+        mode: whether users are held out, or the last two events of every user; all codes are then 0.
         provenance: digests of the inputs, kept as attributes.
 
     Returns: counts of users, items, events, transitions (in all and per split) and users too short to give any.
@@ -56,6 +68,7 @@ def write_transitions(
         DatasetError: the histories do not make a dataset, or the file read back is not whole.
     """
     _need(len(split) == len(user_ids), f"{len(user_ids)} splits", len(split))
+    _need(mode == "users" or not split.any(), "training users only, with leave-one-out", np.unique(split).tolist())
     _need(bool((np.diff(user_ids) > 0).all()), "ascending user ids", "others")
     _need(bool((np.diff(movie_ids) > 0).all()), "ascending item ids", "others")
     _need(1 <= frame <= MAX_FRAME, f"frames of 1 … {MAX_FRAME} events", frame)
@@ -87,7 +100,8 @@ def write_transitions(
             _put(file, "items/embedding", embeddings.astype(np.float32))
             # A file without its format was not finished.
             file.attrs.update({f"provenance_{name}": digest for name, digest in sorted(provenance.items())})
-            file.attrs.update({"splits": ",".join(SPLIT_NAMES), "frame": frame, "time_cut": time_cut})
+            splits = next(names for names, known in MODE_OF_SPLITS.items() if known == mode)
+            file.attrs.update({"splits": splits, "frame": frame, "time_cut": time_cut})
             file.attrs.update({"layout": "compact", "format": FORMAT})
         read_back(path, COMPACT)
     except BaseException:
@@ -99,12 +113,18 @@ def write_transitions(
         "items": len(movie_ids),
         "events": int(length.sum()),
         "transitions": int(per_user.sum()),
-        "transitions_by_user_split": {
-            name: int(per_user[split == code].sum()) for code, name in enumerate(SPLIT_NAMES)
-        },
+        "transitions_by_split": _transitions_by_split(per_user, split, mode),
         "users_without_transitions": int((per_user == 0).sum()),
         "size_bytes": path.stat().st_size,
     }
+
+
+def _transitions_by_split(per_user: NDArray[np.int64], split: NDArray[np.uint8], mode: SplitMode) -> dict[str, int]:
+    """The number of transitions of each split of users; with leave-one-out of each split of events."""
+    if mode == "users":
+        return {name: int(per_user[split == code].sum()) for code, name in enumerate(SPLIT_NAMES)}
+    cases = int((per_user >= HELD_OUT).sum())
+    return {"train": int(np.maximum(per_user - HELD_OUT, 0).sum()), "validation": cases, "test": cases}
 
 
 class _Events:

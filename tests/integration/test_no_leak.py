@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from storage.dataset.splits import training_events
+from storage.dataset.splits import train_until
 from storage.errors import DatasetError
 from storage.tables import EVENTS_SCHEMA, MOVIES_SCHEMA, TAGS_SCHEMA, embedding_matrix
 from tasks.caching import artifact_store
@@ -70,7 +70,7 @@ def movies_table(rng: np.random.Generator, movies: int = MOVIES) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MOVIES_SCHEMA)
 
 
-SPLIT = np.tile(np.array([0, 0, 0, 1, 2], np.uint8), USERS // 5)
+UNTIL = train_until(np.tile(np.array([0, 0, 0, 1, 2], np.uint8), USERS // 5), CUT)
 
 
 @pytest.fixture
@@ -96,8 +96,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Arti
             (folder / "genome_tags.json").write_text(json.dumps([f"tag {n}" for n in range(genome.shape[1])]))
 
     def write_splits(folder: Path) -> None:
-        pq.write_table(pa.table({"user_id": np.arange(USERS), "split": SPLIT}), folder / "users.parquet")
-        (folder / "splits.json").write_text(json.dumps({"time_cut": CUT}))
+        pq.write_table(pa.table({"user_id": np.arange(USERS), "train_until": UNTIL}), folder / "users.parquet")
 
     def call(
         events: pa.Table,
@@ -142,7 +141,7 @@ def embedding(ref: ArtifactRef) -> np.ndarray:
 def of_training(table: pa.Table) -> np.ndarray:
     user = table["user_id"].to_numpy()
     known = user < USERS
-    return known & training_events(SPLIT[np.minimum(user, USERS - 1)], table["timestamp"].to_numpy(), CUT)
+    return known & (table["timestamp"].to_numpy() <= UNTIL[np.minimum(user, USERS - 1)])
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

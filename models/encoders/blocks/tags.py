@@ -10,7 +10,7 @@ from models.encoders.tabular import Block, FeatureBlock, empty_block, frequent_t
 
 
 def tags_block(items: ItemColumns, least: int, most: int) -> Block:
-    """TF-IDF of the tags that training users gave before the time cut, (I, W), rows of length 1.
+    """TF-IDF of the tags that training sees, (I, W), rows of length 1.
 
     A tag's frequency in an item is the number of users who gave it.
     """

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from evaluation.report.sections.methods.comparisons import Comparison
-from evaluation.report.sections.methods.numbers import PUBLISHED, MethodResult
+from evaluation.report.sections.methods.numbers import MethodResult, published
+from evaluation.report.sections.methods.published import MULT_VAE
 
 DOCS = Path(__file__).parents[3] / "docs"
 spec = importlib.util.spec_from_file_location("write_results", DOCS / "write_results.py")
@@ -57,7 +58,7 @@ def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "")
     )  # fmt: skip
     return SimpleNamespace(
         popularity=SimpleNamespace(views=[view]),
-        methods=SimpleNamespace(results=[*results, *PUBLISHED], comparisons=[compared]),
+        methods=SimpleNamespace(results=[*results, *published(MULT_VAE, "mult-vae")], comparisons=[compared]),
         cards=SimpleNamespace(dataset=SimpleNamespace(digest=dataset), models=models),
     )
 

@@ -191,6 +191,12 @@ def test_transitions(tmp_path: Path, changes: dict[str, Any], column: str) -> No
     assert column in {failure.column for failure in result.failures}
 
 
+def test_with_leave_one_out_all_users_train(tmp_path: Path) -> None:
+    suite = transitions_suite(ITEMS, RatingScale(), "leave-one-out")
+    assert validate(transitions(split=np.zeros(USERS, np.uint8)), suite, tmp_path).passed
+    assert [failure.column for failure in validate(transitions(), suite, tmp_path).failures] == ["split"]
+
+
 def test_equal_tables_give_equal_bytes_and_pages_need_no_network(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -22,7 +22,7 @@ from tasks.feature_blocks import (
 )
 
 MOVIES = np.array([10, 20, 30])
-USERS = pa.table({"user_id": [1, 2, 3], "split": pa.array([0, 1, 0], pa.uint8())})
+USERS = pa.table({"user_id": [1, 2, 3], "train_until": [10, -1, 10]})
 
 
 @settings(deadline=None)  # the first example imports
@@ -47,7 +47,7 @@ def test_only_training_events_of_known_movies_are_read(tmp_path: Path) -> None:
     rows = [(1, 10, 4.0, 5), (1, 99, 4.0, 5), (1, 30, 3.0, 11), (2, 10, 5.0, 5), (3, 30, 1.0, 10), (8, 10, 1.0, 1)]
     table = pa.Table.from_pylist([dict(zip(EVENTS_SCHEMA.names, row, strict=True)) for row in rows], EVENTS_SCHEMA)
     pq.write_table(table, tmp_path / "events.parquet", row_group_size=2)
-    events = read_training_events(tmp_path / "events.parquet", MOVIES, USERS, time_cut=10)
+    events = read_training_events(tmp_path / "events.parquet", MOVIES, USERS)
     assert events.user.tolist() == [0, 2]
     assert events.item.tolist() == [0, 2]
     assert events.rating.tolist() == [4, 1]
@@ -64,11 +64,11 @@ def test_only_training_users_tags_are_read(tmp_path: Path) -> None:
     ]
     table = pa.Table.from_pylist([dict(zip(TAGS_SCHEMA.names, row, strict=True)) for row in rows], TAGS_SCHEMA)
     pq.write_table(table, tmp_path / "tags.parquet")
-    terms = read_tags(tmp_path / "tags.parquet", MOVIES, USERS, time_cut=10)
+    terms = read_tags(tmp_path / "tags.parquet", MOVIES, USERS)
     assert list(terms.vocabulary) == ["dark"]
     assert terms.item.tolist() == [0, 1]
     pq.write_table(table.slice(0, 0), tmp_path / "tags.parquet")
-    assert len(read_tags(tmp_path / "tags.parquet", MOVIES, USERS, time_cut=10).item) == 0
+    assert len(read_tags(tmp_path / "tags.parquet", MOVIES, USERS).item) == 0
 
 
 def test_the_genome_goes_to_its_movies(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_movie_of_which_nothing_is_known(tmp_path: Path) -> None:
     rows = [{"movie_id": movie, "external_id": str(movie)} for movie in MOVIES.tolist()]
     movies = pa.Table.from_pylist(rows, MOVIES_SCHEMA)
     pq.write_table(EVENTS_SCHEMA.empty_table(), tmp_path / "events.parquet")
-    columns = item_columns(movies, np.zeros((3, 4), np.float32), tmp_path / "events.parquet", USERS, 10)
+    columns = item_columns(movies, np.zeros((3, 4), np.float32), tmp_path / "events.parquet", USERS)
     assert list(columns.texts) == ["  ", "  ", "  "]
     assert all(np.isnan(values).all() for values in columns.numbers.values())
     assert not columns.train.any()

@@ -18,6 +18,7 @@ from evaluation.fitted_dataset import FittedParams
 from models.environments.mechanics import Mechanics
 from models.histories import Histories
 from models.learners.ranking_config import RankingConfig
+from models.learners.registry import LEARNERS
 from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.policy import Publishable
@@ -42,6 +43,24 @@ def test_a_held_out_batch_as_large_as_training_batches_stays_as_it_is(tmp_path: 
     for place in range(16, 80, 16):
         learning.gather_in_turn(starts[place : place + 16])
     assert all(torch.equal(now, then) for now, then in zip(parts, before, strict=True))
+
+
+def test_windows_hold_every_training_action_once_and_no_column_of_padding(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    config = LEARNERS["sasrec"].config.model_validate({"draw": "windows", "policy": {"length": 6, "width": 8}})
+    learning = make_learning(config, data, 16, "cosine", "cpu", 0)
+    assert torch.equal(learning.starts, data.window_starts("train", 6))
+    assert learning.lengths is not None
+    assert learning.lengths.tolist() == [
+        min(7, start + data.frame + 1 - int(data.offset[user]))
+        for start, user in zip(learning.starts.tolist(), data.users_of(learning.starts).tolist(), strict=True)
+    ]
+    short = learning.starts[learning.lengths == 4]
+    assert learning.gather(short).items.shape == (len(short), 4)
+    assert learning.gather(learning.starts).items.shape == (len(learning.starts), 7)
+    by_default = make_learning(LEARNERS["sasrec"].config.model_validate({}), data, 16, "cosine", "cpu", 0)
+    assert torch.equal(by_default.starts, data.starts("train"))
+    assert by_default.lengths is None
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -1,5 +1,6 @@
 """The dataset card: what the data is, how it is split, and its known limits."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from evaluation.record import Record
 from storage.artifacts.manifest import Manifest
-from storage.dataset.format import SPLIT_NAMES
+from storage.dataset.format import SPLIT_NAMES, Split
 from storage.dataset.reader import TransitionDataset
 
 DAY = 86_400
@@ -119,6 +120,8 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
         "validation": "selection of checkpoints and hyper-parameters",
         "test": "evaluation, in every report of this dataset; no method was fitted, tuned or selected on them",
     }
+    if dataset.head.leave_one_out:
+        return tuple(_held_out_size(dataset, name) for name in LEAVE_ONE_OUT)
     found = []
     for code, name in enumerate(SPLIT_NAMES):
         users = dataset.user_split == code
@@ -132,6 +135,25 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
     users_late = len(dataset.users_of(late).unique())
     what = "training users' steps after the time cut"
     return (*found, SplitSize(name="time", what=what, users=users_late, events=None, transitions=len(late)))
+
+
+LEAVE_ONE_OUT: Mapping[Split, str] = {
+    "train": "training: all events of every user but the last two",
+    "validation": "selection of checkpoints and hyper-parameters: the last event but one of every user",
+    "test": "evaluation: the last event of every user; no method was fitted, tuned or selected on it",
+}
+
+
+def _held_out_size(dataset: TransitionDataset, name: Split) -> SplitSize:
+    """One split of a leave-one-out dataset, whose users are the same in all."""
+    starts = dataset.starts(name)
+    return SplitSize(
+        name=name,
+        what=LEAVE_ONE_OUT[name],
+        users=len(dataset.users_of(starts).unique()),
+        events=int(dataset.timely.sum()) if name == "train" else len(starts),
+        transitions=len(starts),
+    )
 
 
 def caveats(generated: bool, same_second: float | None, one_day: float | None) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def over_k(section: MethodsSection, table: Table) -> Spec:
     rows = [
         {"method": one.name, "metric": title, "k": k, "value": one.metrics[f"{metric}@{k}"]}
         for one in section.results
-        if (one.split, one.protocol) == (table.split, table.protocol)
+        if (one.split, one.protocol) == (table.split, table.protocol) and one.kind != "published"
         for metric, title in titles.items()
         for k in KS
     ]

@@ -23,8 +23,10 @@ from evaluation.protocols.per_user import PerUser, finite, intervals, means
 from evaluation.protocols.ranking import Ranked
 from evaluation.record import Record
 from evaluation.report.sections.methods.comparisons import Comparison, compare_best, compare_methods
+from evaluation.report.sections.methods.published import LEAVE_ONE_OUT, MULT_VAE, Published
 from models.baselines.registry import BASELINES
 from storage.dataset.format import Split
+from storage.dataset.splits import SplitMode
 
 Kind = Literal["policy", "champion", "baseline", "published"]
 
@@ -68,6 +70,9 @@ class BaselineNote(Record):
 class MethodsSection(Record):
     """All methods."""
 
+    mode: SplitMode = Field(
+        "users", description="What was held out from training: users, or the last two events of every user."
+    )
     challenger: str | None = Field(None, description="The method that the others are compared with.")
     results: tuple[MethodResult, ...]
     comparisons: tuple[Comparison, ...] = ()
@@ -179,8 +184,17 @@ def choose_challenger(evaluated: Sequence[EvaluatedMethod]) -> str | None:
     return None
 
 
-def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None, seed: int = 0) -> MethodsSection:
-    """Compare all evaluated methods with the challenger; published results are added to those by the Mult-VAE protocol."""
+def measure_methods(
+    evaluated: Sequence[EvaluatedMethod], challenger: str | None, seed: int = 0, mode: SplitMode = "users"
+) -> MethodsSection:
+    """Compare all evaluated methods with the challenger; published results are added to those of the same protocol.
+
+    Args:
+        evaluated: every method on every set of cases.
+        challenger: the method that the others are compared with.
+        seed: of the tests.
+        mode: what was held out.
+    """
     results = [one.result for one in evaluated]
     comparisons: list[Comparison] = []
     best: list[Comparison] = []
@@ -193,7 +207,9 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
         if split != "validation":
             best += compare_best(group, comparisons, seed)
     if any((one.split, one.protocol) == ("test", "mult-vae") for one in results):
-        results += PUBLISHED
+        results += published(MULT_VAE, "mult-vae")
+    if mode == "leave-one-out":
+        results += published(LEAVE_ONE_OUT, "next-item")
     baselines = dict.fromkeys(one.name for one in results if one.kind == "baseline")
     notes = [
         BaselineNote(name=name, summary=BASELINES[name].summary, paper=BASELINES[name].paper)
@@ -201,6 +217,7 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
         if name in BASELINES
     ]
     return MethodsSection(
+        mode=mode,
         challenger=challenger,
         results=tuple(results),
         comparisons=tuple(comparisons),
@@ -209,22 +226,11 @@ def measure_methods(evaluated: Sequence[EvaluatedMethod], challenger: str | None
     )
 
 
-LIANG, STECK = "Liang et al. 2018, table 2, ML-20M", "Steck 2019, table 1, ML-20M"
-PUBLISHED = [
-    MethodResult(
-        name=name,
-        split="test",
-        protocol="mult-vae",
-        kind="published",
-        metrics={"recall@20": recall_20, "recall@50": recall_50, "ndcg@100": ndcg},
-        source=source,
-    )
-    for name, recall_20, recall_50, ndcg, source in (
-        ("Mult-VAE (published)", 0.395, 0.537, 0.426, LIANG),
-        ("Mult-DAE (published)", 0.387, 0.524, 0.419, LIANG),
-        ("CDAE (published)", 0.391, 0.523, 0.418, LIANG),
-        ("SLIM (published)", 0.370, 0.495, 0.401, LIANG),
-        ("WMF (published)", 0.360, 0.498, 0.386, LIANG),
-        ("EASE (published)", 0.391, 0.521, 0.420, STECK),
-    )
-]
+def published(found: Sequence[Published], protocol: Protocol) -> list[MethodResult]:
+    """Published results as rows of the test users' table."""
+    return [
+        MethodResult(
+            name=one.name, split="test", protocol=protocol, kind="published", metrics=one.metrics, source=one.source
+        )
+        for one in found
+    ]

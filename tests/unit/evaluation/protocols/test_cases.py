@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from unit.storage.dataset.transitions_support import written
 
+from evaluation.evaluate import EvaluateParams, all_cases
 from evaluation.protocols.cases import (
     Cases,
     choose,
@@ -88,3 +92,22 @@ def test_choose_keeps_order_and_size() -> None:
     assert len(chosen) == 10
     assert chosen.tolist() == sorted(set(chosen.tolist()))
     assert choose(torch.arange(5), 10, 0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_leave_one_out_has_next_items_only(tmp_path: Path) -> None:
+    lengths = [6, 9, 30, 4]
+    more = {"mode": "leave-one-out", "split": np.zeros(4, np.uint8)}
+    data = written(tmp_path, lengths, **more)
+    for split, back in (("test", 1), ("validation", 2)):
+        found = taken_apart(data, next_item_cases(data, split, 20))  # type: ignore[arg-type]
+        assert [user for user, _, _ in found] == [0, 1, 2]
+        for user, known, targets in found:
+            first, end = data.offset[user : user + 2].tolist()
+            assert (known, targets) == (data.item[first : end - back].tolist(), [end - back])
+    assert [(one.split, one.protocol) for one in all_cases(data, EvaluateParams())] == [
+        ("test", "next-item"),
+        ("validation", "next-item"),
+    ]
+    for refused in (fold_in_cases, mult_vae_cases):
+        with pytest.raises(DatasetError, match="expected a dataset split by users; found leave-one-out"):
+            refused(data, "test")

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from storage.dataset.splits import SplitParams, split_users, time_cut, training_events
+from storage.dataset.splits import SplitParams, split_users, time_cut, train_until
 
 PARAMS = SplitParams(seed=1)
 
@@ -29,7 +29,7 @@ def test_training_events_are_of_training_users_before_the_cut() -> None:
     cut = time_cut([times], SplitParams(time_quantile=0.9))
     assert cut == 89
     split = (np.arange(100) % 3).astype(np.uint8)
-    mask = training_events(split, times, cut)
+    mask = times <= train_until(split, cut)
     assert mask.sum() == 30
     assert times[mask].max() <= cut
 

@@ -1,12 +1,14 @@
 """The methods section: evaluated on a real dataset, compared, drawn from its JSON alone."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from rankings_support import partial, small_dataset
 from torch import Tensor
+from unit.storage.dataset.transitions_support import written
 
 from evaluation.protocols.beyond_accuracy import ItemFacts
 from evaluation.protocols.cases import Cases, fold_in_cases, mult_vae_cases, next_item_cases
@@ -100,6 +102,19 @@ def test_comparisons_are_of_pairs_and_tell_better_from_alike(section: MethodsSec
     assert one.low <= one.difference <= one.high
     assert one.outcome == "better"
     assert one.p <= one.p_adjusted
+
+
+def test_leave_one_out_stands_beside_published_numbers(tmp_path: Path) -> None:
+    left_out = written(tmp_path, [30] * 12, mode="leave-one-out", split=np.zeros(12, np.uint8), time_cut=1000)
+    found = evaluated_on(left_out, next_item_cases(left_out, "test", 5))
+    section = measure_methods(found, "keen", mode=left_out.head.mode)
+    assert [(table.split, table.protocol) for table in section.tables()] == [("test", "next-item")]
+    published = {one.name: one.metrics["ndcg@10"] for one in section.tables()[0].published}
+    assert published["SASRec, cross-entropy (published)"] == 0.1821
+    page = partial("methods", section, draw(section))
+    assert "Every user is a test user" in page
+    assert "published, on ML-1M" in page
+    assert "Every user is a test user" not in partial("methods", section.model_copy(update={"mode": "users"}), [])
 
 
 def test_nothing_is_tested_on_the_users_who_chose(data: TransitionDataset) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests_support import REPOSITORY
+from unit.storage.dataset.transitions_support import written
 
 from evaluation.protocols.cases import next_item_cases
 from evaluation.report.sections.cards import numbers as cards
-from evaluation.report.sections.cards.dataset_card import dataset_card
+from evaluation.report.sections.cards.dataset_card import DatasetCard, dataset_card
 from evaluation.report.sections.embedding_map import draw, measure_embedding_map
 from evaluation.report.sections.examples.numbers import ExamplesSection, measure_examples
 from models.learners.registry import LEARNERS
@@ -66,15 +67,32 @@ def test_the_map_marks_what_is_recommended_most() -> None:
     assert "12 of 30 items" in chart[2]
 
 
-def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
+def card_of(data: TransitionDataset, folder: Path) -> DatasetCard:
     from storage.artifacts.manifest import Recipe
     from storage.artifacts.store import ArtifactStore
 
-    store = ArtifactStore(tmp_path / "store")
+    store = ArtifactStore(folder / "store")
     with store.create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
         (draft.path / "any").write_text("x")
         draft.licences = ["cite"]
-    card = dataset_card(data, store.manifest(draft.committed))
+    return dataset_card(data, store.manifest(draft.committed))
+
+
+def test_card_of_a_leave_one_out_dataset(tmp_path: Path) -> None:
+    lengths = [6, 9, 30, 4]
+    data = written(tmp_path, lengths, mode="leave-one-out", split=np.zeros(4, np.uint8))
+    found = [(one.name, one.users, one.events, one.transitions) for one in card_of(data, tmp_path).splits]
+    in_time = int(data.timely.sum())
+    train = int((data.timely - data.frame).clip(0).sum())
+    assert found == [
+        ("train", int((data.timely > data.frame).sum()), in_time, train),
+        ("validation", 3, 3, 3),
+        ("test", 3, 3, 3),
+    ]
+
+
+def test_dataset_card_counts(data: TransitionDataset, tmp_path: Path) -> None:
+    card = card_of(data, tmp_path)
     sizes = data.offset.diff()
     assert (card.users, card.items, card.events) == (60, 30, int(sizes.sum()))
     assert sum(one.events for one in card.ratings) == card.events

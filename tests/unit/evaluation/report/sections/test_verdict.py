@@ -81,8 +81,8 @@ def test_the_runner_up_alone_does_not_spoil_a_verdict() -> None:
     ("split", "protocol", "metric", "words"),
     [
         ("time", "next-item", "ndcg@10", "the item chosen next (training users, after the time cut)"),
-        ("test", "fold-in", "ndcg@10", "the rest of a history (test users, never trained on)"),
-        ("test", "mult-vae", "ndcg@100", "where order does not count (test users, never trained on)"),
+        ("test", "fold-in", "ndcg@10", "the rest of a history (test users)"),
+        ("test", "mult-vae", "ndcg@100", "where order does not count (test users)"),
     ],
 )
 def test_a_challenger_that_loses_by_another_question_is_told(
