@@ -42,6 +42,10 @@ class Ensemble:
         """The mean of the members' actions: (B, D)."""
         return torch.stack([member.act(histories) for member in self.members]).mean(0)
 
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The mean of the members' values of items (B, C): (B, C); None if one has no critics."""
+        return mean_of_known([member.item_values(histories, items) for member in self.members])
+
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
         return EnsembleConfig(members=[member.config() for member in self.members]).model_dump()
@@ -53,6 +57,12 @@ class Ensemble:
             for place, member in enumerate(self.members)
             for name, value in member.tensors().items()
         }
+
+
+def mean_of_known(values: Sequence[Tensor | None]) -> Tensor | None:
+    """The mean of all values; None if one is not known."""
+    known = [one for one in values if one is not None]
+    return torch.stack(known).mean(0) if len(known) == len(values) else None
 
 
 def standardised(scores: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class PolicyConfig(BaseModel):
     hidden_dim: int = Field(ge=1, le=4096, description="Width of both hidden layers of the actor and the critics.")
     max_action: float = Field(gt=0, le=1e9, description="Bound of a coordinate of an action.")
     similarity: Similarity = Field(description="How actions rank items.")
-    critics: int = Field(ge=0, le=64, description="Number of critics that re-rank; 0: none.")
+    critics: int = Field(ge=0, le=64, description="Number of critics; 0: none.")
     critic_candidates: int = Field(ge=0, le=1_000_000, description="How many items they re-rank; 0: none.")
     ranker_candidates: int = Field(
         ge=0, le=1_000_000, description="How many items the ranking network re-ranks; 0: none."
@@ -47,6 +47,9 @@ class Publishable(Scorer, Protocol):
 
     def act(self, histories: Histories) -> Tensor:
         """π(s): (B, D)."""
+
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The values of items (B, C): (B, C); None if nothing values them."""
 
     def config(self) -> dict[str, Any]:
         """All of the policy but its tensors, as JSON."""
@@ -93,7 +96,7 @@ class Policy:
 
     def let_critics_re_rank(self, critics: Critics | None, candidates: int) -> None:
         """Let the critics order that many items nearest to the action from now on; 0: nothing re-ranks."""
-        self.critics = critics if candidates > 0 else None
+        self.critics = critics
         self.candidates = candidates
 
     def re_rank_by(self, ranker: RankingNetwork, candidates: int) -> None:

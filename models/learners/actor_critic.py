@@ -39,9 +39,7 @@ class ActorCritic(ActorLearner):
 
     @property
     def acting(self) -> nn.Module:
-        """The actor, with the critics if they re-rank."""
-        if self.config.critic_candidates == 0:
-            return self.policy
+        """The actor and the critics, which value what it recommends."""
         return nn.ModuleDict({"actor": self.policy, "critics": self.critics})
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:

@@ -24,6 +24,7 @@ from evaluation.protocols.distribution import (
     wasserstein,
 )
 from evaluation.record import Record
+from evaluation.report.sections.actions.values import Values, measure_values
 from models.autoencoder import Autoencoder, fit_autoencoder
 from models.histories import Histories
 from models.threads import one_thread
@@ -68,11 +69,12 @@ class Errors(Described):
 
 
 class PolicyActions(Record):
-    """One policy's actions and logged actions: distances by kind, errors by set."""
+    """One policy's actions and logged actions: distances by kind, errors by set; the critics' values, if it has critics."""
 
     policy: str
     distances: dict[str, Distances]
     errors: dict[str, Errors]
+    values: Values | None
 
 
 class ActionsSection(Record):
@@ -157,6 +159,7 @@ def measure_actions(
                 policy=name,
                 distances={kind: described(kind, distances[kind][name], sets, grids[kind]) for kind in KINDS},
                 errors=compared(errors[name], grids["error"]),
+                values=measure_values(dataset, policies[name], test, seed),
             )
             for name, sets in actions.items()
         ),

@@ -1,0 +1,70 @@
+"""Values of the recommended items against those of the actions that led to them."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluation.protocols.statistics import bootstrap_intervals
+from evaluation.record import Record
+from models.action_values import action_values
+from models.histories import Histories, Scorer
+from models.wolpertinger import best_unseen
+from storage.dataset.reader import TransitionDataset
+
+BATCH = 256  # histories at a time
+
+
+class Values(Record):
+    """The critics' values in the states of the test actions, means over users.
+
+    Attributes:
+        generated: of the policy's action.
+        recommended: of the item that it recommends first, among those that the user has not rated.
+        difference: recommended less generated. Below 0: nearness leads away from the point that the critics value.
+        low: lower end of the 95 % bootstrap interval of the difference.
+        high: upper end of it.
+    """
+
+    generated: float
+    recommended: float
+    difference: float
+    low: float
+    high: float
+
+
+@runtime_checkable
+class ValuesItems(Scorer, Protocol):
+    """A policy that values items."""
+
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The critics' values of items (B, C): (B, C); None without critics."""
+
+
+def measure_values(dataset: TransitionDataset, policy: object, starts: Tensor, seed: int) -> Values | None:
+    """The values in the states before `starts`, (B,); None for a policy without critics."""
+    if not isinstance(policy, ValuesItems):
+        return None
+    found = []
+    for part in starts.split(BATCH):
+        histories = Histories(*dataset.histories(part))
+        best = best_unseen(policy.scores(histories), histories.items, 1).items
+        generated, recommended = action_values(policy, histories), policy.item_values(histories, best)
+        if generated is None or recommended is None:
+            return None
+        found.append(torch.stack((generated, recommended.squeeze(1)), 1))
+    values = torch.cat(found).double().cpu().numpy()
+    _, user = np.unique(dataset.users_of(starts).cpu().numpy(), return_inverse=True)
+    sums = np.stack([np.bincount(user, weights=column) for column in values.T], axis=1)
+    means = sums / np.bincount(user)[:, None]
+    differences = means[:, 1] - means[:, 0]
+    low, high = bootstrap_intervals(differences[:, None], seed)[0].tolist()
+    generated_mean, recommended_mean = means.mean(0).tolist()
+    return Values(
+        generated=generated_mean,
+        recommended=recommended_mean,
+        difference=float(differences.mean()),
+        low=low,
+        high=high,
+    )

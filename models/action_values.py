@@ -1,0 +1,26 @@
+"""What a policy's critics think of its own actions."""
+
+import torch
+from torch import Tensor
+
+from models.ensemble import Ensemble, mean_of_known
+from models.histories import Histories
+from models.policy import Policy
+from models.ranking_policy import RankingPolicy
+
+
+@torch.no_grad()
+def action_values(policy: object, histories: Histories) -> Tensor | None:
+    """The critics' lesser value of the policy's action in each state: (B,).
+
+    None without critics, and where an action is an item, as in `discrete_bcq`. Of an ensemble the mean over its members.
+    """
+    if isinstance(policy, Ensemble):
+        return mean_of_known([action_values(member, histories) for member in policy.members])
+    if isinstance(policy, Policy) and policy.critics is not None:
+        observation = policy.observations(histories)
+        return policy.critics(observation, policy.actor(observation)).amin(0)
+    if isinstance(policy, RankingPolicy) and policy.params.critic_candidates > 0:
+        state = policy.states(*histories.last(policy.params.length))[:, -1]
+        return policy.values(state, policy.actions(state))
+    return None
