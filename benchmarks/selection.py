@@ -92,9 +92,9 @@ def main() -> None:
                 rows.append(judge(learning.policy))
         print_table(f"{name}: update", places, rows)
         if name == "iql" and isinstance(learning.policy, Policy):
-            critics, found = learning.policy.critics, []
+            found = []
             for candidates in CANDIDATES:
-                learning.policy.let_critics_re_rank(critics, candidates)
+                learning.policy.candidates = candidates
                 found.append(judge(learning.policy))
             print_table("iql: re-ranked items", list(CANDIDATES), found)
 

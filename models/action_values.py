@@ -19,7 +19,8 @@ def action_values(policy: object, histories: Histories) -> Tensor | None:
         return mean_of_known([action_values(member, histories) for member in policy.members])
     if isinstance(policy, Policy) and policy.critics is not None:
         observation = policy.observations(histories)
-        return policy.critics(observation, policy.actor(observation)).amin(0)
+        values: Tensor = policy.critics(observation, policy.actor(observation)).amin(0)
+        return values
     if isinstance(policy, RankingPolicy) and policy.params.critic_candidates > 0:
         state = policy.states(*histories.last(policy.params.length))[:, -1]
         return policy.values(state, policy.actions(state))

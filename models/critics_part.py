@@ -13,8 +13,8 @@ def without_critics(policy: Scorer) -> Scorer | None:
         ranking = copy(policy)
         ranking.params = policy.params.model_copy(update={"critic_weight": 0.0})
         return ranking
-    if isinstance(policy, Policy) and policy.candidates > 0:
+    if isinstance(policy, Policy) and policy.candidates > 0 and policy.ranker is None:
         nearest = copy(policy)
-        nearest.critics, nearest.candidates = None, 0
+        nearest.candidates = 0
         return nearest
     return None

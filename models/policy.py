@@ -92,12 +92,8 @@ class Policy:
         self.nearest = NearestItems(embedding, similarity)
         self.frame = actor.observation_dim // (embedding.shape[1] + 1)
         self.ranker: RankingNetwork | None = None
-        self.let_critics_re_rank(critics, candidates)
-
-    def let_critics_re_rank(self, critics: Critics | None, candidates: int) -> None:
-        """Let the critics order that many items nearest to the action from now on; 0: nothing re-ranks."""
         self.critics = critics
-        self.candidates = candidates
+        self.candidates = candidates  # 0: nothing re-ranks
 
     def re_rank_by(self, ranker: RankingNetwork, candidates: int) -> None:
         """Let a ranking network re-rank, and no critics."""
@@ -211,9 +207,9 @@ def tune_candidates(policy: Policy, tried: Sequence[int], metric: Callable[[Poli
 
     Returns: the number.
     """
-    critics, found = policy.critics, []
+    found = []
     for candidates in tried:
-        policy.let_critics_re_rank(critics, candidates)
+        policy.candidates = candidates
         found.append(metric(policy))
-    policy.let_critics_re_rank(critics, best := tried[found.index(max(found))])
-    return best
+    policy.candidates = tried[found.index(max(found))]
+    return policy.candidates

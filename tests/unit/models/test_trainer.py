@@ -260,7 +260,11 @@ def test_spoilt_weights_between_logs_are_divergence_too() -> None:
 @pytest.mark.parametrize(
     ("other", "made_with", "expected"),
     [
-        ({"hidden_dim": 17}, {"dataset": "a", "learner": "x"}, r"expected policy layers.0.weight 16×3.*found .*17×3"),
+        (
+            {"hidden_dim": 17},
+            {"dataset": "a", "learner": "x"},
+            r"expected policy actor.layers.0.weight 16×3.*found .*17×3",
+        ),
         ({}, {"dataset": "b", "learner": "x"}, "expected dataset a; found b"),
         ({}, {"dataset": "a", "learner": "y"}, "expected learner x; found y"),
     ],

@@ -120,14 +120,6 @@ def test_the_number_of_re_ranked_items_is_chosen_by_what_the_policy_was_selected
     assert tuned(learning.policy, TD3Config(critic_candidates=9), metrics, selected_by) == {}
 
 
-def test_no_re_ranking_leaves_the_critics_out(tmp_path: Path) -> None:
-    config = TD3Config(hidden_dim=8, critic_candidates=9, candidate_grid=(0,))
-    learning = make_learning(config, small_dataset(tmp_path / "t.h5"), 16, "cosine", "cpu", 0)
-    tuned(learning.policy, config, lambda tried: {"ndcg@10": -tried.config()["critic_candidates"]}, "ndcg@10")
-    assert learning.policy.config()["critics"] == 0
-    assert not any(name.startswith("critics") for name in learning.policy.tensors())
-
-
 def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(
     dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
