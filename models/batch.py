@@ -7,13 +7,23 @@ from torch import Tensor
 
 
 class BatchSource(Protocol):
-    """A dataset that batches are gathered from; a transition is named by its start, see `storage.dataset.reader`."""
+    """A dataset that batches are gathered from; a transition is named by its start, see `storage.dataset.reader`.
+
+    frame: F; embedding: of the items, (I, D); encoded: whether observations are encoded states, (B, H).
+    """
+
+    frame: int
+    embedding: Tensor
+    encoded: bool
 
     def gather(self, starts: Tensor, out: Any = None) -> Iterable[Tensor]:
         """The members of `Batch` but `discount` for the transitions at `starts` (B,), written to `out` if given."""
 
     def gather_n_step(self, starts: Tensor, n: int, discount: float, out: Any = None) -> Iterable[Tensor]:
         """All members of `Batch` for n steps from each of the transitions at `starts` (B,)."""
+
+    def windows(self, starts: Tensor, length: int, n: int, discount: float, shift: Tensor) -> Iterable[Tensor]:
+        """Windows of events around the transitions at `starts` (B,): see `models.windows.gather_windows`."""
 
     def sequences(self, starts: Tensor, length: int) -> Iterable[Tensor]:
         """The members of `Sequences` that end with the actions of the transitions at `starts` (B,)."""
@@ -32,6 +42,8 @@ class Batch(NamedTuple):
 
     Of m steps, as many as are left where they are fewer than n, reward is Σ_{k<m} γᵏ r_{t+k}, next_observation and terminal
     are those of the last of them, and discount is γᵐ.
+
+    For learners with state encoders the observations are windows of events in which the B states are: see `models.windows`.
     """
 
     observation: Tensor

@@ -12,11 +12,21 @@ LOG_DEVIATION = (-4.0, 15.0)  # bounds of the encoder's log σ
 class StateAndVector(nn.Module):
     """Two hidden ReLU layers on a state and C vectors, (B, S), (B, C, X) → (B, C, out); vectors (C, X) are those of all states.
 
-    W [s | x] = W_s s + W_x x: W_s s, the long part, is computed once for all vectors of a state.
+    W [s | x] = W_s s + W_x x: W_s s, the long part, is computed once for all vectors of a state. `state_encoder`: as for
+    `models.networks.Actor`.
     """
 
-    def __init__(self, state_dim: int, vector_dim: int, hidden_dim: int, out: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        state_dim: int,
+        vector_dim: int,
+        hidden_dim: int,
+        out: int,
+        precision: Precision,
+        state_encoder: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.state_encoder = state_encoder or nn.Identity()
         self.precision: Precision = precision
         self.of_state = nn.Linear(state_dim, hidden_dim)
         self.of_vector = nn.Linear(vector_dim, hidden_dim, bias=False)
@@ -26,6 +36,7 @@ class StateAndVector(nn.Module):
 
     def forward(self, state: Tensor, vectors: Tensor) -> Tensor:
         """The output, (B, C, out)."""
+        state = self.state_encoder(state)
         with products_in(self.precision, state.device):
             values: Tensor = self.layers(self.of_state(state).unsqueeze(1) + self.of_vector(vectors))
         return values.to(self.of_state.bias.dtype)
@@ -40,9 +51,16 @@ class Decoder(StateAndVector):
     latents: Tensor
 
     def __init__(
-        self, state_dim: int, action_dim: int, hidden_dim: int, max_action: float, latents: Tensor, precision: Precision
+        self,
+        state_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        max_action: float,
+        latents: Tensor,
+        precision: Precision,
+        state_encoder: nn.Module | None = None,
     ) -> None:
-        super().__init__(state_dim, latents.shape[1], hidden_dim, action_dim, precision)
+        super().__init__(state_dim, latents.shape[1], hidden_dim, action_dim, precision, state_encoder)
         self.max_action = max_action
         self.register_buffer("latents", latents)
 
@@ -55,9 +73,16 @@ class Perturbation(StateAndVector):
     """ξ(s, a): moves each coordinate of an action by at most Φ, in units of max_action; the result stays within ± max_action."""
 
     def __init__(
-        self, state_dim: int, action_dim: int, hidden_dim: int, max_action: float, bound: float, precision: Precision
+        self,
+        state_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        max_action: float,
+        bound: float,
+        precision: Precision,
+        state_encoder: nn.Module | None = None,
     ) -> None:
-        super().__init__(state_dim, action_dim, hidden_dim, action_dim, precision)
+        super().__init__(state_dim, action_dim, hidden_dim, action_dim, precision, state_encoder)
         self.max_action, self.bound = max_action, bound
 
     def forward(self, state: Tensor, vectors: Tensor) -> Tensor:
@@ -69,10 +94,17 @@ class Perturbation(StateAndVector):
 class ConditionalVAE(nn.Module):
     """G(s): a conditional variational autoencoder of logged actions (Sohn et al. 2015); E(s, a) encodes, D(s, z) decodes."""
 
-    def __init__(self, decoder: Decoder, state_dim: int, action_dim: int, hidden_dim: int) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        state_dim: int,
+        action_dim: int,
+        hidden_dim: int,
+        state_encoder: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         width = 2 * decoder.latents.shape[1]
-        self.encoder = StateAndVector(state_dim, action_dim, hidden_dim, width, decoder.precision)
+        self.encoder = StateAndVector(state_dim, action_dim, hidden_dim, width, decoder.precision, state_encoder)
         self.decoder = decoder
 
     def forward(self, state: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,6 +137,11 @@ class BestOfCandidates(nn.Module):
         self.decoder, self.perturbation, self.critics = decoder, perturbation, critics
         self.observation_dim, self.hidden_dim = decoder.of_state.in_features, decoder.of_state.out_features
         self.action_dim, self.max_action = perturbation.of_vector.in_features, perturbation.max_action
+
+    @property
+    def state_encoder(self) -> nn.Module:
+        """The decoder's state encoder; the others are alike."""
+        return self.decoder.state_encoder
 
     def forward(self, observation: Tensor) -> Tensor:
         """π(s), (B, D)."""

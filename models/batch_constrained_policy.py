@@ -10,6 +10,7 @@ from models.batch_constrained import BestOfCandidates, Decoder, Perturbation
 from models.nearest import Similarity
 from models.networks import Critics
 from models.policy import Policy, PolicyConfig
+from models.windows import make_encoder
 
 FORMAT: Literal["marquee-batch-constrained-policy/2"] = "marquee-batch-constrained-policy/2"
 
@@ -43,7 +44,7 @@ class BatchConstrainedPolicy(Policy):
             "samples": samples,
             "perturbation": self.best.perturbation.bound,
         }
-        return BatchConstrainedConfig.model_validate(fields).model_dump()
+        return BatchConstrainedConfig.model_validate(fields).model_dump(mode="json")
 
     def acting_parts(self) -> dict[str, nn.Module]:
         """The acting part, which has the critics."""
@@ -52,11 +53,12 @@ class BatchConstrainedPolicy(Policy):
     @classmethod
     def _untrained(cls, config: PolicyConfig, embedding: Tensor) -> Self:
         assert isinstance(config, BatchConstrainedConfig)  # noqa: S101
-        state, action, hidden, limit = config.observation_dim, config.action_dim, config.hidden_dim, config.max_action
+        sizes, limit = (config.observation_dim, config.action_dim, config.hidden_dim), config.max_action
         latents = torch.zeros(config.samples, config.latent_dim)
+        encoders = [make_encoder(config.state, config.action_dim) for _ in range(3)]
         best = BestOfCandidates(
-            Decoder(state, action, hidden, limit, latents, "float32"),
-            Perturbation(state, action, hidden, limit, config.perturbation, "float32"),
-            Critics(config.critics, state, action, hidden),
+            Decoder(*sizes, limit, latents, "float32", encoders[0]),
+            Perturbation(*sizes, limit, config.perturbation, "float32", encoders[1]),
+            Critics(config.critics, *sizes, state_encoder=encoders[2]),
         )
         return cls(best, embedding, config.similarity, config.critic_candidates)

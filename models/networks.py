@@ -35,7 +35,8 @@ class Actor(nn.Module):
     """π(s): two hidden ReLU layers, tanh scaled to ±max_action (Fujimoto et al. 2018, appendix C).
 
     Shapes: observation (B, S) → action (B, D). `last_bound`: the last layer is initialised uniformly within
-    ± this; none: torch's default. `precision`: of the matrix products; the result has the weights' dtype.
+    ± this; none: torch's default. `precision`: of the layers' matrix products; the result has the weights' dtype.
+    `state_encoder`: makes the states (B, S) of what is observed, see `models.windows`; none: that is (B, S) already.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Actor(nn.Module):
         max_action: float,
         last_bound: float | None = None,
         precision: Precision = "float32",
+        state_encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.state_encoder = state_encoder or nn.Identity()
         self.precision = precision
         self.observation_dim, self.action_dim, self.hidden_dim = observation_dim, action_dim, hidden_dim
         self.max_action = max_action
@@ -55,8 +58,9 @@ class Actor(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """π(s), (B, D)."""
-        with products_in(self.precision, observation.device):
-            values = self.layers(observation)
+        state = self.state_encoder(observation)
+        with products_in(self.precision, state.device):
+            values = self.layers(state)
         return self.bounded(values.to(self.layers[-1].bias.dtype))
 
     def bounded(self, values: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ class Actor(nn.Module):
 class StateValue(nn.Module):
     """V(s): two hidden ReLU layers (Kostrikov et al. 2021, appendix B).
 
-    Shapes: observation (B, S) → values (B,). `last_bound`, `precision`: as for the actor.
+    Shapes: observation (B, S) → values (B,). `last_bound`, `precision`, `state_encoder`: as for the actor.
     """
 
     def __init__(
@@ -76,15 +80,18 @@ class StateValue(nn.Module):
         hidden_dim: int,
         last_bound: float | None = None,
         precision: Precision = "float32",
+        state_encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.precision = precision
+        self.state_encoder = state_encoder or nn.Identity()
         self.layers = layers_of(observation_dim, hidden_dim, 1, last_bound)
 
     def forward(self, observation: Tensor) -> Tensor:
         """V(s), (B,)."""
-        with products_in(self.precision, observation.device):
-            values = self.layers(observation)
+        state = self.state_encoder(observation)
+        with products_in(self.precision, state.device):
+            values = self.layers(state)
         v: Tensor = values.to(self.layers[-1].bias.dtype).squeeze(-1)
         return v
 
@@ -92,7 +99,8 @@ class StateValue(nn.Module):
 class Critics(nn.Module):
     """n independent critics Q(s, a) in one stack of batched products: the same numbers as n networks, in fewer operations.
 
-    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`: as for the actor.
+    Shapes: observation (B, S), action (B, D) → values (n, B). `last_bound`, `precision`, `state_encoder`: as for the actor;
+    the critics share one encoder.
     """
 
     def __init__(
@@ -103,9 +111,11 @@ class Critics(nn.Module):
         hidden_dim: int,
         last_bound: float | None = None,
         precision: Precision = "float32",
+        state_encoder: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.count, self.precision = count, precision
+        self.state_encoder = state_encoder or nn.Identity()
         width = observation_dim + action_dim
         first, hidden = 1 / math.sqrt(width), 1 / math.sqrt(hidden_dim)  # as torch.nn.Linear
         last = hidden if last_bound is None else last_bound
@@ -144,8 +154,9 @@ class Critics(nn.Module):
         if count is not None:
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
-        with products_in(precision or self.precision, observation.device):
-            of_state = torch.baddbmm(biases[0], observation.expand(stacked), weights[0])
+        state = self.state_encoder(observation)
+        with products_in(precision or self.precision, state.device):
+            of_state = torch.baddbmm(biases[0], state.expand(stacked), weights[0])
             if actions.shape[1] == 1:
                 values = torch.baddbmm(of_state, actions.squeeze(1).expand(stacked), weights[1])
             else:  # added in place: no copy of W_s s for each action

@@ -13,6 +13,7 @@ from models.nearest import NearestItems, Similarity
 from models.networks import Actor, Critics
 from models.ranking_network import RankingNetwork
 from models.stored_policy import need_tensors, parsed, unfit
+from models.windows import HistoryEncoder, StoredState, latest, make_encoder
 from models.wolpertinger import re_ranked
 
 FORMAT: Literal["marquee-policy/3"] = "marquee-policy/3"
@@ -24,7 +25,8 @@ class PolicyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["marquee-policy/3"] = FORMAT
-    observation_dim: int = Field(ge=2, le=1_000_000, description="S = F * D + F.")
+    state: StoredState | None = Field(description="State encoder; none: the observation is a frame.")
+    observation_dim: int = Field(ge=2, le=1_000_000, description="S = F * D + F, or the width of an encoded state.")
     action_dim: int = Field(ge=1, le=4096, description="D.")
     hidden_dim: int = Field(ge=1, le=4096, description="Width of both hidden layers of the actor and the critics.")
     max_action: float = Field(gt=0, le=1e9, description="Bound of a coordinate of an action.")
@@ -59,12 +61,16 @@ class Publishable(Scorer, Protocol):
 
 
 class Acting(Protocol):
-    """A module that answers observations (B, S) with actions (B, D)."""
+    """A module that answers observations (B, S), or windows of events, with actions (B, D)."""
 
     observation_dim: int
     action_dim: int
     hidden_dim: int
     max_action: float
+
+    @property
+    def state_encoder(self) -> nn.Module:
+        """What makes states of windows, or passes observations unchanged."""
 
     def __call__(self, observation: Tensor) -> Tensor:
         """π(s): (B, D)."""
@@ -90,7 +96,9 @@ class Policy:
         self.actor = actor
         self.embedding = embedding  # (I, D)
         self.nearest = NearestItems(embedding, similarity)
-        self.frame = actor.observation_dim // (embedding.shape[1] + 1)
+        encoder = actor.state_encoder
+        self.state = encoder.config if isinstance(encoder, HistoryEncoder) else None
+        self.frame = actor.observation_dim // (embedding.shape[1] + 1) if self.state is None else 1
         self.ranker: RankingNetwork | None = None
         self.critics = critics
         self.candidates = candidates  # 0: nothing re-ranks
@@ -100,7 +108,9 @@ class Policy:
         self.ranker, self.candidates = ranker, candidates
 
     def observations(self, histories: Histories) -> Tensor:
-        """The states s, each history's latest F events: (B, S)."""
+        """What the networks observe: each history's latest F events, (B, S), or a window of its latest ones."""
+        if self.state is not None:
+            return latest(histories, self.state.length, self.embedding)
         return flat_observation(histories, self.embedding, self.frame)
 
     def act(self, histories: Histories) -> Tensor:
@@ -119,7 +129,8 @@ class Policy:
         def values(chosen: Tensor) -> Tensor:
             vectors = self.embedding[chosen]
             if self.ranker is not None:
-                ranked: Tensor = self.ranker(observation, action, vectors, scores.gather(1, chosen))
+                state = self.actor.state_encoder(observation)
+                ranked: Tensor = self.ranker(state, action, vectors, scores.gather(1, chosen))
                 return ranked
             assert self.critics is not None  # noqa: S101
             return self.critics.of_several(observation, vectors, precision="float32").amin(0)
@@ -137,6 +148,7 @@ class Policy:
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
         return PolicyConfig(
+            state=self.state,
             observation_dim=self.actor.observation_dim,
             action_dim=self.actor.action_dim,
             hidden_dim=self.actor.hidden_dim,
@@ -145,7 +157,7 @@ class Policy:
             critics=0 if self.critics is None else self.critics.count,
             critic_candidates=self.candidates if self.ranker is None else 0,
             ranker_candidates=self.candidates if self.ranker is not None else 0,
-        ).model_dump()
+        ).model_dump(mode="json")
 
     def acting_parts(self) -> dict[str, nn.Module]:
         """The actor, and the critics if there are any."""
@@ -172,7 +184,8 @@ class Policy:
             raise PolicyError(f"policy: expected format {own}; found {config.get('format')!r}. Train it again.")
         fields = parsed(cls.stored, config, "config")
         dim, frames = embedding.shape[1], fields.observation_dim / (fields.action_dim + 1)
-        if fields.action_dim != dim or not frames.is_integer():
+        fits = frames.is_integer() if fields.state is None else fields.observation_dim == fields.state.width
+        if fields.action_dim != dim or not fits:
             found = f"actions of {fields.action_dim} and observations of {fields.observation_dim}"
             raise unfit(f"actions and observations that fit embeddings of {dim} numbers", found)
         with torch.device("meta"):
@@ -192,8 +205,9 @@ class Policy:
     @classmethod
     def _untrained(cls, config: PolicyConfig, embedding: Tensor) -> Self:
         sizes = config.observation_dim, config.action_dim, config.hidden_dim
-        actor = Actor(*sizes, config.max_action)
-        critics = Critics(config.critics, *sizes) if config.critics else None
+        of_actor, of_critics = (make_encoder(config.state, config.action_dim) for _ in range(2))
+        actor = Actor(*sizes, config.max_action, state_encoder=of_actor)
+        critics = Critics(config.critics, *sizes, state_encoder=of_critics) if config.critics else None
         return cls(actor, embedding, config.similarity, critics, config.critic_candidates)
 
 

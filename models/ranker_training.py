@@ -40,9 +40,9 @@ def ranking_loss(
     """
     with torch.no_grad():
         observation = policy.observations(histories)
-        action = policy.actor(observation)
+        state, action = policy.actor.state_encoder(observation), policy.actor(observation)
         best = best_unseen(policy.nearest.scores(action), histories.items, candidates)
-    logits = network(observation, action, policy.embedding[best.items], best.scores)
+    logits = network(state, action, policy.embedding[best.items], best.scores)
     chosen = (best.items == items.unsqueeze(1)) & best.unseen
     losses = -(log_softmax(logits.masked_fill(~best.unseen, -1e9), 1) * chosen).sum(1)
     return losses.sum() / chosen.sum().clamp_min(1), chosen.any(1).float().mean()

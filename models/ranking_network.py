@@ -36,14 +36,14 @@ class RankingNetwork(nn.Module):
         self.of_nearness = nn.Parameter(torch.ones(()))
         self.layers = Critics(1, observation_dim + action_dim, action_dim, hidden_dim, last_bound=1e-3)
 
-    def forward(self, observation: Tensor, action: Tensor, vectors: Tensor, nearness: Tensor) -> Tensor:
+    def forward(self, state: Tensor, action: Tensor, vectors: Tensor, nearness: Tensor) -> Tensor:
         """Logits (B, C) of candidates.
 
         Args:
-            observation: s, (B, S).
+            state: s, (B, S), of the actor's state encoder if it has one.
             action: a, (B, D).
             vectors: the candidates' embeddings, (B, C, D).
             nearness: their scores by nearness to the action, (B, C).
         """
         of_nearness = self.of_nearness * standardised(nearness, torch.ones_like(nearness, dtype=torch.bool))
-        return of_nearness + self.layers.of_several(torch.cat((observation, action), 1), vectors)[0]
+        return of_nearness + self.layers.of_several(torch.cat((state, action), 1), vectors)[0]

@@ -25,8 +25,9 @@ class SquashedGaussian(nn.Module):
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """μ(s) and σ(s), (B, D) each."""
-        with products_in(self.actor.precision, observation.device):
-            hidden = self.actor.layers[:-1](observation)
+        state = self.actor.state_encoder(observation)
+        with products_in(self.actor.precision, state.device):
+            hidden = self.actor.layers[:-1](state)
             mean, log_std = self.actor.layers[-1](hidden), self.log_std(hidden)
         dtype = self.log_std.bias.dtype
         return mean.to(dtype), log_std.to(dtype).clamp(*LOG_STD_BOUNDS).exp()

@@ -1,4 +1,4 @@
-"""State encoders: the state of a ranking policy after every event of a history.
+"""State encoders: the state after every event of a history.
 
 Histories are padded on the left: vectors (B, L, D) and rewards (B, L) are zero where the mask `there`, (B, L) bool, is false.
 Padding does not influence the states of events, (B, L, H).
@@ -58,11 +58,11 @@ class AttentionState(nn.Module):
     Positions are counted backwards from the newest event.
     """
 
-    def __init__(self, dim: int, width: int) -> None:
+    def __init__(self, dim: int, width: int, dropout: float) -> None:
         super().__init__()
         self.enter = nn.Linear(dim + 1, width)
         self.place = nn.Parameter(torch.zeros(LONGEST + 1, width))  # zeros for events further back
-        block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=0.2, batch_first=True, norm_first=True)
+        block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=dropout, batch_first=True, norm_first=True)
         block.self_attn.dropout = 0.0  # of attention weights: it would take a third of the time of an update
         self.blocks = nn.TransformerEncoder(block, 2, norm=nn.LayerNorm(width), enable_nested_tensor=False)
 
@@ -83,8 +83,8 @@ def rows_at(values: Tensor, places: Tensor) -> Tensor:
     return values.gather(1, places.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
 
 
-def make_state(name: StateName, dim: int, width: int, frame: int) -> nn.Module:
-    """The state encoder of that name."""
+def make_state(name: StateName, dim: int, width: int, frame: int, dropout: float = 0.2) -> nn.Module:
+    """The state encoder of that name; `dropout` is that of the blocks of attention."""
     if name == "frame":
         return FrameState(dim, width, frame)
-    return GruState(dim, width) if name == "gru" else AttentionState(dim, width)
+    return GruState(dim, width) if name == "gru" else AttentionState(dim, width, dropout)

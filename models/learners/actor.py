@@ -18,6 +18,7 @@ from models.networks import Actor
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
 from models.policy import Acting, Policy
 from models.space import Space
+from models.windows import StoredState, gather_windows, make_encoder
 
 
 class ActorLearner(Resumable):
@@ -28,7 +29,7 @@ class ActorLearner(Resumable):
 
     def __init__(self, config: ActorConfig, space: Space, device: torch.device, seed: int) -> None:
         self.config = config
-        self.space = space
+        self.space = space._replace(observation_dim=config.state.width) if config.state.encodes else space
         self.device = device
         self.policy = self.make_policy().to(device)
         self.check = BatchCheck(space, device)
@@ -42,7 +43,13 @@ class ActorLearner(Resumable):
         """The network that the actor's optimiser trains; called once, with the seed set."""
         space, config = self.space, self.config
         sizes = space.observation_dim, space.action_dim, config.hidden_dim
-        return Actor(*sizes, space.max_action, config.actor_last_bound, config.precision)
+        return Actor(*sizes, space.max_action, config.actor_last_bound, config.precision, self.make_state_encoder())
+
+    def make_state_encoder(self) -> nn.Module:
+        """The state encoder of one network."""
+        state = self.config.state
+        stored = StoredState(**state.model_dump(), largest_reward=self.space.largest_reward) if state.encodes else None
+        return make_encoder(stored, self.space.action_dim)
 
     def _optimiser_of(self, module: nn.Module, learning_rate: float) -> Optimiser:
         return make_optimiser(self.optimiser, module.parameters(), learning_rate)
@@ -56,9 +63,22 @@ class ActorLearner(Resumable):
         """The policy over items (I, D), which shares the actor's weights."""
         return Policy(cast(Acting, self.policy), embedding, similarity)
 
+    @property
+    def look_ahead(self) -> tuple[int, float]:
+        """Steps of a transition, and their discount."""
+        return 1, 1.0
+
     def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Batch:
-        """The transitions at `starts` (B,)."""
-        return Batch(*data.gather(starts, out))
+        """The transitions at `starts` (B,); with a state encoder, all transitions in windows around these.
+
+        States that were encoded before are gathered as they are.
+        """
+        n, discount = self.look_ahead
+        if self.config.state.encodes and not data.encoded:
+            return gather_windows(data, starts, self.config.state, n, discount, self.generator)
+        if n == 1:
+            return Batch(*data.gather(starts, out))
+        return Batch(*data.gather_n_step(starts, n, discount, out))
 
     def act(self, observation: Tensor) -> Tensor:
         """π(s), (B, D), without noise or gradient."""

@@ -1,12 +1,12 @@
 """Base of the actor-critic learners: the critics, their gradient step, the actor's loss, the target networks."""
 
 from copy import deepcopy
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.batch import Batch, BatchSource
+from models.batch import Batch
 from models.checks import BatchCheck
 from models.errors import LearnerError
 from models.learners.actor import ActorLearner
@@ -28,11 +28,12 @@ class ActorCritic(ActorLearner):
         super().__init__(config, space, device, seed)
         self.critics = Critics(
             self.critic_count,
-            space.observation_dim,
-            space.action_dim,
+            self.space.observation_dim,
+            self.space.action_dim,
             config.hidden_dim,
             config.critic_last_bound,
             config.precision,
+            self.make_state_encoder(),
         ).to(device)
         self.critic_optimiser = self._optimiser_of(self.critics, config.critic_learning_rate)
         self.target_bounds: tuple[float, float] | None = None
@@ -137,11 +138,10 @@ class TemporalDifference(ActorCritic):
         bounds = config.target_bounds
         self.target_bounds = space.returns(config.discount) if bounds == "returns" else bounds
 
-    def gather(self, data: BatchSource, starts: Tensor, out: Any = None) -> Batch:
-        """The transitions at `starts` (B,), of `n_step` steps."""
-        if self.config.n_step == 1:
-            return super().gather(data, starts, out)
-        return Batch(*data.gather_n_step(starts, self.config.n_step, self.config.discount, out))
+    @property
+    def look_ahead(self) -> tuple[int, float]:
+        """Steps of a transition, and their discount."""
+        return self.config.n_step, self.config.discount
 
     def bootstrapped(self, batch: Batch, value: Tensor) -> Tensor:
         """The target y = r + γ (1 - d) v, (B,), of values v (B,) of s'; of n steps Σ_{k<n} γᵏ r_{t+k} + γⁿ (1 - d) v.

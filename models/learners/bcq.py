@@ -56,10 +56,10 @@ class BCQ(TargetActorCritic):
 
     def __init__(self, config: BCQConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
-        state, action, hidden = space.observation_dim, space.action_dim, config.hidden_dim
+        sizes = self.space.observation_dim, space.action_dim, config.hidden_dim
         latents = clipped_latents((config.samples, config.latent_dim), self.generator)
-        decoder = Decoder(state, action, hidden, space.max_action, latents, config.precision)
-        self.vae = ConditionalVAE(decoder, state, action, hidden).to(device)
+        decoder = Decoder(*sizes, space.max_action, latents, config.precision, self.make_state_encoder())
+        self.vae = ConditionalVAE(decoder, *sizes, self.make_state_encoder()).to(device)
         self.vae_optimiser = self._optimiser_of(self.vae, config.vae_learning_rate)
         self.best = BestOfCandidates(self.vae.decoder, self.policy, self.critics)
 
@@ -67,7 +67,9 @@ class BCQ(TargetActorCritic):
         """ξ, which the actor's optimiser trains."""
         space, config = self.space, self.config
         sizes = space.observation_dim, space.action_dim, config.hidden_dim
-        perturbation = Perturbation(*sizes, space.max_action, config.perturbation, config.precision)
+        perturbation = Perturbation(
+            *sizes, space.max_action, config.perturbation, config.precision, self.make_state_encoder()
+        )
         if (bound := config.actor_last_bound) is not None:
             for parameter in perturbation.layers[-1].parameters():
                 nn.init.uniform_(parameter, -bound, bound)
@@ -118,7 +120,7 @@ class BCQ(TargetActorCritic):
     def actor_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """-Q1(s, a + ξ(s, a)), a ~ G(s), eq. 14, plus the diversity penalty."""
         s = batch.observation
-        action = self.policy(s, self.generated(s, len(s), 1)).squeeze(1)
+        action = self.policy(s, self.generated(s, len(batch.action), 1)).squeeze(1)
         q = self.critics(s, action, count=1)[0]
         return -q.mean() + self.likeness(action), {"value_policy": q.mean()}
 

@@ -9,6 +9,7 @@ from models.networks import Precision
 from models.optimisers import OptimiserConfig
 from models.ranking_network import RankerConfig
 from models.ranking_policy import RankingPolicyConfig
+from models.windows import StateConfig
 
 NStep = Annotated[
     int,
@@ -58,6 +59,7 @@ class SequenceConfig(LearnerConfig):
 class ActorConfig(LearnerConfig):
     """Hyper-parameters of learners from transitions, all of which have an actor."""
 
+    state: StateConfig = Field(StateConfig(), description="What the networks observe.")
     actor_learning_rate: float = Field(
         3e-4, gt=0, le=0.1, description="Learning rate of the actor [Fujimoto & Gu 2021, table 2]."
     )

@@ -7,19 +7,19 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners import article
-from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import LowRatesConfig, TargetConfig
+from models.learners.config import LowRatesConfig
 from models.learners.entry import LearnerEntry
+from models.learners.imitation import ImitatesFirst, ImitationConfig
 
 
-class DDPGConfig(LowRatesConfig, TargetConfig):
+class DDPGConfig(LowRatesConfig, ImitationConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ddpg"] = "ddpg"
     target_rate: float = Field(0.001, gt=0, le=1, description="τ of both target networks, at every step [2016, §7].")
 
 
-class DDPG(TargetActorCritic):
+class DDPG(ImitatesFirst):
     """The critic bootstraps from target networks, which move at every step."""
 
     config: DDPGConfig

@@ -48,7 +48,11 @@ class IQL(TargetCritics):
     def __init__(self, config: IQLConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
         self.value = StateValue(
-            space.observation_dim, config.hidden_dim, config.critic_last_bound, config.precision
+            self.space.observation_dim,
+            config.hidden_dim,
+            config.critic_last_bound,
+            config.precision,
+            self.make_state_encoder(),
         ).to(device)
         self.value_optimiser = self._optimiser_of(self.value, config.critic_learning_rate)
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from models.batch import Batch
 from models.learners import article
-from models.learners.actor_critic import TargetActorCritic
-from models.learners.config import LowRatesConfig, TargetConfig
+from models.learners.config import LowRatesConfig
 from models.learners.entry import LearnerEntry
+from models.learners.imitation import ImitatesFirst, ImitationConfig
 
 
-class TD3Config(LowRatesConfig, TargetConfig):
+class TD3Config(LowRatesConfig, ImitationConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["td3"] = "td3"
@@ -24,7 +24,7 @@ class TD3Config(LowRatesConfig, TargetConfig):
     noise_clip: float = Field(0.5, ge=0, le=5, description="c, the noise's bound, in units of max_action [2018, §5.3].")
 
 
-class TD3(TargetActorCritic):
+class TD3(ImitatesFirst):
     """Two critics, of which the smaller value counts; noisy target actions; delayed steps of the actor and the targets."""
 
     config: TD3Config

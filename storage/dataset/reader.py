@@ -14,12 +14,14 @@ from storage.dataset.format import Split, opened
 from storage.dataset.gather import DTYPES, Compact, TransitionBatch, gather, new_batch, ring_of
 from storage.dataset.head import Head, slices, timely_events
 from storage.dataset.histories import rows_of
+from storage.dataset.windows import windows_of
 
 
 class TransitionDataset:
     """Transitions of all users. A transition is identified by its start: the index of its frame's first event.
 
     Attributes:
+        encoded: False, as observations are frames, not encoded states.
         path: the file it was read from.
         head: the file's attributes and members except its events.
         frame: F, events in one observation.
@@ -39,6 +41,8 @@ class TransitionDataset:
         timely: (U,) int64, events of each user at or before the time cut; with leave-one-out those before the last two.
         timely_end: (U,) int64 tensor, the event after those.
     """
+
+    encoded = False
 
     def __init__(self, path: Path, head: Head, file: h5py.File) -> None:
         self.path, self.head = path, head
@@ -167,11 +171,18 @@ class TransitionDataset:
         starts = starts.to(self.item.device)
         steps = self.steps_left(starts).clamp_max(n)
         first, last = self.gather(starts, out), self.gather(starts + steps - 1)
+        reward = self.rewards_ahead(starts, steps, n, discount)
+        return first.observation, first.action, reward, last.next_observation, last.terminal, discount**steps
+
+    def rewards_ahead(self, starts: Tensor, steps: Tensor, n: int, discount: float) -> Tensor:
+        """Σ_{k<m} γᵏ r_{t+k}, (B,) float32, of `steps` (B,) steps m ≤ n from each of the transitions at `starts` (B,)."""
         k = torch.arange(n, device=starts.device)
         rewards = self.target_rewards(starts.unsqueeze(1) + torch.minimum(k, steps.unsqueeze(1) - 1))
-        weights = (discount**k).where(k < steps.unsqueeze(1), 0.0)
-        reward = (weights * rewards).sum(1)
-        return first.observation, first.action, reward, last.next_observation, last.terminal, discount**steps
+        return ((discount**k).where(k < steps.unsqueeze(1), 0.0) * rewards).sum(1)
+
+    def windows(self, starts: Tensor, length: int, n: int, discount: float, shift: Tensor) -> tuple[Tensor, ...]:
+        """Windows of events around the transitions at `starts` (B,); see `windows_of`."""
+        return windows_of(self, starts, length, n, discount, shift)
 
     def steps_left(self, starts: Tensor) -> Tensor:
         """How many transitions of its history there are from each on, (B,) int64; at or before the time cut, up to the cut."""

@@ -10,6 +10,7 @@ import torch
 from unit.models.equations_support import (
     COMMON,
     LIMIT,
+    RATE,
     TD,
     Array,
     B,
@@ -41,8 +42,9 @@ CONFIGS = [
     TD3Config(**TD, target_rate=0.3),
     TD3Config(**TD, target_rate=0.3, target_noise=2.0, noise_clip=0.9),  # both clips of eq. 14 bind
     TD3BCConfig(**TD, target_rate=0.3, alpha=1.7),
+    TD3Config(**TD | {"actor_learning_rate": 0.1}, target_rate=0.3, imitation_steps=1, imitation_learning_rate=RATE),
 ]
-IDS = ["reward_actor_critic", "td_actor_critic", "ddpg", "ddpg-clipped", "td3", "td3-clipped", "td3_bc"]
+IDS = ["reward_actor_critic", "td_actor_critic", "ddpg", "ddpg-clipped", "td3", "td3-clipped", "td3_bc", "td3-imitates"]
 
 
 def expected_target(learner: ActorCritic, now: list[Array]) -> Array:
@@ -94,6 +96,8 @@ def test_a_whole_update_equals_numpy_in_float64(config: TDActorCriticConfig) -> 
 
     def actor_loss(weights: list[Array]) -> float:
         pi = actor(weights, s)
+        if getattr(config, "imitation_steps", 0):
+            return float(np.mean((pi - a) ** 2))
         imitation = np.mean((pi - a) ** 2) if isinstance(learner, TD3BC) else 0.0
         return float(-scale * critic(moved, 0, s, pi).mean() + imitation)
 
