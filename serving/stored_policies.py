@@ -14,9 +14,10 @@ from torch import Tensor
 
 from models.errors import PolicyError
 from models.histories import Scorer
-from models.policy import Publishable
+from models.policy import Policy, Publishable
 from models.policy_formats import policy_from
 from models.translated import Translated
+from models.windows import HistoryEncoder
 from storage.artifacts.manifest import Manifest
 from storage.checked_tables import read_columns
 from storage.dataset.item_index import ItemIndex
@@ -128,6 +129,23 @@ def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
         return policy
     own = ItemIndex(ids).of(dataset.movie_ids).astype(np.int64)
     return Translated(policy, torch.from_numpy(own), dataset.frame)
+
+
+def stored_encoder(folder: Path) -> HistoryEncoder:
+    """The state encoder of the actor of the policy in an artifact's folder.
+
+    Raises:
+        PolicyError: see `load_policy`; or the policy has no state encoder.
+        DatasetError: its items table is not valid.
+    """
+    policy = load_policy(folder, torch.from_numpy(read_item_embeddings(folder / "items.parquet")[1]))
+    encoder = policy.actor.state_encoder if isinstance(policy, Policy) else None
+    if not isinstance(encoder, HistoryEncoder):
+        raise PolicyError(
+            f"{folder}: expected an actor with a state encoder; found {policy.config()['format']} without one. "
+            "Train it with state.kind gru or attention, such as --set train.td3_bc.state.kind=gru."
+        )
+    return encoder
 
 
 def curves_of(folder: Path) -> "pd.DataFrame":

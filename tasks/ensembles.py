@@ -38,13 +38,15 @@ def combine_policies(
     }
 
 
-def train_further_members(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, list[ArtifactRef]]:
-    """Train the members with other seeds than `params.seed`; returns them by learner.
+def train_further_members(
+    dataset: ArtifactRef, params: TrainParams, device: Device, states: ArtifactRef | None
+) -> dict[str, list[ArtifactRef]]:
+    """Train the members with other seeds than `params.seed`, on encoded states if there are any; returns them by learner.
 
     Call it before the learners are trained with `params.seed`, so that these policies are the newest.
     """
     return {
-        name: [train_one(dataset, params, name, params.seed + place, device) for place in range(1, count)]
+        name: [train_one(dataset, params, name, params.seed + place, device, states) for place in range(1, count)]
         for name, count in params.ensembles.items()
     }
 

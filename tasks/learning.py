@@ -3,19 +3,28 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 
 from models.baselines.training import TrainingData
+from models.batch import BatchSource
 from models.bfloat16 import bfloat16_is_fast
+from models.errors import LearnerError
 from models.learners.config import ActorConfig, LearnerConfig, SequenceConfig
 from models.learners.entry import Learner
 from models.learners.registry import LEARNERS, make_learner
 from models.nearest import Similarity
 from models.policy import Publishable
 from models.space import Space
+from models.windows import StateConfig, set_encoders
+from serving.stored_policies import stored_encoder
+from storage.artifacts.store import ArtifactRef
+from storage.dataset.encoded import EncodedDataset
 from storage.dataset.reader import TransitionDataset
+from tasks.caching import artifact_store
 
 logger = logging.getLogger("marquee.train")
 
@@ -46,7 +55,13 @@ class Learning:
 
 
 def make_learning(
-    config: LearnerConfig, data: TransitionDataset, batch_size: int, similarity: Similarity, device: str, seed: int
+    config: LearnerConfig,
+    data: TransitionDataset,
+    batch_size: int,
+    similarity: Similarity,
+    device: str,
+    seed: int,
+    states: Path | None = None,
 ) -> Learning:
     """Make the learner of `config` on a dataset.
 
@@ -57,10 +72,13 @@ def make_learning(
         similarity: how the actions of learners from transitions rank items.
         device: of torch.
         seed: of the networks and the noise.
+        states: the folder of encoded states to train on; `config` is then one that `observing` returns.
 
     Raises:
         LearnerError: the dataset's embeddings or events are not what the learner needs.
+        DatasetError, PolicyError: the encoded states are not valid, or not of this dataset.
     """
+    source: BatchSource = data if states is None else EncodedDataset(states / "transitions.h5", data)
     space = Space.of(data.embedding, data.frame, data.reward_bounds)
     learner: Learner
     starts, lengths = data.starts("train"), None
@@ -73,15 +91,21 @@ def make_learning(
             number = starts + data.frame + 1 - data.offset[data.users_of(starts)]
             lengths = number.clamp_max(config.policy.length + 1)
     else:
+        assert isinstance(config, ActorConfig)  # noqa: S101
         learner = make_learner(config, space, device, seed)
+        if states is not None:
+            networks = [part for part in learner.parts().values() if isinstance(part, Module)]
+            set_encoders(networks, stored_encoder(states).state_dict())
+        elif config.state.encodes:
+            batch_size = max(1, batch_size // config.state.transitions(data.frame))
         warn_of_slow_products(config, device)
     buffers = data.ring(batch_size)
 
     def gather(starts: Tensor) -> Any:
-        return learner.gather(data, starts)
+        return learner.gather(source, starts)
 
     def gather_in_turn(starts: Tensor) -> Any:
-        return learner.gather(data, starts, next(buffers))
+        return learner.gather(source, starts, next(buffers))
 
     return Learning(
         learner,
@@ -93,6 +117,33 @@ def make_learning(
         learner.recommender(data.embedding, similarity),
         space.returns(getattr(config, "discount", 0.0)),
     )
+
+
+def folder_of(ref: ArtifactRef | None) -> Path | None:
+    """The folder of an artifact of this work directory, if there is one."""
+    return None if ref is None else artifact_store().open(ref)
+
+
+def observing(config: LearnerConfig, states: Path | None) -> LearnerConfig:
+    """The hyper-parameters of a learner that trains on encoded states: its networks get the encoder that made them.
+
+    Args:
+        config: of the learner.
+        states: the folder of the encoded states; none: `config` stays as it is.
+
+    Raises:
+        LearnerError: the learner learns from sequences, or asks for another encoder.
+    """
+    if states is None:
+        return config
+    known = StateConfig.model_validate(stored_encoder(states).config.model_dump(exclude={"largest_reward"}))
+    if not isinstance(config, ActorConfig) or (config.state.encodes and config.state != known):
+        found = f"state {config.state.kind}" if isinstance(config, ActorConfig) else "a learner from sequences"
+        raise LearnerError(
+            f"{config.name}: expected a learner from transitions that observes frames, or the encoder of the states; found {found}. "
+            "Choose another learner, or train without --states."
+        )
+    return config.model_copy(update={"state": known})
 
 
 def warn_of_slow_products(config: LearnerConfig, device: str) -> None:

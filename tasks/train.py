@@ -31,7 +31,7 @@ from storage.errors import CheckpointError, MarqueeError
 from storage.home import home
 from storage.tensorboard import EventFile
 from tasks.caching import artifact_store, artifact_task
-from tasks.learning import make_learning
+from tasks.learning import folder_of, make_learning
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
 from tasks.ranker import give_ranker
@@ -152,12 +152,13 @@ def train_learner(
     device: Device,
     on_divergence: OnDivergence,
     earlier: ArtifactRef | None,
+    states: ArtifactRef | None,
 ) -> None:
     """Train a learner on the training transitions; writes weights, config, metrics, the items, and how ratings are read."""
     place = chosen_device(device)
     data = opened(dataset).to(place)
     memory = Memory()
-    learning = make_learning(config, data, trainer.batch_size, similarity, place, seed)
+    learning = make_learning(config, data, trainer.batch_size, similarity, place, seed, folder_of(states))
     if earlier is not None:
         start_from(earlier, learning, data)
     sampler = UniformSampler(learning.starts, learning.batch_size, seed, learning.lengths)

@@ -9,6 +9,7 @@ import torch
 from storage.artifacts.store import ArtifactRef
 from storage.errors import MarqueeError
 from tasks.caching import do_work
+from tasks.learning import folder_of, observing
 from tasks.train import Device, TrainParams, checkpoints_of, chosen_device, train_learner
 from tasks.warm_start import earlier_policy
 from tasks.work_process import WorkProcesses
@@ -21,8 +22,16 @@ class TrainingFailedError(MarqueeError):
     """Some of several learners could not be trained."""
 
 
-def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) -> dict[str, ArtifactRef]:
+def train_learners(
+    dataset: ArtifactRef, params: TrainParams, device: Device, states: ArtifactRef | None = None
+) -> dict[str, ArtifactRef]:
     """Train all requested learners, each as a task of its own; one that fails does not stop the others.
+
+    Args:
+        dataset: with the transitions.
+        params: which learners, and how.
+        device: of torch, or auto.
+        states: encoded states to train on; none: the learners' own observations.
 
     Returns:
         the policies by learner.
@@ -35,18 +44,26 @@ def train_learners(dataset: ArtifactRef, params: TrainParams, device: Device) ->
     place = chosen_device(device)
 
     def train(name: str) -> ArtifactRef:
-        return train_one(dataset, params, name, params.seed, device)
+        return train_one(dataset, params, name, params.seed, device, states)
 
     names = tuple(dict.fromkeys(params.learners))
     at_once = min(len(names), params.side_by_side or default_side_by_side(place))
     return policies_of(one_by_one(names, train) if at_once == 1 else side_by_side(names, train, at_once))
 
 
-def train_one(dataset: ArtifactRef, params: TrainParams, learner: str, seed: int, device: Device) -> ArtifactRef:
-    """Train one learner with a seed."""
+def train_one(
+    dataset: ArtifactRef,
+    params: TrainParams,
+    learner: str,
+    seed: int,
+    device: Device,
+    states: ArtifactRef | None = None,
+) -> ArtifactRef:
+    """Train one learner with a seed, on encoded states if there are any."""
+    config = observing(params.config_of(learner), folder_of(states))
     policy = train_learner(
         dataset,
-        params.config_of(learner),
+        config,
         params.trainer_of(learner),
         seed,
         params.similarity,
@@ -54,7 +71,8 @@ def train_one(dataset: ArtifactRef, params: TrainParams, learner: str, seed: int
         params.fitted_for(learner),
         device,
         params.on_divergence,
-        earlier_policy(dataset, params.config_of(learner), seed) if params.start == "warm" else None,
+        earlier_policy(dataset, config, seed) if params.start == "warm" else None,
+        states,
     )
     # Only now: until the policy is committed, a killed training must find its checkpoints.
     checkpoints_of(policy.digest).clear()

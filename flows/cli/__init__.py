@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 from flows.cli.build_dataset import build_dataset
 from flows.cli.compare import compare
 from flows.cli.doctor import doctor
+from flows.cli.encode_states import encode_states
 from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.export import export
 from flows.cli.extend_dataset import extend_dataset
@@ -66,6 +67,7 @@ app.command("build-dataset")(build_dataset)
 app.command("extend-dataset")(extend_dataset)
 app.command("export")(export)
 app.command("train-policy")(train_policy)
+app.command("encode-states")(encode_states)
 app.command("evaluate-policy")(evaluate_policy)
 app.command("compare")(compare)
 app.command("publish")(publish)

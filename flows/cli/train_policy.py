@@ -1,5 +1,9 @@
 """`marquee train-policy`."""
 
+from typing import Annotated
+
+import typer
+
 from flows.cli.options import DatasetOption, DeviceOption, ProfileOption, SetOption
 from flows.cli.output import one_of, print_values
 
@@ -8,6 +12,9 @@ def train_policy(
     profile: ProfileOption = "sample",
     dataset: DatasetOption = "latest",
     device: DeviceOption = "auto",
+    states: Annotated[
+        str | None, typer.Option(help="Train on states that encode-states made: a digest, its first digits, or latest.")
+    ] = None,
     changes: SetOption = None,
 ) -> None:
     """Train a policy with each learner on a dataset; training that was interrupted is resumed."""
@@ -16,5 +23,6 @@ def train_policy(
     from tasks.train import Device
 
     train = resolve(profile, changes=changes).train
-    policies = run(flow, profile=profile, dataset=dataset, train=train, device=one_of(Device, "--device", device))
+    where = one_of(Device, "--device", device)
+    policies = run(flow, profile=profile, dataset=dataset, train=train, device=where, states=states)
     print_values(**{f"POLICY_{name.upper()}": path_of(ref) for name, ref in policies.items()})

@@ -46,10 +46,16 @@ SCALE_ATTRIBUTES = dict.fromkeys(  # of /events/rating, and of a dense file
 )
 ATTRIBUTES: dict[str, type] = {"format": str, "layout": str, "splits": str, "frame": int, "time_cut": int}
 DENSE_ATTRIBUTES: dict[str, type] = {**ATTRIBUTES, **SCALE_ATTRIBUTES, "dim": int, "split_rows": list}
-RANGES = {"frame": (1, MAX_FRAME), "dim": (1, MAX_DIM), "time_cut": (0, LATEST_SECOND)}
+ATTRIBUTES_OF: dict[str, dict[str, type]] = {
+    "compact": ATTRIBUTES,
+    "dense": DENSE_ATTRIBUTES,
+    "encoded": {**DENSE_ATTRIBUTES, "width": int},
+}
+RANGES = {"frame": (1, MAX_FRAME), "dim": (1, MAX_DIM), "width": (1, MAX_DIM), "time_cut": (0, LATEST_SECOND)}
 PROVENANCE = "provenance_"  # followed by the name of an input: its digest
 
 Split = Literal["train", "validation", "test", "time", "all"]
+Layout = Literal["compact", "dense", "encoded"]
 
 
 def scale_attributes(scale: RatingScale, reward: RewardMap) -> dict[str, float]:
@@ -65,7 +71,7 @@ def scale_attributes(scale: RatingScale, reward: RewardMap) -> dict[str, float]:
 
 
 @contextmanager
-def opened(path: Path, layout: Literal["compact", "dense"]) -> Iterator[h5py.File]:
+def opened(path: Path, layout: Layout) -> Iterator[h5py.File]:
     """A transition dataset of one layout, to be read; it refers to no other file, and its members and attributes are as declared.
 
     Raises:
@@ -79,7 +85,7 @@ def opened(path: Path, layout: Literal["compact", "dense"]) -> Iterator[h5py.Fil
         raise _damaged(path, error) from error
 
 
-def _need_layout(file: h5py.File, layout: Literal["compact", "dense"]) -> None:
+def _need_layout(file: h5py.File, layout: Layout) -> None:
     """Check all that does not take longer for a larger file."""
     try:
         found, kind = (attribute(file, name, str) if name in file.attrs else None for name in ("format", "layout"))
@@ -88,7 +94,7 @@ def _need_layout(file: h5py.File, layout: Literal["compact", "dense"]) -> None:
         if kind != layout:
             raise DatasetError(f"{file.filename}: expected the {layout} layout; found {kind}. {_OTHER[layout]}")
         sizes = need_members(file, COMPACT if layout == "compact" else DENSE)
-        known = attributes_of(file, ATTRIBUTES if layout == "compact" else DENSE_ATTRIBUTES, PROVENANCE)
+        known = attributes_of(file, ATTRIBUTES_OF[layout], PROVENANCE)
         for name, (least, most) in RANGES.items():
             if name in known:
                 need(file, least <= known[name] <= most, f"attribute {name} of {least} … {most}", known[name])
@@ -108,9 +114,10 @@ def _need_layout(file: h5py.File, layout: Literal["compact", "dense"]) -> None:
 
 
 def _need_dense(file: h5py.File, sizes: Mapping[str, int], known: Mapping[str, Any]) -> None:
-    """Check the attributes of a dense file against its members."""
+    """Check the attributes of a dense or encoded file against its members."""
     scale_and_reward(file, {name: known[name] for name in SCALE_ATTRIBUTES})
-    width, dim = known["frame"] * (known["dim"] + 1), known["dim"]
+    dim = known["dim"]
+    width = known.get("width", known["frame"] * (dim + 1))
     need(file, (sizes["S"], sizes["D"]) == (width, dim), f"{width} and {dim} columns", (sizes["S"], sizes["D"]))
     kinds = {file[name].dtype.name for name in ("observations", "actions", "next_observations")}
     need(file, len(kinds) == 1, "observations and actions of one dtype", sorted(kinds))
@@ -129,6 +136,7 @@ def _damaged(path: Path, error: Exception) -> DatasetError:
 _OTHER = {
     "compact": "Open the transitions.h5 it was exported from, or read it with storage.dataset.dense_source.DenseSource or plain h5py.",
     "dense": "Make one with storage.dataset.dense_writer.export_dense (marquee export --layout dense).",
+    "encoded": "Make one with marquee encode-states.",
 }
 
 

@@ -66,10 +66,12 @@ def combined(dataset: ArtifactRef, members: dict[str, ArtifactRef], *rest: Any) 
 def test_seeds_become_one_more_policy_that_is_found_beside_the_newest_of_its_learner(
     dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks.ensembles, "train_one", lambda data, params, name, seed, device: trained(data, seed))
+    monkeypatch.setattr(
+        tasks.ensembles, "train_one", lambda data, params, name, seed, device, states: trained(data, seed)
+    )
     monkeypatch.setattr(tasks.ensembles, "combine_policies", combined)
     params = TrainParams(learners=("td3",), td3=SMALL, ensembles={"td3": 3}, validation_steps=10, seed=4)
-    further = train_further_members(dataset, params, "cpu")
+    further = train_further_members(dataset, params, "cpu", None)
     policies = {"td3": trained(dataset, params.seed)}
     made = combine(dataset, params, policies, further)["td3-ensemble"]
     assert policies_on(dataset) == {"td3": policies["td3"], "td3-ensemble": made}
