@@ -26,8 +26,9 @@ from models.policy import Policy
 from models.sampling import UniformSampler
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store
-from tasks.evaluate import about_dataset, simulated_dataset
+from tasks.evaluate import about_dataset
 from tasks.learning import make_learning
+from tasks.sample import simulated_dataset
 
 LEARNERS, EVERY, CANDIDATES = ("iql", "td3_bc"), 150, (0, 10, 50, 100, 200, 400)
 CRITERIA = ("NDCG@10", "fitted return")
@@ -74,7 +75,7 @@ def main() -> None:
     store, params = artifact_store(), load_profile("sample").train
     dataset = store.select("dataset", "latest")
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
-    simulated = simulated_dataset(data, about_dataset(dataset))
+    simulated = simulated_dataset(data, about_dataset(dataset)["sample"])
     if simulated is None:
         raise SystemExit("expected a dataset of the sample; found another. Run marquee build-dataset --profile sample.")
     judge = Judge(data, simulated)

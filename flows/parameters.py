@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.evaluate import EvaluateParams
 from flows.profile_problems import line_of, problems_by_place, repeated_key
+from models.online.params import OnlineParams
 from storage.errors import MarqueeError
 from tasks.dask_cluster import ClusterParams
 from tasks.drift import DriftParams
@@ -34,6 +35,7 @@ class Profile(BaseModel):
     features: FeatureParams = FeatureParams()
     export: ExportParams = ExportParams()
     train: TrainParams = TrainParams()
+    online: OnlineParams = OnlineParams()
     evaluate: EvaluateParams = EvaluateParams()
     publish: PublishParams = PublishParams()
     drift: DriftParams = DriftParams()

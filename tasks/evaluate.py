@@ -28,7 +28,6 @@ from evaluation.report.report import (
 )
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
-from evaluation.simulated_dataset import SimulatedDataset
 from models.learners.registry import entry_of
 from models.policy import Publishable
 from models.translated import Translated
@@ -40,7 +39,7 @@ from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
 from tasks.fingerprint import code_fingerprint
 from tasks.progress import Progress
-from tasks.sample import load_truth
+from tasks.sample import simulated_dataset
 from tasks.story import link, show_image, show_table, show_text
 
 LEAVE_ONE_OUT = (
@@ -102,7 +101,7 @@ def make_report(
         title="Marquee: recommendation policies" + (" on generated data" if made.generated else ""),
         titles=titles_of(dataset, about),
         groups=genres_of(dataset, about),
-        simulated=simulated_dataset(data, about),
+        simulated=simulated_dataset(data, about["sample"]) if "sample" in about else None,
         dataset=made,
         policies=manifests,
         curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
@@ -192,14 +191,6 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max
         cost = Cost(work="one fit", fit_seconds=seconds, peak_mib=peak)
         found.append(ComparedMethod(name, "baseline", scorers[name], cost=cost))
     return found
-
-
-def simulated_dataset(data: TransitionDataset, about: Mapping[str, ArtifactRef]) -> SimulatedDataset | None:
-    """The simulated users behind generated ratings; None if their sample is not stored here, or is of other ratings."""
-    if "sample" not in about:
-        return None
-    truth = load_truth(artifact_store().open(about["sample"]))
-    return SimulatedDataset(truth, data) if SimulatedDataset.belongs(truth, data) else None
 
 
 def evaluate(

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.simulated_dataset import Truth
+from evaluation.simulated_dataset import SimulatedDataset, Truth
 from models.environments.logs import Log, roll_out_log
 from models.environments.mechanics import Mechanics
 from models.environments.users import SimulatedUsers
 from models.environments.world import World, draw_world
+from storage.artifacts.store import ArtifactRef
+from storage.dataset.reader import TransitionDataset
 from storage.sources.sample.release import GeneratedRatings, write_release
 from storage.sources.sample.truth import read_truth, write_truth
+from tasks.caching import artifact_store
 
 LEAST, MOST = 12, 400  # ratings of a user
 SHORT, SHORTEST = 0.012, 3  # share of users with fewer ratings than a frame, and their least number
@@ -55,6 +58,12 @@ def load_truth(folder: Path) -> Truth:
     log = Log(**{name: arrays[f"log_{name}"] for name in Log._fields})
     users = SimulatedUsers(world, Mechanics.model_validate(parameters))
     return Truth(users, log, arrays["user_ids"], arrays["movie_ids"])
+
+
+def simulated_dataset(data: TransitionDataset, sample: ArtifactRef) -> SimulatedDataset | None:
+    """The simulated users behind generated ratings; None if the sample is of other ratings."""
+    truth = load_truth(artifact_store().open(sample))
+    return SimulatedDataset(truth, data) if SimulatedDataset.belongs(truth, data) else None
 
 
 def _with_short_histories(log: Log, rng: np.random.Generator) -> Log:

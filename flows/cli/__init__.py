@@ -35,6 +35,7 @@ from flows.cli.recommend import recommend
 from flows.cli.retrain import retrain
 from flows.cli.rollback import rollback
 from flows.cli.serve import serve
+from flows.cli.train_online import train_online
 from flows.cli.train_policy import train_policy
 from models.encoders.errors import EncoderError
 from models.errors import LearnerError
@@ -68,6 +69,7 @@ app.command("extend-dataset")(extend_dataset)
 app.command("export")(export)
 app.command("train-policy")(train_policy)
 app.command("encode-states")(encode_states)
+app.command("train-online")(train_online)
 app.command("evaluate-policy")(evaluate_policy)
 app.command("compare")(compare)
 app.command("publish")(publish)

@@ -37,11 +37,19 @@ class MarqueeParams(BaseModel):
 class Problem:
     """What both environments share: the users, how policies see them, the spaces."""
 
-    def __init__(self, users: SimulatedUsers, view: DatasetView, actions: ActionKind) -> None:
+    def __init__(self, users: SimulatedUsers, view: DatasetView, actions: ActionKind, rows: Ints | None = None) -> None:
+        """`rows`: of the users of the world that may be drawn, (N,); None: all."""
         self.users, self.view, self.actions = users, view, actions
-        reach = float(np.abs(view.embedding).max())
+        self.rows = np.arange(len(users.world.users)) if rows is None else rows
         worst, best = view.rewards(np.array([users.ratings.lowest, users.ratings.highest]))
-        limit = np.float32(max(reach, abs(worst), abs(best)))
+        self.reward_bounds = float(worst), float(best)
+        self.make_spaces()
+
+    def make_spaces(self) -> None:
+        """Make the spaces of observations and actions."""
+        view, actions = self.view, self.actions
+        reach = float(np.abs(view.embedding).max())
+        limit = np.float32(max(reach, *map(abs, self.reward_bounds)))
         self.observation_space = spaces.Box(-limit, limit, (view.observation_dim,), np.float32)
         self.action_space: spaces.Space[Any] = (
             spaces.Discrete(len(view.embedding))
@@ -56,9 +64,17 @@ class Problem:
         view = DatasetView(true_features(world), params.frame)
         return cls(SimulatedUsers(world, params.mechanics), view, params.actions)
 
+    def acting_by(self, actions: ActionKind) -> "Problem":
+        """The same with another kind of action."""
+        return Problem(self.users, self.view, actions, self.rows)
+
+    def episodes(self, users: Ints, rng: np.random.Generator) -> Episodes:
+        """Begin an episode with each of the users at these rows of the world, (B,)."""
+        return Episodes(self.users, self.view, users, rng)
+
     def some_users(self, count: int, rng: np.random.Generator) -> Ints:
         """Random rows of the world, (count,)."""
-        return rng.integers(len(self.users.world.users), size=count)
+        return self.rows[rng.integers(len(self.rows), size=count)]
 
     def chosen(self, episodes: Episodes, actions: Any) -> Ints:
         """The items of actions (B,) or (B, D): (B,)."""
@@ -81,7 +97,7 @@ class MarqueeEnv(gymnasium.Env[Floats, Any]):
         users = self.problem.some_users(1, self.np_random)
         if options and "user" in options:
             users = np.array([options["user"]])
-        self.episodes = Episodes(self.problem.users, self.problem.view, users, self.np_random)
+        self.episodes = self.problem.episodes(users, self.np_random)
         return self.episodes.observations()[0], self._info()
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
@@ -123,7 +139,7 @@ class MarqueeVectorEnv(VectorEnv[Floats, Any, Any]):
         """Begin all episodes, with random users."""
         super().reset(seed=seed)
         users = self.problem.some_users(self.num_envs, self.np_random)
-        self.episodes = Episodes(self.problem.users, self.problem.view, users, self.np_random)
+        self.episodes = self.problem.episodes(users, self.np_random)
         self.finished[:] = False
         return self.episodes.observations(), {}
 

@@ -9,6 +9,7 @@ from evaluation.protocols.population_stability import Stability
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from models.learners.registry import entry_of
+from models.online.params import method_of
 from storage.artifacts.manifest import Manifest
 
 Setting = str | int | float | bool | None
@@ -17,8 +18,9 @@ INTENDED_USE = (
     "Ranks the items of the catalogue it was trained on for users whose rated items, in time order, are known. "
     "For research and offline comparison; an online test must come before a decision that matters."
 )
+LOGGED_LIMIT = "Learnt from logged choices alone: nobody could choose an item that was not shown, and no offline metric corrects for that."
+SIMULATED_LIMIT = "Learnt with simulated users: it is as good for real users as the simulation is like them."
 LIMITS = (
-    "Learnt from logged choices alone: nobody could choose an item that was not shown, and no offline metric corrects for that.",
     "Knows the items of its catalogue only; new items need extend-dataset first.",
     "A metric here is an average over users; users with few ratings or rare tastes may be served worse (see the bias plots).",
 )
@@ -102,7 +104,7 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
     """The model card from a policy's manifest."""
     facts, recipe = manifest.facts, manifest.recipe
     learner = str(facts.get("learner", name))
-    entry = entry_of(learner)
+    entry = entry_of(learner) or method_of(learner)
     members = len(facts.get("members", ()))
     settings = flat(recipe.parameters.get("config", {})) | {
         f"trainer.{key}": value for key, value in flat(recipe.parameters.get("trainer", {})).items()
@@ -115,7 +117,11 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         summary=(ENSEMBLE_OF.format(members) if members else "") + (entry.summary if entry else ""),
         paper=entry.paper if entry else "",
         intended_use=INTENDED_USE,
-        limits=(*LIMITS, *((NEAREST_LIMIT,) if entry and entry.learns_from == "transitions" else ())),
+        limits=(
+            SIMULATED_LIMIT if entry and entry.learns_from == "environment" else LOGGED_LIMIT,
+            *LIMITS,
+            *((NEAREST_LIMIT,) if entry and entry.learns_from != "sequences" else ()),
+        ),
         trained_on=recipe.inputs.get("dataset", ""),
         updates=facts.get("updates"),
         selected_update=facts.get("selected_update"),

@@ -48,6 +48,13 @@ CHARTS = (
         "mean over users",
     ),
     Panels(
+        "returns",
+        "Return with simulated users",
+        "On the validation users, of policies that were trained with simulated users; that with the highest return is kept.",
+        ("return",),
+        "sum of rewards",
+    ),
+    Panels(
         "values",
         "Values",
         "Q of the logged actions, Q of the policy's actions, and the targets: median, middle half and middle 90 % of held-out "

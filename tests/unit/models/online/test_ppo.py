@@ -1,0 +1,39 @@
+import numpy as np
+import torch
+from unit.models.online.online_support import EMBEDDING, PROBLEM, SHORT, new_actor
+
+from models.environments.controls import of_policy
+from models.online.ppo import make_ppo
+from models.online.training import rescaled
+from models.online.vec_env import SimulatedVecEnv
+from models.policy import Policy
+
+
+def test_the_policy_of_this_project_acts_as_stable_baselines() -> None:
+    """After an update: the published policy recommends what PPO's policy recommends, in every state of 10 steps."""
+    actor, env = new_actor(), SimulatedVecEnv(PROBLEM, 8, 1)
+    model = make_ppo(env, actor, EMBEDDING, SHORT)
+    before = actor.layers[0].weight.clone()
+    model.learn(128)
+    assert not torch.equal(actor.layers[0].weight, before)  # it is the actor itself that learns
+    published = new_actor()
+    published.load_state_dict(rescaled(actor, torch.from_numpy(env.scale)))
+    choose = of_policy(Policy(published, EMBEDDING, "cosine"))
+    seen = env.reset()
+    for _ in range(10):
+        items, _ = model.predict(seen, deterministic=True)
+        assert np.array_equal(items, choose(env.episodes))
+        seen, *_ = env.step(items)
+
+
+def test_an_item_that_was_shown_is_never_chosen() -> None:
+    env = SimulatedVecEnv(PROBLEM, 64, 1)
+    model = make_ppo(env, new_actor(), EMBEDDING, SHORT)
+    seen = env.reset()
+    for _ in range(30):  # of 60 items, up to 3 + 20 were shown
+        items, _ = model.predict(seen)
+        assert not env.episodes.states.shown[np.arange(64), items].any()
+        seen, *_ = env.step(items)
+    distribution = model.policy.get_distribution(torch.from_numpy(seen)).distribution
+    assert bool(distribution.entropy().isfinite().all())
+    assert torch.equal(distribution.probs > 0, torch.from_numpy(~env.episodes.states.shown))
