@@ -27,12 +27,14 @@ from evaluation.protocols.per_user import PerUser
 from evaluation.protocols.ranking import rank_cases
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.protocols.validation import CRITERION, validation_metrics
+from evaluation.term_weights import tune_weights
 from flows.parameters import load_profile
 from models.histories import Scorer
 from models.learners.config import LearnerConfig
 from models.learners.ranking_config import RankingConfig
-from models.ranking_policy import RankingPolicy, RankingPolicyConfig, tune_weights
+from models.ranking_policy import RankingPolicy
 from models.sampling import UniformSampler
+from models.term_weights import LEARNT_TERMS, TERMS, Term
 from models.trainer import Trainer
 from storage.dataset.reader import TransitionDataset
 from tasks.learning import make_learning
@@ -44,19 +46,31 @@ def ranking(**policy: Any) -> RankingConfig:
     return RankingConfig.model_validate({"policy": policy})
 
 
-# Parts left out of a trained default policy before its weights are tuned: name → weights that stay fixed
-PARTS: dict[str, dict[str, float]] = {
-    "default": {},
-    "without the critic": {"critic_weight": 0.0},
-    "without the learnt action": {"actor": 0.0},
-    "without the fitted terms": {"fitted": 0.0},
-    "without the fitted terms and the critic": {"fitted": 0.0, "critic_weight": 0.0},
-    "without transitions": {"transitions": 0.0},
-    "without content": {"content": 0.0},
-    "re-ranked by the critic alone": {"critic_weight": 100.0},
+class Part(NamedTuple):
+    """What a trained default policy ranks by: terms that may have a weight, and the critics' weight; None: it is tuned."""
+
+    terms: tuple[Term, ...] = TERMS
+    critic: float | None = None
+
+
+def without(*names: Term) -> tuple[Term, ...]:
+    """All terms but some."""
+    return tuple(name for name in TERMS if name not in names)
+
+
+PARTS: dict[str, Part] = {
+    "default": Part(),
+    "without the critic": Part(critic=0.0),
+    "without the learnt action": Part(without("actor")),
+    "without the fitted terms": Part(LEARNT_TERMS),
+    "without the fitted terms and the critic": Part(LEARNT_TERMS, critic=0.0),
+    "without transitions": Part(without("transitions")),
+    "without associations": Part(without("associations")),
+    "without content": Part(without("content", "taste")),
+    "re-ranked by the critic alone": Part(critic=100.0),
 }
 HEAD = "| method | NDCG@10 | sd over seeds | NDCG@10 liked | coverage@10 | later rating | s |\n|---|---|---|---|---|---|---|"
-ALONE = {"fitted": 0.0}
+ALONE = Part(LEARNT_TERMS)
 # Variants trained otherwise, compared without the fitted terms, which would hide the difference: name → learner's config
 VARIANTS: dict[str, RankingConfig] = {
     "without own vectors": ranking(own_vectors=False),
@@ -82,22 +96,17 @@ class Evaluator:
         """Metrics of a policy on the validation users."""
         return validation_metrics(self.data, policy, self.cases)
 
-    def tuned(self, policy: RankingPolicy, fixed: dict[str, float]) -> RankingPolicy:
-        """A copy with tuned weights, except those that are fixed."""
+    def tuned(self, policy: RankingPolicy, part: Part) -> RankingPolicy:
+        """A copy with tuned weights of a part."""
         copied = copy(policy)
-        copied.params = policy.params.model_copy(update=fixed)
-
-        found: dict[RankingPolicyConfig, float] = {}  # fixed weights make many candidates equal
-
-        def metric(tried: RankingPolicy) -> float:
-            tried.params = tried.params.model_copy(update=fixed)
-            if tried.params not in found:
-                found[tried.params] = self.metrics(tried)[CRITERION]
-            return found[tried.params]
-
-        weights = tune_weights(copied, metric)
-        copied.params = copied.params.model_copy(update=fixed)
-        print(f"  {fixed or 'all'}: {weights}", file=sys.stderr, flush=True)
+        copied.weights = dict(policy.weights)
+        if part.critic is not None:
+            copied.params = policy.params.model_copy(update={"critic_candidates": 0})
+        (found,) = tune_weights(copied, self.data, CRITERION, 2000, self.seed, ("next",), part.terms)
+        copied.params = policy.params
+        if part.critic is not None:
+            copied.weights["next"] = copied.weights["next"].model_copy(update={"critic": part.critic})
+        print(f"  {part}: {found}", file=sys.stderr, flush=True)
         return copied
 
 
@@ -127,10 +136,10 @@ def trained_by(
     return policies, (time.perf_counter() - began) / len(evaluators)
 
 
-def tuned_by(evaluators: list[Evaluator], policies: list[Scorer], fixed: dict[str, float]) -> list[Scorer]:
-    """Every seed's policy with tuned weights, except those that are fixed."""
+def tuned_by(evaluators: list[Evaluator], policies: list[Scorer], part: Part) -> list[Scorer]:
+    """Every seed's policy with tuned weights of a part."""
     return [
-        evaluator.tuned(policy, fixed)
+        evaluator.tuned(policy, part)
         for evaluator, policy in zip(evaluators, policies, strict=True)
         if isinstance(policy, RankingPolicy)
     ]
@@ -187,8 +196,8 @@ def lines(evaluators: list[Evaluator], wanted: list[str]) -> Iterator[str]:
     data = evaluators[0].data
     made, spent = trained_by(evaluators, RankingConfig())
     reference = None
-    for name, fixed in PARTS.items() if not wanted or "default" in wanted else ():
-        found = evaluated(data, tuned_by(evaluators, made, fixed))
+    for name, part in PARTS.items() if not wanted or "default" in wanted else ():
+        found = evaluated(data, tuned_by(evaluators, made, part))
         reference = reference or found
         yield f"| {name} {row(found, spent)}{difference(found, reference)}"
     reference = None

@@ -23,10 +23,11 @@ from evaluation.baselines import BaselineParams, fit_baselines, tune_baselines
 from evaluation.protocols.cases import next_item_cases, validation_cases
 from evaluation.protocols.validation import validation_metrics
 from evaluation.report.sections.methods.published import LEAVE_ONE_OUT
+from evaluation.term_weights import tune_weights
 from flows.parameters import Profile, load_profile
 from models.early_warnings import Row
 from models.histories import Scorer
-from models.ranking_policy import RankingPolicy, tune_weights
+from models.ranking_policy import RankingPolicy
 from models.sampling import UniformSampler
 from models.trainer import Trainer
 from storage.checkpoints import Checkpoints
@@ -97,8 +98,8 @@ def trained(name: str, profile: Profile, data: TransitionDataset) -> Scorer:
     learning.learner.acting.load_state_dict(run.best_policy)
     print(f"{name}: best at update {run.best_step} of {run.step}", flush=True)
     if isinstance(learning.policy, RankingPolicy):
-        weights = tune_weights(learning.policy, lambda policy: validation_metrics(data, policy, cases)["ndcg@10"])
-        print(f"{name}: weights {weights}", flush=True)
+        (tuned,) = tune_weights(learning.policy, data, "ndcg@10", params.validation_steps, params.seed, ("next",))
+        print(f"{name}: {tuned}", flush=True)
     return learning.policy
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation import Evaluator, trained
+from ablation import Evaluator, Part, trained, without
 
 from evaluation.protocols.validation import CRITERION
 from models.histories import Scorer
@@ -44,8 +44,8 @@ FITTED: Grid = {
     "kernel.decay": (0.78, 0.6, 0.9),
     "kernel.window": (20, 10, 40),
     "kernel.min_count": (3, 1, 5),
+    "kernel.association_ridge": (200.0, 50.0, 100.0, 500.0),
     "policy.transitions_decay": (0.78, 0.6, 0.9),
-    "policy.content": (4.0, 0.0, 2.0, 8.0),
     "policy.content_decay": (0.7, 0.5, 0.85),
 }
 
@@ -68,13 +68,11 @@ def changed(config: LearnerConfig, name: str, value: Any) -> LearnerConfig:
     return type(config).model_validate(values)
 
 
-def untrained(data: TransitionDataset, config: LearnerConfig) -> Scorer:
-    """A ranking policy of the fitted terms alone."""
-    policy = make_learning(config, data, 1, "cosine", "cpu", 0).policy
+def untrained(evaluator: Evaluator, config: LearnerConfig) -> Scorer:
+    """A ranking policy of the fitted terms alone, with tuned weights."""
+    policy = make_learning(config, evaluator.data, 1, "cosine", "cpu", 0).policy
     assert isinstance(policy, RankingPolicy)  # noqa: S101
-    alone = {"fitted": 1.0, "actor": 0.0, "popularity": 0.0, "critic_weight": 0.0}
-    policy.params = policy.params.model_copy(update=alone)
-    return policy
+    return evaluator.tuned(policy, Part(without("actor", "popularity"), critic=0.0))
 
 
 def search(kind: str, evaluator: Evaluator) -> None:
@@ -90,7 +88,7 @@ def search(kind: str, evaluator: Evaluator) -> None:
             tried.add(candidate)
             began = time.perf_counter()
             fitted = kind == "fitted"
-            made = untrained(evaluator.data, candidate) if fitted else trained(candidate, evaluator)
+            made = untrained(evaluator, candidate) if fitted else trained(candidate, evaluator)
             found = evaluator.metrics(made)[CRITERION]
             print(f"{kind} {name}={value}: {CRITERION} {found:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
             if found > best:

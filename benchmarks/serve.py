@@ -33,9 +33,12 @@ import uvloop
 from safetensors.torch import save_file
 from shaped import conditions
 
+from models.fitted_terms import Catalogue
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import RankingPolicyConfig
+from models.term_weights import TermWeights
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
@@ -54,10 +57,13 @@ def made_policy(name: str, embedding: torch.Tensor) -> Publishable:
     if name == "td3_bc":
         size = FRAME * (DIM + 1)
         return Policy(Actor(size, DIM, 256, 1.0), embedding, "cosine", Critics(2, size, DIM, 256), 0)
-    config = RankingPolicyConfig(fitted=0.25, critic_weight=0.1)
     frequent = torch.arange(min(KERNEL, items))
-    kernel = torch.randn(len(frequent), len(frequent))
-    return RankingPolicy(config, Catalogue(embedding, torch.arange(items), frequent, kernel, 5.0)).eval()
+    transitions, associations = torch.randn(2, len(frequent), len(frequent))
+    counts = torch.arange(items)
+    catalogue = Catalogue(embedding, counts, counts, frequent, transitions, associations, 5.0)
+    policy = RankingPolicy(RankingPolicyConfig(), catalogue).eval()
+    policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=1.0, critic=0.1)
+    return policy
 
 
 def publish_policy(name: str, items: int, seed: int, home: Path, to: Path) -> str:

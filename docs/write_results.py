@@ -20,6 +20,7 @@ from evaluation.report.report import Report, read_report
 from evaluation.report.sections.methods.comparisons import Comparison
 from evaluation.report.sections.methods.numbers import MethodResult
 from evaluation.report.sections.popularity.numbers import PopularitySection, PopularityView
+from models.term_weights import TunedWeights
 
 HERE = Path(__file__).parent
 
@@ -110,11 +111,12 @@ class Results:
 
     def cold(self, split: str, protocol: str) -> str:
         """Markdown: cold items by method in the first report, the best first, with 95 % intervals."""
-        lines = ["| method | Recall@100 | relative rank, 0 first, 1 last |", "|---" * 3 + "|"]
+        lines = ["| method | of the first ten | Recall@100 | relative rank, 0 first, 1 last |", "|---" * 4 + "|"]
         for one in sorted(self.cold_view(split, protocol).methods, key=lambda one: one.cold_rank or 0.0):
             cells = [
                 f"{shown(value)} ({shown(low)} to {shown(high)})"
                 for value, (low, high) in (
+                    (one.shown["cold"], one.intervals["shown cold"]),
                     (one.cold_recall.get("recall@100"), one.intervals["cold_recall recall@100"]),
                     (one.cold_rank, one.intervals["cold_rank"]),
                 )
@@ -127,9 +129,9 @@ class Results:
         mine, others = (self.of(one, "test", "next-item")[0].intervals[metric] for one in (name, other))
         return mine[0] <= others[1] and others[0] <= mine[1]
 
-    def shares(self, name: str) -> list[dict[str, float]]:
-        """The tuned weight of each term of a policy, by report."""
-        return [model.shares for report in self.reports for model in report.cards.models if model.name == name]
+    def questions(self, name: str) -> list[TunedWeights]:
+        """The tuned weights of a policy for each question, of the first report."""
+        return [one for model in self.first.cards.models if model.name == name for one in model.questions]
 
     def cases(self, split: str, protocol: str) -> str:
         """The number of users and cases."""

@@ -32,6 +32,8 @@ from evaluation.report.sections.popularity.numbers import (
     measure_popularity,
     method_popularity,
 )
+from evaluation.serve_for_cases import serve_for_of
+from models.serve_for import serving
 from storage.dataset.format import Split
 from storage.dataset.reader import TransitionDataset
 
@@ -168,5 +170,6 @@ def timed_ranking(data: TransitionDataset, one: ComparedMethod, cases: Cases) ->
     began = time.perf_counter()
     # The Mult-VAE protocol draws what is known at random, so that no known item is more recent than another.
     scorer = with_whole_histories(one.scorer) if cases.protocol == "mult-vae" else one.scorer
+    scorer = serving(scorer, serve_for_of(cases))
     ranked = rank_cases(data, scorer, cases)
     return ranked, len(cases) / max(time.perf_counter() - began, 1e-9)

@@ -10,10 +10,11 @@ from torch.nn.functional import embedding
 
 from models.errors import PolicyError
 from models.histories import Histories
-from models.ranking_policy import RankingPolicy, StoredConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import StoredConfig
 from models.stored_policy import need_tensors, parsed, unfit
 
-FORMAT: Literal["marquee-constrained-ranking-policy/1"] = "marquee-constrained-ranking-policy/1"
+FORMAT: Literal["marquee-constrained-ranking-policy/2"] = "marquee-constrained-ranking-policy/2"
 
 
 class StoredConstrained(BaseModel):
@@ -21,7 +22,7 @@ class StoredConstrained(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-constrained-ranking-policy/1"] = FORMAT
+    format: Literal["marquee-constrained-ranking-policy/2"] = FORMAT
     imitation: StoredConfig = Field(description="The behaviour policy.")
     threshold: float = Field(ge=0, le=1, description="τ.")
 

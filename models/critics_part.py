@@ -9,9 +9,9 @@ from models.ranking_policy import RankingPolicy
 
 def without_critics(policy: Scorer) -> Scorer | None:
     """The same policy with items in the order that its critics re-rank; None if no critics re-rank."""
-    if isinstance(policy, RankingPolicy) and policy.params.critic_weight > 0 and policy.params.critic_candidates > 0:
+    if isinstance(policy, RankingPolicy) and policy.weights[policy.question].critic > 0:
         ranking = copy(policy)
-        ranking.params = policy.params.model_copy(update={"critic_weight": 0.0})
+        ranking.weights = {name: one.model_copy(update={"critic": 0.0}) for name, one in policy.weights.items()}
         return ranking
     if isinstance(policy, Policy) and policy.candidates > 0 and policy.ranker is None:
         nearest = copy(policy)

@@ -1,7 +1,7 @@
 """A policy made of several policies with different seeds, whose scores and actions are averaged."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.histories import Histories
 from models.policy import Publishable
+from models.serve_for import ServeFor, serving
 
 FORMAT: Literal["marquee-ensemble-policy/1"] = "marquee-ensemble-policy/1"
 
@@ -29,6 +30,10 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Publishable]) -> None:
         self.members = tuple(members)
+
+    def serving(self, question: ServeFor) -> Self:
+        """The ensemble of the members that answer a question."""
+        return type(self)([cast(Publishable, serving(member, question)) for member in self.members])
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:

@@ -1,16 +1,19 @@
-"""The transition kernel of a ranking policy: which item follows which, fit in closed form."""
+"""The kernels of a ranking policy, fit in closed form: which item follows which, and which items the same users rate."""
+
+from dataclasses import replace
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from models.baselines.ease import ease_weights
 from models.baselines.training import TrainingData, most_frequent
 from models.errors import LearnerError
 from models.rows import rows_of_items
 
 
 class KernelConfig(BaseModel):
-    """How the transition kernel is fit; sources in brackets."""
+    """How the kernels are fit; sources in brackets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,9 +27,10 @@ class KernelConfig(BaseModel):
     decay: float = Field(
         0.78, gt=0, lt=1, description="Weight of an event relative to that of the next nearer one [2021, eq. 12]."
     )
-    ridge: float = Field(100.0, gt=0, description="λ of the squared entries [2021, eq. 10].")
+    ridge: float = Field(100.0, gt=0, description="λ of the transitions' squared entries [2021, eq. 10].")
     backward: float = Field(0.3, ge=0, le=1, description="β, the weight of a pair of items in reversed order.")
     popularity_power: float = Field(0.15, ge=0, le=1, description="p: columns are divided by (count + 10)^p.")
+    association_ridge: float = Field(200.0, gt=0, description="λ of the associations, in users [Steck 2019, eq. 8].")
 
 
 def kernel_items(data: TrainingData, config: KernelConfig) -> Tensor:
@@ -67,5 +71,14 @@ def transition_kernel(data: TrainingData, items: Tensor, config: KernelConfig) -
     # A finite window need not give a positive definite matrix, hence no Cholesky factor.
     kernel: Tensor = torch.linalg.solve(gram, after + config.backward * after.T)
     kernel /= (data.counts[items] + 10.0) ** config.popularity_power
+    kernel /= kernel.square().mean().sqrt().clamp_min(1e-12)
+    return kernel
+
+
+def association_kernel(data: TrainingData, items: Tensor, config: KernelConfig) -> Tensor:
+    """EASE's weights between items (M,), in any order of events: (M, M) float32, from row to column, root mean square 1."""
+    of_items = replace(data, max_items=config.max_items)  # the most frequent ones, `items` among them
+    rows = of_items.column[items]
+    kernel = ease_weights(of_items.together[rows][:, rows], config.association_ridge)
     kernel /= kernel.square().mean().sqrt().clamp_min(1e-12)
     return kernel

@@ -13,8 +13,8 @@ from models.ensemble import Ensemble, EnsembleConfig
 from models.histories import Scorer
 from models.policy import FORMAT as NEAREST
 from models.policy import Policy, Publishable
-from models.ranking_policy import FORMAT as RANKING
 from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import FORMAT as RANKING
 from models.stored_policy import parsed, unfit
 
 SINGLE: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {

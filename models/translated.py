@@ -1,10 +1,13 @@
 """Policies trained on another catalogue, as scorers of this one."""
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from models.errors import LearnerError
 from models.histories import Histories, Scorer
+from models.serve_for import ServeFor, serving
 
 
 class Translated:
@@ -28,6 +31,10 @@ class Translated:
         if not bool((own >= 0).any()):
             raise LearnerError("policy: expected one trained on some of this dataset's items; it knows none of them.")
         self.scorer, self.own, self.shortest = scorer, own, shortest
+
+    def serving(self, question: ServeFor) -> Self:
+        """This translation of the scorer that answers a question."""
+        return type(self)(serving(self.scorer, question), self.own, self.shortest)
 
     def scores(self, histories: Histories) -> Tensor:
         """Score each of our items as the next of each history: (B, I); all equal if no event of a history is known."""

@@ -16,6 +16,7 @@ from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import Policy, Publishable
 from models.policy_formats import policy_from
+from models.term_weights import TunedWeights
 from models.translated import Translated
 from models.windows import HistoryEncoder
 from storage.artifacts.manifest import Manifest
@@ -54,7 +55,7 @@ class PolicyFacts(BaseModel):
     validation: float | None = Field(None, alias="validation_ndcg@10")
     peak_mib: float | None = None
     seconds_of_members: float = Field(0.0, ge=0)
-    shares: dict[str, float] = Field(default_factory=dict)
+    questions: tuple[TunedWeights, ...] = ()
     warnings: tuple[Warned, ...] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     trainer: dict[str, Any] = Field(default_factory=dict)

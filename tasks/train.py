@@ -183,7 +183,7 @@ def train_learner(
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     learning.learner.acting.load_state_dict(run.best_policy)
     facts = facts_of(run)
-    facts |= tuned(learning.policy, config, metrics_of, run.metric)
+    facts |= tuned(learning.policy, config, metrics_of, run.metric, data, validation_steps, seed)
     if isinstance(config, ActorConfig) and isinstance(learning.policy, Policy) and config.ranker.candidates > 0:
         metrics = partial(validation_metrics, data, learning.policy, cases)
         facts |= give_ranker(learning.policy, data, config.ranker, seed, metrics)

@@ -4,14 +4,24 @@ from collections.abc import Callable
 from typing import Any
 
 from evaluation.protocols.validation import CRITERION
+from evaluation.term_weights import tune_weights
 from models.learners.config import LearnerConfig
 from models.policy import Policy, Publishable, tune_candidates
-from models.ranking_policy import RankingPolicy, tune_weights
+from models.ranking_policy import RankingPolicy
+from storage.dataset.reader import TransitionDataset
 
 Metrics = Callable[[Publishable], dict[str, float]]
 
 
-def tuned(policy: Publishable, config: LearnerConfig, metrics: Metrics, selected_by: str) -> dict[str, Any]:
+def tuned(
+    policy: Publishable,
+    config: LearnerConfig,
+    metrics: Metrics,
+    selected_by: str,
+    data: TransitionDataset,
+    steps: int,
+    seed: int,
+) -> dict[str, Any]:
     """Tune a policy, if there is something to tune; returns the manifest's facts about it.
 
     The criterion is the one that selected the checkpoint if it is a metric of rankings, else NDCG@10: no weight changes a loss.
@@ -21,15 +31,19 @@ def tuned(policy: Publishable, config: LearnerConfig, metrics: Metrics, selected
         config: of its learner.
         metrics: a policy's metrics on validation users.
         selected_by: the metric that selected the checkpoint.
+        data: of the validation users.
+        steps: at most so many cases for each question that a ranking policy answers.
+        seed: of the draws of these cases.
     """
     facts: dict[str, Any] = {}
-    grid = getattr(config, "candidate_grid", ())
-    if not grid and not isinstance(policy, RankingPolicy):
-        return facts
-    criterion = selected_by if selected_by in metrics(policy) else CRITERION
     if isinstance(policy, RankingPolicy):
-        facts["shares"] = tune_weights(policy, lambda tried: metrics(tried)[criterion])
-    elif isinstance(policy, Policy):
+        criterion = selected_by if "@" in selected_by else CRITERION
+        found = tune_weights(policy, data, criterion, steps, seed)
+        facts["questions"] = [one.model_dump(mode="json") for one in found]
+    elif isinstance(policy, Policy) and (grid := getattr(config, "candidate_grid", ())):
+        criterion = selected_by if selected_by in metrics(policy) else CRITERION
         counts = tuple(dict.fromkeys((policy.candidates, *grid)))
         facts["critic_candidates"] = tune_candidates(policy, counts, lambda tried: metrics(tried)[criterion])
+    else:
+        return facts
     return facts | {"validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}

@@ -1,6 +1,6 @@
 """Evaluation cases: the known events of a user, and the target events, which are ranked among all other items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,10 @@ class Cases:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def at(self, rows: Tensor) -> "Cases":
+        """The cases at `rows`."""
+        return replace(self, users=self.users[rows], known=self.known[rows], targets=self.targets[rows])
 
     def histories(self, dataset: TransitionDataset, rows: Tensor) -> Histories:
         """The histories of the cases `rows` (B,), padded on the left."""
@@ -96,14 +100,14 @@ def validation_cases(dataset: TransitionDataset, most: int, seed: int) -> Cases:
 def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) -> Cases:
     """One case per user: the first part of a history is known, the rest are the targets.
 
-    For the split `time` the events up to the time cut are known, else the first `share` of a history. Users need F or more
-    known events and at least one target.
+    For the split `time` the events up to the time cut are known, else the first `share` of a history. Histories of validation
+    users end at the cut, as in `next_item_cases`. Users need F or more known events and at least one target.
 
     Raises:
         DatasetError: the dataset is split by leave-one-out.
     """
     need_held_out_users(dataset, "fold-in")
-    first, end = dataset.offset[:-1], dataset.offset[1:]
+    first, end = dataset.offset[:-1], last_events(dataset, split)
     _, number = dataset.head.runs(split, dataset.timely)
     cut = torch.from_numpy(dataset.timely).to(first) if split == "time" else ((end - first) * share).long()
     chosen = torch.from_numpy(number > 0).to(first.device) & (cut >= dataset.frame) & (first + cut < end)
@@ -116,7 +120,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
     """One case per user, after Liang et al. 2018, §4.1: of the items rated 4 or more a random fifth are the targets.
 
     They use users with five such items or more; here F or more must be known too, since a policy's state needs them. Known
-    items stay in time order.
+    items stay in time order. Histories of validation users end at the time cut, as in `next_item_cases`.
 
     Raises:
         DatasetError: the dataset is split by leave-one-out.
@@ -124,11 +128,11 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
     need_held_out_users(dataset, "mult-vae")
     rng = np.random.default_rng(seed)
     _, number = dataset.head.runs(split, dataset.timely)
-    offset = dataset.head.offset
+    offset, end_of = dataset.head.offset, last_events(dataset, split).tolist()
     positive = (dataset.rating_code >= dataset.scale.liked_code).cpu().numpy()
     users, events, known, targets, place = [], [], [], [], 0
     for user in np.flatnonzero(number > 0).tolist():
-        rows = offset[user] + np.flatnonzero(positive[offset[user] : offset[user + 1]])
+        rows = offset[user] + np.flatnonzero(positive[offset[user] : end_of[user]])
         count = max(1, int(len(rows) * share))
         if len(rows) - count < max(dataset.frame, 4):
             continue
@@ -162,6 +166,11 @@ def need_held_out_users(dataset: TransitionDataset, protocol: Protocol) -> None:
             f"{protocol}: expected a dataset split by users; found leave-one-out, whose users were all trained on. "
             "Build one with export.splits.mode=users."
         )
+
+
+def last_events(dataset: TransitionDataset, split: Split) -> Tensor:
+    """The event after the last one of each history, (U,) int64; of validation users, after the last one before the time cut."""
+    return dataset.timely_end if split == "validation" else dataset.offset[1:]
 
 
 def choose(starts: Tensor, most: int, seed: int) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from evaluation.report.sections.cards.dataset_card import caveats
 from evaluation.report.sections.cards.numbers import ModelCard, model_card
+from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
 
 COUNTED = ("users", "items", "events", "transitions")
@@ -85,10 +86,16 @@ def training_text(card: ModelCard) -> str:
         "selected by": card.selected_by,
         "seed": card.seed,
         "device": card.device,
-        **{f"weight of {name}": value for name, value in card.shares.items()},
+        **{f"what counts for `{one.question}`": shares_text(one) for one in card.questions},
         **card.hyper_parameters,
     }
     return table(("parameter", "value"), ((name, number(value)) for name, value in facts.items() if value is not None))
+
+
+def shares_text(tuned: TunedWeights) -> str:
+    """The terms' shares of the score for one question, and the weight of the critics."""
+    named = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in tuned.shares.items() if share > 0)
+    return f"{', '.join(named)}; learnt action {tuned.learnt:.0%}, critics' weight {tuned.critic:g}"
 
 
 def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:

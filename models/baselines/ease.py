@@ -2,6 +2,7 @@
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from models.baselines.entry import BaselineEntry
 from models.baselines.item_to_item import ItemToItem
@@ -18,7 +19,7 @@ class EaseConfig(Recency):
 
 
 def fit_ease(config: EaseConfig, data: TrainingData) -> ItemToItem:
-    """Fit B = I - P / diag(P), P = (XᵀX + λI)⁻¹, to the user-item matrix X (Steck 2019, eq. 8). The inverse costs M³.
+    """Fit the weights to the user-item matrix X (Steck 2019, eq. 8). The inverse costs M³.
 
     Raises:
         LearnerError: no item is frequent enough.
@@ -28,12 +29,18 @@ def fit_ease(config: EaseConfig, data: TrainingData) -> ItemToItem:
         raise LearnerError(
             f"EASE: expected items with {config.min_count} training users or more; found none. Give more ratings."
         )
-    gram = data.together[kept][:, kept]
-    gram.diagonal().add_(config.regularisation)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    weights = -inverse / inverse.diagonal()
-    weights.fill_diagonal_(0.0)
+    weights = ease_weights(data.together[kept][:, kept], config.regularisation)
     return ItemToItem(weights, data.frequent[kept], data.catalogue, config)
+
+
+def ease_weights(together: Tensor, regularisation: float) -> Tensor:
+    """B = I - P / diag(P), P = (XᵀX + λI)⁻¹, of the users that items share, XᵀX (M, M): (M, M), from row to column."""
+    gram = together.clone()
+    gram.diagonal().add_(regularisation)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    weights: Tensor = -inverse / inverse.diagonal()
+    weights.fill_diagonal_(0.0)
+    return weights
 
 
 ENTRY = BaselineEntry(

@@ -8,7 +8,7 @@ from models.learners.diversity import DiversityMeasure
 from models.networks import Precision
 from models.optimisers import OptimiserConfig
 from models.ranking_network import RankerConfig
-from models.ranking_policy import RankingPolicyConfig
+from models.ranking_policy_config import RankingPolicyConfig
 from models.windows import StateConfig
 
 NStep = Annotated[

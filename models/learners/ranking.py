@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
-from models.kernels import kernel_items, transition_kernel
+from models.kernels import association_kernel, kernel_items, transition_kernel
 from models.learners.entry import Comparison, LearnerEntry
 from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
@@ -37,12 +37,12 @@ class Ranking(SequenceLearner):
         self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
 
-    def fitted_kernel(self, data: TrainingData) -> tuple[Tensor, Tensor]:
-        """The items with a row in the transition kernel, (M,), and the kernel, (M, M); none if it has no weight."""
-        if self.config.policy.transitions == 0:
-            return super().fitted_kernel(data)
-        items = kernel_items(data, self.config.kernel)
-        return items, transition_kernel(data, items, self.config.kernel)
+    def kernels(self, data: TrainingData) -> tuple[Tensor, Tensor, Tensor]:
+        """The items with a row in the kernels, (M,), the transitions and the associations, (M, M) each; none without fitted terms."""
+        if not self.config.policy.fitted:
+            return super().kernels(data)
+        items, config = kernel_items(data, self.config.kernel), self.config.kernel
+        return items, transition_kernel(data, items, config), association_kernel(data, items, config)
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         """As the base's, with that of the critics if there are any."""
@@ -123,7 +123,7 @@ class Ranking(SequenceLearner):
 ENTRY = LearnerEntry(
     RankingConfig,
     Ranking,
-    summary="Scores every item by a weighted sum of item transitions, content similarity, a learnt action over a sequence state and "
-    "popularity, and lets TD3's critics re-rank the best; all weights are tuned on validation users.",
-    paper="This project, docs/methods.md; Fujimoto et al. 2018, Cho et al. 2014, Jean et al. 2015",
+    summary="Scores every item by a weighted sum of item transitions, item associations, content similarity, popularity and a learnt "
+    "action over a sequence state, and lets TD3's critics re-rank the best; all weights are tuned on validation users, for each question.",
+    paper="This project, docs/methods.md; Fujimoto et al. 2018, Cho et al. 2014, Jean et al. 2015, Steck 2019",
 )

@@ -6,14 +6,14 @@ from pydantic import Field
 
 from models.kernels import KernelConfig
 from models.learners.config import NStep, SequenceConfig
-from models.ranking_policy import RankingPolicyConfig
+from models.ranking_policy_config import RankingPolicyConfig
 
 
 class RankingConfig(SequenceConfig):
     """Hyper-parameters; sources in brackets."""
 
     name: Literal["ranking"] = "ranking"
-    kernel: KernelConfig = Field(KernelConfig(), description="How the transition kernel is fit before training.")
+    kernel: KernelConfig = Field(KernelConfig(), description="How the kernels are fit before training.")
     critic_learning_rate: float = Field(
         3e-4, gt=0, le=0.1, description="Learning rate of the critics [Fujimoto & Gu 2021, table 2]."
     )
@@ -49,7 +49,6 @@ class RankingConfig(SequenceConfig):
 class LearntTermsConfig(RankingPolicyConfig):
     """A ranking policy of the learnt terms alone: no fitted terms, item vectors initialised at random, no critics."""
 
-    transitions: float = Field(0.0, ge=0, le=0, description="None.")
-    content: float = Field(0.0, ge=0, le=0, description="None.")
+    fitted: Literal[False] = Field(False, description="None.")
     embeddings: bool = Field(False, description="Whether item vectors are initialised as the embeddings, or at random.")
     critic_candidates: int = Field(0, ge=0, le=0, description="None.")

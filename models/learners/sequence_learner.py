@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from models.baselines.training import TrainingData
 from models.batch import BatchSource, Sequences
 from models.checks import BatchCheck
+from models.fitted_terms import Catalogue, counts_of
 from models.learners.config import SequenceConfig
 from models.learners.entry import Comparison
 from models.learners.negatives import Negatives
@@ -16,7 +17,7 @@ from models.learners.resumable import Resumable
 from models.nearest import Similarity
 from models.optimisers import Optimiser, OptimiserName
 from models.policy import Publishable
-from models.ranking_policy import Catalogue, RankingPolicy
+from models.ranking_policy import RankingPolicy
 from models.space import Space
 
 
@@ -44,7 +45,7 @@ class SequenceLearner(Resumable):
     ) -> None:
         self.config = config
         self.device = torch.device(device)
-        catalogue = Catalogue(data.embedding, data.counts, *self.fitted_kernel(data), space.largest_reward)
+        catalogue = Catalogue(data.embedding, *counts_of(data), *self.kernels(data), space.largest_reward)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
@@ -56,9 +57,10 @@ class SequenceLearner(Resumable):
         self.optimisers = self.make_optimisers()
         self.steps, self.seed = 0, seed << 32
 
-    def fitted_kernel(self, data: TrainingData) -> tuple[Tensor, Tensor]:
-        """The items with a row in the transition kernel, (M,), and the kernel, (M, M); by default none."""
-        return data.items[:0], data.embedding.new_zeros((0, 0))
+    def kernels(self, data: TrainingData) -> tuple[Tensor, Tensor, Tensor]:
+        """The items with a row in the kernels, (M,), the transitions and the associations, (M, M) each; by default none."""
+        none = data.embedding.new_zeros((0, 0))
+        return data.items[:0], none, none
 
     def make_heads(self, space: Space, data: TrainingData) -> None:
         """Make further networks; called once, with the seed set."""

@@ -293,7 +293,7 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
     popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
     assert isinstance(policy, RankingPolicy)
     shipped = liking(policy.scores(known))
-    policy.params = policy.params.model_copy(update={"critic_weight": 2.0})
+    policy.weights["next"] = policy.weights["next"].model_copy(update={"critic": 2.0})
     valued = liking(policy.scores(known))
     ideal = liking(affinity[users])
     assert shipped > popular + 0.05 * (ideal - popular), (popular, shipped, valued, ideal)

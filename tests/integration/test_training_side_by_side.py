@@ -13,7 +13,7 @@ from rankings_support import small_dataset
 
 from models.learners.ranking_config import RankingConfig
 from models.learners.td3 import TD3Config
-from models.ranking_policy import RankingPolicyConfig
+from models.ranking_policy_config import RankingPolicyConfig
 from models.trainer_config import TrainerConfig
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef

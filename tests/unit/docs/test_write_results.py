@@ -11,6 +11,7 @@ import pytest
 from evaluation.report.sections.methods.comparisons import Comparison
 from evaluation.report.sections.methods.numbers import MethodResult, published
 from evaluation.report.sections.methods.published import MULT_VAE
+from models.term_weights import TunedWeights
 
 DOCS = Path(__file__).parents[3] / "docs"
 spec = importlib.util.spec_from_file_location("write_results", DOCS / "write_results.py")
@@ -31,6 +32,12 @@ def result(name: str, split: str, protocol: str, value: float, half: float) -> M
     )  # fmt: skip
 
 
+TUNED = TunedWeights(
+    question="liked", shares={"actor": 0.25, "taste": 0.0, "recent_popularity": 0.75}, critic=0.05, cold=1.5,
+    metric="ndcg@100", value=0.3, cold_shown=0.01, cold_sought=0.02, cases=9, users=3,
+)  # fmt: skip
+
+
 def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "") -> Any:
     results = [
         result(name, split, protocol, value + extra, 0.01 * (seed + 1))
@@ -42,14 +49,12 @@ def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "")
         challenger="ranking", other="markov", split="test", protocol="next-item", metric="ndcg@10",
         difference=0.1, low=0.05, high=0.15, p=0.001, p_adjusted=0.002,
     )  # fmt: skip
-    models = [
-        SimpleNamespace(name=name, kind="policy", seed=seed, shares={"fitted": 0.25}) for name in ("ranking", "td3")
-    ]
-    models.append(SimpleNamespace(name="champion", kind="champion", seed=99, shares={}))
+    models = [SimpleNamespace(name=name, kind="policy", seed=seed, questions=[TUNED]) for name in ("ranking", "td3")]
+    models.append(SimpleNamespace(name="champion", kind="champion", seed=99, questions=[]))
     cold = [
         SimpleNamespace(
-            name=name, cold_rank=rank, cold_recall={"recall@100": 0.25},
-            intervals={"cold_rank": (rank - 0.1, rank + 0.1), "cold_recall recall@100": (0.0, 0.5)},
+            name=name, cold_rank=rank, cold_recall={"recall@100": 0.25}, shown={"cold": 0.125},
+            intervals={"cold_rank": (rank - 0.1, rank + 0.1), "cold_recall recall@100": (0.0, 0.5), "shown cold": (0.0, 0.25)},
         )
         for name, rank in (("markov", 0.9), ("ranking", 0.2))
     ]  # fmt: skip
@@ -106,7 +111,11 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
     page = write_results.render(write_results.Results([report(4), report(3)], tmp_path))
     assert "for seed in 3 4; do" in page
     assert "as 3 test users' next choices (4 of 20 cases, seed 3)" in page
-    cold = "| ranking | .2500 (.0000 to .5000) | .2000 (.1000 to .3000) |\n| markov | .2500 (.0000 to .5000) | .9000 (.8000 to 1.000) |"
+    spread = ".2500 (.0000 to .5000)"
+    cold = (
+        f"| ranking | .1250 (.0000 to .2500) | {spread} | .2000 (.1000 to .3000) |\n"
+        f"| markov | .1250 (.0000 to .2500) | {spread} | .9000 (.8000 to 1.000) |"
+    )
     assert cold in page
     assert "+0.1000 (seed 3; 95 % interval" in page
     assert says in page
@@ -114,7 +123,7 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
     assert "printed by ingest" in page
     assert "is off by at most 0.07 in the mean" in page
     assert "`ranking` reaches 2.00 times the NDCG@10 of the best baseline, `markov`" in page
-    assert "fitted 0.25;" in page
+    assert "  - `liked`: actor 25 %, recent popularity 75 %; critics' weight 0.05, offset of cold items +1.5.\n" in page
     (tmp_path / "ingest.txt").unlink()
     with pytest.raises(SystemExit, match=r"Run `python benchmarks/run.py ingest`"):
         write_results.render(write_results.Results([report(0), report(1)], tmp_path))

@@ -152,10 +152,10 @@ def test_a_history_of_all_items_can_be_ranked() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format": "marquee-constrained-ranking-policy/9"}, "expected format"),
+        ({"format": "marquee-constrained-ranking-policy/1"}, "expected format"),
         ({"threshold": 1.5}, "threshold: Input should be less than or equal to 1"),
         ({"more": 1}, "more: Extra inputs are not permitted"),
-        ({"imitation": {"format": "marquee-ranking-policy/4"}}, "imitation.policy: Field required"),
+        ({"imitation": {"format": "marquee-ranking-policy/5"}}, "imitation.policy: Field required"),
         ({"imitation": None}, "imitation: Input should be a valid dictionary"),
     ],
 )

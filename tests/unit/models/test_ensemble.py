@@ -9,11 +9,14 @@ from safetensors.torch import load_file, save_file
 
 from models.ensemble import Ensemble, standardised
 from models.errors import PolicyError
+from models.fitted_terms import Catalogue
 from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
 from models.policy_formats import policy_from
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import RankingPolicyConfig
+from models.term_weights import TermWeights
 
 ITEMS = torch.randn((9, 4), generator=torch.Generator().manual_seed(5))
 PROBE = Histories(torch.tensor([[0, 3, 5], [8, 1, 2]]), torch.tensor([[1.0, -1.0, 5.0], [2.0, 0.0, 3.0]]))
@@ -24,8 +27,12 @@ def nearest(critics: bool) -> Policy:
 
 
 def ranking() -> RankingPolicy:
-    config = RankingPolicyConfig(width=4, critic_width=4, fitted=1.0)
-    return RankingPolicy(config, Catalogue(ITEMS, torch.arange(9), torch.tensor([1, 4]), torch.randn(2, 2), 5.0)).eval()
+    counts, rows = torch.arange(9), torch.tensor([1, 4])
+    catalogue = Catalogue(ITEMS, counts, counts // 2, rows, torch.randn(2, 2), torch.randn(2, 2), 5.0)
+    policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue).eval()
+    policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0)
+    policy.weights["liked"] = TermWeights(associations=1.0, taste=2.0)
+    return policy
 
 
 def test_scores_and_actions_are_means_of_the_members() -> None:
@@ -40,6 +47,14 @@ def test_scores_and_actions_are_means_of_the_members() -> None:
         action += member.act(PROBE) / 3
     torch.testing.assert_close(ensemble.scores(PROBE), scores.float())
     torch.testing.assert_close(ensemble.act(PROBE), action)
+
+
+def test_the_members_answer_the_question_that_the_ensemble_is_asked() -> None:
+    members: list[Publishable] = [nearest(critics=False), ranking()]
+    answering = Ensemble(members).serving("liked")
+    expected = Ensemble([members[0], members[1].serving("liked")])  # type: ignore[attr-defined]
+    assert torch.equal(answering.scores(PROBE), expected.scores(PROBE))
+    assert not torch.equal(answering.scores(PROBE), Ensemble(members).scores(PROBE))
 
 
 def test_a_member_without_preferences_counts_nothing() -> None:

@@ -117,7 +117,8 @@ def test_critics_without_weight_in_the_ranking_learn_if_they_have_one_in_the_los
 
 def test_targets_hold_the_kernel_only_once() -> None:
     learner = learner_of(config())
-    assert learner.target_policy.kernel is learner.policy.kernel
+    for mine, theirs in zip(learner.policy.buffers(), learner.target_policy.buffers(), strict=True):
+        assert mine is theirs
     for mine, theirs in zip(learner.policy.parameters(), learner.target_policy.parameters(), strict=True):
         assert mine.data_ptr() != theirs.data_ptr()
         assert not theirs.requires_grad

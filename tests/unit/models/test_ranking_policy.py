@@ -15,31 +15,69 @@ from models.histories import Histories
 from models.learners.gru4rec import Gru4RecConfig
 from models.learners.ranking_config import RankingConfig
 from models.learners.sasrec import SasRecConfig
-from models.ranking_policy import RankingPolicy, tune_weights
+from models.ranking_policy import RankingPolicy
+from models.rows import rows_of_items
+from models.serve_for import SERVE_FOR
 from models.states import LONGEST, make_state
+from models.term_weights import TermWeights
+from models.translated import Translated
+
+WEIGHTS = TermWeights(
+    actor=2.0,
+    popularity=0.25,
+    transitions=0.5,
+    associations=1.5,
+    content=2.0,
+    taste=3.0,
+    recent_popularity=0.75,
+    cold=1.25,
+)
 
 
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
 def test_the_scores_are_the_weighted_sum_of_their_terms(state: str) -> None:
-    policy = learner_of(config(policy={"state": state, "fitted": 0.5, "actor": 2.0, "popularity": 0.25})).policy.eval()
+    policy = learner_of(config(policy={"state": state})).policy.eval()
+    policy.weights["liked"] = WEIGHTS
     batch = pieces(6, seed=3)
     known = Histories(batch.items[:, :-1], batch.rewards[:, :-1])
-    scores = policy.scores(known)
+    scores, fitted = policy.serving("liked").scores(known), policy.fitted
+    row = rows_of_items(fitted.items, ITEMS).tolist()
     with torch.no_grad():
         action = policy.actions(policy.states(*known)[:, -1])
-        for row, history in enumerate(known.items.tolist()):
+        for place, history in enumerate(known.items.tolist()):
             for item in (0, 7, ITEMS - 1):
                 events = [(age, other) for age, other in enumerate(reversed(history)) if other >= 0]
-                like = sum(0.7**age * float(policy.unit[other] @ policy.unit[item]) for age, other in events)
-                follows = 0.0
-                if policy.row[item] >= 0:
-                    follows = sum(
-                        0.78**age * float(policy.kernel[policy.row[other], policy.row[item]]) for age, other in events
-                    )
-                expected = 0.5 * (4 * like + math.copysign(abs(follows) ** 0.5, follows))
-                expected += 2 * float(policy.action_scale * (action[row] @ policy.vectors()[item]))
+                alike = [(0.7**age, float(policy.unit[other] @ policy.unit[item])) for age, other in events]
+                expected = 2.0 * sum(weight * one for weight, one in alike)
+                expected += 3.0 * sum(one for _, one in alike) / len(alike)
+                if row[item] >= 0:
+                    cells = [(0.78**age, (row[other], row[item])) for age, other in events]
+                    follows = sum(weight * float(fitted.transitions[cell]) for weight, cell in cells)
+                    expected += 0.5 * math.copysign(abs(follows) ** 0.5, follows)
+                    expected += 1.5 * sum(float(fitted.associations[cell]) for _, cell in cells)
+                expected += 2 * float(policy.action_scale * (action[place] @ policy.vectors()[item]))
                 expected += 0.25 * float(policy.popularity * policy.log_count[item])
-                assert float(scores[row, item]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+                expected += 0.75 * math.log1p(int((DATA.items[-DATA.items.numel() // 10 :] == item).sum()))
+                expected += 1.25 * (item == ITEMS - 1)
+                assert float(scores[place, item]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_each_question_has_its_own_weights_and_shares_the_tensors() -> None:
+    policy = learner_of(config()).policy.eval()
+    probe = pieces(4)
+    known = Histories(*probe.before)
+    before = policy.scores(known)
+    policy.weights["liked"] = WEIGHTS
+    liked = policy.serving("liked")
+    assert torch.equal(policy.scores(known), before)
+    assert not torch.equal(liked.scores(known), before)
+    assert torch.equal(policy.serving("next").scores(known), before)
+    with torch.no_grad():
+        policy.popularity.add_(1.0)
+    assert liked.popularity is policy.popularity
+    own = torch.arange(ITEMS)
+    other = Translated(policy, own, 1).serving("liked")
+    assert torch.equal(other.scores(known), liked.scores(known))
 
 
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
@@ -72,10 +110,11 @@ def test_filling_up_changes_no_state(state: str, training: bool) -> None:
     assert torch.isfinite(states).all()
 
 
-def test_the_fitted_term_alone_knows_which_item_follows() -> None:
-    learner = learner_of(config(policy={"fitted": 1.0, "actor": 0.0, "popularity": 0.0, "content": 0.0}))
+def test_transitions_alone_know_which_item_follows() -> None:
+    policy = learner_of(config()).policy
+    policy.weights["next"] = TermWeights(transitions=1.0)
     batch = pieces(40, seed=99)
-    scores = learner.policy.scores(Histories(batch.items[:, :-1], batch.rewards[:, :-1]))
+    scores = policy.scores(Histories(batch.items[:, :-1], batch.rewards[:, :-1]))
     assert (scores.argmax(1) == batch.items[:, -1]).float().mean() > 0.8
 
 
@@ -102,7 +141,8 @@ def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None
     plain = learner_of(config())
     train(plain, 10)
     changed = plain.policy.config()
-    changed["policy"] |= {"critic_weight": 5.0, "critic_candidates": 7}
+    changed["policy"] |= {"critic_candidates": 7}
+    changed["weights"]["next"] |= {"critic": 5.0}
     mixed = RankingPolicy.from_tensors(changed, plain.policy.tensors(), DATA.embedding)
     probe = pieces(12, seed=4)
     earlier = torch.arange(shown - LENGTH).expand(12, -1)  # beyond what the state sees, and seen nevertheless
@@ -120,12 +160,12 @@ def test_the_critic_only_reorders_the_best_of_what_is_unseen(shown: int) -> None
 
 
 def test_the_critic_reorders_what_little_is_unseen() -> None:
-    learner = learner_of(config(policy={"critic_weight": 5.0}))
+    learner = learner_of(config())
     known = Histories(torch.stack((torch.arange(ITEMS - 3), torch.arange(ITEMS - 3))), torch.ones(2, ITEMS - 3))
     whole = Histories(torch.arange(ITEMS).unsqueeze(0), torch.ones(1, ITEMS))
     scores = {mix: [] for mix in (0.0, 5.0)}  # type: dict[float, list[torch.Tensor]]
     for mix, found in scores.items():
-        learner.policy.params = learner.policy.params.model_copy(update={"critic_weight": mix})
+        learner.policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, critic=mix)
         found += [learner.policy.scores(known), learner.policy.scores(whole)]
     assert torch.equal(scores[0.0][0][:, :-3], scores[5.0][0][:, :-3])
     assert torch.isfinite(scores[5.0][0]).all()
@@ -133,35 +173,19 @@ def test_the_critic_reorders_what_little_is_unseen() -> None:
     assert torch.equal(scores[0.0][1], scores[5.0][1])
 
 
-def test_weights_are_set_to_those_with_the_best_metric() -> None:
-    policy = learner_of(config()).policy
-    chosen = tune_weights(policy, lambda tried: -abs(tried.params.fitted - 0.25) + tried.params.critic_weight)
-    assert chosen == {"fitted": 0.25, "actor": 1.0, "popularity": 1.0, "critic_weight": 0.4}
-    assert (policy.params.fitted, policy.params.critic_weight) == (0.25, 0.4)
-
-
 @pytest.mark.parametrize("settings", [Gru4RecConfig, SasRecConfig])
-def test_baselines_have_neither_a_kernel_nor_a_critic_weight(settings: type[RankingConfig], tmp_path: Path) -> None:
+def test_baselines_have_neither_fitted_terms_nor_critics(settings: type[RankingConfig], tmp_path: Path) -> None:
     learner = learner_of(settings.model_validate({"policy": SMALL}))
     critics = [value.clone() for value in learner.policy.critics.parameters()]
     train(learner, 3)
     assert all(torch.equal(now, then) for now, then in zip(learner.policy.critics.parameters(), critics, strict=True))
     assert not any("critic" in name or "value" in name for name in learner.losses(pieces(5)))
     assert not any(name.startswith("value") for name in diagnose(learner.compare(pieces(5))))
-    asked: list[tuple[float, float, float, float]] = []
-
-    def metric(tried: RankingPolicy) -> float:
-        weights = tried.params
-        asked.append((weights.fitted, weights.actor, weights.popularity, weights.critic_weight))
-        return -weights.popularity
-
-    assert tune_weights(learner.policy, metric) == {"actor": 1.0, "popularity": 0.0}
-    assert len(set(asked)) == len(asked) == 5
-    assert {(fitted, mix) for fitted, _, _, mix in asked} == {(0.0, 0.0)}
-    assert all(actor + popularity > 0 for _, actor, popularity, _ in asked)  # nothing at all ranks by items' places
+    assert learner.policy.params.terms == ("actor", "popularity")
+    assert learner.policy.params.critic_candidates == 0
     save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
     kept = load_file(tmp_path / "policy.safetensors")
-    assert kept["fitted.kernel"].numel() == kept["fitted.items"].numel() == 0
+    assert [kept[f"fitted.{name}"].numel() for name in ("transitions", "associations", "items")] == [0, 0, 0]
     again = RankingPolicy.from_tensors(learner.policy.config(), kept, DATA.embedding)
     probe = pieces(5)
     known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
@@ -171,14 +195,17 @@ def test_baselines_have_neither_a_kernel_nor_a_critic_weight(settings: type[Rank
 def test_round_trip_through_safetensors(tmp_path: Path) -> None:
     learner = learner_of(config())
     train(learner, 5)
+    learner.policy.weights["new"] = WEIGHTS
     save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
     kept = load_file(tmp_path / "policy.safetensors")
     again = RankingPolicy.from_tensors(json.loads(json.dumps(learner.policy.config())), kept, DATA.embedding)
     probe = pieces(5)
     known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
-    torch.testing.assert_close(again.scores(known), learner.policy.scores(known), rtol=1e-2, atol=1e-2)
+    for question in SERVE_FOR:
+        mine, theirs = (one.serving(question).scores(known) for one in (learner.policy, again))
+        torch.testing.assert_close(theirs, mine, rtol=1e-2, atol=2e-2)
     torch.testing.assert_close(again.act(known), learner.policy.act(known))
     with pytest.raises(LearnerError, match="format"):
-        RankingPolicy.from_tensors({"format": "other"}, {}, DATA.embedding)
+        RankingPolicy.from_tensors({"format": "marquee-ranking-policy/4"}, {}, DATA.embedding)
     with pytest.raises(LearnerError, match="fit its config"):
         RankingPolicy.from_tensors(learner.policy.config(), {}, DATA.embedding)

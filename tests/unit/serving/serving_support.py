@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.fitted_terms import Catalogue as Training
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
-from models.ranking_policy import Catalogue as Training
-from models.ranking_policy import RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import RankingPolicyConfig
+from models.term_weights import TermWeights
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
@@ -61,11 +63,16 @@ def nearest(vectors: Tensor, critics: bool = True) -> Policy:
 
 
 def ranking(vectors: Tensor) -> RankingPolicy:
-    config = RankingPolicyConfig.model_validate(
-        {"width": 4, "length": 5, "critic_width": 4, "fitted": 1.0, "critic_weight": 0.1}
+    config, counts, rows = (
+        RankingPolicyConfig(width=4, length=5, critic_width=4),
+        torch.arange(ITEMS),
+        torch.tensor([1, 4, 7]),
     )
-    items = torch.tensor([1, 4, 7])
-    return RankingPolicy(config, Training(vectors, torch.arange(ITEMS), items, torch.randn(3, 3), 5.0)).eval()
+    known = Training(vectors, counts, counts // 2, rows, torch.randn(3, 3), torch.randn(3, 3), 5.0)
+    policy = RankingPolicy(config, known).eval()
+    policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0, critic=0.1)
+    policy.weights["liked"] = TermWeights(associations=1.0, taste=2.0)
+    return policy
 
 
 def make_policy(

@@ -21,10 +21,13 @@ from torch import Tensor
 from unit.storage.dataset.transitions_support import written
 
 from models.errors import LearnerError, PolicyError
+from models.fitted_terms import Catalogue
 from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import RankingPolicyConfig
+from models.term_weights import TermWeights
 from serving.stored_policies import curves_of, facts_of, load_on, load_policy
 from storage.artifacts.manifest import Manifest, Recipe
 from storage.artifacts.store import ArtifactStore
@@ -45,10 +48,14 @@ def nearest(embedding: Tensor, frame: int) -> Policy:
 def ranking(embedding: Tensor, state: str) -> RankingPolicy:
     items = torch.tensor([1, 4, 7])
     config = RankingPolicyConfig.model_validate(
-        {"state": state, "width": 4, "length": 5, "frame": 2, "critic_width": 4, "fitted": 1.0, "critic_weight": 0.1}
+        {"state": state, "width": 4, "length": 5, "frame": 2, "critic_width": 4}
     )
     counts = torch.arange(len(embedding))
-    return RankingPolicy(config, Catalogue(embedding, counts, items, torch.randn(3, 3), 5.0)).eval()
+    catalogue = Catalogue(embedding, counts, counts // 2, items, torch.randn(3, 3), torch.randn(3, 3), 5.0)
+    policy = RankingPolicy(config, catalogue).eval()
+    policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0, critic=0.1)
+    policy.weights["liked"] = TermWeights(associations=1.0, cold=2.0)
+    return policy
 
 
 def stored(folder: Path, policy: Publishable, data: TransitionDataset) -> Path:
@@ -183,20 +190,27 @@ NEAREST: dict[str, tuple[Change, str]] = {
 }
 RANKING: dict[str, tuple[Change, str]] = {
     "NaN": (poisoned("popularity", math.nan), "expected finite weights; found NaN or infinity in popularity"),
-    "NaN in the kernel": (poisoned("fitted.kernel", math.nan), "expected finite weights"),
+    "NaN in the kernel": (poisoned("fitted.transitions", math.nan), "expected finite weights"),
+    "NaN in the other kernel": (poisoned("fitted.associations", math.nan), "expected finite weights"),
     "infinite count": (poisoned("fitted.counts", math.inf), "expected finite weights"),
     "negative count": (poisoned("fitted.counts", -5.0), "counts of 0 or more; found -5"),
+    "negative recent count": (poisoned("fitted.recent", -5.0), "counts of 0 or more; found -5"),
     "negative item": (poisoned("fitted.items", -1), "ascending items of 0 … 19"),
     "item beyond": (tensors(lambda found: found["fitted.items"][-1:].fill_(20)), "ascending items of 0 … 19"),
     "item twice": (tensors(lambda found: found["fitted.items"][1:].fill_(7)), "ascending items of 0 … 19"),
-    "kernel of other rows": (tensors(lambda found: found.update({"fitted.items": torch.tensor([1])})), "fitted.kernel"),
+    "kernel of other rows": (
+        tensors(lambda found: found.update({"fitted.items": torch.tensor([1])})),
+        "fitted.transitions",
+    ),
     "items of two dimensions": (tensors(lambda found: found["fitted.items"].unsqueeze_(1)), "fitted.items"),
     "width": (config(policy__width=10**9), "policy.width: Input should be less than or equal to 4096"),
     "other width": (config(policy__width=4096), "weights that fit its config"),
     "critic width": (config(policy__critic_width=4095), "weights that fit its config"),
     "a further field": (config(policy__note=1), "policy.note: Extra inputs"),
     "attention of odd width": (config(policy__width=5, policy__state="attention"), "width: expected a multiple of 2"),
-    "weight of NaN": (config(policy__fitted=math.nan), "policy.fitted"),
+    "weight of NaN": (config(weights__liked__taste=math.nan), "weights.liked.taste"),
+    "no weights of a question": (config(weights__new=...), "expected those of every question; missing"),
+    "an older format": (config(format="marquee-ranking-policy/4"), "expected format"),
     "largest reward": (config(largest_reward=0), "largest_reward"),
     "no policy": (config(policy=None), "policy: Input should be"),
 }
@@ -248,7 +262,7 @@ def test_a_changed_byte_gives_a_typed_error_or_a_finite_policy(
 
 
 FACTS: dict[str, Any] = {
-    "learner": 3, "updates": "many", "warnings": [{"kind": 1}], "shares": {"actor": "x"}, "validation_ndcg@10": "high",
+    "learner": 3, "updates": "many", "warnings": [{"kind": 1}], "questions": [{"shares": 1}], "validation_ndcg@10": "high",
     "peak_mib": [], "diverged": 3,
 }  # fmt: skip
 

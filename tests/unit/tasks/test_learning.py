@@ -15,6 +15,8 @@ import tasks.learning
 import tasks.train
 import tasks.train_learners
 from evaluation.fitted_dataset import FittedParams
+from evaluation.protocols.cases import validation_cases
+from evaluation.protocols.validation import validation_metrics
 from models.environments.mechanics import Mechanics
 from models.histories import Histories
 from models.learners.ranking_config import RankingConfig
@@ -22,7 +24,6 @@ from models.learners.registry import LEARNERS
 from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.policy import Publishable
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
 from models.trainer_config import TrainerConfig
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
@@ -87,18 +88,26 @@ def test_critics_that_are_asked_order_the_nearest_items(tmp_path: Path) -> None:
     assert best[0] == best[1] == learning.policy.tensors().keys()  # critics are stored, asked or not
 
 
-@pytest.mark.parametrize(("selected_by", "popularity"), [("ndcg@10_liked", 0.0), ("ndcg@10", 0.5), ("actor_loss", 0.5)])
-def test_shares_are_tuned_by_what_the_policy_was_selected_by(selected_by: str, popularity: float) -> None:
-    catalogue = Catalogue(torch.eye(4), torch.ones(4), torch.arange(4), torch.eye(4), 5.0)
-    policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue)
+@pytest.mark.parametrize(
+    ("selected_by", "metric"),
+    [("ndcg@10_liked", "ndcg@10_liked"), ("fitted_return", "ndcg@10"), ("actor_loss", "ndcg@10")],
+)
+def test_weights_are_tuned_by_the_ranking_metric_that_selected_the_policy(
+    tmp_path: Path, selected_by: str, metric: str
+) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    settings = {"policy": {"width": 4, "critic_width": 4, "critic_candidates": 0}, "kernel": {"min_count": 1}}
+    policy = make_learning(RankingConfig.model_validate(settings), data, 16, "cosine", "cpu", 0).policy
+    cases = validation_cases(data, 50, 0)
 
-    def metrics(tried: RankingPolicy) -> dict[str, float]:
-        share = tried.params.popularity
-        return {"ndcg@10": 1 - abs(share - 0.5), "ndcg@10_liked": 1 - share}
+    def metrics(tried: Publishable) -> dict[str, float]:
+        return validation_metrics(data, tried, cases)
 
-    found = tuned(policy, RankingConfig(), metrics, selected_by)
-    assert found["shares"]["popularity"] == policy.params.popularity == popularity
-    assert found["validation_ndcg@10"] == 1 - abs(popularity - 0.5)
+    found = tuned(policy, RankingConfig(), metrics, selected_by, data, 50, 0)
+    first = found["questions"][0]
+    assert first["metric"] == metric
+    assert first["value"] == pytest.approx(metrics(policy)[metric], abs=1e-6)
+    assert found["validation_ndcg@10"] == pytest.approx(metrics(policy)["ndcg@10"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("selected_by", "best"), [("fitted_return", 4), ("ndcg@10", 7), ("actor_loss", 7)])
@@ -113,11 +122,12 @@ def test_the_number_of_re_ranked_items_is_chosen_by_what_the_policy_was_selected
         count = int(tried.config()["critic_candidates"])
         return {"ndcg@10": 1 - abs(count - 7), "fitted_return": 1 - abs(count - 4)}
 
-    found = tuned(learning.policy, config, metrics, selected_by)
+    data = small_dataset(tmp_path / "t.h5")
+    found = tuned(learning.policy, config, metrics, selected_by, data, 50, 0)
     assert found["critic_candidates"] == learning.policy.config()["critic_candidates"] == best
     assert found["validation_ndcg@10"] == 1 - abs(best - 7)
     assert learning.policy.parts()["critics"] is critics  # type: ignore[attr-defined]
-    assert tuned(learning.policy, TD3Config(critic_candidates=9), metrics, selected_by) == {}
+    assert tuned(learning.policy, TD3Config(critic_candidates=9), metrics, selected_by, data, 50, 0) == {}
 
 
 def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(

@@ -10,6 +10,7 @@ from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from models.learners.registry import entry_of
 from models.online.params import method_of
+from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
 
 Setting = str | int | float | bool | None
@@ -47,7 +48,7 @@ class ModelCard(Record):
     diverged: str | None
     device: str | None
     seed: int | None
-    shares: dict[str, float]
+    questions: tuple[TunedWeights, ...] = Field(description="The weights of a ranking policy's terms, by question.")
     hyper_parameters: dict[str, Setting]
 
 
@@ -130,7 +131,7 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         diverged=facts.get("diverged"),
         device=facts.get("device"),
         seed=recipe.parameters.get("seed"),
-        shares=facts.get("shares", {}),
+        questions=tuple(TunedWeights.model_validate(one) for one in facts.get("questions", ())),
         hyper_parameters=settings,
     )
 

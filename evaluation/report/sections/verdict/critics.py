@@ -16,7 +16,6 @@ from models.ranking_policy import RankingPolicy
 from storage.dataset.reader import TransitionDataset
 
 DEPTH = 10
-WEIGHTS = ("fitted", "actor", "popularity", "critic_weight")
 
 
 class Effect(Record):
@@ -34,7 +33,9 @@ class CriticsPart(Record):
     """What the critics of the challenger do to its ranking."""
 
     policy: str
-    weights: dict[str, float] = Field(description="Of the terms of its scores, if they are a weighted sum.")
+    weights: dict[str, float] = Field(
+        description="Of the terms of its scores and of the critics, if the scores are a weighted sum."
+    )
     changed: float | None = Field(description="Share of the first ten items that it would not recommend without them.")
     effects: tuple[Effect, ...]
     sentence: str
@@ -51,7 +52,7 @@ def measure_critics(data: TransitionDataset, name: str, policy: Scorer, cases: C
     """
     weights = {}
     if isinstance(policy, RankingPolicy):
-        weights = {one: float(getattr(policy.params, one)) for one in WEIGHTS}
+        weights = policy.weights[policy.question].model_dump()
     without = without_critics(policy)
     if without is None:
         return CriticsPart(policy=name, weights=weights, changed=None, effects=(), sentence=no_part(name, policy))

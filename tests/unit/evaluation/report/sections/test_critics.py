@@ -7,9 +7,12 @@ import torch
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import rank_cases
 from evaluation.report.sections.verdict.critics import Effect, measure_critics, sentence
+from models.fitted_terms import Catalogue
 from models.networks import Actor, Critics
 from models.policy import Policy
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy
+from models.ranking_policy_config import RankingPolicyConfig
+from models.term_weights import TermWeights
 from storage.dataset.reader import TransitionDataset
 
 
@@ -20,11 +23,13 @@ def wolpertinger(data: TransitionDataset, candidates: int) -> Policy:
     return Policy(actor, data.embedding, "cosine", critics, candidates)
 
 
-def ranking(data: TransitionDataset, **config: float) -> RankingPolicy:
+def ranking(data: TransitionDataset, critic: float = 0.0) -> RankingPolicy:
     torch.manual_seed(0)
-    count = torch.ones(data.items)
-    catalogue = Catalogue(data.embedding, count, torch.arange(data.items), torch.eye(data.items), 5.0)
-    return RankingPolicy(RankingPolicyConfig(width=4, critic_width=4, **config), catalogue).eval()  # type: ignore[arg-type]
+    count, kernel = torch.ones(data.items), torch.eye(data.items)
+    catalogue = Catalogue(data.embedding, count, count, torch.arange(data.items), kernel, kernel, 5.0)
+    policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue).eval()
+    policy.weights["next"] = TermWeights(transitions=0.25, popularity=1.0, critic=critic)
+    return policy
 
 
 def ratings_one_by_one(data: TransitionDataset, cases: Cases, best: np.ndarray) -> dict[int, float]:
@@ -61,14 +66,14 @@ def test_what_critics_change_is_measured_on_the_same_users(data: TransitionDatas
 
 def test_critics_without_a_weight_have_no_part(data: TransitionDataset) -> None:
     cases = next_item_cases(data, "test", 3)
-    found = measure_critics(data, "ranking", ranking(data, fitted=0.25, actor=0.0), cases)
+    found = measure_critics(data, "ranking", ranking(data), cases)
     assert (found.changed, found.effects) == (None, ())
-    assert found.weights == {"fitted": 0.25, "actor": 0.0, "popularity": 1.0, "critic_weight": 0.0}
+    assert found.weights == TermWeights(transitions=0.25, popularity=1.0).model_dump()
     assert found.sentence.startswith("Tuning on validation users gave the critics of ranking no weight")
     assert measure_critics(data, "td3", wolpertinger(data, 0), cases).sentence == "No critics re-rank what td3 ranks."
-    part = measure_critics(data, "ranking", ranking(data, critic_weight=0.4), cases)
+    part = measure_critics(data, "ranking", ranking(data, critic=0.4), cases)
     assert part.changed is not None
-    assert part.weights["critic_weight"] == 0.4
+    assert part.weights["critic"] == 0.4
 
 
 @pytest.mark.parametrize(
