@@ -25,6 +25,7 @@ from flows.cli.doctor import doctor
 from flows.cli.encode_states import encode_states
 from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.export import export
+from flows.cli.export_onnx import export_onnx
 from flows.cli.extend_dataset import extend_dataset
 from flows.cli.fsck import fsck
 from flows.cli.gc import gc
@@ -67,6 +68,7 @@ app = typer.Typer(
 app.command("build-dataset")(build_dataset)
 app.command("extend-dataset")(extend_dataset)
 app.command("export")(export)
+app.command("export-onnx")(export_onnx)
 app.command("train-policy")(train_policy)
 app.command("encode-states")(encode_states)
 app.command("train-online")(train_online)
