@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.errors import PolicyError
 from models.histories import Histories, Scorer
 from models.policy import Policy
+from models.policy_formats import shortest_history
 from models.ranking_policy import RankingPolicy
 from serving.recommend import Recommender
 from storage.errors import MarqueeError
@@ -54,7 +55,7 @@ def input_length(policy: Scorer) -> int:
     if isinstance(policy, RankingPolicy):
         return policy.params.length
     if isinstance(policy, Policy):
-        return policy.frame
+        return policy.frame if policy.state is None else policy.state.length
     raise PolicyError(
         f"export-onnx: expected a policy of a learner from transitions, or one like `ranking`; found {type(policy).__name__}. Export "
         "another policy."
@@ -91,7 +92,7 @@ def export_onnx(recommender: Recommender, folder: Path) -> dict[str, Any]:
         "format": FORMAT,
         "policy": recommender.digest,
         "length": length,
-        "shorter_histories": "-1 in front" if isinstance(policy, RankingPolicy) else "the oldest event again in front",
+        "shorter_histories": "-1 in front" if shortest_history(policy) == 1 else "the oldest event again in front",
     }
     about = (
         facts | recommender.ratings.model_dump(mode="json", exclude={"format"}) | {"movie_ids": catalogue.ids.tolist()}
