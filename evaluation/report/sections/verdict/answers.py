@@ -137,7 +137,8 @@ def sentence(rows: Sequence[Best], otherwise: str) -> str:
     if not rows:
         return otherwise
     if len(rows) > 1:
-        return "; ".join(f"{one.measured}: {in_words(one)}" for one in rows) + "."
+        winners = {"worse": "the baseline {0.baseline}", "better": "{0.policy}", "undecided": "undecided"}
+        return "; ".join(f"{winners[one.outcome].format(one)} ({one.measured})" for one in rows) + "."
     (one,) = rows
     values = f"{one.metric} {one.policy_value:.{one.digits}f} against {one.baseline_value:.{one.digits}f}"
     span = f"{one.difference:+.{one.digits}f}, 95 % interval {one.low:+.{one.digits}f} to {one.high:+.{one.digits}f}"
