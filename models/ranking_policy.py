@@ -34,6 +34,7 @@ class RankingPolicy(nn.Module):
     unit: Tensor
     log_count: Tensor
     log_recent: Tensor
+    fixed: Tensor | None
 
     def __init__(self, config: RankingPolicyConfig, catalogue: Catalogue) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class RankingPolicy(nn.Module):
         self.register_buffer("unit", normalize(catalogue.embedding, dim=1), persistent=False)
         self.register_buffer("log_count", torch.log1p(catalogue.counts.float()), persistent=False)
         self.register_buffer("log_recent", torch.log1p(catalogue.recent.float()), persistent=False)
+        self.register_buffer("fixed", None, persistent=False)  # the vectors of a policy that is not trained further
         self.fitted = FittedTerms(config, catalogue)
         self.largest_reward = catalogue.largest_reward
         self.embedding_length = float(catalogue.embedding.norm(dim=1).mean())
@@ -69,6 +71,8 @@ class RankingPolicy(nn.Module):
 
     def vectors(self, known: Known | None = None) -> Tensor:
         """e_i + u_i: (I, D)."""
+        if self.fixed is not None and (known is None or known.log_count is self.log_count):
+            return self.fixed
         begin = self.unit if self.params.embeddings else torch.zeros_like(self.unit)
         if not self.params.own_vectors:
             return begin
@@ -157,8 +161,7 @@ class RankingPolicy(nn.Module):
         """The critics' lesser value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
         if self.params.critic_candidates == 0:
             return None
-        state = self.states(*histories.last(self.params.length))[:, -1]
-        return self.critics.of_several(state, self.unit[items]).amin(0)
+        return self.critics.of_several(self.state(histories), self.unit[items]).amin(0)
 
     @torch.no_grad()
     def act(self, histories: Histories) -> Tensor:
@@ -206,9 +209,11 @@ class RankingPolicy(nn.Module):
                 raise unfit("counts of 0 or more", float(fitted[name].min()))
         for name in ("transitions", "associations"):
             fitted[name] = fitted[name].float()
+        fitted["items"] = fitted["items"].clone()  # a view would keep the whole file in memory
         policy = cls(fields.policy, Catalogue(embedding, **fitted, largest_reward=fields.largest_reward))
         policy.weights = dict(fields.weights)
         policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
+        policy.fixed = policy.vectors().detach()
         return policy.eval()
 
     @classmethod

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.protocols.distances import Distance
+from models.serve_for import ServeFor
 
 MOST_EVENTS = 1000  # of a history
 MOST_ITEMS = 1000  # k
@@ -37,6 +38,11 @@ class Question(BaseModel):
         None,
         max_length=200,
         description="A policy or a baseline by name: see GET /policies. Default: the first policy.",
+    )
+    serve_for: ServeFor = Field(
+        "next",
+        description="What the list is for: next, later, what is liked, or new items; see docs/methods.md. Only ranking "
+        "policies have weights for each; other methods rank the same for all.",
     )
     distance: Distance | None = Field(
         None, description="Rank by this distance to the policy's action instead of by its scores."

@@ -14,6 +14,7 @@ from models.baselines.popularity import Popularity
 from models.histories import Histories, Scorer
 from models.nearest import top_items
 from models.policy_formats import shortest_history
+from models.serve_for import ServeFor, serving
 from models.translated import Translated
 from serving.asking import Answer, Question, Rated, Reason, Recommendation
 from serving.catalogue import Catalogue
@@ -102,14 +103,15 @@ class Recommender:
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""
         histories = [self._known(question.history) for question in questions]
-        groups: dict[tuple[str, Distance | None], list[int]] = defaultdict(list)
+        groups: dict[tuple[str, ServeFor, Distance | None], list[int]] = defaultdict(list)
         for place, (question, history) in enumerate(zip(questions, histories, strict=True)):
             asked = question.method or self.name
-            groups[(asked, question.distance) if history.items else (POPULARITY, None)].append(place)
+            ranked_by = asked, question.serve_for, question.distance
+            groups[ranked_by if history.items else (POPULARITY, "next", None)].append(place)
         answers: dict[int, Answer] = {}
-        for (method, distance), places in groups.items():
+        for (method, serve_for, distance), places in groups.items():
             some = [questions[place] for place in places], [histories[place] for place in places]
-            answers |= dict(zip(places, self._ranked(method, distance, *some), strict=True))
+            answers |= dict(zip(places, self._ranked(method, serve_for, distance, *some), strict=True))
         return [answers[place] for place in range(len(questions))]
 
     def _scorer(self, method: str | None) -> Scorer:
@@ -139,10 +141,15 @@ class Recommender:
 
     @torch.no_grad()
     def _ranked(
-        self, method: str, distance: Distance | None, questions: Sequence[Question], known: Sequence[History]
+        self,
+        method: str,
+        serve_for: ServeFor,
+        distance: Distance | None,
+        questions: Sequence[Question],
+        known: Sequence[History],
     ) -> list[Answer]:
         """Answers to questions that are ranked by the same scores."""
-        scorer = self._scorer(method)
+        scorer = serving(self._scorer(method), serve_for)
         histories = self._histories(known, scorer)
         ranking = scorer
         if distance is not None:

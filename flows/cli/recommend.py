@@ -38,6 +38,10 @@ def recommend(
     distance: Annotated[
         str | None, typer.Option(help="Rank by this distance to the policy's action, e.g. cosine.")
     ] = None,
+    serve_for: Annotated[
+        str,
+        typer.Option(help="What the list is for: next, later, liked or new; ranking policies have weights for each."),
+    ] = "next",
     genre: Annotated[list[str] | None, typer.Option(help="Only items of this genre; may be repeated.")] = None,
     year_from: Annotated[int | None, typer.Option(help="Only items of this year or later.")] = None,
     year_to: Annotated[int | None, typer.Option(help="Only items of this year or earlier.")] = None,
@@ -47,6 +51,7 @@ def recommend(
     """Recommend items to a person from their ratings; without ratings the most popular items."""
     from evaluation.protocols.distances import Distance
     from flows.cli.output import one_of
+    from models.serve_for import ServeFor
     from serving.asking import Question
     from serving.loading import load
     from serving.ratings_file import known_history, parse_rating, read_ratings
@@ -68,6 +73,7 @@ def recommend(
         history=tuple(history.rated),
         k=k,
         method=method,
+        serve_for=one_of(ServeFor, "--serve-for", serve_for),
         distance=None if distance is None else one_of(Distance, "--distance", distance),
         genres=tuple(genre or ()),
         year_from=year_from,

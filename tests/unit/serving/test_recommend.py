@@ -12,6 +12,8 @@ from unit.serving.serving_support import FRAME, ITEMS, make_policy, publish_poli
 from evaluation.protocols.distances import DISTANCES, distances_between
 from models.histories import Histories
 from models.policy import Policy
+from models.ranking_policy import RankingPolicy
+from models.term_weights import TermWeights
 from serving.asking import Question, Rated
 from serving.errors import RatingError, UnknownMethodError
 from serving.loading import load
@@ -153,6 +155,21 @@ def test_a_history_shorter_than_a_frame_begins_with_its_oldest_event_again(recom
     repeated = recommender.recommend(question((12, 5.0), (12, 5.0), (20, 2.0)))
     short = recommender.recommend(question((12, 5.0), (20, 2.0)))
     assert [item.score for item in short.items] == [item.score for item in repeated.items]
+
+
+def test_a_ranking_policy_answers_each_question_with_the_weights_for_it(tmp_path: Path, published: str) -> None:
+    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker", "ranking"), published, "latest")
+    recommender = load(published, "policy@latest")
+    policy = recommender.policy
+    assert isinstance(policy, RankingPolicy)
+    policy.weights["liked"] = TermWeights(taste=1.0)
+    unit, history = recommender.catalogue.unit, [2, 4, 10, 20]
+    taste = (unit @ unit[history].T).mean(1)
+    taste[history] = -torch.inf
+    asked = [question(*HISTORY, serve_for=one, k=5) for one in ("liked", "next")]
+    liked, following = ([item.movie_id - 10 for item in answer.items] for answer in recommender.answer(asked))
+    assert liked == taste.argsort(descending=True)[:5].tolist()
+    assert following != liked
 
 
 def test_a_ranking_policy_has_values_of_its_critics(tmp_path: Path, published: str) -> None:
