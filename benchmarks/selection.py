@@ -30,7 +30,7 @@ from tasks.evaluate import about_dataset
 from tasks.learning import make_learning
 from tasks.sample import simulated_dataset
 
-LEARNERS, EVERY, CANDIDATES = ("iql", "td3_bc"), 150, (0, 10, 50, 100, 200, 400)
+LEARNERS, EVERY, CANDIDATES = ("iql", "td3_bc"), 250, (0, 10, 50, 200)
 CRITERIA = ("NDCG@10", "fitted return")
 
 

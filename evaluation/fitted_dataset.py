@@ -54,7 +54,7 @@ class FittedParams(BaseModel):
     steps: int = Field(500, ge=20, le=100_000, description="At most so many choices fit what users weigh in choosing.")
     paths: int = Field(50, ge=2, le=10_000, description="Users whose simulated stay sets the exit rate.")
     mechanics: Mechanics = Field(
-        Mechanics(appeal=0.0),
+        Mechanics(appeal=0.0, horizon=30),
         description="What is assumed and not fitted; `acceptance_slope` and `exit_rate` are fitted.",
     )
     strength: Strength = Field(STRENGTHS[0], description="Of the mechanisms that no log shows.")

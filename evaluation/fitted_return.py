@@ -4,7 +4,8 @@ import numpy as np
 
 from evaluation.fitted_dataset import FittedDataset, FittedParams
 from models.environments.controls import of_policy
-from models.environments.returns import returns_of
+from models.environments.episodes import Episodes
+from models.environments.returns import roll_out
 from models.histories import Scorer
 from storage.dataset.reader import TransitionDataset
 
@@ -26,11 +27,11 @@ class FittedReturn:
             seed: draws the users and all that they do, the same for every policy.
             device: of torch, where the policies are.
         """
-        self.fitted, self.seed, self.device = FittedDataset(data, params, ("train", "validation")), seed, device
+        self.fitted, self.device = FittedDataset(data, params, ("train", "validation")), device
         rows = self.fitted.rows[data.user_split == 1]
         self.rows = np.sort(np.random.default_rng(seed).permutation(rows[rows >= 0])[:USERS])
+        self.begun = Episodes(self.fitted.users, self.fitted.view, self.rows, np.random.default_rng(seed))
 
     def of(self, scorer: Scorer) -> float:
         """The mean return of a policy."""
-        chooser = of_policy(scorer, self.device)
-        return float(returns_of(chooser, self.fitted.users, self.fitted.view, self.rows, self.seed).values.mean())
+        return float(roll_out(of_policy(scorer, self.device), self.begun.copy()).values.mean())

@@ -1,5 +1,6 @@
 """Episodes of recommendations to many simulated users at once."""
 
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -72,6 +73,13 @@ class Episodes:
         self.active: Bools = np.ones(len(rows), dtype=bool)
         self._watch_a_frame()
         self.states.steps[:] = 0
+
+    def copy(self) -> "Episodes":
+        """The same episodes, which go on by themselves from here, with the same random numbers."""
+        other = copy(self)  # of users and view, which do not change, there is one
+        other.items, other.rewards, other.active = self.items.copy(), self.rewards.copy(), self.active.copy()
+        other.states, other.rng = self.states.of(np.arange(len(self.items))), deepcopy(self.rng)
+        return other
 
     def _watch_a_frame(self) -> None:
         """Let the users choose until each has watched F items."""

@@ -43,13 +43,11 @@ class Strength(BaseModel):
         return mechanics.model_copy(update=self.model_dump(exclude={"name"}))
 
 
+# The first leaves regret out, because it is drawn at random which items are regretted.
 STRENGTHS = (
-    Strength(
-        name="as in Marquee-v0",
-        **{field: getattr(Mechanics(), field) for field in set(Strength.model_fields) - {"name"}},
-    ),
-    Strength(name="strong", boredom=4.0, after_effect=0.4, exit_slope=1.5),
-    Strength(name="mild", boredom=1.0, after_effect=0.1, exit_slope=0.5),
+    Strength(name="boredom and exit", boredom=2.0, exit_slope=1.0),
+    Strength(name="regret too, as in Marquee-v0", boredom=2.0, after_effect=0.2, exit_slope=1.0),
+    Strength(name="all twice as strong", boredom=4.0, after_effect=0.4, exit_slope=2.0),
     Strength(name="smooth satiation and exit", satiation=2.0, exit_slope=1.0),
     Strength(name="no mechanism"),
 )

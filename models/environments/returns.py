@@ -30,7 +30,12 @@ def returns_of(choose: Chooser, users: SimulatedUsers, view: DatasetView, rows: 
         rows: (U,) users of the world.
         seed: of all that users do.
     """
-    episodes = Episodes(users, view, rows, np.random.default_rng(seed))
+    return roll_out(choose, Episodes(users, view, rows, np.random.default_rng(seed)))
+
+
+def roll_out(choose: Chooser, episodes: Episodes) -> Returns:
+    """Roll a chooser out in episodes that have just begun; they change."""
+    rows = episodes.states.user
     values, lengths = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
     while (active := episodes.active.copy()).any():
         values += np.where(active, episodes.step(choose(episodes)).rewards, 0.0)

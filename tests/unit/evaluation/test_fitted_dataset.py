@@ -75,7 +75,7 @@ def test_users_stay_as_long_as_those_of_the_log_at_every_strength(fitted: Fitted
 
 
 def test_no_plan_beats_greed_without_mechanisms(fitted: FittedDataset) -> None:
-    nothing, everything = (fitted.with_strength(one) for one in (STRENGTHS[-1], STRENGTHS[0]))
+    nothing, everything = (fitted.with_strength(one) for one in (STRENGTHS[-1], STRENGTHS[1]))
     assert nothing.mechanics.without(*MECHANISMS) == nothing.mechanics
     rows = fitted.rows[:40]
 

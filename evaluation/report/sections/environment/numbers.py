@@ -21,8 +21,9 @@ from models.environments.controls import (
     random_items,
     static_ranker,
 )
+from models.environments.episodes import Episodes
 from models.environments.fitted import STRENGTHS, Strength
-from models.environments.returns import Returns, returns_of
+from models.environments.returns import Returns, roll_out
 from models.environments.world import Doubles, Ints
 from models.histories import Scorer
 
@@ -47,6 +48,9 @@ class EnvironmentParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     users: int = Field(100, ge=2, le=100_000, description="At most so many test users, one episode each.")
+    fitted_users: int = Field(
+        50, ge=2, le=100_000, description="As many where users are fitted, which are often of larger catalogues."
+    )
     tuning_users: int = Field(50, ge=2, le=10_000, description="Training users on whom the plan's price is tuned.")
     seed: int = Field(0, ge=0, description="Of all that the users do.")
     fitted: FittedParams = Field(
@@ -136,29 +140,32 @@ def measure_environment(
     """
     rng = np.random.default_rng(params.seed)
     of_split = (simulation.rows[(simulation.split == code) & (simulation.rows >= 0)] for code in (2, 0))
+    most = params.users if simulation.fitted is None else params.fitted_users
     rows, others = (
         np.sort(rng.permutation(part)[:count])
-        for part, count in zip(of_split, (params.users, params.tuning_users), strict=True)
+        for part, count in zip(of_split, (most, params.tuning_users), strict=True)
     )
     if len(rows) < 2:
         return None
     price = _tuned_price(simulation, others, params.seed)
     choosers = {name: of_policy(scorer) for name, scorer in scorers.items()} | _controls(price, params.seed)
-    main, *others_settings = simulation.settings.items()
-    found = {main[0]: {name: _returns(simulation, main[0], one, rows, params.seed) for name, one in choosers.items()}}
-    for setting, _ in others_settings:
+    main = next(iter(simulation.settings))
+    found = {}
+    for setting, users in simulation.settings.items():
+        # All choosers meet the same first frames and the same random numbers at each step: differences vary little.
+        begun = Episodes(users, simulation.view, rows, np.random.default_rng(params.seed))
         found[setting] = {
-            name: _returns(simulation, setting, one, rows, params.seed)
+            name: roll_out(one, begun.copy())
             for name, one in choosers.items()
-            if name in scorers or name in IN_ALL_SETTINGS
+            if setting == main or name not in CONTROLS or name in IN_ALL_SETTINGS
         }
-    means = {name: float(one.values.mean()) for name, one in found[main[0]].items()}
+    means = {name: float(one.values.mean()) for name, one in found[main].items()}
     best_baseline = max((name for name in baselines if name in means), key=means.__getitem__, default=None)
     policies = [name for name in scorers if name not in baselines]
     return EnvironmentSection(
         users=len(rows),
         horizon=simulation.users.mechanics.horizon,
-        methods=_methods(found[main[0]], baselines, best_baseline, ndcg or {}, params.seed),
+        methods=_methods(found[main], baselines, best_baseline, ndcg or {}, params.seed),
         best_policy=max(policies, key=means.__getitem__, default=None),
         best_baseline=best_baseline,
         settings=tuple(
@@ -183,16 +190,10 @@ def _controls(price: float, seed: int) -> dict[str, Chooser]:
     return dict(zip(CONTROLS, choosers, strict=True))
 
 
-def _returns(simulation: Simulation, setting: str, chooser: Chooser, rows: Ints, seed: int) -> Returns:
-    return returns_of(chooser, simulation.settings[setting], simulation.view, rows, seed)
-
-
 def _tuned_price(simulation: Simulation, rows: Ints, seed: int) -> float:
     """The price of `PRICES` with the highest return on these users."""
-    values = {
-        price: returns_of(planned(price), simulation.users, simulation.view, rows, seed).values.mean()
-        for price in PRICES
-    }
+    begun = Episodes(simulation.users, simulation.view, rows, np.random.default_rng(seed))
+    values = {price: roll_out(planned(price), begun.copy()).values.mean() for price in PRICES}
     return max(PRICES, key=values.__getitem__)
 
 

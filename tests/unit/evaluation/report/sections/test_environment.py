@@ -45,7 +45,7 @@ def section(data: Generated) -> EnvironmentSection:
 def of_fitted(data: Generated) -> EnvironmentSection:
     """The same ratings as if nobody knew whose they are."""
     params = EnvironmentParams(
-        users=20, tuning_users=10, fitted=FittedParams(mechanics=Mechanics(appeal=0, horizon=15))
+        fitted_users=20, tuning_users=10, fitted=FittedParams(mechanics=Mechanics(appeal=0, horizon=15))
     )
     scorers = fit_baselines(data.dataset, {"popularity": {}, "content similarity": {}}, max_items=200)
     simulation = fitted_simulation(FittedDataset(data.dataset, params.fitted), params.strengths)
@@ -103,7 +103,7 @@ def test_the_check_is_of_the_setting_where_nothing_lasts(
         returns = one.settings[-1].returns
         assert one.check.setting == one.settings[-1].name == "no mechanism"
         assert one.check.gain == pytest.approx(returns[one.check.best] - returns[GREEDY])
-        assert one.check.best == max(set(returns) - {GREEDY}, key=returns.__getitem__)
+        assert returns[one.check.best] == max(returns[name] for name in set(returns) - {GREEDY})
         assert one.check.passed
     assert not section.check.model_copy(update={"low": 0.1}).passed  # type: ignore[union-attr]
     words = {}
