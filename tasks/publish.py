@@ -8,6 +8,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.protocols.promotion import PromotionParams
+from serving.index.params import IndexParams
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
@@ -35,6 +36,9 @@ class PublishParams(BaseModel):
         "champion that cannot rank the dataset's items stays, and so does one that replaced the policy by a rollback.",
     )
     promotion: PromotionParams = Field(PromotionParams(), description="How if-better compares the two.")
+    index: IndexParams | None = Field(
+        None, description="Publish an item index with the best policy, as item-index@latest; none: do not."
+    )
 
 
 def destination(params: PublishParams) -> str:

@@ -1,0 +1,145 @@
+"""Items in Milvus (Wang et al. 2021): Milvus Lite in a file of its own, or a server.
+
+A server's token is read from MARQUEE_MILVUS_TOKEN; it is in no file and no message.
+"""
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from milvus_lite.server_manager import server_manager_instance
+from numpy.typing import NDArray
+from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from serving.index.errors import IndexFileError
+from serving.index.item_index import ApproximateIndex, Floats
+from serving.index.params import StoredIndex
+
+TOKEN = "MARQUEE_MILVUS_TOKEN"  # noqa: S105
+ROWS = 2000  # vectors in one request
+LIMIT = 16_384  # neighbours that Milvus returns at most
+
+
+FILE = "milvus.db"
+
+
+class MilvusIndex(ApproximateIndex):
+    """The vectors are a collection whose primary key is the item index."""
+
+    def __init__(self, vectors: Floats, stored: StoredIndex, client: MilvusClient) -> None:
+        super().__init__(vectors, stored.measure)
+        self.client, self.collection = client, stored.collection
+        self.factory, self.effort = stored.params.factory, stored.params.effort
+
+    @classmethod
+    def build(cls, folder: Path, vectors: Floats, stored: StoredIndex) -> Self:
+        """See `ItemIndex`; the file is milvus.db, unless a server has the vectors."""
+        if stored.params.uri is None:
+            writer = connect(str(folder / FILE))
+            fill(writer, vectors, stored)
+            end_lite(writer, folder / FILE)
+        return cls.open(folder, vectors, stored)
+
+    @classmethod
+    def open(cls, folder: Path, vectors: Floats, stored: StoredIndex) -> Self:
+        """See `ItemIndex`; a server that does not have the vectors gets them."""
+        client = opened_copy(folder / FILE) if stored.params.uri is None else connect(stored.params.uri)
+        fill(client, vectors, stored)
+        return cls(vectors, stored, client)
+
+    def neighbours(self, vectors: Floats, count: int) -> NDArray[np.int64]:
+        """See `ApproximateIndex`; at most 16,384."""
+        count = min(count, LIMIT)
+        effort = {"HNSW": {"ef": max(self.effort, count)}, "IVF_FLAT": {"nprobe": self.effort}}.get(self.factory, {})
+        try:
+            hits = self.client.search(
+                self.collection, data=list(vectors), limit=count, search_params={"params": effort}
+            )
+        except MilvusException as error:
+            raise IndexFileError(
+                f"{self.collection}: expected an answer of Milvus; found {str(error)[:200]}."
+            ) from error
+        items = np.full((len(vectors), count), -1, dtype=np.int64)
+        for row, found in zip(items, hits, strict=True):
+            row[: len(found)] = [hit["item"] for hit in found]
+        return items
+
+
+def connect(uri: str) -> MilvusClient:
+    """Connect to a server, or open a file of Milvus Lite.
+
+    Raises:
+        IndexFileError: there is no server, it refuses the token, or the file is damaged.
+    """
+    try:
+        return MilvusClient(uri, token=os.environ.get(TOKEN, "")) if "://" in uri else MilvusClient(uri)
+    except MilvusException as error:
+        raise IndexFileError(
+            f"{uri}: expected a Milvus server, or a file of Milvus Lite; found {str(error)[:200]}. Check the address, and "
+            f"{TOKEN} if the server wants a token."
+        ) from error
+
+
+def fill(client: MilvusClient, vectors: Floats, stored: StoredIndex) -> None:
+    """Make the collection of vectors (I, D), unless it is there with as many.
+
+    Raises:
+        IndexFileError: Milvus refuses it, for example because it knows no such kind of index.
+    """
+    collection, factory = stored.collection, stored.params.factory
+    try:
+        if client.has_collection(collection):
+            if int(client.get_collection_stats(collection)["row_count"]) == len(vectors):
+                client.load_collection(collection)
+                return
+            client.drop_collection(collection)
+        schema = MilvusClient.create_schema(auto_id=False)
+        schema.add_field("item", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=vectors.shape[1])
+        params = client.prepare_index_params()
+        build = {"HNSW": {"M": 32, "efConstruction": 200}, "IVF_FLAT": {"nlist": max(int(len(vectors) ** 0.5), 1)}}
+        metric = "L2" if stored.measure == "euclidean" else "IP"
+        params.add_index("vector", index_type=factory, metric_type=metric, params=build.get(factory, {}))
+        client.create_collection(collection, schema=schema, index_params=params)
+        for first in range(0, len(vectors), ROWS):
+            rows = vectors[first : first + ROWS]
+            client.insert(collection, [{"item": first + row, "vector": vector} for row, vector in enumerate(rows)])
+        client.flush(collection)
+        client.load_collection(collection)
+    except MilvusException as error:
+        raise IndexFileError(
+            f"index: expected an index type of Milvus, such as FLAT, IVF_FLAT or HNSW; found {factory!r}: {str(error)[:200]}."
+        ) from error
+
+
+def opened_copy(path: Path) -> MilvusClient:
+    """Open a copy of a file of Milvus Lite, because reading changes it; the copy goes when the client goes.
+
+    Raises:
+        IndexFileError: it is missing or damaged.
+    """
+    if not path.exists():
+        raise IndexFileError(f"{path}: expected a file of Milvus Lite; found none. Build the index again.")
+    folder = Path(tempfile.mkdtemp(prefix="marquee-milvus-"))
+    copy = folder / path.name
+    shutil.copytree(path, copy) if path.is_dir() else shutil.copy2(path, copy)
+    client = connect(str(copy))
+    weakref.finalize(client, remove, copy)
+    return client
+
+
+def remove(copy: Path) -> None:
+    """End Milvus Lite on a copy, and remove the copy."""
+    server_manager_instance.release_server(str(copy))
+    shutil.rmtree(copy.parent, ignore_errors=True)
+
+
+def end_lite(client: MilvusClient, path: Path) -> None:
+    """End Milvus Lite on a file, when all is written: it builds indexes in the background."""
+    client.close()
+    server_manager_instance.release_server(str(path))

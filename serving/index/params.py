@@ -1,0 +1,49 @@
+"""Which engine searches for items, and what index.json says of it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.nearest import Similarity
+
+FORMAT: Literal["marquee-item-index/1"] = "marquee-item-index/1"
+Engine = Literal["exact", "faiss", "milvus"]
+
+
+class IndexParams(BaseModel):
+    """Which engine searches, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: Engine = Field(
+        "exact", description="exact: compares all items, the quickest up to some ten thousand; faiss; milvus."
+    )
+    factory: str = Field(
+        "HNSW32",
+        max_length=100,
+        description="Kind of index. faiss: a name of its index_factory, such as Flat, IVF256,Flat, HNSW32 or LSH; milvus: FLAT, "
+        "IVF_FLAT or HNSW; exact: not used.",
+    )
+    effort: int = Field(
+        128,
+        ge=1,
+        le=16_384,
+        description="Cells (IVF) or candidates (HNSW) that a search looks at: more recall, less speed.",
+    )
+    uri: str | None = Field(
+        None,
+        max_length=1000,
+        pattern=r"^https?://[^@]*$",
+        description="Of a Milvus server, whose token is in MARQUEE_MILVUS_TOKEN; none: Milvus Lite, in a file of the index.",
+    )
+
+
+class StoredIndex(BaseModel):
+    """index.json: the vectors are in vectors.npy beside it, and those of FAISS and Milvus Lite also in the engine's file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["marquee-item-index/1"] = FORMAT
+    measure: Similarity
+    params: IndexParams
+    collection: str = Field(max_length=100, pattern=r"^marquee_[0-9a-f]{24}$", description="Its name in Milvus.")

@@ -1,0 +1,59 @@
+"""The item index of a policy, an artifact of its own."""
+
+import logging
+
+import torch
+from prefect import task
+
+from evaluation.protocols.cases import choose
+from models.histories import Histories
+from serving.index.of_policy import query_vectors, searched_vectors
+from serving.index.params import IndexParams
+from serving.index.stored import build_index, recall
+from serving.stored_policies import load_policy
+from storage.artifacts.aliases import move_alias
+from storage.artifacts.object_stores import open_store
+from storage.artifacts.store import ArtifactRef, Draft
+from storage.dataset.reader import TransitionDataset
+from tasks.caching import artifact_store, artifact_task
+from tasks.ingest import copy_file
+from tasks.publish import publish_artifact
+
+logger = logging.getLogger("marquee.publish")
+QUERIES = 1000
+DEPTH = 10
+
+
+@artifact_task("item-index")
+def make_item_index(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, params: IndexParams) -> None:
+    """Build the index of a policy's items, and measure its recall of the exact ten nearest for validation users."""
+    store = artifact_store()
+    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    ranks = load_policy(store.open(policy), data.embedding)
+    vectors, measure = searched_vectors(ranks)
+    index = build_index(draft.path, vectors.numpy(), measure, params)
+    starts = choose(data.starts("validation"), QUERIES, 0)
+    asked = torch.cat([query_vectors(ranks, Histories(*data.histories(part))) for part in starts.split(256)])
+    found = recall(index, asked, DEPTH)
+    logger.info("Item index of policy/%s: recall@%d of the exact search %.3f", policy.digest, DEPTH, found)
+    copy_file(policy, "items.parquet", draft.path)
+    draft.rows = len(vectors)
+    draft.facts = {
+        "measure": measure,
+        "dim": vectors.shape[1],
+        f"recall@{DEPTH}": round(found, 6),
+        "queries": len(asked),
+    }
+
+
+def publish_index(index: ArtifactRef, policy: ArtifactRef, to: str) -> None:
+    """Upload the index of a policy, and let item-index@latest name it."""
+    publish_artifact(index, to)
+    name_index(index, policy, to)
+
+
+@task(name="name-index")
+def name_index(index: ArtifactRef, policy: ArtifactRef, to: str) -> None:
+    """Move the alias item-index@latest."""
+    recall_found = artifact_store().manifest(index).facts[f"recall@{DEPTH}"]
+    move_alias(open_store(to), index, "latest", {"policy": policy.digest, f"recall@{DEPTH}": recall_found})
