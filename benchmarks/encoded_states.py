@@ -3,8 +3,8 @@
     python benchmarks/encoded_states.py TRANSITIONS.h5 [gru or attention, default gru] [updates, default 1000] [learner, default td3_bc]
 
 Three trainings with the same updates, transitions per update and seed: on frames, with a state encoder, and on the states that
-the encoder of the second has made. NDCG@10 is that of the best validation. Updates per second are measured apart from
-validation, in rounds that take turns.
+the encoder of the second has made. NDCG@10 is that of the best validation. Updates are measured apart from validation, in
+rounds that take turns, batches included; per second of CPU time of all threads, which varies less on a busy machine.
 """
 
 import json
@@ -47,12 +47,12 @@ def trained(learning: Learning, evaluator: Evaluator, steps: int) -> float:
 
 
 def encoded(learning: Learning, data: TransitionDataset, folder: Path) -> float:
-    """Write the states of the policy's encoder and the policy, as encode-states does; returns the seconds."""
+    """Write the states of the policy's encoder and the policy, as encode-states does; returns the seconds of CPU time."""
     policy = learning.policy
     assert isinstance(policy, Policy)  # noqa: S101
     encoder = policy.actor.state_encoder
     assert isinstance(encoder, HistoryEncoder)  # noqa: S101
-    length, began = encoder.config.length, time.perf_counter()
+    length, began = encoder.config.length, time.process_time()
 
     @torch.no_grad()
     def encode(items: torch.Tensor, rewards: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ def encoded(learning: Learning, data: TransitionDataset, folder: Path) -> float:
         return states
 
     write_encoded(folder / "transitions.h5", data, encode, encoder.config.width, length, ("train", "validation"), {})
-    spent = time.perf_counter() - began
+    spent = time.process_time() - began
     save_file(policy.tensors(), folder / "policy.safetensors")
     (folder / "config.json").write_text(json.dumps(policy.config()))
     copyfile(data.path.with_name("items.parquet"), folder / "items.parquet")
@@ -68,16 +68,16 @@ def encoded(learning: Learning, data: TransitionDataset, folder: Path) -> float:
 
 
 def updates_per_second(made: dict[str, Learning], data: TransitionDataset) -> dict[str, float]:
-    """The median rate of each learning, batches included."""
+    """The median rate of each learning."""
     samplers = {name: UniformSampler(data.starts("train"), one.batch_size, 0) for name, one in made.items()}
     taken: dict[str, list[float]] = {name: [] for name in made}
     for turn in range(ROUNDS + 1):
         for name, one in made.items():
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in range(UPDATES):
                 one.learner.update(one.gather_in_turn(samplers[name].next()))
             if turn:  # the first round warms up
-                taken[name].append(UPDATES / (time.perf_counter() - began))
+                taken[name].append(UPDATES / (time.process_time() - began))
     return {name: statistics.median(rates) for name, rates in taken.items()}
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     scores["encoded"] = trained(made["encoded"], evaluator, int(steps))
     rates = updates_per_second(made, data)
     print(f"{name}, {steps} updates of {BATCH} transitions, {torch.get_num_threads()} threads, {conditions()}")
-    print(f"states of {kind} encoded in {spent:.1f} s")
+    print(f"states of {kind} encoded in {spent:.1f} s of CPU time")
     print(f"{'observation':12} {'updates/s':>9} {'of ' + kind:>10} {'NDCG@10':>8}")
     for what, rate in rates.items():
         print(f"{what:12} {rate:9.1f} {rate / rates[kind]:9.1f}× {scores[what]:8.4f}")
