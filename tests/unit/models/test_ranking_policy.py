@@ -199,6 +199,8 @@ def test_round_trip_through_safetensors(tmp_path: Path) -> None:
     save_file(learner.policy.tensors(), tmp_path / "policy.safetensors")
     kept = load_file(tmp_path / "policy.safetensors")
     again = RankingPolicy.from_tensors(json.loads(json.dumps(learner.policy.config())), kept, DATA.embedding)
+    assert torch.equal(again.vectors(), learner.policy.vectors())
+    assert again.vectors() is again.vectors()  # computed once, as a stored policy is not trained further
     probe = pieces(5)
     known = Histories(probe.items[:, :-1], probe.rewards[:, :-1])
     for question in SERVE_FOR:
