@@ -100,6 +100,11 @@ class OnlineParams(BaseModel):
     )
     steps: int = Field(400_000, ge=1, le=1_000_000_000, description="Recommendations, over all environments.")
     envs: int = Field(128, ge=1, le=10_000, description="Episodes side by side.")
+    expected: bool = Field(
+        True,
+        description="PPO learns from the mean reward of an item in the user's state, and from the chance that the user leaves, in "
+        "the place of drawn ones: the same in expectation, with less noise. Returns are measured with drawn ones.",
+    )
     discount: float = Field(0.97, ge=0, lt=1, description="γ.")
     hidden_dim: int = Field(256, ge=4, le=4096, description="Width of both hidden layers of the actor and the critics.")
     validate_every: int = Field(

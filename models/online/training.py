@@ -13,6 +13,7 @@ from models.early_warnings import Row
 from models.environments.marquee import Problem
 from models.errors import LearnerError
 from models.networks import Actor
+from models.online.expected_exits import ExpectedExits
 from models.online.gail import Discriminator, DiscriminatorRewards, Expert, TrainDiscriminator
 from models.online.params import OnlineParams
 from models.online.ppo import make_ppo
@@ -135,13 +136,14 @@ def train_online(
         width = params.hidden_dim if start is None else start.hidden_dim
         actor, learning = (Actor(space.observation_dim, space.action_dim, width, space.max_action) for _ in range(2))
         acting = problem.acting_by("item" if params.algorithm == "ppo" else "embedding")
-        env = SimulatedVecEnv(acting, params.envs, params.seed)
+        expected = params.expected and params.algorithm == "ppo"
+        env = SimulatedVecEnv(acting, params.envs, params.seed, expected=expected)
         scale = torch.from_numpy(env.scale)
         if start is not None:
             learning.load_state_dict(rescaled(start, 1 / scale))
         policy = Policy(actor, embedding, "cosine")
         validation = Validation(learning, actor, scale, lambda: measure(policy), params.validate_every, show)
-        callbacks: list[BaseCallback] = [validation]
+        callbacks: list[BaseCallback] = [validation, *([ExpectedExits(env)] if expected else [])]
         model: PPO | SAC
         if params.algorithm == "sac":
             model = make_sac(env, learning, params, fine_tune=start is not None)

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from models.environments.controls import immediate_reward
 from models.environments.marquee import Problem
 from models.environments.world import Floats
 
@@ -21,8 +22,17 @@ class SimulatedVecEnv(VecEnv):
     largest one.
     """
 
-    def __init__(self, problem: Problem, num_envs: int, seed: int) -> None:
-        """Make `num_envs` environments; `seed` decides about users and reactions."""
+    def __init__(self, problem: Problem, num_envs: int, seed: int, *, expected: bool = False) -> None:
+        """Make `num_envs` environments.
+
+        Args:
+            problem: users and items.
+            num_envs: episodes side by side.
+            seed: decides about users and reactions.
+            expected: whether rewards are the mean reward of an item in the user's state, P(watch) times that of its rating, and
+                `stays`, (B,), is the chance that the user stays; both need a problem with `SimulatedUsers`.
+        """
+        self.expected = expected
         self.problem, self.rng = problem, np.random.default_rng(seed)
         view, space = problem.view, problem.observation_space
         self.largest_reward = max(map(abs, problem.reward_bounds))
@@ -48,7 +58,13 @@ class SimulatedVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Recommend an item in each episode; `infos` hold the last observation of an episode that ended."""
-        step = self.episodes.step(self.problem.chosen(self.episodes, self.actions))
+        items = self.problem.chosen(self.episodes, self.actions)
+        means = immediate_reward(self.episodes, self.episodes.states, items[:, None])[:, 0] if self.expected else None
+        step = self.episodes.step(items)
+        rewards = step.rewards if means is None else means
+        if self.expected:
+            left = self.episodes.users.chance_to_leave(self.episodes.states.satisfaction)
+            self.stays = (1 - left).astype(np.float32)
         done = np.asarray(step.terminated | step.truncated)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if len(ended := np.flatnonzero(done)):
@@ -59,7 +75,7 @@ class SimulatedVecEnv(VecEnv):
                     "TimeLimit.truncated": bool(step.truncated[place]),
                 }
             self.episodes.restart(self.problem.some_users(len(ended), self.rng), ended)
-        return self._observations(), (step.rewards / self.largest_reward).astype(np.float32), done, infos
+        return self._observations(), (rewards / self.largest_reward).astype(np.float32), done, infos
 
     def _observations(self) -> Floats:
         seen = self.episodes.observations() * self.scale
