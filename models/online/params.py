@@ -55,8 +55,9 @@ class PPOParams(BaseModel):
         0.03, gt=0, le=10, description="An update ends early beyond 1.5 times this; none: never."
     )
     inverse_temperature: float = Field(
-        10.0, gt=0, le=1000, description="z at the start: the policy is the softmax of z cos(π(s), e_i); z is learnt."
+        10.0, gt=0, le=1000, description="z at the start: the policy is the softmax of z cos(π(s), e_i)."
     )
+    last_inverse_temperature: float = Field(60.0, gt=0, le=1000, description="z at the end; it grows geometrically.")
 
 
 class SACParams(BaseModel):

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class ItemNetworks(nn.Module):
         super().__init__()
         self.actor = actor
         self.nearest = NearestItems(embedding, "cosine")
-        self.log_scale = nn.Parameter(torch.tensor(inverse_temperature).log())
+        self.inverse_temperature = inverse_temperature
         self.hidden = layers_of(actor.observation_dim, actor.hidden_dim, 1, None)[:-1]
         self.latent_dim_pi, self.latent_dim_vf = len(embedding), actor.hidden_dim  # as Stable-Baselines3 names them
 
@@ -35,7 +36,7 @@ class ItemNetworks(nn.Module):
     def forward_actor(self, observation: Tensor) -> Tensor:
         """Logits, (B, I)."""
         state, shown = observation.split((self.actor.observation_dim, self.latent_dim_pi), 1)
-        scores = self.log_scale.exp() * self.nearest.scores(self.actor(state))
+        scores = self.inverse_temperature * self.nearest.scores(self.actor(state))
         return scores.masked_fill(shown > 0, -torch.inf)
 
     def forward_critic(self, observation: Tensor) -> Tensor:
@@ -61,11 +62,30 @@ class ItemPolicy(ActorCriticPolicy):
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)  # type: ignore[call-arg]
 
 
-def make_ppo(env: VecEnv, actor: Actor, embedding: Tensor, params: OnlineParams) -> PPO:
-    """PPO that trains `actor`, whose weights it shares, to choose among the items (I, D)."""
-    settings = params.ppo.model_dump(exclude={"inverse_temperature"})
-    networks = ItemNetworks(actor, embedding, params.ppo.inverse_temperature)
-    return PPO(
+class Sharpen(BaseCallback):
+    """Raises z geometrically from its first value to its last one, so that the policy ends near its own best items.
+
+    The stored policy recommends the best item, so the states that it meets must be learnt from too.
+    """
+
+    def __init__(self, networks: ItemNetworks, first: float, last: float, steps: int) -> None:
+        super().__init__()
+        self.networks, self.first, self.last, self.steps = networks, first, last, steps
+
+    def _on_rollout_start(self) -> None:
+        share = min(self.num_timesteps / self.steps, 1.0)
+        self.networks.inverse_temperature = self.first * (self.last / self.first) ** share
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def make_ppo(env: VecEnv, actor: Actor, embedding: Tensor, params: OnlineParams) -> tuple[PPO, Sharpen]:
+    """PPO that trains `actor`, whose weights it shares, to choose among the items (I, D), and a callback of it."""
+    settings = params.ppo.model_dump(exclude={"inverse_temperature", "last_inverse_temperature"})
+    first, last = params.ppo.inverse_temperature, params.ppo.last_inverse_temperature
+    networks = ItemNetworks(actor, embedding, first)
+    model = PPO(
         ItemPolicy,
         env,
         gamma=params.discount,
@@ -74,3 +94,4 @@ def make_ppo(env: VecEnv, actor: Actor, embedding: Tensor, params: OnlineParams)
         policy_kwargs={"networks": (networks,), "ortho_init": False},
         **settings,
     )
+    return model, Sharpen(networks, first, last, params.steps)

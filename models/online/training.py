@@ -160,9 +160,11 @@ def train_online(
                     rewards, Expert(expert.observations * scale, expert.actions), params.gail, params.seed
                 )
             )
-            model = make_ppo(rewards, learning, embedding, params)
+            model, sharpen = make_ppo(rewards, learning, embedding, params)
+            callbacks.append(sharpen)
         else:
-            model = make_ppo(env, learning, embedding, params)
+            model, sharpen = make_ppo(env, learning, embedding, params)
+            callbacks.append(sharpen)
         model.set_logger(Logger(folder=None, output_formats=[]))
         model.learn(params.steps, callback=callbacks, log_interval=None)  # type: ignore[arg-type]
     actor.load_state_dict(validation.weights)

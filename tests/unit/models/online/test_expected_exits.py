@@ -25,7 +25,7 @@ def test_a_rollout_s_advantages_have_the_chance_to_stay_in_the_place_of_leaving(
     """With λ = 0, A = r + γ c V(s') - V(s), also where an episode ends; V(s') is that of its last observation."""
     params = SHORT.model_copy(update={"ppo": SHORT.ppo.model_copy(update={"gae_lambda": 0.0, "n_steps": 32})})
     env = SimulatedVecEnv(PROBLEM, 8, 1, expected=True)
-    model = make_ppo(env, new_actor(), EMBEDDING, params)
+    model, _ = make_ppo(env, new_actor(), EMBEDDING, params)
     seen: dict[str, list[np.ndarray]] = {"rewards": [], "stays": [], "following": [], "done": []}
 
     class Spy(ExpectedExits):

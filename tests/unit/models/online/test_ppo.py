@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from unit.models.online.online_support import EMBEDDING, PROBLEM, SHORT, new_actor
 
 from models.environments.controls import of_policy
@@ -12,7 +13,7 @@ from models.policy import Policy
 def test_the_policy_of_this_project_acts_as_stable_baselines() -> None:
     """After an update: the published policy recommends what PPO's policy recommends, in every state of 10 steps."""
     actor, env = new_actor(), SimulatedVecEnv(PROBLEM, 8, 1)
-    model = make_ppo(env, actor, EMBEDDING, SHORT)
+    model, _ = make_ppo(env, actor, EMBEDDING, SHORT)
     before = actor.layers[0].weight.clone()
     model.learn(128)
     assert not torch.equal(actor.layers[0].weight, before)  # it is the actor itself that learns
@@ -28,7 +29,7 @@ def test_the_policy_of_this_project_acts_as_stable_baselines() -> None:
 
 def test_an_item_that_was_shown_is_never_chosen() -> None:
     env = SimulatedVecEnv(PROBLEM, 64, 1)
-    model = make_ppo(env, new_actor(), EMBEDDING, SHORT)
+    model, _ = make_ppo(env, new_actor(), EMBEDDING, SHORT)
     seen = env.reset()
     for _ in range(30):  # of 60 items, up to 3 + 20 were shown
         items, _ = model.predict(seen)
@@ -37,3 +38,20 @@ def test_an_item_that_was_shown_is_never_chosen() -> None:
     distribution = model.policy.get_distribution(torch.from_numpy(seen)).distribution
     assert bool(distribution.entropy().isfinite().all())
     assert torch.equal(distribution.probs > 0, torch.from_numpy(~env.episodes.states.shown))
+
+
+def test_the_softmax_becomes_sharper_as_training_goes_on() -> None:
+    """Z is 10, then grows by equal factors, and is 60 after the last rollout."""
+    params = SHORT.model_copy(update={"steps": 512})
+    model, sharpen = make_ppo(SimulatedVecEnv(PROBLEM, 8, 1), new_actor(), EMBEDDING, params)
+    found: list[float] = []
+
+    class Watch(BaseCallback):
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            found.append(sharpen.networks.inverse_temperature)
+
+    model.learn(512, callback=[sharpen, Watch()])
+    assert np.allclose(found, [10 * 6 ** (done / 4) for done in range(4)])
