@@ -23,6 +23,7 @@ def measure(evidence: Evidence) -> EnvironmentSection | None:
         params,
         baselines=evidence.baselines,
         ndcg=evidence.methods.ndcg_of_test_users,
+        challenger=evidence.methods.challenger,
     )
 
 

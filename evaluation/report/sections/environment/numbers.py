@@ -11,6 +11,7 @@ from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
 from evaluation.report.sections.environment.fit import Fit, measure_fit
 from evaluation.report.sections.environment.simulation import Simulation, without_mechanisms
+from models.critics_part import without_critics
 from models.environments.controls import (
     Chooser,
     greedy,
@@ -98,6 +99,17 @@ class Check(Record):
         return self.low <= 0
 
 
+class WithoutCritics(Record):
+    """The return of one policy with its critics and without them, on the same users."""
+
+    policy: str
+    value: float
+    without: float
+    difference: float
+    low: float = Field(description="Lower end of the difference's 95 % interval.")
+    high: float = Field(description="Upper end of it.")
+
+
 class EnvironmentSection(Record):
     """Returns with simulated users."""
 
@@ -110,6 +122,9 @@ class EnvironmentSection(Record):
     check: Check | None = Field(None, description="None if no setting is without mechanisms.")
     price: float = Field(description="Of appeal, of the plan.")
     fit: Fit | None = Field(None, description="None if the ratings are from these users.")
+    without_critics: WithoutCritics | None = Field(
+        None, description="Of the challenger, in the setting of `methods`; none if no critics re-rank what it ranks."
+    )
 
     @property
     def controls(self) -> Mapping[str, str]:
@@ -128,6 +143,7 @@ def measure_environment(
     *,
     baselines: Collection[str] = (),
     ndcg: Mapping[str, float] | None = None,
+    challenger: str | None = None,
 ) -> EnvironmentSection | None:
     """Roll every method and control out with the same test users; None without test users.
 
@@ -137,6 +153,7 @@ def measure_environment(
         params: sizes and seed.
         baselines: which of the names are baselines.
         ndcg: of the methods on test users, by name.
+        challenger: the policy that is rolled out without its critics too.
     """
     rng = np.random.default_rng(params.seed)
     of_split = (simulation.rows[(simulation.split == code) & (simulation.rows >= 0)] for code in (2, 0))
@@ -160,6 +177,14 @@ def measure_environment(
             if setting == main or name not in CONTROLS or name in IN_ALL_SETTINGS
         }
     means = {name: float(one.values.mean()) for name, one in found[main].items()}
+    uncritical = None
+    if challenger is not None and (part := without_critics(scorers[challenger])) is not None:
+        begun = Episodes(simulation.settings[main], simulation.view, rows, np.random.default_rng(params.seed))
+        less = roll_out(of_policy(part), begun).values
+        difference, low, high = _interval(found[main][challenger].values - less, params.seed)
+        uncritical = WithoutCritics(
+            policy=challenger, value=means[challenger], without=float(less.mean()), difference=difference, low=low, high=high
+        )  # fmt: skip
     best_baseline = max((name for name in baselines if name in means), key=means.__getitem__, default=None)
     policies = [name for name in scorers if name not in baselines]
     return EnvironmentSection(
@@ -182,6 +207,7 @@ def measure_environment(
         ),
         price=price,
         fit=None if simulation.fitted is None else measure_fit(simulation.fitted),
+        without_critics=uncritical,
     )
 
 

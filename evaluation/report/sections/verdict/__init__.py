@@ -18,7 +18,8 @@ def measure(evidence: Evidence) -> VerdictSection:
     assert returns is None or isinstance(returns, EnvironmentSection)  # noqa: S101
     critics = None
     if (name := methods.challenger) is not None and evidence.shown is not None:
-        critics = measure_critics(evidence.data, name, evidence.scorers[name], evidence.shown.cases)
+        uncritical = None if returns is None else returns.without_critics
+        critics = measure_critics(evidence.data, name, evidence.scorers[name], evidence.shown.cases, uncritical)
     return found.model_copy(update={"answers": measure_answers(methods, returns), "critics": critics})
 
 

@@ -10,6 +10,7 @@ from evaluation.protocols.per_user import PerUser, mean_by_user
 from evaluation.protocols.ranking import Ranked, rank_cases
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
+from evaluation.report.sections.environment.numbers import WithoutCritics
 from models.critics_part import without_critics
 from models.histories import Scorer
 from models.ranking_policy import RankingPolicy
@@ -41,7 +42,9 @@ class CriticsPart(Record):
     sentence: str
 
 
-def measure_critics(data: TransitionDataset, name: str, policy: Scorer, cases: Cases) -> CriticsPart:
+def measure_critics(
+    data: TransitionDataset, name: str, policy: Scorer, cases: Cases, returns: WithoutCritics | None = None
+) -> CriticsPart:
     """Rank next items with a policy's critics and without them.
 
     Args:
@@ -49,6 +52,7 @@ def measure_critics(data: TransitionDataset, name: str, policy: Scorer, cases: C
         name: of the policy.
         policy: with critics that re-rank, or without.
         cases: next items of test users.
+        returns: of the policy with simulated users, with its critics and without them, if they were measured.
     """
     weights = {}
     if isinstance(policy, RankingPolicy):
@@ -61,7 +65,9 @@ def measure_critics(data: TransitionDataset, name: str, policy: Scorer, cases: C
     ratings = [ratings_per_user(data, cases, one) for one in (mine, theirs)]
     effects = [effect("NDCG@10 of the next item", accuracy[0], accuracy[1], "ndcg@10")]
     if len(np.intersect1d(ratings[0].users, ratings[1].users)):
-        effects.append(effect("later rating of recommended items, in stars", ratings[0], ratings[1], "rating"))
+        effects.append(effect("mean later rating of recommended items", ratings[0], ratings[1], "rating"))
+    if returns is not None:
+        effects.append(Effect(quantity="return with simulated users", **returns.model_dump(exclude={"policy"})))
     changed = changed_share(mine, theirs)
     return CriticsPart(
         policy=name, weights=weights, changed=changed, effects=tuple(effects), sentence=sentence(name, changed, effects)

@@ -6,6 +6,7 @@ import torch
 
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import rank_cases
+from evaluation.report.sections.environment.numbers import WithoutCritics
 from evaluation.report.sections.verdict.critics import Effect, measure_critics, sentence
 from models.fitted_terms import Catalogue
 from models.networks import Actor, Critics
@@ -61,6 +62,12 @@ def test_what_critics_change_is_measured_on_the_same_users(data: TransitionDatas
     shared = mine.keys() & theirs.keys()
     assert rating.difference == pytest.approx(np.mean([mine[user] - theirs[user] for user in shared]))
     assert rating.low <= rating.difference <= rating.high
+    returns = WithoutCritics(policy="td3", value=30.0, without=20.0, difference=10.0, low=8.0, high=12.0)
+    more = measure_critics(data, "td3", wolpertinger(data, 15), cases, returns)
+    assert more.effects[:2] == found.effects
+    assert (
+        "+10.0000 (95 % interval +8.0000 to +12.0000). That is a gain in return with simulated users" in more.sentence
+    )
     assert found.sentence.startswith(f"The critics of td3 change {100 * found.changed:.0f} % of the first 10 items.")
 
 

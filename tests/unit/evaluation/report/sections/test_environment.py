@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from unit.evaluation.off_policy.off_policy_support import Generated, generated
 
 from evaluation.baselines import fit_baselines
@@ -21,6 +22,8 @@ from models.environments.controls import of_policy
 from models.environments.fitted import STRENGTHS
 from models.environments.mechanics import Mechanics
 from models.environments.returns import returns_of
+from models.networks import Actor, Critics
+from models.policy import Policy
 from tasks.sample import SampleParams
 
 PARAMS = EnvironmentParams(users=30, tuning_users=20)
@@ -162,3 +165,25 @@ def test_no_section_without_test_users(data: Generated, tmp_path_factory: pytest
     alone = generated(tmp_path_factory.mktemp("few"), SampleParams(users=30, movies=60, mechanics=Mechanics(horizon=2)))
     alone.dataset.user_split = np.zeros_like(alone.dataset.user_split)
     assert measure_environment(known_simulation(alone.simulated), {}, PARAMS) is None
+
+
+def test_the_challenger_is_rolled_out_without_its_critics_too(data: Generated) -> None:
+    torch.manual_seed(0)
+    dataset = data.dataset
+    sizes = dataset.observation_dim, dataset.dim, 8
+    policies = {
+        str(candidates): Policy(Actor(*sizes, 2.0), dataset.embedding, "cosine", Critics(2, *sizes), candidates)
+        for candidates in (20, 0)
+    }
+    policies["0"].actor, policies["0"].critics = policies["20"].actor, policies["20"].critics
+    simulation, params = known_simulation(data.simulated), PARAMS.model_copy(update={"users": 10})
+    found = measure_environment(simulation, policies, params, challenger="20")
+    assert found is not None
+    assert found.without_critics is not None
+    one, values = found.without_critics, {name: found.named(name).value for name in policies}
+    assert (one.value, one.without) == (values["20"], values["0"])
+    assert one.difference == pytest.approx(values["20"] - values["0"])
+    assert one.low <= one.difference <= one.high
+    plain = measure_environment(simulation, policies, params, challenger="0")
+    assert plain is not None
+    assert plain.without_critics is None
