@@ -6,14 +6,15 @@ import pytest
 import torch
 from rankings_support import small_dataset
 
-import evaluation.term_weights
+from evaluation.evaluate import timed_ranking
 from evaluation.protocols.cases import fold_in_cases, mult_vae_cases, next_item_cases, validation_cases
 from evaluation.protocols.metrics import mult_vae_per_user
 from evaluation.protocols.per_user import means
 from evaluation.protocols.ranking import rank_cases
 from evaluation.protocols.validation import validation_metrics
-from evaluation.serve_for_cases import ORIGINS, asked_of_validation_users, serve_for_of
-from evaluation.term_weights import Candidate, Tuning, tune_weights
+from evaluation.report.evidence import ComparedMethod
+from evaluation.serve_for_cases import ORIGINS, Asked, asked_of_validation_users, serve_for_of
+from evaluation.term_weights import COST, Candidate, Tuning, tune_weights
 from models.learners.ranking_config import RankingConfig
 from models.ranking_policy import RankingPolicy
 from models.serve_for import SERVE_FOR, ServeFor
@@ -39,12 +40,6 @@ def tuning_of(policy: RankingPolicy, data: TransitionDataset, question: ServeFor
     asked = asked_of_validation_users(data, question, policy.known, 60, 0)
     with torch.no_grad():
         return Tuning(policy, data, question, asked, "ndcg@10", policy.params.terms)
-
-
-def shown(policy: RankingPolicy, data: TransitionDataset) -> float:
-    """The share of cold items in the lists of test users."""
-    best = rank_cases(data, policy, next_item_cases(data, "test", 5), 10).best
-    return float((policy.log_count == 0)[torch.from_numpy(best)].float().mean())
 
 
 def test_what_tuning_measures_is_the_metric_of_the_policy_with_these_weights(
@@ -81,28 +76,36 @@ def test_no_question_is_answered_worse_than_by_the_best_single_term(
     monkeypatch.setattr("evaluation.term_weights.LEAST_USERS", 2)
     found = tune_weights(policy, data, "ndcg@10", 60, 0)
     assert [one.question for one in found] == list(SERVE_FOR)
+    now = validation_metrics(data, policy, validation_cases(data, 60, 0))["ndcg@10"]
+    assert now == pytest.approx(found[0].value, abs=1e-5)
     for one in found:
         tuning = tuning_of(policy, data, one.question)
         with torch.no_grad():
             singles = [tuning.measure(Candidate(term))[0] for term in torch.eye(len(policy.params.terms))]
-        assert one.value >= max(singles) * (1 - evaluation.term_weights.COST) - 1e-6
+        assert one.value >= max(singles) * (1 - COST) - 1e-6
         assert sum(one.shares.values()) == pytest.approx(1, abs=0.01)
         assert one.learnt == one.shares["actor"]
         assert policy.weights[one.question].critic == one.critic
         assert one.same_as is None
 
 
+@pytest.mark.parametrize("cost", [COST, 1.0])
 def test_cold_items_are_listed_as_often_as_they_are_chosen_if_that_costs_little(
-    policy: RankingPolicy, data: TransitionDataset
+    policy: RankingPolicy, data: TransitionDataset, cost: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (found,) = tune_weights(policy, data, "ndcg@10", 100, 0, ("next",))
-    assert found.cold_shown <= found.cold_sought
-    weights = policy.weights["next"]
-    shares = []
-    for offset in (weights.cold, weights.cold + 1000.0):
-        policy.weights["next"] = weights.model_copy(update={"cold": offset})
-        shares.append(shown(policy, data))
-    assert shares[0] < shares[1]
+    monkeypatch.setattr("evaluation.term_weights.COST", cost)
+    cold = torch.arange(0, data.items, 3)
+    known = policy.known._replace(log_count=policy.log_count.clone().index_fill_(0, cold, 0.0))
+    asked = [Asked(validation_cases(data, 100, 0), known)]
+    with torch.no_grad():
+        tuning = Tuning(policy, data, "next", asked, "ndcg@10", policy.params.terms)
+        chosen, value, listed = tuning.best()
+        without = tuning.measure(chosen._replace(cold=0.0))
+        everything = tuning.measure(chosen._replace(cold=1000.0))
+    assert without[1] <= listed <= tuning.sought < everything[1]
+    assert value >= without[0] * (1 - cost)
+    assert (listed > without[1]) == (cost == 1.0)  # here even few of them cost much
+    assert everything[1] == pytest.approx(1.0)
 
 
 def test_terms_that_are_left_out_have_no_weight(policy: RankingPolicy, data: TransitionDataset) -> None:
@@ -149,6 +152,18 @@ def test_what_is_new_is_asked_of_a_policy_that_knows_the_past_alone(
         assert torch.equal(counts.long(), torch.bincount(items[known_times <= until], minlength=data.items))
         assert (times[events] > until).all()
         assert known.cold.sum() >= policy.known.cold.sum()
+
+
+def test_an_evaluation_uses_the_weights_for_the_question_of_its_protocol(
+    policy: RankingPolicy, data: TransitionDataset
+) -> None:
+    for place, question in enumerate(SERVE_FOR):
+        policy.weights[question] = TermWeights(content=1.0, popularity=float(place))
+    for cases in (mult_vae_cases(data, "test"), fold_in_cases(data, "test"), next_item_cases(data, "time", 5)):
+        found, _ = timed_ranking(data, ComparedMethod("ranking", "policy", policy), cases)
+        question = serve_for_of(cases)
+        assert (found.best == rank_cases(data, policy.serving(question), cases).best).all()
+        assert (found.best != rank_cases(data, policy, cases).best).any()
 
 
 def test_every_protocol_asks_its_question(data: TransitionDataset) -> None:

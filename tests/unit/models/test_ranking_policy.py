@@ -110,6 +110,23 @@ def test_filling_up_changes_no_state(state: str, training: bool) -> None:
     assert torch.isfinite(states).all()
 
 
+def test_items_that_had_not_been_rated_at_a_time_have_no_row_and_no_own_vector_then() -> None:
+    learner = learner_of(config())
+    train(learner, 3)
+    policy = learner.policy.eval()
+    histories = Histories(*pieces(4).before)
+    early = policy.known._replace(log_count=policy.log_count.clone().index_fill_(0, torch.arange(5, 20), 0.0))
+    with torch.no_grad():
+        state = policy.state(histories)
+        for name in ("transitions", "associations"):
+            then, now = (policy.term(name, histories, state, known) for known in (early, policy.known))
+            assert now[:, 5:20].any()
+            assert not then[:, 5:20].any()
+            assert torch.equal(then[:, 20:], now[:, 20:])
+        assert torch.equal(policy.vectors(early)[5:20], policy.unit[5:20])
+        assert not torch.equal(policy.vectors()[5:20], policy.unit[5:20])
+
+
 def test_transitions_alone_know_which_item_follows() -> None:
     policy = learner_of(config()).policy
     policy.weights["next"] = TermWeights(transitions=1.0)
