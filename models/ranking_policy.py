@@ -18,6 +18,8 @@ from models.stored_policy import need_tensors, parsed, unfit
 from models.term_weights import UNTUNED, Term, TermWeights
 from models.wolpertinger import re_ranked
 
+INITIAL = 0.02  # σ of item vectors that do not start at embeddings: larger ones remain noise for many epochs
+
 
 class RankingPolicy(nn.Module):
     """score(i) = Σ_t w_t(q) T_t(i) + c(q) 1[n_i = 0]: a sum of terms, and an offset of items without training events.
@@ -54,7 +56,7 @@ class RankingPolicy(nn.Module):
         self.head = nn.Linear(config.width, dim)
         self.action_scale = nn.Parameter(torch.tensor(5.0))
         # Not on `meta`, where `from_tensors` makes the rest: there randn imports torch's compiler, which takes a second.
-        self.free = nn.Parameter(torch.randn(count, dim, device="cpu") * (0.0 if config.embeddings else dim**-0.5))
+        self.free = nn.Parameter(torch.randn(count, dim, device="cpu") * (0.0 if config.embeddings else INITIAL))
         self.drop = nn.Dropout(config.dropout)
         self.critics = Critics(2, config.width, dim, config.critic_width)
 
@@ -83,6 +85,8 @@ class RankingPolicy(nn.Module):
         there = items >= 0
         # Not by indexing, whose gradient is summed in an order that depends on the number of threads.
         vectors = embedding(items.clamp_min(0), self.vectors()) * there.unsqueeze(-1)
+        if not self.params.embeddings:  # small at first, they would be lost beside biases [Vaswani et al. 2017, §3.4]
+            vectors = vectors * vectors.shape[-1] ** 0.5
         states: Tensor = self.state_encoder(self.drop(vectors), rewards / self.largest_reward, there)
         return states * there.unsqueeze(-1)
 

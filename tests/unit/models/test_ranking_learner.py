@@ -193,3 +193,20 @@ def test_items_without_vectors_of_their_own_have_no_gradient_to_report() -> None
     assert "item_gradient_norm" not in metrics
     assert {"actor_gradient_norm", "mixture_gradient_norm", "critic_gradient_norm"} <= metrics.keys()
     assert not learner.policy.free.any()
+
+
+def test_item_vectors_that_do_not_start_at_embeddings_start_small_and_enter_scaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Vectors of length 1 are noise that training does not outgrow: SASRec on MovieLens 1M ranked a fifth worse."""
+    policy = learner_of(config(policy={"embeddings": False, "dropout": 0.0})).policy
+    dim = policy.unit.shape[1]
+    assert 0.01 < float(policy.free.std()) < 0.03
+    seen: list[torch.Tensor] = []
+    encoder = policy.state_encoder.forward
+    monkeypatch.setattr(
+        policy.state_encoder, "forward", lambda vectors, *more: (seen.append(vectors), encoder(vectors, *more))[1]
+    )
+    items = torch.tensor([[1, 2]])
+    policy.states(items, torch.ones(1, 2))
+    torch.testing.assert_close(seen[0], policy.vectors()[items] * dim**0.5)
