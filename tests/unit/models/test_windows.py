@@ -107,8 +107,7 @@ def test_a_ranking_network_sees_the_actors_states(data: TransitionDataset) -> No
     again = Policy.from_tensors(policy.config(), policy.tensors(), data.embedding)
     probe = histories_of(data, data.starts("validation")[::9])
     assert torch.equal(policy.scores(probe), again.scores(probe))
-    policy.ranker = None
-    policy.let_critics_re_rank(None, 0)
+    policy.ranker, policy.candidates = None, 0
     assert not torch.equal(policy.scores(probe), again.scores(probe))
 
 
