@@ -118,7 +118,7 @@ def fill(client: MilvusClient, vectors: Floats, stored: StoredIndex) -> None:
 
 
 def opened_copy(path: Path) -> MilvusClient:
-    """Open a copy of a file of Milvus Lite, because reading changes it; the copy goes when the client goes.
+    """Open a copy of a file of Milvus Lite, because one process at a time can open it; the copy goes when the client goes.
 
     Raises:
         IndexFileError: it is missing or damaged.
