@@ -90,6 +90,13 @@ class Catalogue:
         return normalize(self.embedding, dim=1)
 
     @cached_property
+    def plane(self) -> Tensor:
+        """(I, 2) embeddings on their first two principal components."""
+        centred = (self.embedding - self.embedding.mean(0)).double()
+        _, directions = torch.linalg.eigh(centred.T @ centred)  # by ascending variance
+        return (centred @ directions[:, -2:].flip(1)).float()
+
+    @cached_property
     def by_title(self) -> Titles:
         """Finds items by title."""
         return Titles(self.titles, self.years, self.events.numpy().astype(np.int64))

@@ -31,3 +31,7 @@ class RatingsFileError(RequestError):
     """A file of ratings cannot be read."""
 
     code = "ratings_file"
+
+
+class MissingExtraError(MarqueeError):
+    """A part of Marquee needs packages that are not installed."""

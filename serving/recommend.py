@@ -87,7 +87,7 @@ class Recommender:
             raise UnknownMethodError(
                 f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}."
             )
-        if question.distance is not None and not isinstance(self._scorer(question.method), _Acts):
+        if question.distance is not None and not self.acts(question.method):
             raise UnknownMethodError(
                 f"distance: expected a policy, which has an action to measure from; found {question.method!r}. Leave out the distance."
             )
@@ -113,6 +113,10 @@ class Recommender:
             some = [questions[place] for place in places], [histories[place] for place in places]
             answers |= dict(zip(places, self._ranked(method, serve_for, distance, *some), strict=True))
         return [answers[place] for place in range(len(questions))]
+
+    def acts(self, method: str | None) -> bool:
+        """Whether a method has an action to measure distances from."""
+        return isinstance(self._scorer(method), _Acts)
 
     def _scorer(self, method: str | None) -> Scorer:
         return self.policy if method in (None, self.name) else self.baselines[method]

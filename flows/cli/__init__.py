@@ -19,6 +19,7 @@ for name, value in {
 import typer
 from typer.core import TyperGroup
 
+from flows.cli.app import app_command
 from flows.cli.build_dataset import build_dataset
 from flows.cli.compare import compare
 from flows.cli.doctor import doctor
@@ -79,6 +80,7 @@ app.command("pull")(pull)
 app.command("retrain")(retrain)
 app.command("recommend")(recommend)
 app.command("serve")(serve)
+app.command("app")(app_command)
 app.command("model-card")(model_card)
 app.command("fsck")(fsck)
 app.command("gc")(gc)

@@ -1,0 +1,41 @@
+"""`marquee app`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.recommend import ServedFromOption
+
+
+def app_command(
+    source: ServedFromOption = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="policy@<alias or digest>; may be repeated, the first is the default.  [default: policy@champion]"
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
+    ] = None,
+    posters: Annotated[
+        Path | None, typer.Option(help="A folder of pictures named by item id, such as 318.jpg.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8501,
+) -> None:
+    """Show a page on which to rate films and compare what two methods recommend."""
+    from serving.loading import CHAMPION
+    from serving.page.run import PageSettings, run_page
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    typer.echo(f"http://{host}:{port}: the page; Ctrl-C ends it.")
+    settings = PageSettings(
+        where=source or str(home() / PUBLISHED),
+        policies=tuple(policy or [CHAMPION]),
+        baselines=tuple(baseline or []),
+        posters=posters,
+    )
+    run_page(settings, host, port)

@@ -1,0 +1,67 @@
+"""Run the page in this process."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.errors import MissingExtraError
+from serving.served import Served, ServedPolicies
+
+# Streamlit sends no telemetry, shows no developer's menu, and does not watch our source files.
+OPTIONS = {
+    "browser_gatherUsageStats": False,
+    "client_toolbarMode": "minimal",
+    "global_developmentMode": False,
+    "server_fileWatcherType": "none",
+    "server_headless": True,
+}
+
+
+class PageSettings(BaseModel):
+    """What the page shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    where: str = Field(description="Where policies are published, or the folder of one policy.")
+    policies: tuple[str, ...] = Field(min_length=1, description="policy@<alias or digest>; the first is the default.")
+    baselines: tuple[str, ...] = Field((), description="Baselines to fit on the first policy's dataset.")
+    posters: Path | None = Field(None, description="A folder of pictures named by item id, such as 318.jpg.")
+
+
+@lru_cache(maxsize=1)
+def opened(settings: PageSettings) -> ServedPolicies:
+    """The policies of a page, loaded once in a process; they follow their aliases as those of the HTTP API do.
+
+    Raises:
+        MarqueeError, LearnerError: a policy does not exist or is not valid, or the object store does not answer.
+    """
+    served = [
+        Served(settings.where, name, settings.baselines if place == 0 else ())
+        for place, name in enumerate(settings.policies)
+    ]
+    for one in served:
+        one.refresh()
+    policies = ServedPolicies(served)
+    policies.start()
+    return policies
+
+
+def run_page(settings: PageSettings, host: str, port: int) -> None:
+    """Load the policies, then show the page until a signal ends the process.
+
+    Raises:
+        MissingExtraError: Streamlit is not installed.
+        MarqueeError, LearnerError: see `opened`.
+    """
+    try:
+        from streamlit.web import bootstrap
+    except ImportError as error:
+        raise MissingExtraError(
+            "marquee app: expected Streamlit; found that it is not installed. Install it with: pip install 'marquee[app]'"
+        ) from error
+    opened(settings)
+    options = OPTIONS | {"server_address": host, "server_port": port}
+    script = str(Path(__file__).with_name("show.py"))
+    bootstrap.load_config_options(flag_options=options)
+    bootstrap.run(script, False, [settings.model_dump_json()], options)

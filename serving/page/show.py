@@ -1,0 +1,227 @@
+"""The page itself, a Streamlit script: Streamlit runs it anew after each change that a user makes."""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from evaluation.protocols.distances import DISTANCES, Distance
+from models.serve_for import ServeFor
+from serving.asking import Answer, Question, Rated, Recommendation
+from serving.catalogue import Catalogue
+from serving.page.run import PageSettings, opened
+from serving.recommend import Recommender
+from serving.served import ServedPolicies
+
+FOUND = 8  # films that a search lists
+EXAMPLE_FILMS = 5
+MAP_ITEMS = 1500  # the most popular items, as a background of the map
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+QUESTIONS: dict[ServeFor, str] = {
+    "next": "the next film",
+    "later": "films from now on",
+    "liked": "films that are liked",
+    "new": "new films",
+}
+
+
+def plain(text: str) -> str:
+    """Text in which Streamlit finds no Markdown: a title from elsewhere must not bring links or pictures."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
+
+
+def show(served: ServedPolicies, posters: Path | None = None) -> None:
+    """Show the page."""
+    st.set_page_config("Marquee", layout="wide")
+    st.title("What to watch next")
+    first = served.recommender_for(None)
+    assert first is not None  # noqa: S101  # `opened` loaded it
+    st.session_state.setdefault("ratings", {})
+    ratings: dict[int, float] = st.session_state.ratings
+    left, right = st.columns(2)
+    with left:
+        rate_films(first, ratings)
+    with right:
+        rated_films(first, ratings)
+    asked = settings(ratings)
+    names = [*served.served, *first.baselines]
+    answers = {}
+    for side, column in enumerate(st.columns(2)):
+        with column:
+            name = st.selectbox(
+                f"Method {'on the left' if side == 0 else 'on the right'}",
+                names,
+                index=min(side, len(names) - 1),
+                key=f"method{side}",
+            )
+            recommender = served.recommender_for(name)
+            assert recommender is not None  # noqa: S101
+            answers["left" if side == 0 else "right"] = recommended(recommender, asked, name, posters)
+    show_map(first.catalogue, ratings, answers)
+
+
+def rate_films(recommender: Recommender, ratings: dict[int, float]) -> None:
+    """Search films and rate them, or take an example user."""
+    catalogue, scale = recommender.catalogue, recommender.ratings.scale
+    st.subheader("Rate films")
+    query = st.text_input("Search a film", key="query", placeholder="part of a title")
+    found = catalogue.by_title.search(query, FOUND) if query else popular(catalogue, FOUND)
+    if found:
+        item = st.selectbox("Film", found, format_func=catalogue.with_year, key="film")
+        values = [round(scale.lowest + scale.step * place, 6) for place in range(scale.codes)]
+        rating = st.select_slider("Rating", values, values[-1], format_func="{:g}".format, key="rating")
+        if st.button("Rate", key="rate", type="primary"):
+            movie_id = int(catalogue.ids[item])
+            ratings.pop(movie_id, None)  # a new rating is the newest
+            ratings[movie_id] = rating
+    else:
+        st.info("No film has such a title.")
+    genres = sorted(catalogue.genre_masks)
+    genre = st.selectbox("Or an example user", genres, index=None, format_func=likes, key="example")
+    if st.button("Take this user", key="take", disabled=genre is None) and genre is not None:
+        ratings.clear()
+        mask = catalogue.genre_masks[genre]
+        liked = [item for item in popular(catalogue, len(catalogue)) if mask[item]][:EXAMPLE_FILMS]
+        ratings.update({int(catalogue.ids[item]): scale.highest for item in liked})
+
+
+def likes(genre: str) -> str:
+    """The name of an example user."""
+    return f"likes {genre}: the {EXAMPLE_FILMS} most rated films of the genre"
+
+
+def popular(catalogue: Catalogue, most: int) -> tuple[int, ...]:
+    """Items by their number of training events."""
+    order = catalogue.events.argsort(descending=True, stable=True)
+    return tuple(order[:most].tolist())
+
+
+def rated_films(recommender: Recommender, ratings: dict[int, float]) -> None:
+    """The ratings, with a button that removes each."""
+    catalogue = recommender.catalogue
+    st.subheader("Your ratings")
+    if not ratings:
+        st.write("There are none yet. The lists below show what is popular.")
+        return
+    for movie_id in reversed(list(ratings)):
+        (item,) = items_of(catalogue, [movie_id]) or (None,)
+        title = f"film {movie_id}" if item is None else catalogue.with_year(item)
+        text = f"✕ {ratings[movie_id]:g} · {plain(title)}"
+        st.button(
+            text,
+            key=f"remove{movie_id}",
+            on_click=ratings.__delitem__,
+            args=(movie_id,),
+            help="Remove this rating",
+        )
+    st.button("Remove all", key="clear", on_click=ratings.clear)
+
+
+def settings(ratings: Mapping[int, float]) -> Question:
+    """The question of both lists, without its method."""
+    with st.sidebar:
+        st.header("Lists")
+        serve_for = st.selectbox(
+            "What the list is for", get_args(ServeFor), format_func=QUESTIONS.__getitem__, key="serve_for"
+        )
+        diversity = st.slider("Diversity", 0.0, 1.0, 0.0, 0.05, key="diversity", help="0: the scores alone decide.")
+        distance: Distance | None = st.selectbox(
+            "Distance to the policy's action",
+            DISTANCES,
+            index=None,
+            placeholder="none: the method's own scores",
+            key="distance",
+        )
+        k = st.slider("Films in a list", 1, 50, 10, key="k")
+    history = tuple(Rated(movie_id=movie_id, rating=rating) for movie_id, rating in ratings.items())
+    return Question(history=history, k=k, serve_for=serve_for, diversity=diversity, distance=distance)
+
+
+def recommended(recommender: Recommender, asked: Question, name: str, posters: Path | None) -> Answer:
+    """Show what one method recommends."""
+    changes: dict[str, object] = {"method": name}
+    if asked.distance is not None and not recommender.acts(name):
+        st.caption("This method has no action, so it ranks by its own scores.")
+        changes["distance"] = None
+    answer = recommender.recommend(asked.model_copy(update=changes))
+    if answer.note:
+        st.caption(plain(answer.note))
+    for place, item in enumerate(answer.items, 1):
+        with st.container(border=True):
+            poster = picture(posters, item.movie_id)
+            if poster is not None:
+                st.image(str(poster), width=92)
+            year = "" if item.year is None else f" ({item.year})"
+            st.markdown(f"**{place}\\. {plain(item.title + year)}**")
+            st.caption(told(item))
+    return answer
+
+
+def told(item: Recommendation) -> str:
+    """Genres, score, critics' value and reasons of an item, as Markdown."""
+    value = "" if item.value is None else f" · critics' value {item.value:.3f}"
+    lines = [f"{plain(', '.join(item.genres))}", f"score {item.score:.3f}{value}"]
+    lines += [
+        f"near {plain(one.title)}, rated {one.rating:g} (cosine {plain(f'{one.similarity:.2f}')})"
+        for one in item.because
+    ]
+    return "  \n".join(filter(None, lines))
+
+
+def picture(posters: Path | None, movie_id: int) -> Path | None:
+    """The poster of an item in a local folder, if there is one."""
+    if posters is None:
+        return None
+    return next((path for end in PICTURES if (path := posters / f"{movie_id}{end}").is_file()), None)
+
+
+def show_map(catalogue: Catalogue, ratings: Mapping[int, float], answers: Mapping[str, Answer]) -> None:
+    """The rated and the recommended items among the catalogue's embeddings."""
+    st.subheader("Where these films are among all")
+    group = dict.fromkeys(popular(catalogue, MAP_ITEMS), "other films")
+    for side, answer in answers.items():
+        for item in items_of(catalogue, [item.movie_id for item in answer.items]):
+            group[item] = "on both lists" if group.get(item) == "on the left" else f"on the {side}"
+    group |= dict.fromkeys(items_of(catalogue, list(ratings)), "rated")
+    items = list(group)
+    st.altair_chart(chart(catalogue, items, list(group.values())), width="stretch")
+    st.caption("The first two principal components of the embeddings: near films have similar metadata.")
+
+
+def items_of(catalogue: Catalogue, movie_ids: Sequence[int]) -> list[int]:
+    """The item indices of ids; other policies may know items that this catalogue does not have."""
+    places = catalogue.index.of(np.array(movie_ids, dtype=np.int64))
+    return [int(place) for place in places if place >= 0]
+
+
+def chart(catalogue: Catalogue, items: Sequence[int], groups: Sequence[str]) -> alt.Chart:
+    """Items as points, coloured by group."""
+    x, y = catalogue.plane[items].T.tolist()
+    titles = [catalogue.with_year(item) for item in items]
+    table = pd.DataFrame({"x": x, "y": y, "film": titles, "group": groups})
+    domain = ["other films", "rated", "on the left", "on the right", "on both lists"]
+    colours = alt.Scale(domain=domain, range=["#d0d4d9", "#111827", "#0072b2", "#d55e00", "#009e73"])
+    is_other = alt.datum.group == "other films"
+    return (
+        alt.Chart(table)
+        .mark_circle()
+        .encode(
+            x=alt.X("x", axis=None),
+            y=alt.Y("y", axis=None),
+            color=alt.Color("group", scale=colours, legend=alt.Legend(orient="bottom", title=None, columns=3)),
+            size=alt.condition(is_other, alt.value(12), alt.value(90)),
+            tooltip=["film", "group"],
+        )
+        .properties(height=420)
+    )
+
+
+if __name__ == "__main__":
+    shown = PageSettings.model_validate_json(sys.argv[1])
+    show(opened(shown), shown.posters)
