@@ -63,7 +63,7 @@ class AttentionState(nn.Module):
         self.enter = nn.Linear(dim + 1, width)
         self.place = nn.Parameter(torch.zeros(LONGEST + 1, width))  # zeros for events further back
         block = nn.TransformerEncoderLayer(width, HEADS, width, dropout=dropout, batch_first=True, norm_first=True)
-        block.self_attn.dropout = 0.0  # of attention weights: it would take a third of the time of an update
+        block.self_attn.dropout = 0.0  # of attention weights: it is slow, and coordinates are dropped already
         self.blocks = nn.TransformerEncoder(block, 2, norm=nn.LayerNorm(width), enable_nested_tensor=False)
 
     def forward(self, vectors: Tensor, rewards: Tensor, there: Tensor) -> Tensor:
