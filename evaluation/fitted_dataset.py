@@ -33,9 +33,14 @@ from models.histories import Histories
 from models.rating_model import RatingConfig, RatingModel
 from storage.dataset.format import SPLIT_NAMES
 from storage.dataset.reader import TransitionDataset
+from storage.errors import MarqueeError
 
 USERS_AT_ONCE = 128
 CELLS = 3_000_000  # steps × items of the fit of users' choices
+
+
+class NoEnvironmentError(MarqueeError):
+    """A dataset has no users to simulate."""
 
 
 class FittedParams(BaseModel):
@@ -82,10 +87,19 @@ class FittedDataset:
         """Fit the users.
 
         Args:
-            data: on the CPU; see `can_be_fitted`.
+            data: on the CPU.
             params: how to fit.
             splits: whose users are in the world.
+
+        Raises:
+            NoEnvironmentError: there are too few users.
         """
+        if not self.can_be_fitted(data):
+            raise NoEnvironmentError(
+                f"{data.path}: expected training users, and 2 validation users or more, with more events than a frame; found "
+                "fewer. Give more ratings, or use a split by users (leave-one-out has no validation users), or another selection "
+                "criterion than fitted_return."
+            )
         self.data, self.params = data, params
         rng = np.random.default_rng(params.seed)
         of_split = [np.flatnonzero(data.user_split == SPLIT_NAMES.index(name)) for name in splits]

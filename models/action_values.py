@@ -22,6 +22,6 @@ def action_values(policy: object, histories: Histories) -> Tensor | None:
         values: Tensor = policy.critics(observation, policy.actor(observation)).amin(0)
         return values
     if isinstance(policy, RankingPolicy) and policy.params.critic_candidates > 0:
-        state = policy.states(*histories.last(policy.params.length))[:, -1]
+        state = policy.state(histories)
         return policy.values(state, policy.actions(state))
     return None

@@ -14,7 +14,7 @@ from models.ranking_policy import RankingPolicy
 from models.ranking_policy_config import StoredConfig
 from models.stored_policy import need_tensors, parsed, unfit
 
-FORMAT: Literal["marquee-constrained-ranking-policy/2"] = "marquee-constrained-ranking-policy/2"
+FORMAT: Literal["marquee-constrained-ranking-policy/3"] = "marquee-constrained-ranking-policy/3"
 
 
 class StoredConstrained(BaseModel):
@@ -22,7 +22,7 @@ class StoredConstrained(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-constrained-ranking-policy/2"] = FORMAT
+    format: Literal["marquee-constrained-ranking-policy/3"] = FORMAT
     imitation: StoredConfig = Field(description="The behaviour policy.")
     threshold: float = Field(ge=0, le=1, description="τ.")
 

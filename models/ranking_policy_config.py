@@ -8,7 +8,7 @@ from models.serve_for import ServeFor
 from models.states import HEADS, StateName
 from models.term_weights import LEARNT_TERMS, TERMS, Term, TermWeights
 
-FORMAT: Literal["marquee-ranking-policy/5"] = "marquee-ranking-policy/5"
+FORMAT: Literal["marquee-ranking-policy/6"] = "marquee-ranking-policy/6"
 
 
 class RankingPolicyConfig(BaseModel):
@@ -56,7 +56,7 @@ class StoredConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-ranking-policy/5"] = FORMAT
+    format: Literal["marquee-ranking-policy/6"] = FORMAT
     policy: RankingPolicyConfig = Field(description="State, terms and re-ranking.")
     weights: dict[ServeFor, TermWeights] = Field(description="The weights of the terms, by question.")
     largest_reward: float = Field(gt=0, le=1e19, description="The largest absolute reward there can be.")

@@ -94,7 +94,8 @@ class Catalogue:
         """(I, 2) embeddings on their first two principal components."""
         centred = (self.embedding - self.embedding.mean(0)).double()
         _, directions = torch.linalg.eigh(centred.T @ centred)  # by ascending variance
-        return (centred @ directions[:, -2:].flip(1)).float()
+        found: Tensor = (centred @ directions[:, -2:].flip(1)).float()
+        return found
 
     @cached_property
     def by_title(self) -> Titles:

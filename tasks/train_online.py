@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from evaluation.fitted_dataset import FittedDataset, FittedParams
+from evaluation.fitted_dataset import FittedDataset, FittedParams, NoEnvironmentError
 from evaluation.protocols.cases import choose, validation_cases
 from evaluation.protocols.validation import validation_metrics
 from evaluation.simulated_dataset import SimulatedDataset
@@ -35,10 +35,6 @@ from tasks.sample import simulated_dataset
 
 Simulated = SimulatedDataset | FittedDataset
 EXPERT = 20_000  # liked choices of the log that GAIL imitates, at most
-
-
-class NoEnvironmentError(MarqueeError):
-    """A dataset has no users to simulate."""
 
 
 class MissingPackageError(MarqueeError):
@@ -71,7 +67,7 @@ def train_in_environment(
     Raises:
         MissingPackageError: Stable-Baselines3 is not installed.
         NoEnvironmentError: the dataset has too few users, or the sample is not that of the dataset.
-        PolicyError: the policy to fine-tune has no actor of the right sizes.
+        PolicyError: the policy to fine-tune has no actor of the right sizes, or does not rank by cosine similarity.
     """
     need_stable_baselines()
     from models.online.gail import Expert  # noqa: PLC0415  # the package is an extra
@@ -123,11 +119,6 @@ def fitted_users(data: TransitionDataset, params: FittedParams) -> FittedDataset
     Raises:
         NoEnvironmentError: there are too few.
     """
-    if not FittedDataset.can_be_fitted(data):
-        raise NoEnvironmentError(
-            f"{data.path}: expected training users, and 2 validation users or more, with more events than a frame; found "
-            "fewer. Give more ratings."
-        )
     return FittedDataset(data, params, ("train", "validation"))
 
 
@@ -165,10 +156,15 @@ def actor_of(folder: Path, data: TransitionDataset) -> Actor:
     """The actor of a stored policy.
 
     Raises:
-        PolicyError: it has none, or knows other items.
+        PolicyError: it has none, ranks otherwise than by cosine similarity, or knows other items.
     """
     policy = load_on(folder, data)
     if isinstance(policy, Policy) and isinstance(policy.actor, Actor) and policy.state is None:
+        if policy.nearest.measure != "cosine":  # by which a policy that is trained online ranks
+            raise PolicyError(
+                f"{folder}: expected a policy that ranks by cosine similarity; found {policy.nearest.measure}. Fine-tune another "
+                "policy, or train this one with train.similarity=cosine."
+            )
         return policy.actor
     raise PolicyError(
         f"{folder}: expected a policy on this dataset's items with an actor over frames, such as td3_bc or iql; found "

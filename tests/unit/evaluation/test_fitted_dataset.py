@@ -1,11 +1,14 @@
 """Users fitted to a dataset of simulated users, of whom the truth is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from rankings_support import small_dataset
 from unit.evaluation.off_policy.off_policy_support import Generated, generated
 
-from evaluation.fitted_dataset import FittedDataset, FittedParams
+from evaluation.fitted_dataset import FittedDataset, FittedParams, NoEnvironmentError
 from evaluation.fitted_return import FittedReturn
 from models.environments.controls import Chooser, greedy, most_popular, of_policy, planned, random_items, static_ranker
 from models.environments.fitted import STRENGTHS, Strength
@@ -105,6 +108,13 @@ class Best:
 
     def scores(self, histories: Histories) -> torch.Tensor:
         return self.of_items.expand(len(histories.items), -1)
+
+
+def test_no_return_is_measured_without_validation_users(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    data.user_split[:] = 0  # as with leave-one-out
+    with pytest.raises(NoEnvironmentError, match="leave-one-out has no validation users"):
+        FittedReturn(data, PARAMS, seed=0)
 
 
 def test_the_fitted_return_is_of_validation_users_and_tells_policies_apart(data: Generated) -> None:

@@ -121,8 +121,8 @@ def test_what_was_hardly_ever_logged_is_not_allowed(threshold: float, best: int)
 
 
 def test_allowed_items_come_first_by_value_then_others_by_probability() -> None:
-    learner = learner_of()
-    train(learner, 20)
+    learner = learner_of(**dict.fromkeys(RATES, 0.01))  # so that the behaviour policy soon prefers some items
+    train(learner, 60)
     policy = learner.constrained
     batch = pieces(8, seed=5)
     known = Histories(*batch.before)
@@ -152,10 +152,10 @@ def test_a_history_of_all_items_can_be_ranked() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format": "marquee-constrained-ranking-policy/1"}, "expected format"),
+        ({"format": "marquee-constrained-ranking-policy/2"}, "expected format"),
         ({"threshold": 1.5}, "threshold: Input should be less than or equal to 1"),
         ({"more": 1}, "more: Extra inputs are not permitted"),
-        ({"imitation": {"format": "marquee-ranking-policy/5"}}, "imitation.policy: Field required"),
+        ({"imitation": {"format": "marquee-ranking-policy/6"}}, "imitation.policy: Field required"),
         ({"imitation": None}, "imitation: Input should be a valid dictionary"),
     ],
 )

@@ -225,6 +225,6 @@ def test_round_trip_through_safetensors(tmp_path: Path) -> None:
         torch.testing.assert_close(theirs, mine, rtol=1e-2, atol=2e-2)
     torch.testing.assert_close(again.act(known), learner.policy.act(known))
     with pytest.raises(LearnerError, match="format"):
-        RankingPolicy.from_tensors({"format": "marquee-ranking-policy/4"}, {}, DATA.embedding)
+        RankingPolicy.from_tensors({"format": "marquee-ranking-policy/5"}, {}, DATA.embedding)
     with pytest.raises(LearnerError, match="fit its config"):
         RankingPolicy.from_tensors(learner.policy.config(), {}, DATA.embedding)

@@ -42,7 +42,7 @@ class WrittenRanking:
         """The states in which the actions were taken, or `later` events after that, (N, H)."""
         events = np.zeros((*self.items.shape, DIM + 1))
         present = self.items >= 0
-        events[present, :DIM] = w["free"][self.items[present]]
+        events[present, :DIM] = w["free"][self.items[present]] * DIM**0.5
         events[..., DIM] = self.rewards / 5
         flat = []
         for row, place in zip(*np.nonzero(self.there), strict=True):

@@ -1,23 +1,31 @@
 """What surrounds the training with simulated users: which users, which log, what is refused."""
 
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rankings_support import small_dataset
+from safetensors.torch import save_file
 
-from evaluation.fitted_dataset import FittedParams
+from evaluation.fitted_dataset import FittedParams, NoEnvironmentError
 from evaluation.simulated_dataset import SimulatedDataset, Truth
 from models.environments.logs import Log
 from models.environments.mechanics import Mechanics
 from models.environments.users import SimulatedUsers
 from models.environments.world import draw_world
+from models.errors import PolicyError
+from models.learners.td3 import TD3Config
+from models.nearest import Similarity
 from models.online.params import method_of
+from tasks.learning import make_learning
 from tasks.train_online import (
     MissingPackageError,
-    NoEnvironmentError,
+    actor_of,
     fitted_users,
     liked_choices,
     need_stable_baselines,
@@ -74,6 +82,21 @@ def test_a_dataset_with_too_few_users_is_refused(tmp_path: Path) -> None:
     data.user_split[:] = 0
     with pytest.raises(NoEnvironmentError, match="2 validation users or more"):
         fitted_users(data, FittedParams())
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])
+def test_only_a_policy_that_ranks_by_cosine_similarity_is_fine_tuned(tmp_path: Path, similarity: Similarity) -> None:
+    data = small_dataset(tmp_path / "t.h5")
+    policy = make_learning(TD3Config(hidden_dim=8), data, 16, similarity, "cpu", 0).policy
+    save_file(policy.tensors(), tmp_path / "policy.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(policy.config()))
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(data.embedding.numpy().reshape(-1)), data.dim)
+    pq.write_table(pa.table({"movie_id": data.movie_ids, "embedding": vectors}), tmp_path / "items.parquet")
+    if similarity == "cosine":
+        assert actor_of(tmp_path, data).hidden_dim == 8
+    else:
+        with pytest.raises(PolicyError, match=f"cosine similarity; found {similarity}"):
+            actor_of(tmp_path, data)
 
 
 def test_the_report_knows_the_method_of_a_fine_tuned_policy() -> None:
