@@ -1,5 +1,7 @@
 """The page: what a user does changes both lists at once."""
 
+import sys
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -10,6 +12,12 @@ def script(served, posters=None):  # type: ignore[no-untyped-def]  # noqa: ANN00
     from serving.page.show import show
 
     show(served, posters)
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves its script as the main module, which processes that later tests spawn would run."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
