@@ -62,6 +62,7 @@ def contents(home: Path) -> dict[str, set[tuple[str, str]]]:
     }
 
 
+@pytest.mark.nightly  # `make test` kills a training at one place in test_kill_training.py
 def test_killed_in_training(small_run: SmallRun, prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path) -> None:
     home = tmp_path / "home"
     kill_at(prefect_env, home, "checkpoints/*/step-*.pt", changes())

@@ -156,6 +156,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.nightly
 def test_death_of_the_whole_process_costs_only_what_was_not_done(
     alone: np.ndarray, exchange: Exchange, tmp_path: Path
 ) -> None:

@@ -251,6 +251,7 @@ def test_a_retraining_is_compared_with_the_champion(
     assert not (small_home / "artifacts" / "policy" / cards["champion"]["digest"]).exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(400)
 def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee, tmp_path: Path) -> None:
     """What the policy ranks first, test users truly like better than what everybody rates, and much so by the critic's say."""

@@ -34,6 +34,7 @@ def dataset_of(output: str) -> TransitionDataset:
     return TransitionDataset.open(Path(values_of(output)["DATASET"]))
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(400)
 def test_university_lectures_become_a_published_policy(marquee: Marquee, tmp_path: Path) -> None:
     generic = lectures(tmp_path / "lectures", students=300).model_copy(

@@ -33,7 +33,7 @@ PLANNERS: dict[str, dict[str, Any]] = {
 }
 # td3_bc imitates the log, here random items. td_actor_critic has no target networks: .27 to .93 by its learning rates.
 NOT_TRIED = {"td3_bc", "td_actor_critic"}
-QUICK = ("td3", "iql")
+QUICK = ("td3",)
 
 
 def share_of_optimum(name: str, **config: Any) -> float:
