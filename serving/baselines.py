@@ -1,10 +1,12 @@
 """Baselines beside a published policy, fitted on the published dataset that the policy was trained on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.baselines.descent import Descent
 from models.baselines.registry import BASELINES
 from models.baselines.training import TrainingData
 from models.histories import Scorer
@@ -19,6 +21,16 @@ from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError, UnknownAliasError
 
 REPORT = "report@latest"  # whose facts have the tuned hyper-parameters
+MAX_EPOCHS = 200
+
+
+class TunedBaselines(BaseModel):
+    """What a published report says about its baselines. It comes from elsewhere, so what it may cost here is bounded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_items: int = Field(TrainingData.max_items, ge=10, le=20_000)
+    configs: dict[str, dict[str, Any]] = Field({}, description="By baseline: its hyper-parameters.")
 
 
 def fit_published_baselines(
@@ -37,7 +49,8 @@ def fit_published_baselines(
 
     Raises:
         UnknownMethodError: there is no such baseline.
-        ArtifactError: the dataset is not published, or has other items than the policy.
+        ArtifactError: the dataset is not published, or has other items than the policy; or the report's hyper-parameters are
+            not valid.
     """
     if unknown := sorted(set(names) - set(BASELINES)):
         raise UnknownMethodError(f"baselines: expected names among {', '.join(BASELINES)}; found {', '.join(unknown)}.")
@@ -47,20 +60,53 @@ def fit_published_baselines(
         raise ArtifactError(
             f"dataset/{digest}: expected the items of policy/{policy.digest}; found others. Publish the policy with its dataset."
         )
-    tuned = tuned_configs(store, digest)
-    training = TrainingData(*data.training_events(), data.embedding, tuned.get("max_items", TrainingData.max_items))
-    configs = tuned.get("configs", {})
-    return {
-        name: BASELINES[name].fit(BASELINES[name].config.model_validate(configs.get(name, {})), training)
-        for name in names
-    }
+    tuned = tuned_baselines(store, digest)
+    configs = {name: config_of(name, tuned) for name in names}
+    training = TrainingData(*data.training_events(), data.embedding, tuned.max_items)
+    return {name: BASELINES[name].fit(config, training) for name, config in configs.items()}
 
 
-def tuned_configs(store: ObjectStore, dataset: str) -> Mapping[str, Any]:
-    """The baselines' tuned hyper-parameters from the newest report, if that is one on the dataset; otherwise empty."""
+def tuned_baselines(store: ObjectStore, dataset: str) -> TunedBaselines:
+    """The baselines' tuned hyper-parameters from the newest report, if that is one on the dataset; otherwise the defaults.
+
+    Raises:
+        ArtifactError: the report's are not valid.
+    """
     try:
         report = resolve(store, REPORT)
     except UnknownAliasError:
-        return {}
-    found = report.facts.get("baselines")
-    return found if report.recipe.inputs.get("dataset") == dataset and isinstance(found, dict) else {}
+        return TunedBaselines()
+    if report.recipe.inputs.get("dataset") != dataset:
+        return TunedBaselines()
+    try:
+        return TunedBaselines.model_validate(report.facts.get("baselines", {}))
+    except ValidationError as error:
+        raise not_valid("baselines", first_of(error)) from error
+
+
+def config_of(name: str, tuned: TunedBaselines) -> Any:
+    """The hyper-parameters of a baseline.
+
+    Raises:
+        ArtifactError: they are not valid, or ask for more than `MAX_EPOCHS` epochs.
+    """
+    try:
+        config = BASELINES[name].config.model_validate(tuned.configs.get(name, {}))
+    except ValidationError as error:
+        raise not_valid(f"baselines.configs.{name}", first_of(error)) from error
+    if isinstance(config, Descent) and config.epochs > MAX_EPOCHS:
+        raise not_valid(f"baselines.configs.{name}", f"{config.epochs} epochs; at most {MAX_EPOCHS} are trained here")
+    return config
+
+
+def first_of(error: ValidationError) -> str:
+    """The first of the errors, in one line."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def not_valid(what: str, found: str) -> ArtifactError:
+    """The error of a report's hyper-parameters."""
+    return ArtifactError(
+        f"{REPORT}: expected valid facts.{what}; found {found[:300]}. Publish a report of this version."
+    )
