@@ -50,7 +50,7 @@ class Served:
         """
         try:
             found = self._new()
-        except (MarqueeError, LearnerError) as error:
+        except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
             self.failures += 1
             raise
@@ -94,13 +94,13 @@ class ServedPolicies:
     """The policies of one server; the first is the default.
 
     Args:
-        served: one or more.
+        served: one or more; of several with the same name the last one counts.
         every: seconds between two looks at the aliases.
     """
 
     def __init__(self, served: Sequence[Served], every: float = 30.0) -> None:
         self.served = {one.policy: one for one in served}
-        self.first, self.every = served[0], every
+        self.first, self.every = next(iter(self.served.values())), every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="marquee-refresh", daemon=True)
 

@@ -75,6 +75,26 @@ def test_methods_are_named_by_policy_or_baseline(published: str, tmp_path: Path)
         policies.recommender_for("x")
 
 
+def test_a_policy_that_is_named_twice_is_loaded_once_and_is_the_default(published: str) -> None:
+    policies = ServedPolicies([Served(published, "policy@champion"), Served(published, "policy@champion")])
+    policies.start()
+    policies.stop()
+    assert policies.problems == {}
+    assert policies.recommender_for(None) is policies.served["policy@champion"].current is not None
+
+
+def test_an_unexpected_error_is_told_and_counted(published: str) -> None:
+    one = Served(published, "policy@champion")
+    alias = Path(published) / "aliases" / "policy" / "champion.json"
+    alias.unlink()
+    alias.mkdir()
+    with pytest.raises(IsADirectoryError):
+        one.refresh()
+    assert one.error is not None
+    assert one.error.startswith("IsADirectoryError")
+    assert one.failures == 1
+
+
 def test_a_folder_is_served_under_a_name(tmp_path: Path) -> None:
     ref = make_policy(tmp_path)
     one = Served(str(tmp_path / "artifacts" / "policy" / ref.digest), "policy@mine")
