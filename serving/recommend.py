@@ -163,12 +163,15 @@ class Recommender:
         most = min(max(map(candidates_of, questions)), len(self.catalogue))
         best = top_items(scores, most)  # (B, most)
         best_scores = scores.gather(1, best)
-        values = scorer.item_values(histories, best) if isinstance(scorer, ValuesItems) else None
+        allowed = (best_scores > -torch.inf).sum(1).tolist()
+        chosen = [
+            self._chosen(question, best[row, :count], best_scores[row, :count])
+            for row, (question, count) in enumerate(zip(questions, allowed, strict=True))
+        ]
+        values = values_of(scorer, histories, [best[row, places] for row, places in enumerate(chosen)])
         is_policy = method == self.name
         answers = []
-        for row, (question, history) in enumerate(zip(questions, known, strict=True)):
-            allowed = int((best_scores[row] > -torch.inf).sum())
-            places = self._chosen(question, best[row, :allowed], best_scores[row, :allowed])
+        for row, (question, history, places) in enumerate(zip(questions, known, chosen, strict=True)):
             because = self._reasons(history, best[row, places])
             answers.append(
                 Answer(
@@ -179,7 +182,7 @@ class Recommender:
                         for item, score, value, reasons in zip(
                             best[row, places].tolist(),
                             best_scores[row, places].tolist(),
-                            [None] * len(places) if values is None else values[row, places].tolist(),
+                            values[row],
                             because,
                             strict=True,
                         )
@@ -266,6 +269,22 @@ class Recommender:
 @runtime_checkable
 class _Acts(Acting, Protocol):
     """A policy with an action among the embeddings."""
+
+
+def values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> list[list[float | None]]:
+    """The critics' values of each row's items; None without critics. Rows of equally many items are computed together."""
+    values: list[list[float | None]] = [[None] * len(some) for some in items]
+    if not isinstance(scorer, ValuesItems):
+        return values
+    for size in {len(some) for some in items} - {0}:
+        rows = [row for row, some in enumerate(items) if len(some) == size]
+        found = scorer.item_values(
+            Histories(histories.items[rows], histories.rewards[rows]), torch.stack([items[row] for row in rows])
+        )
+        if found is not None:
+            for row, of_row in zip(rows, found.tolist(), strict=True):
+                values[row] = of_row
+    return values
 
 
 def candidates_of(question: Question) -> int:

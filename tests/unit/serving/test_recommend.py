@@ -122,6 +122,23 @@ def test_the_value_is_the_lesser_one_of_the_policys_critics(recommender: Recomme
     assert recommender.recommend(question(*HISTORY, method="popularity")).items[0].value is None
 
 
+def test_only_recommended_items_are_valued(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [question(*HISTORY, k=2, diversity=0.5), question(*HISTORY[:3], k=3), question(HISTORY[0], k=2)]
+    alone = [[item.value for item in recommender.recommend(one).items] for one in asked]
+    policy, valued = recommender.policy, []
+    assert isinstance(policy, Policy)
+    item_values = policy.item_values
+
+    def recorded(histories: Histories, items: torch.Tensor) -> torch.Tensor | None:
+        valued.append(tuple(items.shape))
+        return item_values(histories, items)
+
+    monkeypatch.setattr(policy, "item_values", recorded)
+    for values, answer in zip(alone, recommender.answer(asked), strict=True):
+        assert [item.value for item in answer.items] == pytest.approx(values, abs=1e-5)
+    assert sorted(valued) == [(1, 3), (2, 2)]
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_items_can_be_ranked_by_any_of_the_eight_distances(recommender: Recommender, distance: str) -> None:
     policy = recommender.policy
