@@ -94,9 +94,10 @@ class WorkProcesses:
         """Show what the process sends, until it is done."""
         shown: dict[int, Progress] = {}
         while True:
-            while not process.poll(SECONDS):
-                if self._stopped.is_set():
-                    raise WorkProcessError("expected an artifact; the flow has been stopped. Run again to continue.")
+            if self._stopped.is_set():
+                raise WorkProcessError("expected an artifact; the flow has been stopped. Run again to continue.")
+            if not process.poll(SECONDS):
+                continue
             match process.recv():
                 case "begin", number, key, description:
                     shown[number] = Progress(key, description)

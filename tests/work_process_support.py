@@ -41,5 +41,13 @@ def be_killed(draft: Draft) -> None:
 
 def wait_for_ever(draft: Draft) -> None:
     """Say that the work has begun, and do not end."""
-    (draft.path / "begun").touch()
+    (draft.path / "waiting").touch()
     time.sleep(3600)
+
+
+def log_for_ever(draft: Draft) -> None:
+    """Say that the work has begun, and do not end; it is never silent."""
+    (draft.path / "logging").touch()
+    while True:
+        logger.info("still busy")
+        time.sleep(0.01)

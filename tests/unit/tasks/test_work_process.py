@@ -44,22 +44,24 @@ def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
 
 def test_a_failed_a_killed_and_a_stopped_process_are_told_apart(tmp_path: Path) -> None:
     processes = WorkProcesses(1)
-    with ThreadPoolExecutor(3) as threads:
-        failed, killed, stopped = (
+    with ThreadPoolExecutor(4) as threads:
+        failed, killed, silent, busy = (
             threads.submit(processes.work, function, Draft(tmp_path, "digest"), {})
-            for function in (work.fill_badly, work.be_killed, work.wait_for_ever)
+            for function in (work.fill_badly, work.be_killed, work.wait_for_ever, work.log_for_ever)
         )
         errors = failed.exception(600), killed.exception(600)
-        while not (tmp_path / "begun").exists() and not stopped.done():
-            time.sleep(0.1)
+        for name, one in (("waiting", silent), ("logging", busy)):
+            while not (tmp_path / name).exists() and not one.done():
+                time.sleep(0.1)
         processes.stop()
         assert isinstance(errors[0], MarqueeError)
         assert str(errors[0]) == "OddError: expected a and found b"
         assert "in fill_badly" in errors[0].__notes__[0]
         assert isinstance(errors[1], WorkProcessError)
         assert re.search(r"be_killed: expected an artifact; .* code -9. .*memory", str(errors[1]))
-        with pytest.raises(WorkProcessError, match="the flow has been stopped"):
-            stopped.result(600)
+        for stopped in (silent, busy):
+            with pytest.raises(WorkProcessError, match="the flow has been stopped"):
+                stopped.result(600)
     assert multiprocessing.active_children() == []
 
 
