@@ -40,10 +40,17 @@ def tuned(
         criterion = selected_by if "@" in selected_by else CRITERION
         found = tune_weights(policy, data, criterion, steps, seed)
         facts["questions"] = [one.model_dump(mode="json") for one in found]
+        of_chosen = metrics(policy)
     elif isinstance(policy, Policy) and (grid := getattr(config, "candidate_grid", ())):
-        criterion = selected_by if selected_by in metrics(policy) else CRITERION
         counts = tuple(dict.fromkeys((policy.candidates, *grid)))
-        facts["critic_candidates"] = tune_candidates(policy, counts, lambda tried: metrics(tried)[criterion])
+        by_count: dict[int, dict[str, float]] = {}  # each computed once: a fitted return takes long
+
+        def metric(tried: Policy) -> float:
+            by_count[tried.candidates] = of_tried = metrics(tried)
+            return of_tried[selected_by if selected_by in of_tried else CRITERION]
+
+        facts["critic_candidates"] = tune_candidates(policy, counts, metric)
+        of_chosen = by_count[policy.candidates]
     else:
         return facts
-    return facts | {"validation_ndcg@10": round(metrics(policy)["ndcg@10"], 6)}
+    return facts | {"validation_ndcg@10": round(of_chosen["ndcg@10"], 6)}

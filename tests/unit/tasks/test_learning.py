@@ -118,14 +118,18 @@ def test_the_number_of_re_ranked_items_is_chosen_by_what_the_policy_was_selected
     learning = make_learning(config, small_dataset(tmp_path / "t.h5"), 16, "cosine", "cpu", 0)
     critics = learning.policy.parts()["critics"]  # type: ignore[attr-defined]
 
+    measured = []
+
     def metrics(tried: Publishable) -> dict[str, float]:
         count = int(tried.config()["critic_candidates"])
+        measured.append(count)
         return {"ndcg@10": 1 - abs(count - 7), "fitted_return": 1 - abs(count - 4)}
 
     data = small_dataset(tmp_path / "t.h5")
     found = tuned(learning.policy, config, metrics, selected_by, data, 50, 0)
     assert found["critic_candidates"] == learning.policy.config()["critic_candidates"] == best
     assert found["validation_ndcg@10"] == 1 - abs(best - 7)
+    assert measured == [9, 0, 4, 7]
     assert learning.policy.parts()["critics"] is critics  # type: ignore[attr-defined]
     assert tuned(learning.policy, TD3Config(critic_candidates=9), metrics, selected_by, data, 50, 0) == {}
 
