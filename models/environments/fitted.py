@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -103,11 +104,14 @@ class RatingFit(NamedTuple):
 
 
 def fit_ratings(terms: Doubles, ratings: Doubles) -> RatingFit:
-    """Fit the weights of terms (N, 4), see `Items.terms`, to ratings (N,) that they have not seen, so that predictions are calibrated."""
-    columns = np.column_stack((np.ones(len(ratings)), terms))
-    found = np.linalg.lstsq(columns, ratings, rcond=None)[0]
-    rest = ratings - columns @ found
-    return RatingFit(float(found[0]), np.maximum(found[1:], 0.0), max(float(rest.std()), 1e-3))
+    """Fit the weights of terms (N, 4), see `Items.terms`, to ratings (N,) that they have not seen, so that predictions are calibrated.
+
+    No weight is negative: the middle and the noise are those of the best fit without negative weights.
+    """
+    mean = terms.mean(0)
+    weights = nnls(terms - mean, ratings - ratings.mean())[0]
+    rest = ratings - terms @ weights
+    return RatingFit(float(rest.mean()), weights, max(float(rest.std()), 1e-3))
 
 
 class Fitted(NamedTuple):
