@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation: run the demo with a new Prefect server and take screenshots of its pages.
+"""Make the pictures of the documentation: run the demo with a new Prefect server, take screenshots of its pages and of `marquee app`.
 
 python docs/screenshots.py      (needs chromium; about three minutes)
 """
@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -35,6 +36,27 @@ def wait_for(url: str) -> None:
         else:
             return
     raise TimeoutError(url)
+
+
+def shoot_app(browser: Browser, published: str, env: Mapping[str, str]) -> None:
+    """Take the screenshot of `marquee app` with a user who likes action."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    words = ["app", "--from", published, "--policy", "policy@latest", "--policy", "policy@td3", "--port", str(port)]
+    app = subprocess.Popen([sys.executable, "-m", "flows.cli", *words], env=env, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(url)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.goto(url)
+        page.get_by_role("combobox", name="Or an example user").fill("likes action")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Take").click()
+        page.get_by_role("button", name="Remove all").wait_for()
+        page.mouse.move(1270, 10)
+        page.wait_for_timeout(3000)
+        page.screenshot(path=IMAGES / "page.png")
+    finally:
+        app.terminate()
+        app.wait(30)
 
 
 def main() -> None:
@@ -63,9 +85,7 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            report = next(
-                line.removeprefix("REPORT=") for line in done.stdout.splitlines() if line.startswith("REPORT=")
-            )
+            values = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
             run = next(word for word in done.stdout.split() if "/runs/flow-run/" in word)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 860})
@@ -73,7 +93,7 @@ def main() -> None:
             page.wait_for_timeout(8000)
             page.screenshot(path=IMAGES / "run.png")
             page.set_viewport_size({"width": 1120, "height": 1500})
-            page.goto(Path(report).as_uri())
+            page.goto(Path(values["REPORT"]).as_uri())
             page.wait_for_selector(".chart svg")
             page.wait_for_timeout(2000)
             page.screenshot(path=IMAGES / "report.png")
@@ -82,6 +102,7 @@ def main() -> None:
             page.wait_for_selector(".chart svg")
             page.wait_for_timeout(2000)
             page.screenshot(path=IMAGES / "features.png")
+            shoot_app(browser, values["PUBLISHED"], env)
             browser.close()
         finally:
             server.terminate()

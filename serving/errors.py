@@ -35,3 +35,7 @@ class RatingsFileError(RequestError):
 
 class MissingExtraError(MarqueeError):
     """A part of Marquee needs packages that are not installed."""
+
+
+class AddressError(MarqueeError):
+    """A server cannot listen on the address that it was given."""

@@ -1,16 +1,18 @@
 """Run the page in this process."""
 
+import socket
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.errors import MissingExtraError
+from serving.errors import AddressError, MissingExtraError
 from serving.served import Served, ServedPolicies
 
-# Streamlit sends no telemetry, shows no developer's menu, and does not watch our source files.
+# Streamlit sends no telemetry, shows no developer's menu or traceback, and does not watch our source files.
 OPTIONS = {
     "browser_gatherUsageStats": False,
+    "client_showErrorDetails": "none",  # the terminal has them
     "client_toolbarMode": "minimal",
     "global_developmentMode": False,
     "server_fileWatcherType": "none",
@@ -52,6 +54,7 @@ def run_page(settings: PageSettings, host: str, port: int) -> None:
 
     Raises:
         MissingExtraError: Streamlit is not installed.
+        AddressError: the page cannot listen on this address.
         MarqueeError, LearnerError: see `opened`.
     """
     try:
@@ -60,8 +63,24 @@ def run_page(settings: PageSettings, host: str, port: int) -> None:
         raise MissingExtraError(
             "marquee app: expected Streamlit; found that it is not installed. Install it with: pip install 'marquee[app]'"
         ) from error
+    require_free(host, port)
     opened(settings)
     options = OPTIONS | {"server_address": host, "server_port": port}
     script = str(Path(__file__).with_name("show.py"))
     bootstrap.load_config_options(flag_options=options)
     bootstrap.run(script, False, [settings.model_dump_json()], options)
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse an address on which Streamlit could not listen, before policies are loaded.
+
+    Raises:
+        AddressError: another program listens there, or this machine does not have the address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise AddressError(
+            f"marquee app: expected to listen on {host}, port {port}; found: {error.strerror}. Choose another --port or --host."
+        ) from error

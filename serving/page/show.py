@@ -1,5 +1,6 @@
 """The page itself, a Streamlit script: Streamlit runs it anew after each change that a user makes."""
 
+import html
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from serving.served import ServedPolicies
 FOUND = 8  # films that a search lists
 EXAMPLE_FILMS = 5
 MAP_ITEMS = 1500  # the most popular items, as a background of the map
+OTHERS = "other films"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 QUESTIONS: dict[ServeFor, str] = {
     "next": "the next film",
@@ -32,7 +34,7 @@ QUESTIONS: dict[ServeFor, str] = {
 
 
 def plain(text: str) -> str:
-    """Text in which Streamlit finds no Markdown: a title from elsewhere must not bring links or pictures."""
+    """Text in which Streamlit finds no Markdown, for the labels of buttons."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
@@ -75,25 +77,30 @@ def rate_films(recommender: Recommender, ratings: dict[int, float]) -> None:
     if found:
         item = st.selectbox("Film", found, format_func=catalogue.with_year, key="film")
         values = [round(scale.lowest + scale.step * place, 6) for place in range(scale.codes)]
-        rating = st.select_slider("Rating", values, values[-1], format_func="{:g}".format, key="rating")
-        if st.button("Rate", key="rate", type="primary"):
+        slider, button = st.columns([3, 1], vertical_alignment="bottom")
+        rating = slider.select_slider("Rating", values, values[-1], format_func="{:g}".format, key="rating")
+        if button.button("Rate", key="rate", type="primary", width="stretch"):
             movie_id = int(catalogue.ids[item])
             ratings.pop(movie_id, None)  # a new rating is the newest
             ratings[movie_id] = rating
     else:
         st.info("No film has such a title.")
     genres = sorted(catalogue.genre_masks)
-    genre = st.selectbox("Or an example user", genres, index=None, format_func=likes, key="example")
-    if st.button("Take this user", key="take", disabled=genre is None) and genre is not None:
+    choice, button = st.columns([3, 1], vertical_alignment="bottom")
+    genre = choice.selectbox(
+        "Or an example user",
+        genres,
+        index=None,
+        format_func="likes {}".format,
+        placeholder="likes a genre",
+        help=f"Gives {scale.highest:g} to the {EXAMPLE_FILMS} most rated films of a genre.",
+        key="example",
+    )
+    if button.button("Take", key="take", disabled=genre is None, width="stretch") and genre is not None:
         ratings.clear()
         mask = catalogue.genre_masks[genre]
         liked = [item for item in popular(catalogue, len(catalogue)) if mask[item]][:EXAMPLE_FILMS]
         ratings.update({int(catalogue.ids[item]): scale.highest for item in liked})
-
-
-def likes(genre: str) -> str:
-    """The name of an example user."""
-    return f"likes {genre}: the {EXAMPLE_FILMS} most rated films of the genre"
 
 
 def popular(catalogue: Catalogue, most: int) -> tuple[int, ...]:
@@ -109,18 +116,23 @@ def rated_films(recommender: Recommender, ratings: dict[int, float]) -> None:
     if not ratings:
         st.write("There are none yet. The lists below show what is popular.")
         return
-    for movie_id in reversed(list(ratings)):
-        (item,) = items_of(catalogue, [movie_id]) or (None,)
-        title = f"film {movie_id}" if item is None else catalogue.with_year(item)
-        text = f"✕ {ratings[movie_id]:g} · {plain(title)}"
-        st.button(
-            text,
-            key=f"remove{movie_id}",
-            on_click=ratings.__delitem__,
-            args=(movie_id,),
-            help="Remove this rating",
-        )
-    st.button("Remove all", key="clear", on_click=ratings.clear)
+    with st.container(horizontal=True, gap="small"):
+        for movie_id in reversed(list(ratings)):
+            (item,) = items_of(catalogue, [movie_id]) or (None,)
+            title = f"film {movie_id}" if item is None else catalogue.with_year(item)
+            st.button(
+                f"✕ {ratings[movie_id]:g} · {plain(title)}",
+                key=f"remove{movie_id}",
+                on_click=forget,
+                args=(ratings, movie_id),
+                help="Remove this rating",
+            )
+        st.button("Remove all", key="clear", on_click=ratings.clear)
+
+
+def forget(ratings: dict[int, float], movie_id: int) -> None:
+    """Remove a rating; the second of two quick clicks finds none."""
+    ratings.pop(movie_id, None)
 
 
 def settings(ratings: Mapping[int, float]) -> Question:
@@ -151,27 +163,25 @@ def recommended(recommender: Recommender, asked: Question, name: str, posters: P
         changes["distance"] = None
     answer = recommender.recommend(asked.model_copy(update=changes))
     if answer.note:
-        st.caption(plain(answer.note))
+        st.caption(answer.note)
     for place, item in enumerate(answer.items, 1):
         with st.container(border=True):
             poster = picture(posters, item.movie_id)
             if poster is not None:
                 st.image(str(poster), width=92)
-            year = "" if item.year is None else f" ({item.year})"
-            st.markdown(f"**{place}\\. {plain(item.title + year)}**")
-            st.caption(told(item))
+            st.html(told(place, item))
     return answer
 
 
-def told(item: Recommendation) -> str:
-    """Genres, score, critics' value and reasons of an item, as Markdown."""
+def told(place: int, item: Recommendation) -> str:
+    """Title, genres, score, critics' value and reasons of an item, as HTML: in Markdown an address becomes a link."""
+    year = "" if item.year is None else f" ({item.year})"
     value = "" if item.value is None else f" · critics' value {item.value:.3f}"
-    lines = [f"{plain(', '.join(item.genres))}", f"score {item.score:.3f}{value}"]
-    lines += [
-        f"near {plain(one.title)}, rated {one.rating:g} (cosine {plain(f'{one.similarity:.2f}')})"
-        for one in item.because
-    ]
-    return "  \n".join(filter(None, lines))
+    lines = [", ".join(item.genres), f"score {item.score:.3f}{value}"]
+    lines += [f"near {one.title}, rated {one.rating:g} (cosine {one.similarity:.2f})" for one in item.because]
+    rest = "<br>".join(html.escape(line, quote=False) for line in lines if line)
+    title = html.escape(f"{place}. {item.title}{year}", quote=False)
+    return f'<strong>{title}</strong><div style="font-size: 0.875rem; opacity: 0.75">{rest}</div>'
 
 
 def picture(posters: Path | None, movie_id: int) -> Path | None:
@@ -183,14 +193,14 @@ def picture(posters: Path | None, movie_id: int) -> Path | None:
 
 def show_map(catalogue: Catalogue, ratings: Mapping[int, float], answers: Mapping[str, Answer]) -> None:
     """The rated and the recommended items among the catalogue's embeddings."""
-    st.subheader("Where these films are among all")
-    group = dict.fromkeys(popular(catalogue, MAP_ITEMS), "other films")
+    st.subheader("Map of films")
+    group = dict.fromkeys(popular(catalogue, MAP_ITEMS), OTHERS)
     for side, answer in answers.items():
         for item in items_of(catalogue, [item.movie_id for item in answer.items]):
             group[item] = "on both lists" if group.get(item) == "on the left" else f"on the {side}"
     group |= dict.fromkeys(items_of(catalogue, list(ratings)), "rated")
-    items = list(group)
-    st.altair_chart(chart(catalogue, items, list(group.values())), width="stretch")
+    items = sorted(group, key=lambda item: group[item] != OTHERS)  # what comes later is drawn on top
+    st.altair_chart(chart(catalogue, items, [group[item] for item in items]), width="stretch")
     st.caption("The first two principal components of the embeddings: near films have similar metadata.")
 
 
@@ -205,12 +215,12 @@ def chart(catalogue: Catalogue, items: Sequence[int], groups: Sequence[str]) -> 
     x, y = catalogue.plane[items].T.tolist()
     titles = [catalogue.with_year(item) for item in items]
     table = pd.DataFrame({"x": x, "y": y, "film": titles, "group": groups})
-    domain = ["other films", "rated", "on the left", "on the right", "on both lists"]
-    colours = alt.Scale(domain=domain, range=["#d0d4d9", "#111827", "#0072b2", "#d55e00", "#009e73"])
-    is_other = alt.datum.group == "other films"
+    domain = [OTHERS, "rated", "on the left", "on the right", "on both lists"]
+    colours = alt.Scale(domain=domain, range=["#b4bac2", "#cc79a7", "#0072b2", "#d55e00", "#009e73"])
+    is_other = alt.datum.group == OTHERS
     return (
         alt.Chart(table)
-        .mark_circle()
+        .mark_circle(opacity=1)
         .encode(
             x=alt.X("x", axis=None),
             y=alt.Y("y", axis=None),

@@ -1,4 +1,7 @@
-"""`marquee serve` as a process: it follows its alias under load, waits for a store that is down, and ends gently."""
+"""`marquee serve` as a process: it follows its alias under load, waits for a store that is down, and ends gently.
+
+`marquee app` ends if the store is down.
+"""
 
 import os
 import signal
@@ -16,7 +19,10 @@ import httpx
 import pytest
 from integration.conftest import Endpoint, environment
 from tests_support import REPOSITORY, free_port, wait_for
+from typer.testing import CliRunner
 from unit.serving.serving_support import make_policy, publish_policy
+
+from flows.cli import app
 
 QUESTION = {"history": [{"movie_id": 12, "rating": 5}, {"movie_id": 20, "rating": 1.5}], "k": 5}
 
@@ -128,3 +134,13 @@ def test_a_policy_that_does_not_exist_ends_the_server_with_the_reason(tmp_path: 
     assert done.returncode == 1
     assert "UnknownAliasError" in done.stderr
     assert "expected policy@champion" in done.stderr
+
+
+def test_a_store_that_is_down_at_the_start_ends_the_page(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment(Endpoint(nobody, "key", "hidden")).items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["app", "--from", "s3://bucket/prefix", "--port", str(free_port())])
+    assert done.exit_code == 1
+    assert "ObjectStoreError" in done.stderr
+    assert "expected an S3 endpoint that answers" in done.stderr
+    assert "hidden" not in done.stderr

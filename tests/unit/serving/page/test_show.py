@@ -1,9 +1,12 @@
 """The page: what a user does changes both lists at once."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from unit.serving import serving_support
+from unit.serving.serving_support import make_policy, publish_policy
 
 from serving.page.run import PageSettings, opened
 
@@ -20,16 +23,24 @@ def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
-@pytest.fixture
-def page(published: str) -> AppTest:
-    served = opened(PageSettings(where=published, policies=("policy@champion",)))
+def page_of(where: str, *policies: str) -> AppTest:
+    served = opened(PageSettings(where=where, policies=policies))
     served.stop()
     return AppTest.from_function(script, default_timeout=60, kwargs={"served": served}).run()
 
 
+@pytest.fixture
+def page(published: str) -> AppTest:
+    return page_of(published, "policy@champion")
+
+
+def items(page: AppTest) -> list[str]:
+    """The recommended items of both lists as HTML, the left list first."""
+    return [one.proto.body for one in page.get("html")]
+
+
 def titles(page: AppTest) -> list[str]:
-    """The recommended items of both lists, the left one first."""
-    return [one.value for one in page.markdown if one.value.startswith("**")]
+    return [one.partition("</strong>")[0].removeprefix("<strong>") for one in items(page)]
 
 
 def captions(page: AppTest) -> str:
@@ -43,7 +54,7 @@ def rate(page: AppTest, query: str) -> AppTest:
 
 def test_without_ratings_both_lists_show_what_is_popular(page: AppTest) -> None:
     assert not page.exception
-    assert titles(page)[0] == titles(page)[10] == r"**1\. The Matrix \(1999\)**"
+    assert titles(page)[0] == titles(page)[10] == "1. The Matrix (1999)"
     assert "there are no ratings" in captions(page)
 
 
@@ -54,10 +65,17 @@ def test_a_rating_changes_the_lists_at_once_and_says_why(page: AppTest) -> None:
     assert len(titles(page)) == 20
     assert titles(page) != before
     assert not [one for one in titles(page) if "Heat" in one]
-    assert "near Heat, rated 5" in captions(page)
-    assert "critics' value" in captions(page)
+    assert any("near Heat, rated 5" in one for one in items(page))
+    assert any("critics' value" in one for one in items(page))
     page.button(key="remove12").click().run()
     assert titles(page) == before
+
+
+def test_a_second_click_on_a_removed_rating_does_nothing(page: AppTest) -> None:
+    rate(page, "heat")
+    page.session_state["ratings"].clear()  # by the first click, whose answer the browser has not shown yet
+    page.button(key="remove12").click().run()
+    assert not page.exception
 
 
 def test_an_example_user_can_be_taken_and_removed(page: AppTest) -> None:
@@ -82,3 +100,28 @@ def test_distance_diversity_and_length_shape_the_lists(page: AppTest) -> None:
     page.slider(key="k").set_value(3).run()
     assert len(titles(page)) == 6
     assert not page.exception
+
+
+def test_two_policies_are_side_by_side(tmp_path: Path, published: str) -> None:
+    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker", "ranking"), published, "ranking")
+    page = page_of(published, "policy@champion", "policy@ranking")
+    assert [page.selectbox(key=f"method{side}").value for side in (0, 1)] == ["policy@champion", "policy@ranking"]
+    rate(page, "heat")
+    assert not page.exception
+    assert titles(page)[:10] != titles(page)[10:]
+    page.selectbox(key="method1").select("policy@champion").run()
+    assert titles(page)[:10] == titles(page)[10:]
+
+
+def test_a_title_is_shown_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "reader"))
+    hostile = "<img src=x onerror=alert(1)> ![x](http://evil.example) www.evil.example"
+    monkeypatch.setitem(serving_support.NAMED, 0, (hostile, 1999, ["<b>Action"]))
+    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker"), str(tmp_path / "published"))
+    page = page_of(str(tmp_path / "published"), "policy@champion")
+    written = "&lt;img src=x onerror=alert(1)&gt; ![x](http://evil.example) www.evil.example"
+    assert titles(page)[0] == f"1. {written} (1999)"
+    assert "&lt;b&gt;Action" in items(page)[0]
+    page.button(key="rate").click().run()
+    assert r"\!\[x\]\(http\://evil\.example\)" in page.button(key="remove10").label
+    assert any(f"near {written}, rated 5" in one for one in items(page))
