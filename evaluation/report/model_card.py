@@ -1,14 +1,25 @@
 """The card of a published policy in markdown: data, licence, metrics with intervals, limits, files, and how to load it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.report.sections.cards.dataset_card import caveats
-from evaluation.report.sections.cards.numbers import ModelCard, model_card
+from evaluation.report.sections.cards.numbers import ModelCard, Setting, model_card, not_readable
 from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
+from storage.markdown import plain
 
 COUNTED = ("users", "items", "events", "transitions")
+
+
+class ReportFacts(BaseModel):
+    """What the card needs of the facts in a report's manifest, which may come from elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    methods: tuple[dict[str, Setting], ...]
+    headline: str
 
 
 def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Manifest | None, uri: str) -> str:
@@ -19,16 +30,19 @@ def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Mani
         dataset: the manifest of the dataset that it was trained on; None if that is not published.
         report: the manifest of a report; its metrics are in the card if it evaluates this policy.
         uri: where the policy is published.
+
+    Raises:
+        ArtifactError: the manifest of the policy or of the report does not have the facts of this version.
     """
-    card = model_card(str(policy.facts.get("learner")), "policy", policy)
+    card = model_card("unknown", "policy", policy)
     limits = (*caveats(policy.generated, None, None), *card.limits)
-    files = ((f"`{one.path}`", f"{one.size_bytes:,}", f"`{one.sha256}`") for one in policy.files)
+    files = ((one.path, f"{one.size_bytes:,}", one.sha256) for one in policy.files)
     sections = (
-        f"# Policy {card.learner}, {policy.digest[:12]}",
+        f"# Policy {plain(card.learner)}, {policy.digest[:12]}",
         f"{card.summary} {f'Source: {card.paper}.' if card.paper else ''}",
         f"## Use\n\n{card.intended_use}",
         f"## Data\n\n{data_text(policy, dataset)}",
-        f"## Metrics\n\n{metrics_text(policy, report)}",
+        f"## Metrics\n\n{metrics_text(policy, card.validation, report)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
         f"## Load it\n\n{loading_text(policy, uri)}",
         f"## Training\n\n{training_text(card)}",
@@ -49,19 +63,26 @@ def data_text(policy: Manifest, dataset: Manifest | None) -> str:
     return "\n".join(lines)
 
 
-def metrics_text(policy: Manifest, report: Manifest | None) -> str:
+def metrics_text(policy: Manifest, validation: float | None, report: Manifest | None) -> str:
     """The metrics of the policy and of what it was compared with, on test users, and its validation metric."""
-    validation = policy.facts.get("validation_ndcg@10")
-    lines = [f"NDCG@10 on validation users: {validation:.4f}." if isinstance(validation, float) else ""]
+    lines = ["" if validation is None else f"NDCG@10 on validation users: {validation:.4f}."]
     inputs = {} if report is None else report.recipe.inputs
     names = [name.partition(".")[2] for name, used in inputs.items() if used in (policy.digest, policy.sha256)]
     if report is None or not names:
         return "\n".join([*lines, "No published report evaluates this policy."])
-    rows: Sequence[Mapping[str, Any]] = report.facts["methods"]
-    lines += ["", f"On test users, from report `{report.digest}`, with 95 % intervals; this policy is {names[0]}.", ""]
-    if rows:
-        lines.append(table(tuple(rows[0]), ([number(value) for value in row.values()] for row in rows)))
-    lines += ["", plain(str(report.facts["headline"]))]
+    try:
+        facts = ReportFacts.model_validate(report.facts)
+    except ValidationError as error:
+        raise not_readable(report, error) from error
+    lines += [
+        "",
+        f"On test users, from report `{report.digest}`, with 95 % intervals; this policy is {plain(names[0])}.",
+        "",
+    ]
+    if facts.methods:
+        rows = ([number(value) for value in row.values()] for row in facts.methods)
+        lines.append(table(tuple(facts.methods[0]), rows))
+    lines += ["", plain(facts.headline)]
     return "\n".join(lines)
 
 
@@ -107,8 +128,3 @@ def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 def number(value: object) -> str:
     """A value as text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def plain(text: str) -> str:
-    """Text that stays in its line and cell."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).replace("|", "\\|")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.protocols.population_stability import Stability
 from evaluation.record import Record
@@ -12,6 +12,7 @@ from models.learners.registry import entry_of
 from models.online.params import method_of
 from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
+from storage.errors import ArtifactError
 
 Setting = str | int | float | bool | None
 
@@ -50,6 +51,32 @@ class ModelCard(Record):
     seed: int | None
     questions: tuple[TunedWeights, ...] = Field(description="The weights of a ranking policy's terms, by question.")
     hyper_parameters: dict[str, Setting]
+
+
+class PolicyFacts(BaseModel):
+    """What a model card needs of the facts in a policy's manifest, which may come from elsewhere."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    learner: str | None = None
+    members: tuple[str, ...] = ()
+    updates: int | None = None
+    selected_update: int | None = None
+    selected_by: str | None = None
+    validation: float | None = Field(None, alias="validation_ndcg@10")
+    diverged: str | None = None
+    device: str | None = None
+    questions: tuple[TunedWeights, ...] = ()
+
+
+class PolicyParameters(BaseModel):
+    """What a model card needs of the parameters in a policy's recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    config: dict[str, Any] = {}
+    trainer: dict[str, Any] = {}
+    seed: int | None = None
 
 
 class Tuning(Record):
@@ -102,20 +129,29 @@ class CardsSection(Record):
 
 
 def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
-    """The model card from a policy's manifest."""
-    facts, recipe = manifest.facts, manifest.recipe
-    learner = str(facts.get("learner", name))
+    """The model card from a policy's manifest.
+
+    Raises:
+        ArtifactError: the manifest says something else than policies of this version do.
+    """
+    try:
+        facts = PolicyFacts.model_validate(manifest.facts)
+        parameters = PolicyParameters.model_validate(manifest.recipe.parameters)
+        return card_of(name, kind, manifest, facts, parameters)
+    except ValidationError as error:
+        raise not_readable(manifest, error) from error
+
+
+def card_of(name: str, kind: str, manifest: Manifest, facts: PolicyFacts, parameters: PolicyParameters) -> ModelCard:
+    """The model card from what is read of a manifest."""
+    learner = facts.learner or name
     entry = entry_of(learner) or method_of(learner)
-    members = len(facts.get("members", ()))
-    settings = flat(recipe.parameters.get("config", {})) | {
-        f"trainer.{key}": value for key, value in flat(recipe.parameters.get("trainer", {})).items()
-    }
     return ModelCard(
         name=name,
         kind=kind,
         learner=learner,
         digest=manifest.digest,
-        summary=(ENSEMBLE_OF.format(members) if members else "") + (entry.summary if entry else ""),
+        summary=(ENSEMBLE_OF.format(len(facts.members)) if facts.members else "") + (entry.summary if entry else ""),
         paper=entry.paper if entry else "",
         intended_use=INTENDED_USE,
         limits=(
@@ -123,16 +159,21 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
             *LIMITS,
             *((NEAREST_LIMIT,) if entry and entry.learns_from != "sequences" else ()),
         ),
-        trained_on=recipe.inputs.get("dataset", ""),
-        updates=facts.get("updates"),
-        selected_update=facts.get("selected_update"),
-        selected_by=facts.get("selected_by"),
-        validation=facts.get("validation_ndcg@10"),
-        diverged=facts.get("diverged"),
-        device=facts.get("device"),
-        seed=recipe.parameters.get("seed"),
-        questions=tuple(TunedWeights.model_validate(one) for one in facts.get("questions", ())),
-        hyper_parameters=settings,
+        trained_on=manifest.recipe.inputs.get("dataset", ""),
+        **facts.model_dump(exclude={"learner", "members"}),
+        seed=parameters.seed,
+        hyper_parameters=flat(parameters.config)
+        | {f"trainer.{key}": value for key, value in flat(parameters.trainer).items()},
+    )
+
+
+def not_readable(manifest: Manifest, error: ValidationError) -> ArtifactError:
+    """The error of a manifest whose facts or parameters are not those that a card needs."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return ArtifactError(
+        f"{manifest.recipe.kind}/{manifest.digest}: expected facts of this version; found {where}: {first['msg']}. "
+        "Make and publish it again."
     )
 
 

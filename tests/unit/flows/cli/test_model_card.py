@@ -57,6 +57,45 @@ def test_the_card_has_data_terms_metrics_with_intervals_and_limits(published: st
         assert part in card
 
 
+def test_text_from_elsewhere_brings_no_markdown(published: str, tmp_path: Path) -> None:
+    store, maker, evil = open_store(published), tmp_path / "maker", "[win](http://x.example) <b>now</b>"
+    policy = made(maker, "policy", {}, {"learner": evil, "selected_by": evil}, evil)
+    report = made(maker, "report", {evil: policy.digest}, {"methods": [{evil: evil}], "headline": f"# {evil}"})
+    for ref in (policy, report):
+        publish(store, ArtifactStore(maker / "artifacts"), ref)
+    move_alias(store, report, "latest", {})
+    done = run(f"policy@{policy.digest}")
+    assert done.exit_code == 0, done.output
+    assert r"- Terms: \[win\](http\://x\.example) \<b\>now\</b\>" in done.output
+    assert "\n\\# " in done.output
+    for part in ("[win", "<b>", "http:"):
+        assert len(re.findall(rf"(?<!\\){re.escape(part)}", done.output)) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts", "where"),
+    [
+        ("policy", {"questions": [{"question": "next"}]}, "questions.0.shares"),
+        ("policy", {"updates": "many"}, "updates"),
+        ("report", {"methods": [{"method": []}], "headline": "x"}, "methods.0.method"),
+        ("report", {}, "methods"),
+    ],
+)
+def test_facts_that_no_version_of_marquee_wrote_are_refused_by_name(
+    published: str, tmp_path: Path, kind: str, facts: dict[str, Any], where: str
+) -> None:
+    store, maker = open_store(published), tmp_path / "maker"
+    policy = made(maker, "policy", {}, facts if kind == "policy" else {})
+    report = made(maker, "report", {"policies.x": policy.digest}, facts if kind == "report" else {})
+    for ref in (policy, report):
+        publish(store, ArtifactStore(maker / "artifacts"), ref)
+    move_alias(store, report, "latest", {})
+    found = run(f"policy@{policy.digest}")
+    assert found.exit_code == 1
+    assert "ArtifactError" in found.output
+    assert f"found {where}" in " ".join(found.output.split())
+
+
 def test_the_code_of_the_card_recommends(published: str, capsys: pytest.CaptureFixture[str]) -> None:
     done = run()
     assert done.exit_code == 0, done.output
