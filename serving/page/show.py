@@ -1,7 +1,6 @@
 """The page itself, a Streamlit script: Streamlit runs it anew after each change that a user makes."""
 
 import html
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from serving.catalogue import Catalogue
 from serving.page.run import PageSettings, opened
 from serving.recommend import Recommender
 from serving.served import ServedPolicies
+from storage.markdown import plain
 
 FOUND = 8  # films that a search lists
 EXAMPLE_FILMS = 5
@@ -31,11 +31,6 @@ QUESTIONS: dict[ServeFor, str] = {
     "liked": "films that are liked",
     "new": "new films",
 }
-
-
-def plain(text: str) -> str:
-    """Text in which Streamlit finds no Markdown, for the labels of buttons."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])", r"\\\1", text)
 
 
 def show(served: ServedPolicies, posters: Path | None = None) -> None:
