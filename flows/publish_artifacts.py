@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.parameters import load_profile
 from tasks.caching import artifact_store
-from tasks.item_index import make_item_index, publish_index
+from tasks.item_index import publish_index
 from tasks.policies import policies_on
 from tasks.promote import promote
 from tasks.publish import PublishParams, best_policy, destination, move_aliases, publish_artifact, why_named
@@ -31,9 +31,9 @@ def publish_artifacts(profile: str = "sample", report: str = "latest", publish: 
     for ref in (dataset, *policies.values(), chosen):
         publish_artifact(ref, uri)
     best, _ = best_policy(policies)
-    if params.index is not None:
-        publish_index(make_item_index(dataset, policies[best], params.index), policies[best], uri)
     move_aliases(dataset, policies, chosen, uri)
     why = why_named(dataset, best, policies[best])
     promote(uri, dataset, policies[best], why, params.champion, params.promotion)
+    if params.index is not None:  # last, so that an index that fails holds nothing else back
+        publish_index(dataset, policies[best], params.index, uri)
     return uri

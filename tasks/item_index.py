@@ -6,10 +6,12 @@ import torch
 from prefect import task
 
 from evaluation.protocols.cases import choose
+from models.errors import PolicyError
 from models.histories import Histories
+from models.wolpertinger import best_unseen
 from serving.index.of_policy import query_vectors, searched_vectors
 from serving.index.params import IndexParams
-from serving.index.stored import build_index, recall
+from serving.index.stored import build_index, overlap, recall
 from serving.stored_policies import load_policy
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
@@ -26,28 +28,47 @@ DEPTH = 10
 
 @artifact_task("item-index")
 def make_item_index(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, params: IndexParams) -> None:
-    """Build the index of a policy's items, and measure its recall of the exact ten nearest for validation users."""
+    """Build the index of a policy's items, and measure on validation users what it finds.
+
+    Recall is of the exact ten nearest; overlap is with the ten that the policy recommends, whose score may have terms that
+    the index lacks.
+    """
     store = artifact_store()
     data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
     ranks = load_policy(store.open(policy), data.embedding)
     vectors, measure = searched_vectors(ranks)
     index = build_index(draft.path, vectors.numpy(), measure, params)
     starts = choose(data.starts("validation"), QUERIES, 0)
-    asked = torch.cat([query_vectors(ranks, Histories(*data.histories(part))) for part in starts.split(256)])
-    found = recall(index, asked, DEPTH)
-    logger.info("Item index of policy/%s: recall@%d of the exact search %.3f", policy.digest, DEPTH, found)
+    asked, shared = [], []
+    for part in starts.split(256):
+        histories = Histories(*data.histories(part))
+        asked.append(query_vectors(ranks, histories))
+        best = best_unseen(ranks.scores(histories), histories.items, DEPTH).items
+        shared.append(overlap(best, index.search(asked[-1], DEPTH, histories.items).items))
+    vectors_asked = torch.cat(asked)
+    found, common = recall(index, vectors_asked, DEPTH), float(torch.cat(shared).mean())
+    logger.info(
+        "Item index of policy/%s: recall@%d of the exact search %.3f, overlap@%d with the policy's own %.3f",
+        *(policy.digest, DEPTH, found, DEPTH, common),
+    )
     copy_file(policy, "items.parquet", draft.path)
     draft.rows = len(vectors)
     draft.facts = {
         "measure": measure,
         "dim": vectors.shape[1],
         f"recall@{DEPTH}": round(found, 6),
-        "queries": len(asked),
+        f"overlap@{DEPTH}": round(common, 6),
+        "queries": len(vectors_asked),
     }
 
 
-def publish_index(index: ArtifactRef, policy: ArtifactRef, to: str) -> None:
-    """Upload the index of a policy, and let item-index@latest name it."""
+def publish_index(dataset: ArtifactRef, policy: ArtifactRef, params: IndexParams, to: str) -> None:
+    """Build and upload the index of a policy, and let item-index@latest name it; a policy that has no index is skipped."""
+    try:
+        index = make_item_index(dataset, policy, params)
+    except PolicyError as error:
+        logger.warning("No item index of policy/%s is published. %s", policy.digest, error)
+        return
     publish_artifact(index, to)
     name_index(index, policy, to)
 

@@ -1,1 +1,1 @@
-"""Search for the items nearest to vectors, exact or approximate, behind one interface: `ItemIndex.search`."""
+"""Search for the items nearest to vectors, exact or approximate, behind one interface: `VectorIndex.search`."""

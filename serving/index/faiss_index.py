@@ -24,7 +24,7 @@ class FaissIndex(ApproximateIndex):
 
     @classmethod
     def build(cls, folder: Path, vectors: Floats, stored: StoredIndex) -> Self:
-        """See `ItemIndex`; the file is index.faiss."""
+        """See `VectorIndex`; the file is index.faiss."""
         factory = stored.params.factory
         # Vectors of length 1 have the same order by distance as by cosine, and LSH knows distances only.
         metric = faiss.METRIC_INNER_PRODUCT if stored.measure == "dot" else faiss.METRIC_L2
@@ -42,7 +42,7 @@ class FaissIndex(ApproximateIndex):
 
     @classmethod
     def open(cls, folder: Path, vectors: Floats, stored: StoredIndex) -> Self:
-        """See `ItemIndex`."""
+        """See `VectorIndex`."""
         path = folder / FILE
         try:
             engine = faiss.read_index(str(path))

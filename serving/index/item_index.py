@@ -26,7 +26,7 @@ class Found(NamedTuple):
     scores: Tensor
 
 
-class ItemIndex(ABC):
+class VectorIndex(ABC):
     """Searches for the items nearest to vectors; scores are those of `NearestItems`, higher is nearer.
 
     Legend of shapes: I items, D numbers per vector, B vectors that are searched for.
@@ -91,7 +91,7 @@ class ItemIndex(ABC):
         """As `search`; for the cosine the vectors have length 1."""
 
 
-class ExactIndex(ItemIndex):
+class ExactIndex(VectorIndex):
     """Compares a vector with every item: the quickest way up to some ten thousand items."""
 
     def __init__(self, vectors: Floats, measure: Similarity) -> None:
@@ -116,7 +116,7 @@ class ExactIndex(ItemIndex):
         return filled(items[:, :k], scores.gather(1, items[:, :k]), k)
 
 
-class ApproximateIndex(ItemIndex):
+class ApproximateIndex(VectorIndex):
     """An engine proposes neighbours, and their scores are computed from the items' vectors.
 
     So an engine can miss items, but never gives a wrong score or order.
@@ -130,6 +130,9 @@ class ApproximateIndex(ItemIndex):
         count = k + (0 if exclude is None else exclude.shape[1])
         if wanted is not None:
             allowed = wanted.nonzero().squeeze(1)
+            if len(allowed) == 0:
+                empty = vectors.new_zeros(len(vectors), 0)
+                return filled(empty.long(), empty, k)
             if len(allowed) <= FEW:
                 rows = np.asarray(self.vectors[allowed.numpy()])
                 few = ExactIndex(rows, self.measure)._search(vectors, count, None, None)

@@ -13,19 +13,30 @@ from models.ranking_policy import RankingPolicy
 def searched_vectors(policy: Publishable) -> tuple[Tensor, Similarity]:
     """The vectors (I, D') of a policy's items, and the measure of nearness by which its action ranks them.
 
-    A ranking policy's learnt terms, z π(s)·(e + u) + p log(1 + n), are an inner product of D + 1 numbers; its fitted terms are left
-    out.
+    Of a ranking policy's weighted score, the terms that are an inner product of D + 1 numbers are held: the action,
+    (w z π(s))·(e + u), and the sum of those that are the same for all histories (popularity, recent popularity, the offset
+    of items without training events). Its other fitted terms and the critics are left out.
 
     Raises:
-        PolicyError: the policy ranks by no nearness to a point, as ensembles and `discrete_bcq`.
+        PolicyError: the policy ranks by no nearness to an action: ensembles, `discrete_bcq`, and ranking policies whose
+            tuned weight of the action is 0.
     """
     if isinstance(policy, Policy):
         return policy.embedding, policy.nearest.measure
-    if isinstance(policy, RankingPolicy):
+    if not isinstance(policy, RankingPolicy):
+        found = type(policy).__name__
+    elif (weights := policy.weights[policy.question]).actor == 0:
+        found = "a ranking policy whose weight of the action is 0"
+    else:
         with torch.no_grad():
-            return torch.cat((policy.vectors(), policy.log_count.unsqueeze(1)), 1), "dot"
+            for_all = (
+                weights.popularity * policy.popularity * policy.log_count
+                + weights.recent_popularity * policy.log_recent
+                + weights.cold * policy.known.cold
+            )
+            return torch.cat((policy.vectors(), for_all.unsqueeze(1)), 1), "dot"
     raise PolicyError(
-        f"index: expected a policy that ranks items by nearness to an action; found {type(policy).__name__}. Index another policy."
+        f"index: expected a policy that ranks items by nearness to an action; found {found}. Index another policy."
     )
 
 
@@ -36,8 +47,9 @@ def query_vectors(policy: Publishable, histories: Histories) -> Tensor:
     Raises:
         PolicyError: as `searched_vectors`.
     """
-    if isinstance(policy, RankingPolicy):
-        action = policy.action_scale * policy.actions(policy.state(histories))
-        return torch.cat((action, policy.popularity.expand(len(action), 1)), 1)
-    searched_vectors(policy)
-    return policy.act(histories)
+    if not isinstance(policy, RankingPolicy):
+        searched_vectors(policy)
+        return policy.act(histories)
+    action = policy.actions(policy.state(histories))
+    weight = policy.weights[policy.question].actor * policy.action_scale
+    return torch.cat((weight * action, action.new_ones(len(action), 1)), 1)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.nearest import Similarity
 
-FORMAT: Literal["marquee-item-index/1"] = "marquee-item-index/1"
+FORMAT: Literal["marquee-item-index/2"] = "marquee-item-index/2"
 Engine = Literal["exact", "faiss", "milvus"]
 
 
@@ -30,12 +30,6 @@ class IndexParams(BaseModel):
         le=16_384,
         description="Cells (IVF) or candidates (HNSW) that a search looks at: more recall, less speed.",
     )
-    uri: str | None = Field(
-        None,
-        max_length=1000,
-        pattern=r"^https?://[^@]*$",
-        description="Of a Milvus server, whose token is in MARQUEE_MILVUS_TOKEN; none: Milvus Lite, in a file of the index.",
-    )
 
 
 class StoredIndex(BaseModel):
@@ -43,7 +37,6 @@ class StoredIndex(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-item-index/1"] = FORMAT
+    format: Literal["marquee-item-index/2"] = FORMAT
     measure: Similarity
     params: IndexParams
-    collection: str = Field(max_length=100, pattern=r"^marquee_[0-9a-f]{24}$", description="Its name in Milvus.")

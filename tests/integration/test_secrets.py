@@ -14,6 +14,7 @@ from tests_support import Marquee, SmallRun, changes, values_of
 
 CREDENTIALS = (
     "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "TMDB_API_TOKEN", "OMDB_API_KEY", "PREFECT_API_KEY", "HF_TOKEN",
+    "MARQUEE_MILVUS_TOKEN",
 )  # fmt: skip
 
 

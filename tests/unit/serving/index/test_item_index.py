@@ -1,6 +1,8 @@
 """Item indexes against a search that is written out."""
 
 import fcntl
+import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pymilvus import MilvusClient
 from torch import Tensor
 
 from models.errors import LearnerError
 from models.nearest import NearestItems, Similarity
-from serving.index import item_index
+from serving.index import item_index, milvus_index
 from serving.index.errors import IndexFileError
-from serving.index.item_index import ItemIndex
-from serving.index.params import IndexParams
+from serving.index.item_index import VectorIndex
+from serving.index.milvus_index import connect, end_lite, filled_collection, opened_copy
+from serving.index.params import IndexParams, StoredIndex
 from serving.index.stored import build_index, open_index, recall
 
 ITEMS = torch.randn((400, 12), generator=torch.Generator().manual_seed(1)) * torch.linspace(0.5, 2, 400).unsqueeze(1)
@@ -36,13 +40,13 @@ def params(engine: str, factory: str, **more: Any) -> IndexParams:
 
 
 @pytest.fixture(params=WHOLE, ids=" ".join)
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ItemIndex]:
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
     engine, factory, measure = request.param
     build_index(tmp_path, ITEMS.numpy(), measure, params(engine, factory))
     yield open_index(tmp_path)
 
 
-def written(index: ItemIndex, row: int, exclude: Tensor | None = None, wanted: Tensor | None = None) -> list[int]:
+def written(index: VectorIndex, row: int, exclude: Tensor | None = None, wanted: Tensor | None = None) -> list[int]:
     """All items that are asked for, nearest first."""
     scores = NearestItems(ITEMS, index.measure).scores(QUERIES[row : row + 1])[0]
     unwanted = set() if exclude is None else set(exclude[row].tolist())
@@ -51,7 +55,7 @@ def written(index: ItemIndex, row: int, exclude: Tensor | None = None, wanted: T
 
 
 @pytest.mark.parametrize("few", [item_index.FEW, 3], ids=["a filter is searched exactly", "an engine is asked"])
-def test_nearest_items_with_their_scores(index: ItemIndex, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+def test_nearest_items_with_their_scores(index: VectorIndex, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     monkeypatch.setattr(item_index, "FEW", few)
     exclude = torch.full((7, 9), -1)
     exclude[:, 2:] = torch.stack([torch.tensor(written(index, row)[:7]) for row in range(7)])
@@ -63,7 +67,7 @@ def test_nearest_items_with_their_scores(index: ItemIndex, monkeypatch: pytest.M
         torch.testing.assert_close(found.scores, nearest.gather(1, found.items), rtol=1e-5, atol=1e-5)
 
 
-def test_fewer_items_than_asked_for(index: ItemIndex) -> None:
+def test_fewer_items_than_asked_for(index: VectorIndex) -> None:
     wanted = torch.zeros(400, dtype=torch.bool)
     wanted[[3, 77, 200]] = True
     found = index.search(QUERIES, 5, torch.tensor([[77]] * 7), wanted)
@@ -127,8 +131,48 @@ def test_milvus_lite_is_searched_while_another_process_has_it_open(tmp_path: Pat
         assert open_index(tmp_path).search(QUERIES, 3).items.shape == (7, 3)
 
 
-def test_a_server_that_is_not_there_is_named(nobody: str, tmp_path: Path) -> None:
-    with pytest.raises(IndexFileError, match="expected a Milvus server"):
-        build_index(tmp_path, ITEMS.numpy(), "cosine", params("milvus", "FLAT", uri=nobody))
-    with pytest.raises(ValueError, match="uri"):
-        params("milvus", "FLAT", uri="http://root:secret@host:19530")
+def test_only_the_caller_names_a_server(nobody: str, tmp_path: Path) -> None:
+    build_index(tmp_path, ITEMS.numpy(), "cosine", params("milvus", "FLAT"))
+    with pytest.raises(IndexFileError, match=f"{nobody}: expected a Milvus server"):
+        open_index(tmp_path, milvus_uri=nobody)
+    with pytest.raises(IndexFileError, match="without a password") as refused:
+        open_index(tmp_path, milvus_uri="http://root:secret@host:19530")
+    assert "secret" not in str(refused.value)
+    file = tmp_path / "index.json"
+    stored = json.loads(file.read_text())
+    stored["params"]["uri"] = nobody
+    file.write_text(json.dumps(stored))
+    with pytest.raises(IndexFileError, match="uri"):
+        open_index(tmp_path)
+
+
+def test_of_two_processes_that_fill_a_collection_one_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, client = StoredIndex(measure="dot", params=params("milvus", "FLAT")), connect(str(tmp_path / "milvus.db"))
+    alone, filled = milvus_index.fill, []
+
+    def while_another_fills(client: MilvusClient, collection: str, *rest: Any) -> None:
+        monkeypatch.setattr(milvus_index, "fill", alone)
+        filled.append(filled_collection(client, ITEMS.numpy(), stored))
+        alone(client, collection, *rest)
+
+    monkeypatch.setattr(milvus_index, "fill", while_another_fills)
+    name = filled_collection(client, ITEMS.numpy(), stored)
+    assert filled == client.list_collections() == [name]
+    assert client.get_collection_stats(name)["row_count"] == 400
+    end_lite(client, tmp_path / "milvus.db")
+
+
+def test_no_copy_of_a_damaged_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "milvus.db").write_text("damaged")
+    with pytest.raises(IndexFileError, match="expected a Milvus server, or a file of Milvus Lite"):
+        opened_copy(tmp_path / "milvus.db")
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_filter_that_wants_no_item_finds_none(index: VectorIndex) -> None:
+    found = index.search(QUERIES, 5, torch.tensor([[77]] * 7), torch.zeros(400, dtype=torch.bool))
+    assert (found.items == -1).all()
+    assert (found.scores == -torch.inf).all()
+    assert found.items.shape == found.scores.shape == (7, 5)
