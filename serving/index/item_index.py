@@ -92,7 +92,7 @@ class VectorIndex(ABC):
 
 
 class ExactIndex(VectorIndex):
-    """Compares a vector with every item: the quickest way up to some ten thousand items."""
+    """Compares a vector with every item."""
 
     def __init__(self, vectors: Floats, measure: Similarity) -> None:
         super().__init__(vectors, measure)

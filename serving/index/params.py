@@ -15,9 +15,7 @@ class IndexParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: Engine = Field(
-        "exact", description="exact: compares all items, the quickest up to some ten thousand; faiss; milvus."
-    )
+    engine: Engine = Field("exact", description="exact: compares all items, and needs no library; faiss; milvus.")
     factory: str = Field(
         "HNSW32",
         max_length=100,

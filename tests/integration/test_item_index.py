@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_an_index_is_published_last_and_is_searched_as_the_docs_say(
-    small_run: SmallRun, marquee: Marquee, tmp_path: Path
+    small_run: SmallRun, small_home: Path, marquee: Marquee, tmp_path: Path
 ) -> None:
     store = open_store(str(tmp_path / "published"))
     index = "{{engine: faiss, factory: {}}}"
