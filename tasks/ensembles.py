@@ -10,7 +10,7 @@ from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.train import Device, TrainParams
-from tasks.train_learners import train_one
+from tasks.train_learners import Training, train_all
 
 
 @artifact_task("policy")
@@ -44,11 +44,17 @@ def train_further_members(
     """Train the members with other seeds than `params.seed`, on encoded states if there are any; returns them by learner.
 
     Call it before the learners are trained with `params.seed`, so that these policies are the newest.
+
+    Raises:
+        DeviceMissingError, TrainingFailedError, Exception: see `train_learners`.
     """
-    return {
-        name: [train_one(dataset, params, name, params.seed + place, device, states) for place in range(1, count)]
+    wanted = {
+        name: [Training(name, params.seed + place) for place in range(1, count)]
         for name, count in params.ensembles.items()
     }
+    trainings = [one for members in wanted.values() for one in members]
+    made = train_all(dataset, params, trainings, device, states) if trainings else {}
+    return {name: [made[one] for one in members] for name, members in wanted.items()}
 
 
 def combine(

@@ -1,8 +1,9 @@
 """Training of several learners: one after another in this process, or side by side in processes of their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
+from typing import NamedTuple
 
 import torch
 
@@ -15,7 +16,19 @@ from tasks.warm_start import earlier_policy
 from tasks.work_process import WorkProcesses
 
 CORES_EACH = 4  # of a training, by default; its small networks gain little from more
-Train = Callable[[str], ArtifactRef]
+
+
+class Training(NamedTuple):
+    """A learner to train, and the seed."""
+
+    learner: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.learner} (seed {self.seed})"
+
+
+Train = Callable[[Training], ArtifactRef]
 
 
 class TrainingFailedError(MarqueeError):
@@ -41,14 +54,25 @@ def train_learners(
         TrainingFailedError: some of several learners failed.
         Exception: the error of the learner, if only one is requested.
     """
+    wanted = [Training(name, params.seed) for name in dict.fromkeys(params.learners)]
+    return {one.learner: policy for one, policy in train_all(dataset, params, wanted, device, states).items()}
+
+
+def train_all(
+    dataset: ArtifactRef, params: TrainParams, wanted: Sequence[Training], device: Device, states: ArtifactRef | None
+) -> dict[Training, ArtifactRef]:
+    """Train several learners or seeds, each as a task of its own; one that fails does not stop the others.
+
+    Raises:
+        DeviceMissingError, TrainingFailedError, Exception: see `train_learners`.
+    """
     place = chosen_device(device)
 
-    def train(name: str) -> ArtifactRef:
-        return train_one(dataset, params, name, params.seed, device, states)
+    def train(one: Training) -> ArtifactRef:
+        return train_one(dataset, params, one.learner, one.seed, device, states)
 
-    names = tuple(dict.fromkeys(params.learners))
-    at_once = min(len(names), params.side_by_side or default_side_by_side(place))
-    return policies_of(one_by_one(names, train) if at_once == 1 else side_by_side(names, train, at_once))
+    at_once = min(len(wanted), params.side_by_side or default_side_by_side(place))
+    return policies_of(one_by_one(wanted, train) if at_once == 1 else side_by_side(wanted, train, at_once))
 
 
 def train_one(
@@ -84,51 +108,51 @@ def default_side_by_side(device: str) -> int:
     return max(1, torch.get_num_threads() // CORES_EACH) if device == "cpu" else 1
 
 
-def one_by_one(learners: Sequence[str], train: Train) -> dict[str, ArtifactRef | Exception]:
-    """The policy or the error of each learner, trained in this process."""
-    return {name: attempt(train, name) for name in learners}
+def one_by_one(wanted: Sequence[Training], train: Train) -> dict[Training, ArtifactRef | Exception]:
+    """The policy or the error of each training, in this process."""
+    return {one: attempt(train, one) for one in wanted}
 
 
-def side_by_side(learners: Sequence[str], train: Train, at_once: int) -> dict[str, ArtifactRef | Exception]:
-    """The policy or the error of each learner, each trained in a process with its share of torch's threads.
+def side_by_side(wanted: Sequence[Training], train: Train, at_once: int) -> dict[Training, ArtifactRef | Exception]:
+    """The policy or the error of each training, each in a process with its share of torch's threads.
 
     A thread follows each process, in a copy of this thread's context, so that its task belongs to the running flow.
     """
     processes = WorkProcesses(max(1, torch.get_num_threads() // at_once))
 
-    def attempt_there(name: str) -> ArtifactRef | Exception:
+    def attempt_there(one: Training) -> ArtifactRef | Exception:
         do_work.set(processes.work)
-        return attempt(train, name)
+        return attempt(train, one)
 
     with ThreadPoolExecutor(at_once) as threads:
-        asked = {name: threads.submit(copy_context().run, attempt_there, name) for name in learners}
+        asked = {one: threads.submit(copy_context().run, attempt_there, one) for one in wanted}
         try:
             wait(asked.values())
         except BaseException:
-            for one in asked.values():
-                one.cancel()
+            for result in asked.values():
+                result.cancel()
             processes.stop()
             raise
-    return {name: one.result() for name, one in asked.items()}
+    return {one: result.result() for one, result in asked.items()}
 
 
-def attempt(train: Train, name: str) -> ArtifactRef | Exception:
-    """The policy of a learner, or why there is none."""
+def attempt(train: Train, one: Training) -> ArtifactRef | Exception:
+    """The policy of a training, or why there is none."""
     try:
-        return train(name)
+        return train(one)
     except Exception as error:
         return error
 
 
-def policies_of(found: dict[str, ArtifactRef | Exception]) -> dict[str, ArtifactRef]:
-    """The policies by learner, if none failed.
+def policies_of(found: dict[Training, ArtifactRef | Exception]) -> dict[Training, ArtifactRef]:
+    """The policies, if no training failed.
 
     Raises:
-        TrainingFailedError: some of several learners failed.
-        Exception: the error of the learner, if there is only one.
+        TrainingFailedError: some of several trainings failed.
+        Exception: the error of the training, if there is only one.
     """
-    policies = {name: policy for name, policy in found.items() if isinstance(policy, ArtifactRef)}
-    failed = {name: error for name, error in found.items() if isinstance(error, Exception)}
+    policies = {one: policy for one, policy in found.items() if isinstance(policy, ArtifactRef)}
+    failed = {one: error for one, error in found.items() if isinstance(error, Exception)}
     if not failed:
         return policies
     first = next(iter(failed.values()))
@@ -136,11 +160,16 @@ def policies_of(found: dict[str, ArtifactRef | Exception]) -> dict[str, Artifact
         raise first
     # Messages of other errors than our own may hold secrets.
     why = " ".join(
-        f"{name}: {type(error).__name__}" + (f": {error}" if isinstance(error, MarqueeError | ValueError) else ".")
-        for name, error in failed.items()
+        f"{one}: {type(error).__name__}" + (f": {error}" if isinstance(error, MarqueeError | ValueError) else ".")
+        for one, error in failed.items()
     )
-    kept = f"policies of {', '.join(policies)}, which are kept" if policies else "none"
+    kept = f"policies of {named(policies)}, which are kept" if policies else "none"
     raise TrainingFailedError(
-        f"learners: expected policies of {', '.join(found)}; found {kept}. {why} Change the parameters of "
-        f"{', '.join(failed)} or leave them out of train.learners, and run again."
+        f"learners: expected policies of {named(found)}; found {kept}. {why} Change the parameters of "
+        f"{named(failed)} or leave them out of train.learners, and run again."
     ) from first
+
+
+def named(trainings: Iterable[Training]) -> str:
+    """The trainings, in words."""
+    return ", ".join(map(str, trainings))

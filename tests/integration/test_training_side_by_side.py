@@ -84,7 +84,8 @@ def test_a_learner_that_fails_is_named_and_the_other_is_kept(prefect_here: None)
         return train_learners(dataset(), params(1, **more), "cpu")
 
     with pytest.raises(
-        TrainingFailedError, match=r"found policies of ranking, which are kept. td3: DivergenceError: td3:"
+        TrainingFailedError,
+        match=r"found policies of ranking \(seed 0\), which are kept. td3 \(seed 0\): DivergenceError: td3:",
     ):
         train(td3=wild, trainer=bounded)
     assert [one.facts["learner"] for one in artifact_store().manifests("policy")] == ["ranking"]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rankings_support import small_dataset
 
 import tasks.ensembles
+import tasks.train_learners
 from evaluation.report.sections.cards.numbers import model_card
 from models.ensemble import Ensemble
 from models.histories import Histories
@@ -25,6 +26,7 @@ from tasks.learning import make_learning
 from tasks.policies import policies_on
 from tasks.policy_files import write_policy
 from tasks.train import TrainParams
+from tasks.train_learners import TrainingFailedError
 
 SMALL = TD3Config(hidden_dim=8)
 
@@ -67,7 +69,7 @@ def test_seeds_become_one_more_policy_that_is_found_beside_the_newest_of_its_lea
     dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        tasks.ensembles, "train_one", lambda data, params, name, seed, device, states: trained(data, seed)
+        tasks.train_learners, "train_one", lambda data, params, name, seed, device, states: trained(data, seed)
     )
     monkeypatch.setattr(tasks.ensembles, "combine_policies", combined)
     params = TrainParams(learners=("td3",), td3=SMALL, ensembles={"td3": 3}, validation_steps=10, seed=4)
@@ -89,6 +91,22 @@ def test_seeds_become_one_more_policy_that_is_found_beside_the_newest_of_its_lea
     card = model_card("td3-ensemble", "policy", store.manifest(made))
     assert card.summary.startswith("The mean of 3 policies with different seeds. Two critics")
     assert "1802.09477" in card.paper
+
+
+def test_a_member_that_fails_does_not_stop_the_others(dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def train_one(data: ArtifactRef, params: TrainParams, learner: str, seed: int, *_: object) -> ArtifactRef:
+        asked.append((learner, seed))
+        if seed == 1:
+            raise ValueError("no luck")
+        return trained(data, seed)
+
+    monkeypatch.setattr(tasks.train_learners, "train_one", train_one)
+    params = TrainParams(learners=("td3",), td3=SMALL, ensembles={"td3": 4}, side_by_side=1)
+    with pytest.raises(TrainingFailedError, match=r"found policies of td3 \(seed 2\), td3 \(seed 3\).* no luck"):
+        train_further_members(dataset, params, "cpu", None)
+    assert asked == [("td3", 1), ("td3", 2), ("td3", 3)]
 
 
 def test_only_a_learner_that_is_trained_has_an_ensemble() -> None:
