@@ -15,6 +15,7 @@ from evaluation.report.sections.methods.numbers import MethodsSection
 from storage.dataset.format import Split
 
 Outcome = Literal["better", "worse", "undecided"]
+LEAST_USERS = 10  # cases of fewer users answer nothing
 NEXT = "Who ranks the next item best?"
 ORDER = "Who ranks best where order does not count, and after the time cut?"
 RETURN = "Whose return with simulated users is highest, and at which NDCG@10?"
@@ -65,11 +66,14 @@ def measure_answers(methods: MethodsSection, environment: EnvironmentSection | N
         methods: with the comparisons of the best policy and the best baseline.
         environment: the returns, if they were measured.
     """
-    found = {(one.split, one.protocol): best_of(one, methods) for one in methods.best}
+    enough = {(one.split, one.protocol) for one in methods.results if (one.users or 0) >= LEAST_USERS}
+    found = {cases: best_of(one, methods) for one in methods.best if (cases := (one.split, one.protocol)) in enough}
     answers = []
     for question, wanted in CASES.items():
         rows = [found[cases] for cases in wanted if cases in found]
-        answers.append(Answer(question=question, sentence=sentence(rows, "There are no such cases."), rows=tuple(rows)))
+        answers.append(
+            Answer(question=question, sentence=sentence(rows, "There are too few such cases."), rows=tuple(rows))
+        )
     rows = best_return(environment) if environment else []
     text = sentence(rows, "No return was measured: there are too few users, or the section is left out.")
     return (*answers, Answer(question=RETURN, sentence=text, rows=tuple(rows)))

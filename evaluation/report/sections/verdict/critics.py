@@ -10,6 +10,7 @@ from evaluation.protocols.per_user import PerUser, mean_by_user
 from evaluation.protocols.ranking import Ranked, rank_cases
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
+from evaluation.report.formats import signed
 from evaluation.report.sections.environment.numbers import WithoutCritics
 from models.critics_part import without_critics
 from models.histories import Scorer
@@ -111,7 +112,8 @@ def no_part(name: str, policy: Scorer) -> str:
 def sentence(name: str, changed: float, effects: list[Effect]) -> str:
     """What the critics change and gain, in words."""
     found = [
-        f"{one.quantity} {one.difference:+.4f} (95 % interval {one.low:+.4f} to {one.high:+.4f})" for one in effects
+        f"{one.quantity} {signed(one.difference)} (95 % interval {signed(one.low)} to {signed(one.high)})"
+        for one in effects
     ]
     begin = (
         f"The critics of {name} change {100 * changed:.0f} % of the first {DEPTH} items. With them: {'; '.join(found)}."

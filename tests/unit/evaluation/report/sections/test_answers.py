@@ -10,14 +10,14 @@ from evaluation.report.sections.verdict.answers import NEXT, ORDER, RETURN, meas
 CASES = [("test", "next-item"), ("test", "fold-in"), ("time", "next-item"), ("test", "mult-vae")]
 
 
-def methods(difference: float, p: float) -> MethodsSection:
+def methods(difference: float, p: float, users: int = 10) -> MethodsSection:
     """A policy that differs from the best baseline by the same everywhere."""
     results, best = [], []
     for split, protocol in CASES:
         metric = "ndcg@100" if protocol == "mult-vae" else "ndcg@10"
         where = {"split": split, "protocol": protocol}
         results += [
-            MethodResult(name=name, kind=kind, metrics={metric: value}, **where)  # type: ignore[arg-type]
+            MethodResult(name=name, kind=kind, users=users, metrics={metric: value}, **where)  # type: ignore[arg-type]
             for name, kind, value in (("td3", "policy", 0.2 + difference), ("ease", "baseline", 0.2))
         ]
         ends = {"low": difference - 0.01, "high": difference + 0.01, "p": p / 2, "p_adjusted": p}
@@ -78,6 +78,11 @@ def test_returns_are_compared_by_their_interval_and_told_with_the_ndcg(low: floa
 
 def test_what_was_not_measured_is_not_answered() -> None:
     nearest, order, of_return = measure_answers(MethodsSection(challenger=None, results=()), None)
-    assert nearest.sentence == order.sentence == "There are no such cases."
+    assert nearest.sentence == order.sentence == "There are too few such cases."
     assert of_return.sentence.startswith("No return was measured")
     assert not nearest.rows + order.rows + of_return.rows
+
+
+def test_cases_of_fewer_than_ten_users_answer_nothing() -> None:
+    nearest, order, _ = measure_answers(methods(0.05, 0.01, users=9), None)
+    assert nearest.rows == order.rows == ()
