@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from tests_support import REPOSITORY, Marquee, changes
 
 
@@ -23,6 +24,7 @@ def processes_of(home: Path) -> dict[int, str]:
     return found
 
 
+@pytest.mark.nightly
 def test_a_killed_command_leaves_no_process_and_nothing_that_is_not_swept(
     prefect_env: dict[str, str], marquee: Marquee, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_through_a_bucket(s3: tuple[object, str], alone: np.ndarray) -> None:
     exchange.remove()
 
 
+@pytest.mark.nightly
 def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange) -> None:
     with dask_client(None, 2) as client:
         killed: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect.logging.configuration import ensure_logging_setup
+from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import PrefectConsoleHandler
 from rich.console import Console
 from rich.progress import TaskID
@@ -93,7 +93,7 @@ def test_few_log_lines_where_there_is_no_terminal(
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal in the place of Prefect's console."""
-    ensure_logging_setup()
+    setup_logging()  # anew where another library has configured logging since
     (handler, *_) = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, force_interactive=True, width=120, theme=None)
@@ -148,7 +148,7 @@ def test_steps_in_threads_of_their_own_have_bars_of_their_own(screen: io.StringI
 
 
 def test_no_bars_where_nothing_can_move_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
-    ensure_logging_setup()
+    setup_logging()  # anew where another library has configured logging since
     (handler, *_) = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
     monkeypatch.setattr(handler, "console", Console(file=io.StringIO()))
     with in_terminal():
