@@ -5,24 +5,18 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.options import HostOption, ServedBaselinesOption, ServedPoliciesOption
 from flows.cli.recommend import ServedFromOption
 
 
 def app_command(
     source: ServedFromOption = None,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="policy@<alias or digest>; may be repeated, the first is the default.  [default: policy@champion]"
-        ),
-    ] = None,
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
-    ] = None,
+    policy: ServedPoliciesOption = None,
+    baseline: ServedBaselinesOption = None,
     posters: Annotated[
         Path | None, typer.Option(help="A folder of pictures named by item id, such as 318.jpg.")
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
     """Show a page on which to rate films and compare what two methods recommend."""

@@ -39,3 +39,13 @@ PublishedOption = Annotated[
 ToOption = Annotated[
     str | None, typer.Option(help="Where to publish: s3://bucket/prefix or a folder; default: the profile's.")
 ]
+ServedPoliciesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="policy@<alias or digest>; may be repeated, the first is the default.  [default: policy@champion]"
+    ),
+]
+ServedBaselinesOption = Annotated[
+    list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
+]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]

@@ -4,21 +4,15 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.options import HostOption, ServedBaselinesOption, ServedPoliciesOption
 from flows.cli.recommend import ServedFromOption
 
 
 def serve(
     source: ServedFromOption = None,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="policy@<alias or digest>; may be repeated, the first is the default.  [default: policy@champion]"
-        ),
-    ] = None,
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
-    ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    policy: ServedPoliciesOption = None,
+    baseline: ServedBaselinesOption = None,
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     refresh_seconds: Annotated[
         float, typer.Option(min=0.1, help="Seconds between two looks whether an alias has moved.")

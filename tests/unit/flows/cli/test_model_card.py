@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
-from unit.serving.serving_support import make_policy, publish_policy
 
 from flows.cli import app
 from storage.artifacts.aliases import move_alias
@@ -14,13 +13,6 @@ from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
-
-
-@pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker"), str(tmp_path / "home" / "published"))
-    return str(tmp_path / "home" / "published")
 
 
 def run(*arguments: str) -> Result:

@@ -10,16 +10,8 @@ from pathlib import Path
 import pytest
 from tests_support import REPOSITORY
 from typer.testing import CliRunner, Result
-from unit.serving.serving_support import make_policy, publish_policy
 
 from flows.cli import app
-
-
-@pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker"), str(tmp_path / "home" / "published"))
-    return str(tmp_path / "home" / "published")
 
 
 def run(*arguments: str) -> Result:
