@@ -1,12 +1,22 @@
-"""What a policy's critics think of its own actions."""
+"""What a policy's critics think of its own actions, and of items."""
+
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from models.ensemble import Ensemble, mean_of_known
-from models.histories import Histories
+from models.histories import Histories, Scorer
 from models.policy import Policy
 from models.ranking_policy import RankingPolicy
+
+
+@runtime_checkable
+class ValuesItems(Scorer, Protocol):
+    """A policy whose critics value items."""
+
+    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
+        """The values of items (B, C): (B, C); None without critics."""
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evaluation.protocols.distances import Acting, ByDistance, Distance
+from models.action_values import ValuesItems
 from models.baselines.popularity import Popularity
 from models.histories import Histories, Scorer
 from models.nearest import top_items
@@ -26,14 +27,6 @@ POPULARITY = "popularity"
 REASONS = 2  # rated items that explain a recommended one
 MOST_CANDIDATES = 2000  # that maximal marginal relevance chooses from
 ON_GRID = 1e-3  # of a step, how far a rating may be from the scale
-
-
-@runtime_checkable
-class ValuesItems(Protocol):
-    """A policy whose critics value items."""
-
-    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
-        """The values of items (B, C): (B, C); None without critics."""
 
 
 class History(NamedTuple):

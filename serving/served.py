@@ -90,6 +90,11 @@ def checked(made: Recommender) -> Recommender:
     return made
 
 
+def served_from(where: str, policies: Sequence[str], baselines: Sequence[str]) -> list[Served]:
+    """Policies of one place, not loaded yet; the baselines are fitted on the first one's dataset."""
+    return [Served(where, name, baselines if place == 0 else ()) for place, name in enumerate(policies)]
+
+
 class ServedPolicies:
     """The policies of one server; the first is the default.
 

@@ -7,7 +7,7 @@ import torch
 import uvicorn
 
 from serving.api import create_app
-from serving.served import Served, ServedPolicies
+from serving.served import ServedPolicies, served_from
 
 logger = logging.getLogger("marquee.serving")
 KEEP_ALIVE_SECONDS = 30
@@ -38,8 +38,7 @@ def serve(
         MarqueeError, LearnerError: a policy does not exist or is not valid.
     """
     torch.set_num_threads(1)  # the other core reads and writes
-    served = [Served(where, name, baselines if place == 0 else ()) for place, name in enumerate(policies)]
-    followed = ServedPolicies(served, refresh_seconds)
+    followed = ServedPolicies(served_from(where, policies, baselines), refresh_seconds)
     followed.start()
     config = uvicorn.Config(
         create_app(followed, most_waiting),

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.errors import AddressError, MissingExtraError
-from serving.served import Served, ServedPolicies
+from serving.served import ServedPolicies, served_from
 
 # Streamlit sends no telemetry, shows no developer's menu or traceback, and does not watch our source files.
 OPTIONS = {
@@ -38,10 +38,7 @@ def opened(settings: PageSettings) -> ServedPolicies:
     Raises:
         MarqueeError, LearnerError: a policy does not exist or is not valid, or the object store does not answer.
     """
-    served = [
-        Served(settings.where, name, settings.baselines if place == 0 else ())
-        for place, name in enumerate(settings.policies)
-    ]
+    served = served_from(settings.where, settings.policies, settings.baselines)
     for one in served:
         one.refresh()
     policies = ServedPolicies(served)

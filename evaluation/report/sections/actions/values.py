@@ -1,15 +1,13 @@
 """Values of the recommended items against those of the actions that led to them."""
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
-from models.action_values import action_values
-from models.histories import Histories, Scorer
+from models.action_values import ValuesItems, action_values
+from models.histories import Histories
 from models.wolpertinger import best_unseen
 from storage.dataset.reader import TransitionDataset
 
@@ -32,14 +30,6 @@ class Values(Record):
     difference: float
     low: float
     high: float
-
-
-@runtime_checkable
-class ValuesItems(Scorer, Protocol):
-    """A policy that values items."""
-
-    def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
-        """The critics' values of items (B, C): (B, C); None without critics."""
 
 
 def measure_values(dataset: TransitionDataset, policy: object, starts: Tensor, seed: int) -> Values | None:
