@@ -21,7 +21,7 @@ from sardine.simulator import Sardine
 from evaluation.protocols.statistics import bootstrap_intervals
 from models.batch import Batch
 from models.environments.controls import Chooser, best, of_policy, random_items
-from models.environments.episodes import DatasetView, Episodes, Step
+from models.environments.episodes import DatasetView, Episodes, EpisodeStep
 from models.environments.marquee import ActionKind, Problem
 from models.environments.users import UserStates
 from models.environments.world import Doubles, Ints
@@ -78,11 +78,11 @@ class SardineEpisodes(Episodes):
             table[place, -1] = value
         self.states.shown[place, item] = True
 
-    def step(self, items: Ints) -> Step:
+    def step(self, items: Ints) -> EpisodeStep:
         """Recommend one item to each user, (B,)."""
         rewards, ended = zip(*(self._show(place, int(item)) for place, item in enumerate(items)), strict=True)
         self.active &= ~np.array(ended)
-        return Step(np.array(rewards), np.array(ended), np.zeros(len(items), dtype=bool))
+        return EpisodeStep(np.array(rewards), np.array(ended), np.zeros(len(items), dtype=bool))
 
     def restart(self, rows: Ints, places: Ints) -> None:
         """Begin new episodes with the users of the seeds `rows`, (N,), in the given places, (N,)."""

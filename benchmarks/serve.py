@@ -33,7 +33,7 @@ import uvloop
 from safetensors.torch import save_file
 from shaped import conditions
 
-from models.fitted_terms import Catalogue
+from models.fitted_terms import TrainingCatalogue
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
 from models.ranking_policy import RankingPolicy
@@ -60,7 +60,7 @@ def made_policy(name: str, embedding: torch.Tensor) -> Publishable:
     frequent = torch.arange(min(KERNEL, items))
     transitions, associations = torch.randn(2, len(frequent), len(frequent))
     counts = torch.arange(items)
-    catalogue = Catalogue(embedding, counts, counts, frequent, transitions, associations, 5.0)
+    catalogue = TrainingCatalogue(embedding, counts, counts, frequent, transitions, associations, 5.0)
     policy = RankingPolicy(RankingPolicyConfig(), catalogue).eval()
     policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=1.0, critic=0.1)
     return policy

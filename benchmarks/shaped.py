@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.scale import RatingScale
 from storage.dataset.writer import write_transitions
 
@@ -21,12 +21,12 @@ def write_dataset(path: Path, events: int, seed: int = 0) -> None:
     lengths = np.maximum(20, rng.lognormal(4.3, 1.1, users))
     lengths = np.maximum(20, lengths * (events / lengths.sum())).astype(np.int64)
 
-    def blocks() -> Iterator[Histories]:
+    def blocks() -> Iterator[UserHistories]:
         for part in np.array_split(np.arange(users), max(1, events // 500_000)):
             length = lengths[part]
             size = int(length.sum())
             first = np.repeat(rng.integers(800_000_000, 1_400_000_000, len(part)) - np.cumsum(length) + length, length)
-            yield Histories(
+            yield UserHistories(
                 user_id=part + 1,
                 length=length,
                 item=(MOVIES * rng.random(size) ** 3).astype(np.int32),

@@ -6,7 +6,7 @@ import torch
 
 from evaluation.baselines import training_data
 from evaluation.protocols.cases import Cases, choose, fold_in_cases, mult_vae_cases, validation_cases
-from models.fitted_terms import Known, counts_of
+from models.fitted_terms import LogCounts, counts_of
 from models.serve_for import ServeFor
 from storage.dataset.reader import TransitionDataset
 
@@ -19,7 +19,7 @@ class Asked(NamedTuple):
     """Cases, and how often items had been rated when the policy would have answered them."""
 
     cases: Cases
-    known: Known
+    known: LogCounts
 
 
 def serve_for_of(cases: Cases) -> ServeFor:
@@ -32,7 +32,7 @@ def serve_for_of(cases: Cases) -> ServeFor:
 
 
 def asked_of_validation_users(
-    dataset: TransitionDataset, question: ServeFor, known: Known, most: int, seed: int
+    dataset: TransitionDataset, question: ServeFor, known: LogCounts, most: int, seed: int
 ) -> list[Asked]:
     """The cases of validation users that ask a question, all before the time cut.
 
@@ -71,5 +71,5 @@ def asked_after_origins(dataset: TransitionDataset, cases: Cases) -> list[Asked]
     for place, origin in enumerate(origins.tolist()):
         if len(rows := (last == place + 1).nonzero().squeeze(1)):
             counts, recent = counts_of(training, until=origin)
-            found.append(Asked(cases.at(rows), Known(counts.float().log1p(), recent.float().log1p())))
+            found.append(Asked(cases.at(rows), LogCounts(counts.float().log1p(), recent.float().log1p())))
     return found

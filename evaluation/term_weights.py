@@ -18,7 +18,7 @@ from evaluation.protocols.metrics import accuracy_per_user, mult_vae_per_user
 from evaluation.protocols.per_user import mean_by_user, means
 from evaluation.protocols.ranking import Ranked, batches_of_like_length
 from evaluation.serve_for_cases import Asked, asked_of_validation_users
-from models.fitted_terms import Known
+from models.fitted_terms import LogCounts
 from models.histories import Histories
 from models.nearest import top_items
 from models.ranking_policy import RankingPolicy
@@ -46,7 +46,7 @@ class Candidate(NamedTuple):
     cold: float = 0.0
 
 
-class Block(NamedTuple):
+class CaseBlock(NamedTuple):
     """B cases and the terms of their scores.
 
     Legend of shapes: T terms, I items
@@ -91,7 +91,7 @@ class Tuning:
         self.policy, self.question, self.terms = policy, question, terms
         self.metric, self.depth = ("ndcg@100", 100) if question == "liked" else (metric, LISTED)
         self.per_user = mult_vae_per_user if question == "liked" else partial(accuracy_per_user, ks=(LISTED,))
-        self.blocks: list[Block] = []
+        self.blocks: list[CaseBlock] = []
         parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         for cases, known in asked:
             for rows in (rows for batch in batches_of_like_length(cases) for rows in batch.split(ROWS)):
@@ -105,7 +105,7 @@ class Tuning:
         self.sought = self._mean(np.bincount(case, cold, len(users)) / numbers)
         self.scale = self._scale()
 
-    def _block(self, histories: Histories, known: Known, targets: Tensor, number: Tensor) -> Block:
+    def _block(self, histories: Histories, known: LogCounts, targets: Tensor, number: Tensor) -> CaseBlock:
         """The terms of the scores of some cases, whose targets come one case after another."""
         state = self.policy.state(histories)
         terms = [self.policy.term(name, histories, state, known).expand(len(state), -1) for name in self.terms]
@@ -113,7 +113,7 @@ class Tuning:
         hidden = state.new_zeros((len(state), items + 1))
         hidden.scatter_(1, histories.items.where(histories.items >= 0, items), -torch.inf)
         hidden.scatter_(1, padded.where(padded >= 0, items), 0.0)  # a target is ranked even if it was rated before
-        return Block(torch.stack(terms), hidden[:, :-1], known.cold, padded, histories.items, state)
+        return CaseBlock(torch.stack(terms), hidden[:, :-1], known.cold, padded, histories.items, state)
 
     def _scale(self) -> Tensor:
         """Divide each term by its scale, (T,): the mean over cases of the standard deviation over items."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from models.learners.entry import Comparison
+from models.learners.entry import ActionComparison
 from models.threads import one_thread
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
@@ -15,7 +15,7 @@ SATURATED = 0.99  # fraction of the largest coordinate above which a tanh has al
 
 
 @one_thread()  # such small matrices gain nothing from a second one, and wait for it where cores are shared
-def diagnose(found: Comparison) -> dict[str, float]:
+def diagnose(found: ActionComparison) -> dict[str, float]:
     """All diagnostics of what a learner's `compare` found; without critics there are none of values."""
     return action_diagnostics(found.actions, found.logged, found.max_action) | value_diagnostics(found.values)
 

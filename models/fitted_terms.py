@@ -17,7 +17,7 @@ WHOLE = Recency(last=None)  # all events alike
 RECENT = 0.1  # of the training events, the latest
 
 
-class Catalogue(NamedTuple):
+class TrainingCatalogue(NamedTuple):
     """What is known of the I items before training, from training events alone; M of them have rows in the kernels.
 
     embedding (I, D); counts, recent (I,), all training events and the latest tenth of them; items (M,) ascending item
@@ -33,7 +33,7 @@ class Catalogue(NamedTuple):
     largest_reward: float
 
 
-class Known(NamedTuple):
+class LogCounts(NamedTuple):
     """How often each item was rated in training, as log(1 + number), (I,): all events, and the latest."""
 
     log_count: Tensor
@@ -75,7 +75,7 @@ class FittedTerms(nn.Module):
     transitions: Tensor
     associations: Tensor
 
-    def __init__(self, config: RankingPolicyConfig, catalogue: Catalogue) -> None:
+    def __init__(self, config: RankingPolicyConfig, catalogue: TrainingCatalogue) -> None:
         super().__init__()
         self.recency: dict[FittedTerm, Recency] = {
             "transitions": Recency(last=config.length, decay=config.transitions_decay),

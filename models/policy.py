@@ -60,7 +60,7 @@ class Publishable(Scorer, Protocol):
         """Its tensors by name."""
 
 
-class Acting(Protocol):
+class ActingModule(Protocol):
     """A module that answers observations (B, S), or windows of events, with actions (B, D)."""
 
     observation_dim: int
@@ -87,7 +87,7 @@ class Policy:
 
     def __init__(
         self,
-        actor: Acting,
+        actor: ActingModule,
         embedding: Tensor,
         similarity: Similarity,
         critics: Critics | None = None,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, normalize
 
 from models.errors import PolicyError
-from models.fitted_terms import Catalogue, FittedTerms, Known
+from models.fitted_terms import FittedTerms, LogCounts, TrainingCatalogue
 from models.histories import Histories
 from models.networks import Critics
 from models.ranking_policy_config import FORMAT, RankingPolicyConfig, StoredConfig
@@ -38,7 +38,7 @@ class RankingPolicy(nn.Module):
     log_recent: Tensor
     fixed: Tensor | None
 
-    def __init__(self, config: RankingPolicyConfig, catalogue: Catalogue) -> None:
+    def __init__(self, config: RankingPolicyConfig, catalogue: TrainingCatalogue) -> None:
         super().__init__()
         self.params = config
         self.weights: dict[ServeFor, TermWeights] = dict.fromkeys(SERVE_FOR, UNTUNED)
@@ -67,11 +67,11 @@ class RankingPolicy(nn.Module):
         return view
 
     @property
-    def known(self) -> Known:
+    def known(self) -> LogCounts:
         """How often items were rated in training."""
-        return Known(self.log_count, self.log_recent)
+        return LogCounts(self.log_count, self.log_recent)
 
-    def vectors(self, known: Known | None = None) -> Tensor:
+    def vectors(self, known: LogCounts | None = None) -> Tensor:
         """e_i + u_i: (I, D)."""
         if self.fixed is not None and (known is None or known.log_count is self.log_count):
             return self.fixed
@@ -100,7 +100,7 @@ class RankingPolicy(nn.Module):
         bias = self.popularity * self.log_count[candidates]
         return linear(self.action_scale * actions, self.vectors()[candidates], bias)
 
-    def term(self, name: Term, histories: Histories, state: Tensor, known: Known) -> Tensor:
+    def term(self, name: Term, histories: Histories, state: Tensor, known: LogCounts) -> Tensor:
         """One term of the scores of all items: (B, I), or (I,) if it is the same for all histories.
 
         Args:
@@ -214,7 +214,7 @@ class RankingPolicy(nn.Module):
         for name in ("transitions", "associations"):
             fitted[name] = fitted[name].float()
         fitted["items"] = fitted["items"].clone()  # a view would keep the whole file in memory
-        policy = cls(fields.policy, Catalogue(embedding, **fitted, largest_reward=fields.largest_reward))
+        policy = cls(fields.policy, TrainingCatalogue(embedding, **fitted, largest_reward=fields.largest_reward))
         policy.weights = dict(fields.weights)
         policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
         policy.fixed = policy.vectors().detach()
@@ -226,7 +226,9 @@ class RankingPolicy(nn.Module):
         rows = found["fitted.items"].numel() if "fitted.items" in found else 0
         counts, items, kernel = torch.zeros(len(embedding)), torch.empty(0, dtype=torch.int64), torch.empty(0, 0)
         with torch.device("meta"):
-            learnt = cls(config.policy, Catalogue(embedding, counts, counts, items, kernel, kernel, 1.0)).state_dict()
+            learnt = cls(
+                config.policy, TrainingCatalogue(embedding, counts, counts, items, kernel, kernel, 1.0)
+            ).state_dict()
             return learnt | {
                 "fitted.items": torch.empty(rows, dtype=torch.int64),
                 "fitted.counts": counts,

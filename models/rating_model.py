@@ -23,7 +23,7 @@ class RatingConfig(BaseModel):
     regularisation: float = Field(5.0, gt=0, description="λ of the factors, in squared rewards.")
 
 
-class Known(NamedTuple):
+class UserFactors(NamedTuple):
     """What histories (B, L) tell of B users: leaning (B,), factors (B, K), rewards less mean, quality and leaning (B, L)."""
 
     lean: Tensor
@@ -50,7 +50,7 @@ class RatingModel:
         rest, self.quality = self._offsets(users, data)
         self.factors = self._factors(users, data, rest, seed)
 
-    def of(self, histories: Histories) -> Known:
+    def of(self, histories: Histories) -> UserFactors:
         """What these histories tell of their users."""
         items, rewards = histories
         there = (items >= 0).float()
@@ -58,7 +58,7 @@ class RatingModel:
         rest = (rewards - self.mean - self.quality[at]) * there
         lean = rest.sum(1) / (there.sum(1) + self.config.shrink)
         rest = (rest - lean.unsqueeze(1)) * there
-        return Known(lean, ridge(self.factors, items, rest, self.config.regularisation), rest)
+        return UserFactors(lean, ridge(self.factors, items, rest, self.config.regularisation), rest)
 
     def _offsets(self, users: Tensor, data: TrainingData) -> tuple[Tensor, Tensor]:
         """Residuals of the rewards (N,) after the users' leaning and the items' quality, and the quality (I,)."""

@@ -26,7 +26,7 @@ RETRY_AFTER_SECONDS = 1
 NOT_READY_SECONDS = 5
 
 
-class Problem(BaseModel):
+class Refusal(BaseModel):
     """Why a request is refused."""
 
     error: str = Field(description="The reason, for programs.")
@@ -50,7 +50,7 @@ class SimilarItem(Item):
     similarity: float = Field(description="Cosine of the two embeddings.")
 
 
-class Scale(BaseModel):
+class ServedScale(BaseModel):
     """The ratings that a history may have: lowest, lowest + step … highest."""
 
     lowest: float
@@ -64,7 +64,7 @@ class LoadedPolicy(BaseModel):
     name: str
     digest: str | None
     items: int
-    scale: Scale
+    scale: ServedScale
     genres: tuple[str, ...] = Field(description="That items have; for the filter.")
     loaded_at: str
     last_error: str | None = Field(description="Why the newest attempt to load what the alias names failed.")
@@ -101,7 +101,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "A value is not valid.",
         503: "Too many requests wait, or no policy is loaded yet; see Retry-After.",
     }
-    return {status: {"model": Problem, "description": words[status]} for status in statuses}
+    return {status: {"model": Refusal, "description": words[status]} for status in statuses}
 
 
 def create_app(policies: ServedPolicies, most_waiting: int = 256, body_seconds: float = 10.0) -> FastAPI:
@@ -183,7 +183,7 @@ def create_app(policies: ServedPolicies, most_waiting: int = 256, body_seconds: 
                     name=one.policy,
                     digest=has.digest,
                     items=len(has.catalogue),
-                    scale=Scale.model_validate(has.ratings.scale.model_dump()),
+                    scale=ServedScale.model_validate(has.ratings.scale.model_dump()),
                     genres=tuple(sorted({name for names in has.catalogue.genres for name in names})),
                     loaded_at=datetime.fromtimestamp(one.loaded_at, UTC).isoformat(timespec="seconds"),
                     last_error=one.error,
@@ -234,7 +234,7 @@ def item_of(catalogue: Catalogue, place: int) -> dict[str, Any]:
 
 
 def add_refusals(app: FastAPI) -> None:
-    """Answer errors with a `Problem`."""
+    """Answer errors with a `Refusal`."""
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -33,7 +33,7 @@ class WrittenRating(NamedTuple):
     timestamp: float | None = None
 
 
-class History(NamedTuple):
+class FoundRatings(NamedTuple):
     """The ratings whose items are known, the oldest first, and how the others were written."""
 
     rated: list[Rated]
@@ -98,7 +98,7 @@ def parse_rating(text: str) -> WrittenRating:
     return WrittenRating(text, "", what.strip(), number(text, rating))
 
 
-def known_history(written: Iterable[WrittenRating], catalogue: Catalogue, ask: Ask) -> History:
+def known_history(written: Iterable[WrittenRating], catalogue: Catalogue, ask: Ask) -> FoundRatings:
     """Find the items of written ratings in a catalogue.
 
     Args:
@@ -119,7 +119,7 @@ def known_history(written: Iterable[WrittenRating], catalogue: Catalogue, ask: A
             not_found.append(one.title or one.movie)
         else:
             rated.append(Rated(movie_id=int(catalogue.ids[item]), rating=one.rating))
-    return History(rated[-MOST_EVENTS:], not_found)
+    return FoundRatings(rated[-MOST_EVENTS:], not_found)
 
 
 def number(where: str, text: str) -> float:

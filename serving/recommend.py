@@ -29,7 +29,7 @@ MOST_CANDIDATES = 2000  # that maximal marginal relevance chooses from
 ON_GRID = 1e-3  # of a step, how far a rating may be from the scale
 
 
-class History(NamedTuple):
+class KnownHistory(NamedTuple):
     """The part of a question's history that the catalogue knows: item indices and ratings, the oldest first."""
 
     items: list[int]
@@ -114,14 +114,14 @@ class Recommender:
     def _scorer(self, method: str | None) -> Scorer:
         return self.policy if method in (None, self.name) else self.baselines[method]
 
-    def _known(self, history: Sequence[Rated]) -> History:
+    def _known(self, history: Sequence[Rated]) -> KnownHistory:
         ids = np.array([rated.movie_id for rated in history], dtype=np.int64)
         items = self.catalogue.index.of(ids)
         known = items >= 0
         ratings = [rated.rating for rated, is_known in zip(history, known.tolist(), strict=True) if is_known]
-        return History(items[known].tolist(), ratings, tuple(dict.fromkeys(ids[~known].tolist())))
+        return KnownHistory(items[known].tolist(), ratings, tuple(dict.fromkeys(ids[~known].tolist())))
 
-    def _histories(self, histories: Sequence[History], scorer: Scorer) -> Histories:
+    def _histories(self, histories: Sequence[KnownHistory], scorer: Scorer) -> Histories:
         """The histories as a batch, padded on the left; for policies of F events shorter ones begin with their oldest again."""
         size = max(1, *(len(history.items) for history in histories))
         items = np.full((len(histories), size), -1, dtype=np.int64)
@@ -143,7 +143,7 @@ class Recommender:
         serve_for: ServeFor,
         distance: Distance | None,
         questions: Sequence[Question],
-        known: Sequence[History],
+        known: Sequence[KnownHistory],
     ) -> list[Answer]:
         """Answers to questions that are ranked by the same scores."""
         scorer = serving(self._scorer(method), serve_for)
@@ -223,7 +223,7 @@ class Recommender:
         count = min(candidates_of(question), len(items))
         return diversified(scores[:count], self.catalogue.unit[items[:count]], k, question.diversity)
 
-    def _reasons(self, history: History, items: Tensor) -> list[tuple[Reason, ...]]:
+    def _reasons(self, history: KnownHistory, items: Tensor) -> list[tuple[Reason, ...]]:
         """For each item the nearest rated items, among liked ones if there are any."""
         if not history.items or not len(items):
             return [()] * len(items)
@@ -287,7 +287,7 @@ def candidates_of(question: Question) -> int:
     return max(question.k, min(CANDIDATES_PER_ITEM * question.k, MOST_CANDIDATES))
 
 
-def note_of(question: Question, history: History, method: str) -> str:
+def note_of(question: Question, history: KnownHistory, method: str) -> str:
     """Why a question without a known item is answered by popularity."""
     why = "none of the rated items is in the catalogue" if history.unknown_ids else "there are no ratings"
     return f"Ordered by {method}, because {why}."

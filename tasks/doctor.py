@@ -33,7 +33,7 @@ INSTALL = f"Install with: pip install -c constraints/python{sys.version_info[0]}
 Status = Literal["ok", "warn", "fail"]
 
 
-class Finding(BaseModel):
+class CheckResult(BaseModel):
     """What one check found."""
 
     model_config = ConfigDict(frozen=True)
@@ -46,7 +46,7 @@ class Finding(BaseModel):
 
 def examine(
     encoder: str = "minilm", scheduler: str | None = None, source: str | None = None, to: str | None = None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check versions, hardware, work directory, encoder, Prefect and, if they are given, Dask and object stores.
 
     Args:
@@ -57,7 +57,7 @@ def examine(
 
     Yields: a finding for each check; an unexpected error of a check is a finding, too.
     """
-    checks: dict[str, Callable[[], Finding]] = {
+    checks: dict[str, Callable[[], CheckResult]] = {
         "packages": packages,
         "python": python,
         "cpu": cpu,
@@ -79,12 +79,14 @@ def examine(
             yield check()
         except MarqueeError as error:
             found, _, advice = str(error).rpartition(". ")  # the last sentence of these errors is the next step
-            yield Finding(check=name, status="fail", found=found or advice, next_step=advice)
+            yield CheckResult(check=name, status="fail", found=found or advice, next_step=advice)
         except Exception as error:  # a broken machine may break any check, and the others still help
-            yield Finding(check=name, status="fail", found=f"{type(error).__name__} in this check", next_step=INSTALL)
+            yield CheckResult(
+                check=name, status="fail", found=f"{type(error).__name__} in this check", next_step=INSTALL
+            )
 
 
-def packages() -> Finding:
+def packages() -> CheckResult:
     """Whether the installed packages are in the ranges that Marquee declares."""
     wrong = []
     needed = [Requirement(text) for text in requires("marquee") or []]
@@ -96,43 +98,43 @@ def packages() -> Finding:
         except PackageNotFoundError:
             wrong.append(f"{one.name} (missing)")
     if wrong:
-        return Finding(check="packages", status="fail", found=", ".join(wrong), next_step=INSTALL)
-    return Finding(
+        return CheckResult(check="packages", status="fail", found=", ".join(wrong), next_step=INSTALL)
+    return CheckResult(
         check="packages", status="ok", found=f"marquee {version('marquee')}, {len(needed)} packages in their ranges"
     )
 
 
-def python() -> Finding:
+def python() -> CheckResult:
     """Whether this Python is supported."""
     supported = SpecifierSet(metadata("marquee")["Requires-Python"] or "")
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if not supported.contains(platform.python_version(), prereleases=True):
-        return Finding(check="python", status="fail", found=found, next_step=f"Use Python {supported}.")
-    return Finding(check="python", status="ok", found=found)
+        return CheckResult(check="python", status="fail", found=found, next_step=f"Use Python {supported}.")
+    return CheckResult(check="python", status="ok", found=found)
 
 
-def cpu() -> Finding:
+def cpu() -> CheckResult:
     """The number of cores that this process may use, and whether they multiply bfloat16 natively."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fast = "native" if bfloat16_is_fast("cpu") else "emulated, so float32 is used"
-    return Finding(check="cpu", status="ok", found=f"{cores} cores; bfloat16 is {fast}")
+    return CheckResult(check="cpu", status="ok", found=f"{cores} cores; bfloat16 is {fast}")
 
 
-def gpu() -> Finding:
+def gpu() -> CheckResult:
     """The GPUs that torch can use."""
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         fast = "with" if bfloat16_is_fast("cuda") else "without"
-        return Finding(check="gpu", status="ok", found=f"{', '.join(names)}; {fast} bfloat16")
+        return CheckResult(check="gpu", status="ok", found=f"{', '.join(names)}; {fast} bfloat16")
     if Path("/dev/nvidia0").exists():
-        return Finding(
+        return CheckResult(
             check="gpu", status="warn", found=f"a GPU that torch {torch.__version__} does not see",
             next_step="Install torch's CUDA build: docs/operations.md, “GPU”.",
         )  # fmt: skip
-    return Finding(check="gpu", status="ok", found="none; the CPU is used")
+    return CheckResult(check="gpu", status="ok", found="none; the CPU is used")
 
 
-def memory() -> Finding:
+def memory() -> CheckResult:
     """Memory that is available, within the limit of the container."""
     free = psutil.virtual_memory().available
     limit, used = (_number(Path(f"/sys/fs/cgroup/memory.{name}")) for name in ("max", "current"))
@@ -141,13 +143,13 @@ def memory() -> Finding:
     return _room("memory", free, warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
 
 
-def disk() -> Finding:
+def disk() -> CheckResult:
     """Room on the disk of the work directory."""
     free = shutil.disk_usage(_nearest(home())).free
     return _room("disk", free, warn=5, fail=1, next_step="Free some space, or set MARQUEE_HOME to a larger disk.")
 
 
-def work_directory() -> Finding:
+def work_directory() -> CheckResult:
     """Whether this user can write, flush and lock files where the work directory is or will be."""
     place = _nearest(home())
     try:
@@ -158,33 +160,33 @@ def work_directory() -> Finding:
                 fsync_path(path)
                 path.rename(path.with_name("renamed"))
     except OSError as error:
-        return Finding(
+        return CheckResult(
             check="work directory", status="fail", found=f"{home()}: {error.strerror}",
             next_step="Set MARQUEE_HOME to a folder that this user can write, on a file system with locks.",
         )  # fmt: skip
-    return Finding(check="work directory", status="ok", found=str(home()))
+    return CheckResult(check="work directory", status="ok", found=str(home()))
 
 
-def text_encoder(name: str) -> Finding:
+def text_encoder(name: str) -> CheckResult:
     """Whether the encoder loads and encodes without the internet."""
     is_local = name in ENCODERS or Path(name).exists()
     if not is_local and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
-        return Finding(
+        return CheckResult(
             check="text encoder", status="warn", found=f"{name} is not here and would be downloaded",
             next_step="Run once with internet, or use the offline encoder: minilm.",
         )  # fmt: skip
     try:
         width = find_encoder(name).load(16, "float32").encode(["A film."]).shape[1]
     except EncoderError as error:
-        return Finding(check="text encoder", status="fail", found=f"{name} does not load", next_step=str(error))
-    return Finding(check="text encoder", status="ok", found=f"{name}, {width} dimensions, needs no internet")
+        return CheckResult(check="text encoder", status="fail", found=f"{name} does not load", next_step=str(error))
+    return CheckResult(check="text encoder", status="ok", found=f"{name}, {width} dimensions, needs no internet")
 
 
-def prefect_server() -> Finding:
+def prefect_server() -> CheckResult:
     """Whether the configured server answers, and has a version that this client can use."""
     url = get_current_settings().api.url
     if url is None:
-        return Finding(
+        return CheckResult(
             check="prefect server", status="ok", found="none is configured; each command starts a temporary one"
         )
     shown = _without_credentials(url)
@@ -193,45 +195,47 @@ def prefect_server() -> Finding:
         with get_client(sync_client=True) as client:
             error = client.api_healthcheck()
             if error is None:
-                return Finding(check="prefect server", status="ok", found=f"{shown}, version {client.api_version()}")
+                return CheckResult(
+                    check="prefect server", status="ok", found=f"{shown}, version {client.api_version()}"
+                )
     except Exception as raised:  # versions that do not fit, and any error of HTTP
         error = raised
-    return Finding(
+    return CheckResult(
         check="prefect server", status="fail", found=f"{shown}: {type(error).__name__}", next_step=advice
     )  # fmt: skip
 
 
-def dask_scheduler(address: str) -> Finding:
+def dask_scheduler(address: str) -> CheckResult:
     """Whether the scheduler answers, and has workers."""
     with dask_client(address, 1) as client:
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
     if not workers:
-        return Finding(
+        return CheckResult(
             check="dask scheduler", status="warn", found=f"{address} without workers",
             next_step=f"Start some: dask worker {address}",
         )  # fmt: skip
-    return Finding(check="dask scheduler", status="ok", found=f"{address}, {workers} workers")
+    return CheckResult(check="dask scheduler", status="ok", found=f"{address}, {workers} workers")
 
 
-def readable_store(uri: str) -> Finding:
+def readable_store(uri: str) -> CheckResult:
     """Whether the published artifacts can be listed."""
     store = open_store(uri)
     aliases = store.keys("aliases/")
-    return Finding(check="read published", status="ok", found=f"{store.uri}, {len(aliases)} aliases")
+    return CheckResult(check="read published", status="ok", found=f"{store.uri}, {len(aliases)} aliases")
 
 
-def writable_store(uri: str) -> Finding:
+def writable_store(uri: str) -> CheckResult:
     """Whether artifacts can be published: for an S3 server, whether it honours conditional writes."""
     store = open_store(uri)
-    return Finding(check="publish", status="ok", found=f"{store.uri}: {store.probe()}")
+    return CheckResult(check="publish", status="ok", found=f"{store.uri}: {store.probe()}")
 
 
-def _room(check: str, free: int, warn: int, fail: int, next_step: str) -> Finding:
+def _room(check: str, free: int, warn: int, fail: int, next_step: str) -> CheckResult:
     found = f"{free / GIB:.1f} GiB free"
     if free >= warn * GIB:
-        return Finding(check=check, status="ok", found=found)
+        return CheckResult(check=check, status="ok", found=found)
     status: Status = "warn" if free >= fail * GIB else "fail"
-    return Finding(check=check, status=status, found=found, next_step=f"{next_step} Expected {warn} GiB or more.")
+    return CheckResult(check=check, status=status, found=found, next_step=f"{next_step} Expected {warn} GiB or more.")
 
 
 def _number(path: Path) -> int | None:

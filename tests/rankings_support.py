@@ -10,7 +10,7 @@ from evaluation.protocols.ranking import Ranked
 from evaluation.record import Record
 from evaluation.report.figures import Chart
 from evaluation.report.page import render_partial
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.writer import write_transitions
@@ -58,7 +58,7 @@ def small_dataset(
         early = rng.choice(items - 10, count, replace=False, p=weight / weight.sum())
         late = rng.choice(np.arange(items - 10, items), 2, replace=False)
         events.append(np.concatenate((early[:-2], late)))
-    histories = Histories(
+    histories = UserHistories(
         user_id=np.arange(users) + 100,
         length=length,
         item=np.concatenate(events).astype(np.int32),

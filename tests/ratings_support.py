@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.scale import RatingScale
 from storage.errors import SourceError
 from storage.sources.bad_rows import BadRows
@@ -16,7 +16,7 @@ from storage.sources.movielens.ratings import RatingsLayout, read_ratings
 HEADER = "userId,movieId,rating,timestamp\n"
 
 
-def concatenated(blocks: Iterable[Histories]) -> Histories:
+def concatenated(blocks: Iterable[UserHistories]) -> UserHistories:
     """All histories as one block.
 
     Raises:
@@ -25,7 +25,7 @@ def concatenated(blocks: Iterable[Histories]) -> Histories:
     columns = list(zip(*blocks, strict=True))
     if not columns:
         raise SourceError("histories: expected events; found none. Check the source's ratings.")
-    return Histories(*(np.concatenate(column) for column in columns))
+    return UserHistories(*(np.concatenate(column) for column in columns))
 
 
 KNOWN = np.array([1, 2, 3])
@@ -43,13 +43,13 @@ def read(
     bad: BadRows | None = None,
     scale: RatingScale | None = None,
     **layout: Any,
-) -> tuple[Histories, dict[str, Any]]:
+) -> tuple[UserHistories, dict[str, Any]]:
     facts: dict[str, Any] = {}
     ratings = read_ratings(RatingsLayout(path, **layout), scale or RatingScale(), known, bad or BadRows(), facts)
     return concatenated(ratings), facts
 
 
-def events_of(histories: Histories) -> list[tuple[int, int, int, int]]:
+def events_of(histories: UserHistories) -> list[tuple[int, int, int, int]]:
     """User, item, code and timestamp of every event."""
     user = np.repeat(histories.user_id, histories.length)
     return list(zip(*(c.tolist() for c in (user, *histories[2:])), strict=True))

@@ -29,7 +29,7 @@ class FmConfig(Descent):
     weight_decay: float = Field(0.001, ge=0, le=10, description="Of AdamW, as a share of the learning rate.")
 
 
-class Machine(NamedTuple):
+class FactorisationMachine(NamedTuple):
     """The parameters of a machine over three groups of variables: candidate item, its features, recent items.
 
     A global weight and the weights of recent items are left out: they are the same for every candidate. So are the products
@@ -103,7 +103,7 @@ def recent_items(data: TrainingData, events: Tensor, first: Tensor, config: FmCo
     return data.items[before.clamp_min(0)], normalize(weights, p=1, dim=1)
 
 
-def loss(machine: Machine, unit: Tensor, context: Tensor, targets: Tensor, others: Tensor) -> Tensor:
+def loss(machine: FactorisationMachine, unit: Tensor, context: Tensor, targets: Tensor, others: Tensor) -> Tensor:
     """Mean -log softmax of each event's item among itself and the drawn items: 0-d.
 
     Args:
@@ -139,7 +139,7 @@ def fit_fm(config: FmConfig, data: TrainingData) -> Fm:
         return 0.02 * torch.randn(shape, generator=generator).to(device)
 
     count, width = unit.shape
-    machine = Machine(
+    machine = FactorisationMachine(
         torch.zeros(count, device=device), torch.zeros(width, device=device),
         drawn(count, config.factors), drawn(width, config.factors), drawn(count, config.factors),
     )  # fmt: skip
@@ -153,7 +153,7 @@ def fit_fm(config: FmConfig, data: TrainingData) -> Fm:
         optimiser.zero_grad()
         loss(machine, unit, context, data.items[events], others).backward()
         optimiser.step()
-    machine = Machine(*(parameter.detach() for parameter in machine))
+    machine = FactorisationMachine(*(parameter.detach() for parameter in machine))
     known = machine._replace(
         item_weights=machine.item_weights * trained,
         items=machine.items * trained.unsqueeze(1),

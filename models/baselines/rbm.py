@@ -30,7 +30,7 @@ class RbmConfig(Descent):
     min_count: int = Field(5, ge=1, description="Items with fewer training events are left out.")
 
 
-class Machine(NamedTuple):
+class BoltzmannMachine(NamedTuple):
     """The parameters of a machine with a visible unit for each of M items, or their gradients.
 
     Legend of shapes:
@@ -52,7 +52,9 @@ class Machine(NamedTuple):
         return torch.sigmoid(self.visible + hidden @ self.weights.T)
 
 
-def divergence_gradient(machine: Machine, chosen: Tensor, steps: int, generator: torch.Generator) -> Machine:
+def divergence_gradient(
+    machine: BoltzmannMachine, chosen: Tensor, steps: int, generator: torch.Generator
+) -> BoltzmannMachine:
     """The direction of CD-k, ⟨v h⟩ of the data less ⟨v h⟩ after k steps of Gibbs sampling [2007, section 2.2].
 
     States are sampled, but the two hidden factors ⟨h⟩ are probabilities, which have less noise [2012, section 3].
@@ -68,7 +70,7 @@ def divergence_gradient(machine: Machine, chosen: Tensor, steps: int, generator:
         visible = sampled(machine.visible_chances(sampled(hidden, generator)), generator)
         hidden = machine.hidden_chances(visible)
     weights = (chosen.T @ first - visible.T @ hidden) / len(chosen)
-    return Machine(weights, (chosen - visible).mean(0), (first - hidden).mean(0))
+    return BoltzmannMachine(weights, (chosen - visible).mean(0), (first - hidden).mean(0))
 
 
 def sampled(chances: Tensor, generator: torch.Generator) -> Tensor:
@@ -84,7 +86,7 @@ class Rbm:
         items  (M,) int64, the item index of each visible unit
     """
 
-    machine: Machine
+    machine: BoltzmannMachine
     items: Tensor
     catalogue: int
     recency: Recency
@@ -118,8 +120,8 @@ def fit_rbm(config: RbmConfig, data: TrainingData) -> Rbm:
     first = number.cumsum(0) - number
     share = ((data.counts[items] + 0.5) / (len(number) + 1.0)).clamp_max(0.99)  # a user may have an item several times
     weights = 0.01 * torch.randn((len(items), config.hidden), generator=generator)  # [2012, section 8]
-    machine = Machine(weights.to(device), torch.logit(share), torch.zeros(config.hidden, device=device))
-    velocity = Machine(*map(torch.zeros_like, machine))
+    machine = BoltzmannMachine(weights.to(device), torch.logit(share), torch.zeros(config.hidden, device=device))
+    velocity = BoltzmannMachine(*map(torch.zeros_like, machine))
     for users in config.batches(len(number), generator, device):
         count = number[users]
         row = torch.arange(len(users), device=device).repeat_interleave(count)

@@ -43,7 +43,7 @@ class DatasetView:
         return self.scale * stars + self.offset
 
 
-class Step(NamedTuple):
+class EpisodeStep(NamedTuple):
     """One step of B episodes: rewards (B,), terminated (B,): the user left, truncated (B,): the horizon is reached."""
 
     rewards: Doubles
@@ -91,7 +91,7 @@ class Episodes:
             self.states.put(waiting, part)
             self._remember(waiting[reactions.watched], chosen[reactions.watched], reactions.stars[reactions.watched])
 
-    def step(self, items: Ints) -> Step:
+    def step(self, items: Ints) -> EpisodeStep:
         """Recommend one item to each user, (B,)."""
         reactions = self.users.react(self.states, items, self.rng)
         watched = np.flatnonzero(reactions.watched)
@@ -99,7 +99,7 @@ class Episodes:
         rewards = np.where(reactions.watched, self.view.rewards(reactions.stars), 0.0)
         spent = (self.states.steps >= self.users.mechanics.horizon) | self.states.shown.all(1)
         self.active &= ~(reactions.left | spent)
-        return Step(rewards, reactions.left, spent & ~reactions.left)
+        return EpisodeStep(rewards, reactions.left, spent & ~reactions.left)
 
     def nearest(self, actions: Floats) -> Ints:
         """The item not shown before with the highest cosine to each action (B, D): (B,)."""

@@ -11,12 +11,12 @@ from models.batch import Batch, BatchSource
 from models.checks import BatchCheck
 from models.learners.config import ActorConfig
 from models.learners.diversity import likeness
-from models.learners.entry import Comparison
+from models.learners.entry import ActionComparison
 from models.learners.resumable import Resumable
 from models.nearest import Similarity
 from models.networks import Actor
 from models.optimisers import Optimiser, OptimiserName, make_optimiser
-from models.policy import Acting, Policy
+from models.policy import ActingModule, Policy
 from models.space import Space
 from models.windows import StoredState, gather_windows, make_encoder
 
@@ -61,7 +61,7 @@ class ActorLearner(Resumable):
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
         """The policy over items (I, D), which shares the actor's weights."""
-        return Policy(cast(Acting, self.policy), embedding, similarity)
+        return Policy(cast(ActingModule, self.policy), embedding, similarity)
 
     @property
     def look_ahead(self) -> tuple[int, float]:
@@ -144,11 +144,11 @@ class ActorLearner(Resumable):
         loss, metrics = self.actor_loss(batch)
         return {"actor_loss": loss} | metrics
 
-    def compare(self, batch: Batch) -> Comparison:
+    def compare(self, batch: Batch) -> ActionComparison:
         """The policy's actions beside the logged ones, with the `values` of both; random draws are the same each time."""
         actions = self.act(batch.observation)
         with self.same_draws(), torch.no_grad():
-            return Comparison(actions, batch.action, self.values(batch, actions), self.space.max_action)
+            return ActionComparison(actions, batch.action, self.values(batch, actions), self.space.max_action)
 
     def values(self, batch: Batch, actions: Tensor) -> dict[str, Tensor]:
         """Values (B,) by name, of the logged actions and the policy's (B, D); none without critics."""

@@ -14,7 +14,7 @@ from models.learners.config import ActorCriticConfig, TargetConfig, TemporalDiff
 from models.nearest import Similarity
 from models.networks import Critics, frozen, move_towards
 from models.optimisers import Optimiser, OptimiserName
-from models.policy import Acting, Policy
+from models.policy import ActingModule, Policy
 from models.space import Space
 
 
@@ -45,7 +45,9 @@ class ActorCritic(ActorLearner):
 
     def recommender(self, embedding: Tensor, similarity: Similarity) -> Policy:
         """The policy over items (I, D), re-ranked by the critics if `critic_candidates` says so."""
-        return Policy(cast(Acting, self.policy), embedding, similarity, self.critics, self.config.critic_candidates)
+        return Policy(
+            cast(ActingModule, self.policy), embedding, similarity, self.critics, self.config.critic_candidates
+        )
 
     def target(self, batch: Batch) -> Tensor:
         """The target y of Q(s, a), (B,); called without gradient."""

@@ -12,7 +12,7 @@ from models.baselines.training import TrainingData
 from models.batch import Sequences
 from models.constrained_ranking import ConstrainedRanking, ItemValues
 from models.learners.config import NStep, SequenceConfig
-from models.learners.entry import Comparison, LearnerEntry
+from models.learners.entry import ActionComparison, LearnerEntry
 from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
 from models.learners.ranking_config import LearntTermsConfig
@@ -100,7 +100,7 @@ class DiscreteBCQ(SequenceLearner):
             "value_target": y.sum() / count,
         }
 
-    def compare(self, batch: Sequences) -> Comparison:
+    def compare(self, batch: Sequences) -> ActionComparison:
         """The embeddings of the policy's items beside the logged ones, and the values of both."""
         self.policy.eval()
         before = self.generator.get_state()
@@ -114,7 +114,7 @@ class DiscreteBCQ(SequenceLearner):
             }
             values = {name: self.constrained.values.of(states, items) for name, items in chosen.items()}
             values["target"] = self.targets(batch, drawn)
-        return Comparison(self.policy.unit[chosen["policy"]], self.policy.unit[chosen["logged"]], values)
+        return ActionComparison(self.policy.unit[chosen["policy"]], self.policy.unit[chosen["logged"]], values)
 
     def copy_to_targets(self) -> None:
         """Make the target network equal to the constrained policy."""

@@ -15,7 +15,7 @@ from models.policy import Publishable
 LearnsFrom = Literal["transitions", "sequences"]
 
 
-class Comparison(NamedTuple):
+class ActionComparison(NamedTuple):
     """A policy beside the log in N states.
 
     actions, logged (N, D); values by name, (N,) each, empty without critics; max_action: the bound of a coordinate, if any.
@@ -49,7 +49,7 @@ class Learner(Protocol):
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """The same losses without a step, for validation."""
 
-    def compare(self, batch: Any) -> Comparison:
+    def compare(self, batch: Any) -> ActionComparison:
         """The policy's actions beside the logged ones, for diagnostics."""
 
     def copy_to_targets(self) -> None:

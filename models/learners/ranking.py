@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from models.baselines.training import TrainingData
 from models.batch import Sequences
 from models.kernels import association_kernel, kernel_items, transition_kernel
-from models.learners.entry import Comparison, LearnerEntry
+from models.learners.entry import ActionComparison, LearnerEntry
 from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
 from models.learners.ranking_config import RankingConfig
@@ -104,7 +104,7 @@ class Ranking(SequenceLearner):
         if self.config.has_critics and self.steps % self.config.policy_delay == 0:
             move_towards(self.target_policy, self.policy, self.config.target_rate)
 
-    def compare(self, batch: Sequences) -> Comparison:
+    def compare(self, batch: Sequences) -> ActionComparison:
         """As the base's, with the values of the losses if there are critics."""
         found = super().compare(batch)
         if not self.config.has_critics:

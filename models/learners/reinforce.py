@@ -30,7 +30,7 @@ class ReinforceConfig(SequenceConfig):
     weight_cap: float = Field(math.exp(3), gt=0, le=1e6, description="c, the greatest importance weight π / β [§4.4].")
 
 
-class Behaviour(nn.Module):
+class BehaviourHead(nn.Module):
     """β(a | s), which estimates how the logged items were chosen: another softmax over the policy's state [§4.2]."""
 
     def __init__(self, counts: Tensor, width: int, dim: int) -> None:
@@ -53,7 +53,7 @@ class Reinforce(SequenceLearner):
     def make_heads(self, space: Space, data: TrainingData) -> None:
         """Make β. It has its own item vectors, because its gradient must not reach the policy's."""
         width = self.config.policy.width
-        self.behaviour = Behaviour(data.counts.cpu(), width, data.embedding.shape[1]).to(self.device)
+        self.behaviour = BehaviourHead(data.counts.cpu(), width, data.embedding.shape[1]).to(self.device)
         self.mean_reward = float(data.rewards.mean())
         self.largest_return = max(map(abs, space.returns(self.config.discount)))
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from models.baselines.training import TrainingData
 from models.batch import BatchSource, Sequences
 from models.checks import BatchCheck
-from models.fitted_terms import Catalogue, counts_of
+from models.fitted_terms import TrainingCatalogue, counts_of
 from models.learners.config import SequenceConfig
-from models.learners.entry import Comparison
+from models.learners.entry import ActionComparison
 from models.learners.negatives import Negatives
 from models.learners.ranking_rates import optimisers_of
 from models.learners.resumable import Resumable
@@ -45,7 +45,7 @@ class SequenceLearner(Resumable):
     ) -> None:
         self.config = config
         self.device = torch.device(device)
-        catalogue = Catalogue(data.embedding, *counts_of(data), *self.kernels(data), space.largest_reward)
+        catalogue = TrainingCatalogue(data.embedding, *counts_of(data), *self.kernels(data), space.largest_reward)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
@@ -132,12 +132,12 @@ class SequenceLearner(Resumable):
         self.generator.set_state(before)
         return metrics
 
-    def compare(self, batch: Sequences) -> Comparison:
+    def compare(self, batch: Sequences) -> ActionComparison:
         """The policy's actions beside the logged ones."""
         self.policy.eval()
         with torch.no_grad():
             states = self.policy.states(*batch.before)[batch.taken]
-            return Comparison(self.policy.actions(states), self.policy.unit[batch.items[:, 1:][batch.taken]], {})
+            return ActionComparison(self.policy.actions(states), self.policy.unit[batch.items[:, 1:][batch.taken]], {})
 
     def restart(self, optimiser: OptimiserName) -> None:
         """Continue with new optimisers of another kind, at the same learning rates."""

@@ -36,7 +36,7 @@ RECORDED = {
 }
 
 
-class Trained(NamedTuple):
+class OnlineResult(NamedTuple):
     """A policy, the step that it is from, its measured return, and the metrics of its training."""
 
     policy: Policy
@@ -110,7 +110,7 @@ def train_online(
     start: Actor | None = None,
     expert: Expert | None = None,
     show: Callable[[int], None] = lambda _: None,
-) -> Trained:
+) -> OnlineResult:
     """Train a policy in an environment; equal arguments give equal weights.
 
     Args:
@@ -168,4 +168,4 @@ def train_online(
         model.set_logger(Logger(folder=None, output_formats=[]))
         model.learn(params.steps, callback=callbacks, log_interval=None)  # type: ignore[arg-type]
     actor.load_state_dict(validation.weights)
-    return Trained(policy, validation.best_step, validation.best, validation.rows)
+    return OnlineResult(policy, validation.best_step, validation.best, validation.rows)

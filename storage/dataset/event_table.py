@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from storage.dataset.histories import Histories, events_table
+from storage.dataset.histories import UserHistories, events_table
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.errors import DatasetError
@@ -18,7 +18,9 @@ from storage.tables import EVENTS_SCHEMA
 from storage.threads import in_order
 
 
-def write_events(path: Path, histories: Iterable[Histories], movie_ids: NDArray[np.int64], scale: RatingScale) -> None:
+def write_events(
+    path: Path, histories: Iterable[UserHistories], movie_ids: NDArray[np.int64], scale: RatingScale
+) -> None:
     """Write histories as an events table, one row group per block.
 
     Columns are stored as differences, which are small in sorted columns, and ratings as a dictionary. The table is then small
@@ -43,7 +45,7 @@ def write_events(path: Path, histories: Iterable[Histories], movie_ids: NDArray[
             writer.write_table(events_table(block, movie_ids, scale))
 
 
-def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale) -> Iterator[Histories]:
+def read_histories(path: Path, movie_ids: NDArray[np.int64], scale: RatingScale) -> Iterator[UserHistories]:
     """The histories of an events table (EVENTS_SCHEMA, grouped by user, in time order), in blocks of whole users.
 
     Args:
@@ -109,7 +111,7 @@ def of_whole_users(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _histories(events: pa.Table, items: ItemIndex, scale: RatingScale) -> Histories:
+def _histories(events: pa.Table, items: ItemIndex, scale: RatingScale) -> UserHistories:
     user, movie, rating, timestamp = (
         events[name].to_numpy() for name in ("user_id", "movie_id", "rating", "timestamp")
     )
@@ -125,7 +127,7 @@ def _histories(events: pa.Table, items: ItemIndex, scale: RatingScale) -> Histor
     if off.any():
         raise DatasetError(f"events: expected ratings {scale}; found {rating[off][:3].tolist()}. See the events gate.")
     first = np.flatnonzero(np.concatenate(([True], user[1:] != user[:-1])))
-    return Histories(
+    return UserHistories(
         user_id=user[first],
         length=np.diff(np.append(first, len(user))),
         item=item,

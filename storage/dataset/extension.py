@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from storage.dataset.format import EVENT_MEMBERS, opened
 from storage.dataset.head import Head
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.sorting import merged_histories
 from storage.dataset.splits import SplitParams, split_later_users, time_cut
@@ -25,7 +25,7 @@ BLOCK_EVENTS = 1 << 18
 class _Timestamps:
     """The timestamps of histories, which are made again for each pass over them."""
 
-    def __init__(self, histories: Callable[[], Iterable[Histories]]) -> None:
+    def __init__(self, histories: Callable[[], Iterable[UserHistories]]) -> None:
         self.histories = histories
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
@@ -34,7 +34,7 @@ class _Timestamps:
 
 def extend_transitions(
     base: Path,
-    new: Callable[[], Iterable[Histories]],
+    new: Callable[[], Iterable[UserHistories]],
     *,
     out: Path,
     movie_ids: NDArray[np.int64],
@@ -80,7 +80,7 @@ def extend_transitions(
         user_ids, split = _joined(head, later, split_later_users(later, splits))
         counts = {"repeated": 0}
 
-        def merged(counts: dict[str, int]) -> Iterator[Histories]:
+        def merged(counts: dict[str, int]) -> Iterator[UserHistories]:
             return _merged(_old_histories(file, head, place), iter(new()), counts)
 
         cut = time_cut(_Timestamps(partial(merged, {"repeated": 0})), splits) if move_time_cut else head.time_cut
@@ -132,7 +132,7 @@ def _joined(
     return ids[order], np.concatenate((head.user_split, later_split))[order]
 
 
-def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Iterator[Histories]:
+def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Iterator[UserHistories]:
     """The base's histories, items renamed, in blocks of whole users."""
     bounds = np.flatnonzero(np.diff((head.offset[1:] - 1) // BLOCK_EVENTS, prepend=-2))
     for first, last in zip(bounds.tolist(), [*bounds[1:].tolist(), len(head.user_ids)], strict=True):
@@ -140,7 +140,7 @@ def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Ite
         item, code, timestamp = (file[name][events] for name in EVENT_MEMBERS)
         for name, values in zip(EVENT_MEMBERS, (item, code, timestamp), strict=True):
             head.need_valid(name, values)
-        yield Histories(
+        yield UserHistories(
             user_id=head.user_ids[first:last],
             length=np.diff(head.offset[first : last + 1]),
             item=place[item],
@@ -149,7 +149,9 @@ def _old_histories(file: h5py.File, head: Head, place: NDArray[np.int32]) -> Ite
         )
 
 
-def _merged(old: Iterator[Histories], new: Iterator[Histories], counts: dict[str, int]) -> Iterator[Histories]:
+def _merged(
+    old: Iterator[UserHistories], new: Iterator[UserHistories], counts: dict[str, int]
+) -> Iterator[UserHistories]:
     """Merge both streams; a user in both gets one history."""
     left, right = _next(old), _next(new)
     while left is not None or right is not None:
@@ -165,24 +167,24 @@ def _merged(old: Iterator[Histories], new: Iterator[Histories], counts: dict[str
         right = right if right is not None and len(right.user_id) else _next(new)
 
 
-def _next(blocks: Iterator[Histories]) -> Histories | None:
+def _next(blocks: Iterator[UserHistories]) -> UserHistories | None:
     return next((block for block in blocks if len(block.user_id)), None)
 
 
-def _cut(block: Histories | None, bound: int) -> tuple[Histories, Histories | None]:
+def _cut(block: UserHistories | None, bound: int) -> tuple[UserHistories, UserHistories | None]:
     """The histories of users up to and including `bound`, and the others."""
     if block is None:
         nothing = np.zeros(0, np.int64)
-        return Histories(nothing, nothing, nothing.astype(np.int32), nothing.astype(np.uint8), nothing), None
+        return UserHistories(nothing, nothing, nothing.astype(np.int32), nothing.astype(np.uint8), nothing), None
     users = int(np.searchsorted(block.user_id, bound, side="right"))
     return _part(block, 0, users), _part(block, users, len(block.user_id))
 
 
-def _part(block: Histories, begin: int, end: int) -> Histories:
+def _part(block: UserHistories, begin: int, end: int) -> UserHistories:
     """Some of a block's users, by row."""
     first = int(block.length[:begin].sum())
     events = slice(first, first + int(block.length[begin:end].sum()))
-    return Histories(
+    return UserHistories(
         block.user_id[begin:end],
         block.length[begin:end],
         block.item[events],

@@ -19,7 +19,7 @@ class EventBlock(NamedTuple):
     timestamp: NDArray[np.int64]  # (n,) unix seconds, 1970 to 2100
 
 
-class Histories(NamedTuple):
+class UserHistories(NamedTuple):
     """Whole histories of users in ascending order of id, each in time order; events of one second keep file order."""
 
     user_id: NDArray[np.int64]  # (u,)
@@ -29,7 +29,7 @@ class Histories(NamedTuple):
     timestamp: NDArray[Any]  # (n,) int64; uint32 until they are sorted
 
 
-def events_table(histories: Histories, known_movies: NDArray[np.int64], scale: RatingScale) -> pa.Table:
+def events_table(histories: UserHistories, known_movies: NDArray[np.int64], scale: RatingScale) -> pa.Table:
     """The histories in EVENTS_SCHEMA, one row per event.
 
     Args:

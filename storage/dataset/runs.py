@@ -1,6 +1,6 @@
 """Collect events in runs of bounded size: the last run in memory, those before it in files.
 
-A run keeps the events of a user in file order, nine bytes of each event: its `Histories` are not sorted by time yet, and
+A run keeps the events of a user in file order, nine bytes of each event: its `UserHistories` are not sorted by time yet, and
 their timestamps have 32 bits.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.histories import EventBlock, Histories, rows_of
+from storage.dataset.histories import EventBlock, UserHistories, rows_of
 from storage.files import writing_to
 
 
@@ -81,14 +81,14 @@ class _MemoryRun:
         self.length = np.add.reduceat(self._segment_length, first, dtype=np.int64)
         self._offset = np.r_[0, np.cumsum(self.length)]
 
-    def read(self, first: int, stop: int) -> Histories:
+    def read(self, first: int, stop: int) -> UserHistories:
         """The users `first` … `stop - 1`, by place in `user_id`; the columns are views if the file is grouped by user."""
         rows: Any = slice(self._offset[first], self._offset[stop])
         if self._segment_start is not None:
             segments = slice(self._segment[first], self._segment[stop])
             rows = rows_of(self._segment_start[segments], self._segment_length[segments])
         columns = (self._item[rows], self._code[rows], self._timestamp[rows])
-        return Histories(self.user_id[first:stop], self.length[first:stop], *columns)
+        return UserHistories(self.user_id[first:stop], self.length[first:stop], *columns)
 
 
 class _FileRun:
@@ -108,14 +108,14 @@ class _FileRun:
                     with (folder / name).open("ab") as stream:
                         stream.write(np.ascontiguousarray(getattr(part, name)).data)
 
-    def read(self, first: int, stop: int) -> Histories:
+    def read(self, first: int, stop: int) -> UserHistories:
         """As `_MemoryRun.read`. Files are read, not mapped: that keeps the resident memory small."""
         begin, count = int(self._offset[first]), int(self._offset[stop] - self._offset[first])
         item, code, timestamp = (
             np.fromfile(self._folder / name, kind, count, offset=begin * np.dtype(kind).itemsize)
             for name, kind in self.TYPES
         )
-        return Histories(self.user_id[first:stop], self.length[first:stop], item, code, timestamp)
+        return UserHistories(self.user_id[first:stop], self.length[first:stop], item, code, timestamp)
 
 
 Run = _MemoryRun | _FileRun
@@ -146,7 +146,7 @@ def ranges_of(lengths: NDArray[np.int64], block_events: int) -> Iterator[tuple[i
         yield from pairwise([0, *(np.flatnonzero(block[1:] != block[:-1]) + 1).tolist(), len(lengths)])
 
 
-def merged(runs: list[Run], first_user: int, last_user: int) -> Histories:
+def merged(runs: list[Run], first_user: int, last_user: int) -> UserHistories:
     """The events of a range of users from all runs; those of a user in the order of the runs, which is file order."""
     parts = []
     for run in runs:
@@ -162,4 +162,4 @@ def merged(runs: list[Run], first_user: int, last_user: int) -> Histories:
     user, length = user[order], length[order]
     first_of_user = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
     length = np.add.reduceat(length, first_of_user)
-    return Histories(user[first_of_user], length, item[rows], code[rows], timestamp[rows])
+    return UserHistories(user[first_of_user], length, item[rows], code[rows], timestamp[rows])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.dataset.histories import EventBlock, Histories
+from storage.dataset.histories import EventBlock, UserHistories
 from storage.dataset.runs import collected, merged, ranges_of, user_ranges
 from storage.files import writing_to
 from storage.threads import in_order
@@ -31,7 +31,7 @@ def sorted_histories(
     run_events: int = RUN_EVENTS,
     block_events: int = BLOCK_EVENTS,
     scratch: Path | None = None,
-) -> Iterator[Histories]:
+) -> Iterator[UserHistories]:
     """Sort events into whole histories; of events with the same user, item and timestamp the first in the file is kept.
 
     Memory is bounded by `run_events` (9 bytes each if the file is grouped by user, up to 33 if it is not) and the longest
@@ -57,7 +57,7 @@ def sorted_histories(
     with spilled as folder:
         runs = collected(blocks, run_events, block_events, Path(folder))
 
-        def finish(users: tuple[int, int]) -> tuple[Histories, int, int]:
+        def finish(users: tuple[int, int]) -> tuple[UserHistories, int, int]:
             grouped = merged(runs, *users)
             rated[grouped.item] = True
             return in_time_order(grouped)
@@ -76,7 +76,7 @@ def sorted_histories(
     facts["rated_movies"] = int(np.count_nonzero(rated))
 
 
-def merged_histories(earlier: Histories, later: Histories) -> tuple[Histories, int]:
+def merged_histories(earlier: UserHistories, later: UserHistories) -> tuple[UserHistories, int]:
     """Merge the histories of two blocks into one; returns it and the number of later events dropped as repeated.
 
     Of events of one second those of `earlier` come first. Of events with the same user, item and timestamp the first is kept.
@@ -89,11 +89,11 @@ def merged_histories(earlier: Histories, later: Histories) -> tuple[Histories, i
         np.concatenate(columns)[order] for columns in zip(*(block[2:] for block in blocks), strict=True)
     )
     length = np.bincount(row, minlength=len(users))
-    histories, repeated, _ = in_time_order(Histories(users, length, item, code, timestamp.astype(np.uint32)))
+    histories, repeated, _ = in_time_order(UserHistories(users, length, item, code, timestamp.astype(np.uint32)))
     return histories, repeated
 
 
-def in_time_order(grouped: Histories) -> tuple[Histories, int, int]:
+def in_time_order(grouped: UserHistories) -> tuple[UserHistories, int, int]:
     """Sort each history by time, stably, and drop repeated events.
 
     Args:
@@ -129,7 +129,7 @@ def in_time_order(grouped: Histories) -> tuple[Histories, int, int]:
         for column in columns:
             column[:events] = column[kept]
     return (
-        Histories(user_id, length, item[:events], code[:events], timestamp[:events].astype(np.int64)),
+        UserHistories(user_id, length, item[:events], code[:events], timestamp[:events].astype(np.int64)),
         repeated,
         contradicting,
     )

@@ -18,7 +18,7 @@ from storage.dataset.format import (
     SPLIT_NAMES,
     scale_attributes,
 )
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.new_file import new_file
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import HELD_OUT, SplitMode
@@ -31,7 +31,7 @@ ITEM_CHUNK_BYTES = 1 << 20
 
 def write_transitions(
     path: Path,
-    histories: Iterable[Histories],
+    histories: Iterable[UserHistories],
     *,
     user_ids: NDArray[np.int64],
     split: NDArray[np.uint8],
@@ -136,7 +136,7 @@ class _Events:
         self.buffers = tuple(np.empty(EVENT_CHUNK, dtype=kind) for kind in (item_type, np.uint8, np.int64))
         self.members: list[h5py.Dataset] = []
 
-    def add(self, block: Histories) -> None:
+    def add(self, block: UserHistories) -> None:
         """Take the events of whole users."""
         first = np.cumsum(block.length) - block.length
         for begin in range(0, len(block.item), EVENT_CHUNK):
@@ -175,7 +175,7 @@ class _Events:
                 member.write_direct(buffer, np.s_[: self.held], np.s_[self.written : end])
         self.written, self.held = end, 0
 
-    def _check(self, block: Histories, part: slice, first: NDArray[np.int64]) -> None:
+    def _check(self, block: UserHistories, part: slice, first: NDArray[np.int64]) -> None:
         item, code = block.item[part], block.code[part]
         low, high = int(item.min()), int(item.max())
         _need(low >= 0 and high < self.items, f"item indices below {self.items}", (low, high))
@@ -191,7 +191,7 @@ class _Events:
             _need(not falls.any(), "histories in time order", f"{int(falls.sum())} events earlier than the one before")
 
 
-def _places(block: Histories, user_ids: NDArray[np.int64], after: int) -> NDArray[np.int64]:
+def _places(block: UserHistories, user_ids: NDArray[np.int64], after: int) -> NDArray[np.int64]:
     """The rows, (u,), of a block's users, all of them later than row `after`."""
     events = len(block.item)
     _need(

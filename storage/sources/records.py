@@ -15,7 +15,7 @@ from storage.sources.parquet_files import ParquetTable
 BATCH_ROWS = 8192
 
 
-class Record(NamedTuple):
+class NamedRow(NamedTuple):
     """One row of a table by column name."""
 
     line: int  # number of the line or of the Parquet row, 1-based
@@ -27,7 +27,7 @@ class Records(NamedTuple):
 
     name: str  # of the file, or of the member in the archive
     columns: tuple[str, ...]  # empty for JSON lines
-    rows: Iterator[Record]
+    rows: Iterator[NamedRow]
 
 
 def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA, wanted: Collection[str] | None = None) -> Records:
@@ -56,7 +56,7 @@ def open_records(path: Path, bad: BadRows, form: CsvFormat = COMMA, wanted: Coll
     return Records(name, columns, _csv_rows(name, columns, records, bad))
 
 
-def _csv_rows(name: str, columns: tuple[str, ...], records: Iterator[CsvRecord], bad: BadRows) -> Iterator[Record]:
+def _csv_rows(name: str, columns: tuple[str, ...], records: Iterator[CsvRecord], bad: BadRows) -> Iterator[NamedRow]:
     for record in records:
         problem = record.problem
         if problem is None and len(record.fields) != len(columns):
@@ -64,10 +64,10 @@ def _csv_rows(name: str, columns: tuple[str, ...], records: Iterator[CsvRecord],
         if problem is not None:
             bad.add(name, record.line, problem, record.text, MetadataError)
             continue
-        yield Record(record.line, dict(zip(columns, record.fields, strict=True)))
+        yield NamedRow(record.line, dict(zip(columns, record.fields, strict=True)))
 
 
-def _json_rows(name: str, lines: Iterator[bytes], bad: BadRows) -> Iterator[Record]:
+def _json_rows(name: str, lines: Iterator[bytes], bad: BadRows) -> Iterator[NamedRow]:
     for line, data in enumerate(lines, 1):
         if not data.strip():
             continue
@@ -84,7 +84,7 @@ def _json_rows(name: str, lines: Iterator[bytes], bad: BadRows) -> Iterator[Reco
                 MetadataError,
             )
             continue
-        yield Record(line, values)
+        yield NamedRow(line, values)
 
 
 def _parquet_records(path: Path, wanted: Collection[str] | None) -> Records:
@@ -93,9 +93,9 @@ def _parquet_records(path: Path, wanted: Collection[str] | None) -> Records:
     return Records(path.name, names, _parquet_rows(table, [name for name in names if wanted is None or name in wanted]))
 
 
-def _parquet_rows(table: ParquetTable, columns: list[str]) -> Iterator[Record]:
+def _parquet_rows(table: ParquetTable, columns: list[str]) -> Iterator[NamedRow]:
     row = 0
     for batch in table.batches(BATCH_ROWS, columns):
         for values in batch.to_pylist():
             row += 1
-            yield Record(row, values)
+            yield NamedRow(row, values)

@@ -14,7 +14,7 @@ from flows.train_policy import train_policy
 from models.learners.td3 import TD3Config
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.scale import RatingScale
 from storage.dataset.writer import write_transitions
 from storage.tables import MOVIES_SCHEMA
@@ -39,7 +39,7 @@ def dataset_of_training_users() -> ArtifactRef:
     """Ten users with ten events each, all in the training split."""
     users, events = np.arange(10), np.arange(100)
     with artifact_store().create(recipe("dataset")) as draft:
-        histories = Histories(
+        histories = UserHistories(
             user_id=users,
             length=np.full(10, 10),
             item=events.astype(np.int32) % 20,

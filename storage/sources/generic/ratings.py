@@ -19,7 +19,7 @@ from storage.sources.bad_rows import BadRows
 from storage.sources.csv_records import CsvRecord, csv_records, read_header
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.generic.ids import hashed_seconds, stable_ids
-from storage.sources.generic.values import ParsedRatings, Row, convert_columns, convert_rows
+from storage.sources.generic.values import CellRow, ParsedRatings, convert_columns, convert_rows
 from storage.sources.packed_files import BYTE_ORDER_MARK, MAX_LINE_BYTES, open_plain, refuse_blank_lines
 from storage.sources.parquet_files import ParquetTable
 from storage.sources.torn_line import torn_timestamp
@@ -133,7 +133,7 @@ def _parquet_blocks(params: GenericParams, bad: BadRows) -> Iterator[ParsedRatin
         parsed = convert_columns(cells, params, row)
         if parsed is None:
             values = zip(*(column.to_pylist() for column in cells), strict=True)
-            rows = (Row(row + place + 1, list(value), repr(value), None) for place, value in enumerate(values))
+            rows = (CellRow(row + place + 1, list(value), repr(value), None) for place, value in enumerate(values))
             parsed = convert_rows(rows, params, params.ratings.name, row, bad)
         row += parsed.rows
         yield parsed
@@ -247,9 +247,9 @@ def _plainly_quoted(block: bytes, delimiter: str, quote: str) -> bool:
     )
 
 
-def _csv_rows(records: Iterator[CsvRecord], width: int, places: list[int]) -> Iterator[Row]:
+def _csv_rows(records: Iterator[CsvRecord], width: int, places: list[int]) -> Iterator[CellRow]:
     for record in records:
         problem = record.problem
         if problem is None and len(record.fields) != width:
             problem = f"expected {width} fields; found {len(record.fields)}"
-        yield Row(record.line, [] if problem else [record.fields[place] for place in places], record.text, problem)
+        yield CellRow(record.line, [] if problem else [record.fields[place] for place in places], record.text, problem)

@@ -35,7 +35,7 @@ class ParsedRatings(NamedTuple):
     rows: int  # ≥ n, number of rows with the bad ones
 
 
-class Row(NamedTuple):
+class CellRow(NamedTuple):
     """One row that is converted by itself."""
 
     line: int  # 1-based; in Parquet files the number of the row
@@ -100,7 +100,7 @@ def _seconds(cells: pa.Array, unit: str) -> NDArray[np.float64]:
     return np.asarray(np.floor(numbers / per_second), dtype=np.float64)
 
 
-def convert_rows(rows: Iterator[Row], params: GenericParams, name: str, first: int, bad: BadRows) -> ParsedRatings:
+def convert_rows(rows: Iterator[CellRow], params: GenericParams, name: str, first: int, bad: BadRows) -> ParsedRatings:
     """Convert row by row.
 
     Args:

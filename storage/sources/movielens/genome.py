@@ -36,7 +36,7 @@ MAX_LINE_BYTES = 1 << 16
 DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
-class Genome(NamedTuple):
+class GenomeTable(NamedTuple):
     """How much each of T tags applies to each of M movies, as computed by GroupLens."""
 
     movie_ids: NDArray[np.int64]  # (M,) ascending
@@ -54,7 +54,7 @@ class _Scores(NamedTuple):
     lines: Sequence[int]  # (N,) line of each in the file
 
 
-def read_genome(release: Release, bad: BadRows) -> Genome | None:
+def read_genome(release: Release, bad: BadRows) -> GenomeTable | None:
     """Read the tag genome of a release; None if it has none.
 
     A pair of movie and tag that the file does not have is NaN and counted; a file with less than half of the pairs is
@@ -104,7 +104,7 @@ def read_genome(release: Release, bad: BadRows) -> Genome | None:
         raise _too_empty(path, len(row_of), len(tags), f"{pairs} of {size}")
     movie_ids = np.fromiter(row_of, dtype=np.int64, count=len(row_of))
     order = np.argsort(movie_ids)
-    return Genome(movie_ids[order], tags, grid[:size].reshape(len(row_of), len(tags))[order], size - pairs)
+    return GenomeTable(movie_ids[order], tags, grid[:size].reshape(len(row_of), len(tags))[order], size - pairs)
 
 
 def _too_empty(path: Path, movies: int, tags: int, found: str) -> SourceError:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from storage.errors import RatingsValueError, SourceError
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.releases import Release
-from storage.sources.movielens.text_tables import Row, read_rows, whole_number
+from storage.sources.movielens.text_tables import TextRow, read_rows, whole_number
 from storage.tables import IDENTITY_SCHEMA
 
 TITLE = re.compile(r"^(?P<title>.*?)\s*(?:\((?P<year>1[89]\d\d|20\d\d)(?:[-–]\d*)?\))?\s*$", re.DOTALL)
@@ -19,7 +19,7 @@ MEDIUM = re.compile(r"\s*\((?:V|TV)\)\s*$")  # after the year in u.item: made fo
 NO_GENRE = {"(no genres listed)", "unknown"}
 MISSING = {"", "NaN", "nan", "NA", "null"}
 
-Movie = tuple[Row, str, int | None, list[str]]  # title, year, genres
+Movie = tuple[TextRow, str, int | None, list[str]]  # title, year, genres
 
 
 def read_movies(release: Release, bad: BadRows) -> tuple[pa.Table, dict[str, Any]]:
@@ -130,7 +130,7 @@ def _links(path: Path | None, bad: BadRows) -> tuple[dict[int, int | None], dict
     return tmdb, imdb, {"links": len(lines)}
 
 
-def _id_once(path: Path, name: str, row: Row, lines: dict[int, int], bad: BadRows) -> int | None:
+def _id_once(path: Path, name: str, row: TextRow, lines: dict[int, int], bad: BadRows) -> int | None:
     """The id in a row's first field, noted in `lines`; None, with the row set aside, if it is not an id or is repeated."""
     number = whole_number(row.fields[0])
     if number is None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from storage.dataset.histories import EventBlock, Histories
+from storage.dataset.histories import EventBlock, UserHistories
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.dataset.sorting import RUN_EVENTS, sorted_histories
@@ -70,7 +70,7 @@ def read_ratings(
     *,
     run_events: int = RUN_EVENTS,
     scratch: Path | None = None,
-) -> Iterator[Histories]:
+) -> Iterator[UserHistories]:
     """Read a ratings table into whole histories, about a million events at a time.
 
     Two kinds of events are dropped and counted: those of movies not in `known_movies`, and those that repeat the user,

@@ -25,7 +25,7 @@ ON_GRID = 1e-6  # largest distance of a rating from the scale, in steps
 SHOWN_BYTES = 40
 
 
-class Reason(NamedTuple):
+class LineProblem(NamedTuple):
     """Why a line is bad, and the error to raise for it."""
 
     text: str  # expected …; found …
@@ -66,20 +66,20 @@ def rating_code(rating: bytes, scale: RatingScale) -> int:
     return nearest + 1 if abs(place - nearest) <= ON_GRID and 0 <= nearest < scale.codes else 0
 
 
-def parse_line(line: bytes, grammar: Grammar) -> tuple[int, int, int, int] | Reason:
+def parse_line(line: bytes, grammar: Grammar) -> tuple[int, int, int, int] | LineProblem:
     """User, movie, code and timestamp of a line without its end; or the reason why it is bad."""
     if b"\x00" in line:
-        return Reason("expected text; found a NUL byte", RatingsSchemaError)
+        return LineProblem("expected text; found a NUL byte", RatingsSchemaError)
     if b'"' in line:
-        return Reason("expected numbers without quotation marks; found one", RatingsSchemaError)
+        return LineProblem("expected numbers without quotation marks; found one", RatingsSchemaError)
     fields = line.split(grammar.delimiter)
     if len(fields) != len(grammar.roles):
-        return Reason(f"expected {len(grammar.roles)} fields; found {len(fields)}", RatingsSchemaError)
+        return LineProblem(f"expected {len(grammar.roles)} fields; found {len(fields)}", RatingsSchemaError)
     needed = [fields[place] for place in grammar.places]
     for name, field in zip(grammar.names, needed, strict=True):
         if not field.isascii():
             found = f"bytes of another encoding: {field[:SHOWN_BYTES]!r}"
-            return Reason(f"expected {name} in ASCII digits; found {found}", RatingsSchemaError)
+            return LineProblem(f"expected {name} in ASCII digits; found {found}", RatingsSchemaError)
     user, movie, rating, timestamp = needed
     code = rating_code(rating, grammar.scale)
     faults = (
@@ -93,7 +93,7 @@ def parse_line(line: bytes, grammar: Grammar) -> tuple[int, int, int, int] | Rea
     )
     for name, field, (is_bad, expected) in zip(grammar.names, needed, faults, strict=True):
         if is_bad:
-            return Reason(f"expected {name} to be {expected}; found {_shown(field)}", RatingsValueError)
+            return LineProblem(f"expected {name} to be {expected}; found {_shown(field)}", RatingsValueError)
     return int(user), int(movie), code, int(timestamp)
 
 

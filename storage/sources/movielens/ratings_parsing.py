@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from storage.dataset.histories import EventBlock
 from storage.dataset.scale import RatingScale
 from storage.errors import RatingsValueError
-from storage.sources.movielens.ratings_grammar import MOST_DIGITS, TIMESTAMP, Grammar, Reason, parse_line, rating_code
+from storage.sources.movielens.ratings_grammar import (
+    MOST_DIGITS,
+    TIMESTAMP,
+    Grammar,
+    LineProblem,
+    parse_line,
+    rating_code,
+)
 from storage.sources.torn_line import torn_timestamp
 from storage.tables import LATEST_SECOND
 
@@ -30,7 +37,7 @@ class BadLine(NamedTuple):
 
     line: int  # 0-based in its block
     text: bytes  # without its end
-    reason: Reason
+    reason: LineProblem
 
 
 class ParsedBlock(NamedTuple):
@@ -105,7 +112,7 @@ def without_torn_line(block: ParsedBlock, grammar: Grammar, earliest: int | None
     reason = torn_timestamp(int(times[0]), earliest)
     if reason is None:
         return block
-    bad = [BadLine(0, block.unended, Reason(f"{grammar.names[-1]}: {reason}", RatingsValueError))]
+    bad = [BadLine(0, block.unended, LineProblem(f"{grammar.names[-1]}: {reason}", RatingsValueError))]
     return block._replace(events=EventBlock(user[:0], item[:0], code[:0], times[:0]), bad=bad)
 
 
@@ -195,7 +202,7 @@ def parse_line_by_line(data: bytes, grammar: Grammar) -> tuple[Columns, list[Bad
         if not text:
             continue
         values = parse_line(text, grammar)
-        if isinstance(values, Reason):
+        if isinstance(values, LineProblem):
             bad.append(BadLine(number, text, values))
         else:
             good.append(values)

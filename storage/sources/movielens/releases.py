@@ -7,7 +7,7 @@ from typing import Literal
 from storage.errors import SourceError
 from storage.sources.given_files import file_in, inside
 from storage.sources.movielens.ratings import RatingsLayout
-from storage.sources.movielens.text_tables import CSV, Dialect
+from storage.sources.movielens.text_tables import CSV, TextFormat
 
 Kind = Literal["csv", "ml-10m", "ml-1m", "ml-100k"]
 Role = Literal["ratings", "movies", "genres", "links", "tags", "genome_scores", "genome_tags"]
@@ -55,7 +55,7 @@ class Release:
             raise SourceError(f"{self.folder}: expected a file for {role}; found none.")
         return path
 
-    def dialect(self, free: int | None = None) -> Dialect:
+    def dialect(self, free: int | None = None) -> TextFormat:
         """The text format of the movies and tags tables.
 
         Args:
@@ -64,9 +64,9 @@ class Release:
         if self.kind == "csv":
             return CSV
         if self.kind == "ml-100k":
-            return Dialect("|", quoted=False, header=False, encodings=OLD, free=free)
+            return TextFormat("|", quoted=False, header=False, encodings=OLD, free=free)
         encodings = OLD if self.kind == "ml-1m" else ("utf-8",)
-        return Dialect("::", quoted=False, header=False, encodings=encodings, free=free)
+        return TextFormat("::", quoted=False, header=False, encodings=encodings, free=free)
 
 
 def find_release(folder: Path) -> Release:

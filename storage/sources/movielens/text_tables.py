@@ -18,7 +18,7 @@ MAX_DIGITS = 18  # of a whole number: fits int64
 
 
 @dataclass(frozen=True)
-class Dialect:
+class TextFormat:
     """The text format of a table."""
 
     delimiter: str = ","
@@ -29,10 +29,10 @@ class Dialect:
     free: int | None = None  # the column that may contain the delimiter, in formats without quotes
 
 
-CSV = Dialect()
+CSV = TextFormat()
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """One well-formed row."""
 
     line: int  # 1-based, of its first line
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     text: str  # as in the file
 
 
-def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: Dialect = CSV) -> Iterator[Row]:
+def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: TextFormat = CSV) -> Iterator[TextRow]:
     """The well-formed rows of a text table, their fields in the order of `columns`; blank lines are skipped.
 
     Lines end with LF or CRLF; a byte-order mark is allowed. Set aside: lines with a NUL or with bytes of another encoding,
@@ -114,7 +114,9 @@ def header_names(path: Path, head: bytes, columns: tuple[str, ...]) -> list[str]
     return names
 
 
-def rows_of(data: bytes, first_line: int, width: int, file: str, bad: BadRows, dialect: Dialect) -> Iterator[Row]:
+def rows_of(
+    data: bytes, first_line: int, width: int, file: str, bad: BadRows, dialect: TextFormat
+) -> Iterator[TextRow]:
     """The well-formed rows of a part of a table that begins with a row; other rows go to `bad` (see `read_rows`)."""
     text, encoding, whole = _decode(data, dialect.encodings)
     suspicious = not whole or "\0" in text
@@ -148,7 +150,7 @@ def rows_of(data: bytes, first_line: int, width: int, file: str, bad: BadRows, d
         else:
             fields = split(line)
         if len(fields) == width:
-            yield Row(number, fields, line)
+            yield TextRow(number, fields, line)
         else:
             place = first + 1
             bad.add(file, number, f"expected {width} fields; found {len(fields)}", _printable(line, encoding))
@@ -178,7 +180,7 @@ def _field_pattern(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'(?:"((?:[^"]++|"")*+)"|([^"\r\n{one}]*+))({one}|\Z)')
 
 
-def _splitter(dialect: Dialect, width: int) -> Callable[[str], list[str]]:
+def _splitter(dialect: TextFormat, width: int) -> Callable[[str], list[str]]:
     delimiter, free = dialect.delimiter, dialect.free
     if free is None:
         return lambda line: line.split(delimiter)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.dataset.writer import write_transitions
@@ -17,7 +17,7 @@ def data(tmp_path: Path) -> TransitionDataset:
     rng = np.random.default_rng(0)
     users, items = 60, 30
     length = rng.integers(4, 31, users)
-    histories = Histories(
+    histories = UserHistories(
         user_id=np.arange(users),
         length=length,
         item=np.concatenate([rng.choice(items, n, replace=n % 2 == 0) for n in length]).astype(np.int32),

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from models.ensemble import Ensemble, standardised
 from models.errors import PolicyError
-from models.fitted_terms import Catalogue
+from models.fitted_terms import TrainingCatalogue
 from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
@@ -28,7 +28,7 @@ def nearest(critics: bool) -> Policy:
 
 def ranking() -> RankingPolicy:
     counts, rows = torch.arange(9), torch.tensor([1, 4])
-    catalogue = Catalogue(ITEMS, counts, counts // 2, rows, torch.randn(2, 2), torch.randn(2, 2), 5.0)
+    catalogue = TrainingCatalogue(ITEMS, counts, counts // 2, rows, torch.randn(2, 2), torch.randn(2, 2), 5.0)
     policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue).eval()
     policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0)
     policy.weights["liked"] = TermWeights(associations=1.0, taste=2.0)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.fitted_terms import Catalogue as Training
+from models.fitted_terms import TrainingCatalogue
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
 from models.ranking_policy import RankingPolicy
@@ -68,7 +68,7 @@ def ranking(vectors: Tensor) -> RankingPolicy:
         torch.arange(ITEMS),
         torch.tensor([1, 4, 7]),
     )
-    known = Training(vectors, counts, counts // 2, rows, torch.randn(3, 3), torch.randn(3, 3), 5.0)
+    known = TrainingCatalogue(vectors, counts, counts // 2, rows, torch.randn(3, 3), torch.randn(3, 3), 5.0)
     policy = RankingPolicy(config, known).eval()
     policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0, critic=0.1)
     policy.weights["liked"] = TermWeights(associations=1.0, taste=2.0)

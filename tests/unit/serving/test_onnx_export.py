@@ -14,7 +14,7 @@ from models.ensemble import Ensemble
 from models.errors import PolicyError
 from models.histories import Histories
 from models.policy import Policy
-from models.ranking_policy import Catalogue, RankingPolicy, RankingPolicyConfig
+from models.ranking_policy import RankingPolicy, RankingPolicyConfig, TrainingCatalogue
 from serving import onnx_export
 from serving.onnx_export import OnnxError, export_onnx, input_length
 from serving.recommend import Recommender
@@ -23,7 +23,7 @@ from serving.recommend import Recommender
 def attention() -> RankingPolicy:
     config = RankingPolicyConfig(width=4, length=5, critic_width=4, state="attention")
     return RankingPolicy(
-        config, Catalogue(embedding(), torch.arange(ITEMS), torch.arange(0), torch.zeros(0, 0), 5.0)
+        config, TrainingCatalogue(embedding(), torch.arange(ITEMS), torch.arange(0), torch.zeros(0, 0), 5.0)
     ).eval()
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from unit.storage.dataset.transitions_support import written
 
 from models.errors import LearnerError, PolicyError
-from models.fitted_terms import Catalogue
+from models.fitted_terms import TrainingCatalogue
 from models.histories import Histories
 from models.networks import Actor, Critics
 from models.policy import Policy, Publishable
@@ -51,7 +51,7 @@ def ranking(embedding: Tensor, state: str) -> RankingPolicy:
         {"state": state, "width": 4, "length": 5, "frame": 2, "critic_width": 4}
     )
     counts = torch.arange(len(embedding))
-    catalogue = Catalogue(embedding, counts, counts // 2, items, torch.randn(3, 3), torch.randn(3, 3), 5.0)
+    catalogue = TrainingCatalogue(embedding, counts, counts // 2, items, torch.randn(3, 3), torch.randn(3, 3), 5.0)
     policy = RankingPolicy(config, catalogue).eval()
     policy.weights["next"] = TermWeights(actor=1.0, popularity=1.0, transitions=1.0, content=4.0, critic=0.1)
     policy.weights["liked"] = TermWeights(associations=1.0, cold=2.0)

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 import tasks.doctor
 from tasks.doctor import (
     GIB,
-    Finding,
+    CheckResult,
     dask_scheduler,
     disk,
     examine,
@@ -96,7 +96,7 @@ def test_a_dask_scheduler() -> None:
 
 
 def test_an_unexpected_error_of_one_check_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Finding:
+    def broken() -> CheckResult:
         raise RuntimeError("secret text")
 
     monkeypatch.setattr(tasks.doctor, "python", broken)
@@ -108,7 +108,7 @@ def test_an_unexpected_error_of_one_check_leaves_the_others(monkeypatch: pytest.
 
 @pytest.mark.parametrize("act", ["source", "to"])
 def test_an_object_store_that_cannot_be_used(tmp_path: Path, act: str) -> None:
-    checks: dict[str, Callable[[str], list[Finding]]] = {
+    checks: dict[str, Callable[[str], list[CheckResult]]] = {
         "source": lambda uri: list(examine(source=uri)),
         "to": lambda uri: list(examine(to=uri)),
     }

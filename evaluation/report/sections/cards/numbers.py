@@ -53,7 +53,7 @@ class ModelCard(Record):
     hyper_parameters: dict[str, Setting]
 
 
-class PolicyFacts(BaseModel):
+class CardFacts(BaseModel):
     """What a model card needs of the facts in a policy's manifest, which may come from elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,7 +79,7 @@ class PolicyParameters(BaseModel):
     seed: int | None = None
 
 
-class Tuning(Record):
+class GridSearch(Record):
     """The grid search of one baseline, by NDCG@10 on validation users."""
 
     name: str
@@ -120,7 +120,7 @@ class CardsSection(Record):
 
     dataset: DatasetCard
     models: tuple[ModelCard, ...]
-    baselines: tuple[Tuning, ...]
+    baselines: tuple[GridSearch, ...]
     provenance: Provenance
     drift: tuple[Stability, ...] = Field(
         (),
@@ -135,14 +135,14 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         ArtifactError: the manifest says something else than policies of this version do.
     """
     try:
-        facts = PolicyFacts.model_validate(manifest.facts)
+        facts = CardFacts.model_validate(manifest.facts)
         parameters = PolicyParameters.model_validate(manifest.recipe.parameters)
         return card_of(name, kind, manifest, facts, parameters)
     except ValidationError as error:
         raise not_readable(manifest, error) from error
 
 
-def card_of(name: str, kind: str, manifest: Manifest, facts: PolicyFacts, parameters: PolicyParameters) -> ModelCard:
+def card_of(name: str, kind: str, manifest: Manifest, facts: CardFacts, parameters: PolicyParameters) -> ModelCard:
     """The model card from what is read of a manifest."""
     learner = facts.learner or name
     entry = entry_of(learner) or method_of(learner)
@@ -177,10 +177,10 @@ def not_readable(manifest: Manifest, error: ValidationError) -> ArtifactError:
     )
 
 
-def tunings(table: Sequence[Mapping[str, Any]], criterion: str) -> tuple[Tuning, ...]:
+def tunings(table: Sequence[Mapping[str, Any]], criterion: str) -> tuple[GridSearch, ...]:
     """The tuning of all baselines, from the rows of `evaluation.baselines.tuning_table`."""
     return tuple(
-        Tuning(
+        GridSearch(
             name=row["name"],
             config=row["config"],
             validation=row["validation"].get(criterion),

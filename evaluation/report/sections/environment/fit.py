@@ -14,7 +14,7 @@ from models.environments.world import Doubles
 BINS = 10
 
 
-class RatingError(Record):
+class PredictionError(Record):
     """The errors of predicted ratings, in the scale of the dataset, over all later events of test users."""
 
     name: str
@@ -44,7 +44,9 @@ class Fit(Record):
 
     users: int = Field(description="Test users whose later ratings are predicted.")
     events: int = Field(description="Those ratings.")
-    errors: tuple[RatingError, ...] = Field(description="Of the global mean, of user's and item's means, of the model.")
+    errors: tuple[PredictionError, ...] = Field(
+        description="Of the global mean, of user's and item's means, of the model."
+    )
     calibration: tuple[CalibrationBin, ...]
     sessions: SessionFit
     noise: float = Field(description="Standard deviation of a rating around its prediction, on validation users.")
@@ -88,10 +90,10 @@ def measure_fit(fitted: FittedDataset) -> Fit | None:
     )
 
 
-def error(name: str, predicted: Doubles, ratings: Doubles) -> RatingError:
+def error(name: str, predicted: Doubles, ratings: Doubles) -> PredictionError:
     """Root of the mean squared error, and mean absolute error."""
     rest = predicted - ratings
-    return RatingError(name=name, rmse=float(np.sqrt(np.square(rest).mean())), mae=float(np.abs(rest).mean()))
+    return PredictionError(name=name, rmse=float(np.sqrt(np.square(rest).mean())), mae=float(np.abs(rest).mean()))
 
 
 def session_fit(logged: Doubles, simulated: Doubles) -> SessionFit:

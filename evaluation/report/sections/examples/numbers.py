@@ -16,7 +16,7 @@ BEST_RATED, MOST_LAST = 8, 6
 LATER = 50  # at most so many events after the next one count as chosen later
 
 
-class Rated(Record):
+class RatedTitle(Record):
     """An item and the rating the user gave it."""
 
     title: str
@@ -44,9 +44,9 @@ class Example(Record):
 
     user: str
     known: int  # events before this moment
-    liked: tuple[Rated, ...]  # the best rated items of 4 stars or more, the latest first among equals
-    last: tuple[Rated, ...]  # the latest items, oldest first
-    next: Rated
+    liked: tuple[RatedTitle, ...]  # the best rated items of 4 stars or more, the latest first among equals
+    last: tuple[RatedTitle, ...]  # the latest items, oldest first
+    next: RatedTitle
     later: int  # number of events after the next one that are searched for recommended items
     lists: tuple[RecommendedList, ...]
 
@@ -118,9 +118,9 @@ def measure_examples(
     return ExamplesSection(k=k, examples=tuple(examples))
 
 
-def rated(dataset: TransitionDataset, titles: Sequence[str], event: int) -> Rated:
+def rated(dataset: TransitionDataset, titles: Sequence[str], event: int) -> RatedTitle:
     """The title and the rating of an event."""
-    return Rated(title=titles[int(dataset.item[event])], rating=dataset.rating(event))
+    return RatedTitle(title=titles[int(dataset.item[event])], rating=dataset.rating(event))
 
 
 def best_rated(dataset: TransitionDataset, begin: int, end: int) -> list[int]:

@@ -25,7 +25,7 @@ CASES: dict[str, tuple[tuple[Split, Protocol], ...]] = {
 }
 
 
-class Best(Record):
+class BestPair(Record):
     """The policy and the baseline with the highest value of one measure, on the same users."""
 
     measured: str = Field(description="The cases, or the users of the returns.")
@@ -51,15 +51,15 @@ class Best(Record):
         return 1 if self.metric == "return" else 4
 
 
-class Answer(Record):
+class VerdictAnswer(Record):
     """A question, its answer in one sentence, and the comparisons that it rests on."""
 
     question: str
     sentence: str
-    rows: tuple[Best, ...]
+    rows: tuple[BestPair, ...]
 
 
-def measure_answers(methods: MethodsSection, environment: EnvironmentSection | None) -> tuple[Answer, ...]:
+def measure_answers(methods: MethodsSection, environment: EnvironmentSection | None) -> tuple[VerdictAnswer, ...]:
     """Answer the three questions.
 
     Args:
@@ -72,21 +72,21 @@ def measure_answers(methods: MethodsSection, environment: EnvironmentSection | N
     for question, wanted in CASES.items():
         rows = [found[cases] for cases in wanted if cases in found]
         answers.append(
-            Answer(question=question, sentence=sentence(rows, "There are too few such cases."), rows=tuple(rows))
+            VerdictAnswer(question=question, sentence=sentence(rows, "There are too few such cases."), rows=tuple(rows))
         )
     rows = best_return(environment) if environment else []
     text = sentence(rows, "No return was measured: there are too few users, or the section is left out.")
-    return (*answers, Answer(question=RETURN, sentence=text, rows=tuple(rows)))
+    return (*answers, VerdictAnswer(question=RETURN, sentence=text, rows=tuple(rows)))
 
 
-def best_of(one: Comparison, methods: MethodsSection) -> Best:
+def best_of(one: Comparison, methods: MethodsSection) -> BestPair:
     """The best policy and the best baseline of a set of cases."""
     values = {
         result.name: result.metrics.get(one.metric) or 0.0
         for result in methods.results
         if (result.split, result.protocol) == (one.split, one.protocol)
     }
-    return Best(
+    return BestPair(
         measured=cases_title(one.split, one.protocol),
         metric=label(one.metric),
         policy=one.challenger,
@@ -101,7 +101,7 @@ def best_of(one: Comparison, methods: MethodsSection) -> Best:
     )
 
 
-def best_return(environment: EnvironmentSection) -> list[Best]:
+def best_return(environment: EnvironmentSection) -> list[BestPair]:
     """The policy and the baseline with the highest return, if there are both."""
     if environment.best_policy is None or environment.best_baseline is None:
         return []
@@ -109,7 +109,7 @@ def best_return(environment: EnvironmentSection) -> list[Best]:
     if policy.gain is None or policy.gain_low is None or policy.gain_high is None:
         return []
     return [
-        Best(
+        BestPair(
             measured=f"{environment.users} simulated test users",
             metric="return",
             policy=policy.name,
@@ -131,7 +131,7 @@ def outcome_of(difference: float, decided: bool) -> Outcome:
     return "undecided" if not decided or difference == 0 else "better" if difference > 0 else "worse"
 
 
-def sentence(rows: Sequence[Best], otherwise: str) -> str:
+def sentence(rows: Sequence[BestPair], otherwise: str) -> str:
     """Who is best, in one sentence: with the numbers if there is one measure, else measure by measure.
 
     Args:
@@ -150,7 +150,7 @@ def sentence(rows: Sequence[Best], otherwise: str) -> str:
     return f"{in_words(one)} ({values}; {span}).{at}"
 
 
-def in_words(one: Best) -> str:
+def in_words(one: BestPair) -> str:
     """Who is best by one measure."""
     return {
         "better": f"{one.policy} is better than the best baseline, {one.baseline}",

@@ -12,7 +12,7 @@ from evaluation.report.evidence import Subject
 from evaluation.report.labels import SPLITS
 from evaluation.report.sections.methods.comparisons import ALPHA
 from evaluation.report.sections.methods.numbers import MethodResult, MethodsSection
-from evaluation.report.sections.verdict.answers import Answer, Outcome
+from evaluation.report.sections.verdict.answers import Outcome, VerdictAnswer
 from evaluation.report.sections.verdict.critics import CriticsPart
 
 METRIC = COMPARED["next-item"][0]
@@ -64,7 +64,7 @@ class VerdictSection(Record):
     opponents: tuple[Against, ...]
     facts: tuple[Fact, ...]
     cautions: tuple[str, ...]
-    answers: tuple[Answer, ...] = Field((), description="Who is best by each of three questions.")
+    answers: tuple[VerdictAnswer, ...] = Field((), description="Who is best by each of three questions.")
     critics: CriticsPart | None = Field(None, description="What the challenger's critics change, and gain.")
     promotion: ChampionComparison | None = Field(
         None,

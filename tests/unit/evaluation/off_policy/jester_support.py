@@ -21,9 +21,8 @@ from torch import Tensor
 
 from evaluation.baselines import fit_baselines
 from evaluation.off_policy.estimates import OffPolicyParams, chances, seen_items
-from models.histories import Histories as Known
-from models.histories import Scorer
-from storage.dataset.histories import Histories
+from models.histories import Histories, Scorer
+from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.dataset.splits import SplitParams, split_users
@@ -66,7 +65,7 @@ def read_jester(archive: Path) -> Jester:
     return Jester(SCALE.rating_min + SCALE.step * codes, (mean - mean.mean()) / mean.std(), vectors.astype(np.float32))
 
 
-def log_propensities(jester: Jester, behaviour: Behaviour, known: Known, own: Tensor | None = None) -> Tensor:
+def log_propensities(jester: Jester, behaviour: Behaviour, known: Histories, own: Tensor | None = None) -> Tensor:
     """Log μ(a | h) of jokes not yet taken, (B, I), -inf for the others: a softmax, mixed with a tenth of the uniform.
 
     Its exponent is quality + 1.5 × the mean cosine to the jokes of the last three events, weighted by their rewards over 4;
@@ -105,11 +104,11 @@ class Log:
         first, items = self.dataset.offset.tolist(), self.dataset.item.tolist()
         return {tuple(items[begin : begin + FRAME]): row for row, begin in enumerate(first[:-1])}
 
-    def user_rows(self, known: Known) -> Tensor:
+    def user_rows(self, known: Histories) -> Tensor:
         """The user of each history, whom the first ten jokes give away: (B,)."""
         return torch.tensor([self.begins[tuple(one[one >= 0][:FRAME].tolist())] for one in known.items])
 
-    def log_propensities(self, known: Known) -> Tensor:
+    def log_propensities(self, known: Histories) -> Tensor:
         """The true log μ(a | h)."""
         scale = self.dataset.reward
         own = (torch.from_numpy(self.rewards)[self.user_rows(known)] - scale.offset) / scale.scale
@@ -130,18 +129,18 @@ def make_log(folder: Path, jester: Jester, behaviour: Behaviour, seed: int, user
     ratings = torch.from_numpy(jester.ratings[:users])
     count, length = len(ratings), FRAME + STEPS
     low, high = ratings.new_tensor([SCALE.lowest, SCALE.highest])
-    known = Known(torch.zeros((count, 0), dtype=torch.int64), torch.zeros((count, 0)))
+    known = Histories(torch.zeros((count, 0), dtype=torch.int64), torch.zeros((count, 0)))
     for _ in range(length):
         chance = log_propensities(jester, behaviour, known, ratings).exp()
         taken = torch.multinomial(chance, 1, generator=generator)
         reward = -4 + 9 * (ratings.gather(1, taken) - low) / (high - low)  # the default reward
-        known = Known(torch.cat((known.items, taken), 1), torch.cat((known.rewards, reward.float()), 1))
+        known = Histories(torch.cat((known.items, taken), 1), torch.cat((known.rewards, reward.float()), 1))
     codes = torch.round((ratings.gather(1, known.items) - SCALE.rating_min) / SCALE.step)
     user_ids = np.arange(count)
     write_transitions(
         folder / "transitions.h5",
         [
-            Histories(
+            UserHistories(
                 user_ids,
                 np.full(count, length),
                 known.items.flatten().numpy().astype(np.int32),
@@ -169,7 +168,7 @@ class OfUser:
     def __init__(self, log: Log, rule: Callable[[Tensor], Tensor]) -> None:
         self.log, self.rule = log, rule
 
-    def scores(self, histories: Known) -> Tensor:
+    def scores(self, histories: Histories) -> Tensor:
         return self.rule(self.log.user_rows(histories))
 
 
@@ -191,7 +190,7 @@ def true_value(log: Log, scorer: Scorer, params: OffPolicyParams, starts: Tensor
     """The mean over the starts of Σ_a π(a | h) r, each user's starts being as many."""
     total = 0.0
     for rows in starts.split(4096):
-        known = Known(*log.dataset.histories(rows))
+        known = Histories(*log.dataset.histories(rows))
         items, chance = chances(scorer.scores(known), seen_items(known, log.dataset.items), params)
         total += float((chance * torch.from_numpy(log.rewards)[log.dataset.users_of(rows)].gather(1, items)).sum())
     return total / len(starts)
@@ -201,7 +200,7 @@ def followed(log: Log, scorer: Scorer, params: OffPolicyParams, starts: Tensor, 
     """The discounted mean reward of the next H jokes if each user takes, from each start on, what the policy gives."""
     generator = torch.Generator().manual_seed(seed)
     rewards = torch.from_numpy(log.rewards)[log.dataset.users_of(starts)]
-    known = Known(*log.dataset.histories(starts))
+    known = Histories(*log.dataset.histories(starts))
     discounts = [params.discount**step for step in range(params.horizon)]
     total = torch.zeros(len(starts))
     for discount in discounts:
@@ -209,5 +208,5 @@ def followed(log: Log, scorer: Scorer, params: OffPolicyParams, starts: Tensor, 
         taken = items.gather(1, torch.multinomial(chance, 1, generator=generator))
         reward = rewards.gather(1, taken)
         total += discount * reward.squeeze(1)
-        known = Known(torch.cat((known.items, taken), 1), torch.cat((known.rewards, reward), 1))
+        known = Histories(torch.cat((known.items, taken), 1), torch.cat((known.rewards, reward), 1))
     return float(total.mean()) / sum(discounts)

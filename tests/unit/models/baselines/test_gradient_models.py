@@ -11,7 +11,7 @@ from unit.models.baselines.baselines_support import PROBES, RECENCIES, histories
 from models.baselines import biased_mf, fm
 from models.baselines.biased_mf import BiasedMf, BiasedMfConfig, fit_biased_mf
 from models.baselines.fm import FmConfig, fit_fm, recent_items
-from models.baselines.rbm import Machine, Rbm, RbmConfig, divergence_gradient, fit_rbm
+from models.baselines.rbm import BoltzmannMachine, Rbm, RbmConfig, divergence_gradient, fit_rbm
 from models.baselines.recency import Recency
 from models.errors import LearnerError
 from models.histories import Histories
@@ -27,9 +27,11 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
-def a_machine(visible: int = 12, hidden: int = 3) -> Machine:
+def a_machine(visible: int = 12, hidden: int = 3) -> BoltzmannMachine:
     rng = np.random.default_rng(1)
-    return Machine(*(torch.from_numpy(rng.normal(size=size)).float() for size in ((visible, hidden), visible, hidden)))
+    return BoltzmannMachine(
+        *(torch.from_numpy(rng.normal(size=size)).float() for size in ((visible, hidden), visible, hidden))
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -59,10 +61,10 @@ def test_contrastive_divergence_equals_its_definition_unit_by_unit(steps: int) -
 
 def test_contrastive_divergence_by_hand() -> None:
     """A unit that is surely on, reconstructed as surely on, has no gradient; as surely off, -1 less of each factor."""
-    sure = Machine(torch.zeros(1, 1), torch.tensor([50.0]), torch.zeros(1))
+    sure = BoltzmannMachine(torch.zeros(1, 1), torch.tensor([50.0]), torch.zeros(1))
     on, generator = torch.ones(4, 1), torch.Generator().manual_seed(0)
     assert [one.item() for one in divergence_gradient(sure, on, 1, generator)] == [0, 0, 0]
-    never = Machine(torch.zeros(1, 1), torch.tensor([-50.0]), torch.zeros(1))
+    never = BoltzmannMachine(torch.zeros(1, 1), torch.tensor([-50.0]), torch.zeros(1))
     assert [one.item() for one in divergence_gradient(never, on, 1, generator)] == [0.5, 1, 0]
 
 

@@ -6,7 +6,7 @@ from unit.models.online.online_support import EMBEDDING, PROBLEM, SHORT, new_act
 from models.errors import LearnerError
 from models.online.gail import Expert
 from models.online.params import OnlineParams
-from models.online.training import Trained, train_online
+from models.online.training import OnlineResult, train_online
 from models.policy import Policy, PolicyConfig
 
 STATE = PROBLEM.view.observation_dim
@@ -14,7 +14,7 @@ EXPERT = Expert(torch.zeros(10, STATE), EMBEDDING[:10])
 KINDS: dict[str, dict[str, str]] = {"ppo": {}, "sac": {"algorithm": "sac"}, "gail": {"reward": "gail"}}
 
 
-def trained(name: str, **more: object) -> Trained:
+def trained(name: str, **more: object) -> OnlineResult:
     params = SHORT.model_copy(update=KINDS[name] | more)
     return train_online(PROBLEM, params, return_of, expert=EXPERT if name == "gail" else None)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from storage.dataset import extension
 from storage.dataset.extension import extend_transitions
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.dataset.splits import SplitParams, split_later_users, split_users, time_cut
@@ -40,7 +40,7 @@ def ingested(rated: list[Event]) -> list[Event]:
     return kept
 
 
-def histories(rated: list[Event], movies: np.ndarray, users_per_block: int = 100) -> list[Histories]:
+def histories(rated: list[Event], movies: np.ndarray, users_per_block: int = 100) -> list[UserHistories]:
     ids = sorted({user for user, *_ in rated})
     blocks = []
     for begin in range(0, len(ids), users_per_block):
@@ -48,7 +48,7 @@ def histories(rated: list[Event], movies: np.ndarray, users_per_block: int = 100
         mine = [event for event in rated if event[0] in users]
         column = [np.array([event[place] for event in mine]) for place in range(4)]
         blocks.append(
-            Histories(
+            UserHistories(
                 user_id=np.array(users),
                 length=np.array([sum(event[0] == user for event in mine) for user in users]),
                 item=np.searchsorted(movies, column[1]).astype(np.int32),
@@ -75,7 +75,7 @@ def write(path: Path, rated: list[Event], movies: np.ndarray, split: dict[int, i
     )
 
 
-def extend(base: Path, new: list[Histories], out: Path, **more: Any) -> dict[str, Any]:
+def extend(base: Path, new: list[UserHistories], out: Path, **more: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "movie_ids": ALL_MOVIES, "embeddings": EMBEDDINGS, "splits": SPLITS, "provenance": {"events": "x"},
     }  # fmt: skip

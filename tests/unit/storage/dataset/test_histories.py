@@ -1,12 +1,12 @@
 import numpy as np
 
-from storage.dataset.histories import Histories, events_table, rows_of
+from storage.dataset.histories import UserHistories, events_table, rows_of
 from storage.dataset.scale import RatingScale
 from storage.tables import EVENTS_SCHEMA
 
 
 def test_events_table() -> None:
-    histories = Histories(
+    histories = UserHistories(
         user_id=np.array([3, 9]),
         length=np.array([1, 2]),
         item=np.array([0, 1, 4], np.int32),

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from storage.dataset.histories import Histories
+from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.dataset.writer import write_transitions
 
 
-def some_histories(lengths: list[int], seed: int = 0, items: int = 20, codes: int = 10) -> Histories:
+def some_histories(lengths: list[int], seed: int = 0, items: int = 20, codes: int = 10) -> UserHistories:
     rng = np.random.default_rng(seed)
     events = sum(lengths)
     times = [np.sort(rng.integers(0, 1000, n)) for n in lengths]
-    return Histories(
+    return UserHistories(
         user_id=np.arange(len(lengths)) + 100,
         length=np.array(lengths, dtype=np.int64),
         item=rng.integers(0, items, events).astype(np.int32),
@@ -24,7 +24,9 @@ def some_histories(lengths: list[int], seed: int = 0, items: int = 20, codes: in
     )
 
 
-def arguments(histories: Histories, items: int = 20, dim: int = 4, scale: RatingScale | None = None) -> dict[str, Any]:
+def arguments(
+    histories: UserHistories, items: int = 20, dim: int = 4, scale: RatingScale | None = None
+) -> dict[str, Any]:
     """All that `write_transitions` needs beside path and histories."""
     return {
         "user_ids": histories.user_id,
@@ -44,14 +46,14 @@ def written(folder: Path, lengths: list[int], seed: int = 0, **more: Any) -> Tra
     return TransitionDataset.open(folder / "t.h5")
 
 
-def cut(histories: Histories, places: list[int]) -> list[Histories]:
+def cut(histories: UserHistories, places: list[int]) -> list[UserHistories]:
     """The same users in blocks that end at the given user rows."""
     ends = np.cumsum(histories.length)
     blocks = []
     for begin, end in zip([0, *places], [*places, len(ends)], strict=True):
         first, last = (int(ends[at - 1]) if at else 0 for at in (begin, end))
         blocks.append(
-            Histories(
+            UserHistories(
                 histories.user_id[begin:end], histories.length[begin:end], *(c[first:last] for c in histories[2:])
             )
         )

@@ -8,7 +8,7 @@ from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import rank_cases
 from evaluation.report.sections.environment.numbers import WithoutCritics
 from evaluation.report.sections.verdict.critics import Effect, measure_critics, sentence
-from models.fitted_terms import Catalogue
+from models.fitted_terms import TrainingCatalogue
 from models.networks import Actor, Critics
 from models.policy import Policy
 from models.ranking_policy import RankingPolicy
@@ -27,7 +27,7 @@ def wolpertinger(data: TransitionDataset, candidates: int) -> Policy:
 def ranking(data: TransitionDataset, critic: float = 0.0) -> RankingPolicy:
     torch.manual_seed(0)
     count, kernel = torch.ones(data.items), torch.eye(data.items)
-    catalogue = Catalogue(data.embedding, count, count, torch.arange(data.items), kernel, kernel, 5.0)
+    catalogue = TrainingCatalogue(data.embedding, count, count, torch.arange(data.items), kernel, kernel, 5.0)
     policy = RankingPolicy(RankingPolicyConfig(width=4, critic_width=4), catalogue).eval()
     policy.weights["next"] = TermWeights(transitions=0.25, popularity=1.0, critic=critic)
     return policy
