@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -52,20 +53,40 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[KEEPER].communicate()  # ends its standard input
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests by the tools that they need; deselect those whose tool is absent, unless all tools are required."""
     for item in items:
         for name in TOOLS:
             if name in getattr(item, "fixturenames", ()):
                 item.add_marker(name)
-    if os.environ.get("MARQUEE_REQUIRE_TOOLS"):
-        return
-    absent = absent_tools()
+    absent = {} if os.environ.get("MARQUEE_REQUIRE_TOOLS") else absent_tools()
     dropped = [item for item in items if any(item.get_closest_marker(tool) for tool in absent)]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
+    yield  # pytest deselects by -m
+    if workers := getattr(config, "workerinput", {}).get("workercount"):
+        items[:] = long_first(items, workers)
+
+
+def long_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Order tests so that every pytest-xdist worker begins with files of long tests; short ones then fill the end evenly.
+
+    A worker gets one of `workers` equal parts of the list, in its order, and steals from the end of another's part.
+    """
+    of_file = {path: list(tests) for path, tests in groupby(items, key=lambda item: item.path)}
+    long = [tests for path, tests in of_file.items() if path.parent.name in ("integration", "crash")]
+    short = [
+        test for path, tests in of_file.items() if path.parent.name not in ("integration", "crash") for test in tests
+    ]
+    parts = []
+    for worker in range(workers):
+        begin = [test for tests in long[worker::workers] for test in tests]
+        room = len(items) * (worker + 1) // workers - len(items) * worker // workers - len(begin)
+        parts += [*begin, *short[: max(0, room)]]
+        short = short[max(0, room) :]
+    return parts + short
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -85,7 +85,7 @@ def test_boltzmann_machine_needs_frequent_items() -> None:
         fit_rbm(RbmConfig(min_count=1000), some_training())
 
 
-def naive_score(machine: fm.Machine, unit: np.ndarray, item: int, recent: dict[int, float]) -> float:
+def naive_score(machine: fm.FactorisationMachine, unit: np.ndarray, item: int, recent: dict[int, float]) -> float:
     """Rendle's equation 1 over all 2 I + D variables, the sum over pairs written out."""
     count, width = unit.shape
     values = np.concatenate((np.eye(count)[item], unit[item], [recent.get(one, 0.0) for one in range(count)]))
@@ -98,10 +98,10 @@ def naive_score(machine: fm.Machine, unit: np.ndarray, item: int, recent: dict[i
     return total
 
 
-def an_fm(count: int = 6, width: int = 3) -> tuple[fm.Machine, torch.Tensor]:
+def an_fm(count: int = 6, width: int = 3) -> tuple[fm.FactorisationMachine, torch.Tensor]:
     rng = np.random.default_rng(4)
     shapes = (count, width, (count, 2), (width, 2), (count, 2))
-    machine = fm.Machine(*(torch.from_numpy(rng.normal(size=shape)) for shape in shapes))
+    machine = fm.FactorisationMachine(*(torch.from_numpy(rng.normal(size=shape)) for shape in shapes))
     return machine, normalize(torch.from_numpy(rng.normal(size=(count, width))), dim=1)
 
 
@@ -122,7 +122,7 @@ def test_loss_and_first_gradient_of_the_factorisation_machine_in_float64() -> No
     targets, others = torch.tensor([2, 5]), torch.tensor([0, 2, 4])
     recent = [{1: 0.25, 3: 0.75}, {0: 1.0}]
 
-    def expected(values: fm.Machine) -> float:
+    def expected(values: fm.FactorisationMachine) -> float:
         total = 0.0
         for target, known in zip((2, 5), recent, strict=True):
             among = [target, *(item for item in (0, 2, 4) if item != target)]
@@ -130,7 +130,7 @@ def test_loss_and_first_gradient_of_the_factorisation_machine_in_float64() -> No
             total += float(np.log(np.exp(scores).sum()) - scores[0]) / 2
         return total
 
-    parameters = fm.Machine(*(one.clone().requires_grad_() for one in machine))
+    parameters = fm.FactorisationMachine(*(one.clone().requires_grad_() for one in machine))
     weights = torch.tensor([[0, 0.25, 0, 0.75, 0, 0], [1.0, 0, 0, 0, 0, 0]], dtype=torch.float64)
     found = fm.loss(parameters, unit, weights @ parameters.recent, targets, others)
     assert found.item() == pytest.approx(expected(machine), abs=1e-10)
@@ -141,7 +141,7 @@ def test_loss_and_first_gradient_of_the_factorisation_machine_in_float64() -> No
             for step in (1e-5, -1e-5):
                 moved = [one.clone() for one in machine]
                 moved[place][cell] += step
-                ends.append(expected(fm.Machine(*moved)))
+                ends.append(expected(fm.FactorisationMachine(*moved)))
             assert parameter.grad is not None
             assert parameter.grad[cell].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-6)
 
