@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -42,6 +43,11 @@ class SmallRun(NamedTuple):
     home: Path
     values: dict[str, str]
     output: str
+
+    def command(self, introduction: str) -> list[str]:
+        """The words of the command that the output has under a line."""
+        lines = self.output.splitlines()
+        return shlex.split(lines[lines.index(introduction) + 1])
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,9 @@ def retrain(
     best, _ = best_policy(result.policies)
     typer.echo(f"\n{headline_of(result.report)}")
     typer.echo(f"To pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled")
-    typer.echo(f"To get recommendations:\n  {recommend_command(path_of(result.policies[best]), result.published)}\n")
+    typer.echo(f"To get recommendations:\n  {recommend_command(path_of(result.policies[best]), result.published)}")
+    others = (name for name in result.policies if name != best)
+    typer.echo(f"To rate films and compare policies on a page:\n  {page_command(result.published, *others)}\n")
     print_values(
         DATASET=path_of(result.dataset, "transitions.h5"),
         POLICY=path_of(result.policies[best]),
@@ -72,21 +75,31 @@ def recommend_command(policy: Path, published: str) -> str:
     """
     from serving.catalogue import Catalogue
     from serving.loading import ratings_of
-    from storage.artifacts.inspection import PUBLISHED
-    from storage.home import home
 
     catalogue, highest = Catalogue.read(policy / "items.parquet"), ratings_of(policy).scale.highest
     popular = catalogue.events.argsort(descending=True, stable=True).tolist()
     titles = [catalogue.with_year(item) for item in popular if catalogue.titles[item]]
     known = (title for title in titles if catalogue.by_title.match(title).item is not None)
-    words = [
-        sys.argv[0] if Path(sys.argv[0]).name == "marquee" else "marquee",
-        "recommend",
-        "--policy",
-        "policy@latest",
-    ]
-    if published != (home() / PUBLISHED).as_uri():
-        words += ["--from", published]
-    for title, _ in zip(known, range(2), strict=False):
-        words += ["--rate", f"{title}={highest:g}"]
-    return shlex.join(words)
+    rated = [word for title in islice(known, 2) for word in ("--rate", f"{title}={highest:g}")]
+    return command_line("recommend", published, "--policy", "policy@latest", *rated)
+
+
+def page_command(published: str, *others: str) -> str:
+    """A command line that shows policy@latest beside the first of the other policies.
+
+    Args:
+        published: where they are published.
+        others: learners of the other policies.
+    """
+    names = ("latest", *others[:1])
+    return command_line("app", published, *(word for name in names for word in ("--policy", f"policy@{name}")))
+
+
+def command_line(command: str, published: str, *words: str) -> str:
+    """A command line of this program; it names the place where policies are published unless that is the default."""
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    program = sys.argv[0] if Path(sys.argv[0]).name == "marquee" else "marquee"
+    place = [] if published == (home() / PUBLISHED).as_uri() else ["--from", published]
+    return shlex.join([program, command, *place, *words])

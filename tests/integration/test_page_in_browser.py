@@ -1,6 +1,7 @@
 """`marquee app` as a process, used with the keyboard in a real browser, which reaches nothing but the page's own port."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ WIDER = "[...document.querySelectorAll('*')].filter((one) => one.scrollWidth > i
 
 @pytest.fixture
 def app(small_run: SmallRun, tmp_path: Path) -> Iterator[str]:
-    """The URL of the page, on the policy that the small run published."""
+    """The URL of the page, by the command at the end of the small run."""
     port = free_port()
-    words = ["app", "--from", small_run.values["PUBLISHED"], "--policy", "policy@latest", "--port", str(port)]
+    _, *words = small_run.command("To rate films and compare policies on a page:")
+    words += ["--from", small_run.values["PUBLISHED"], "--port", str(port)]
     variables = os.environ | {"MARQUEE_HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, "-m", "flows.cli", *words], env=variables) as process:
         try:
@@ -43,6 +45,9 @@ def test_a_film_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, ch
         search = page.get_by_role("textbox", name="Search a film")
         expect(page.locator(LISTED)).to_have_count(20)
         expect(page.get_by_text("Ordered by popularity, because there are no ratings.")).to_have_count(2)
+        methods = [page.get_by_role("combobox", name=f"Method on the {side}") for side in ("left", "right")]
+        expect(methods[0]).to_have_value("policy@latest")
+        expect(methods[1]).to_have_value(re.compile("policy@(ranking|td3_bc|iql)"))
         wanted = page.locator(LISTED).nth(2).inner_text().removeprefix("3. ")
         search.press_sequentially(wanted.partition(" (")[0])
         search.press("Enter")
@@ -53,6 +58,12 @@ def test_a_film_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, ch
         expect(page.get_by_text(f"near {wanted.partition(' (')[0]}, rated 5").first).to_be_visible()
         expect(page.locator(LISTED).filter(has_text=wanted)).to_have_count(0)
         expect(page.locator(LISTED)).to_have_count(20)
+        listed = page.locator(LISTED).all_inner_texts()
+        page.get_by_role("slider", name="Weight of the critics").press("End")
+        page.wait_for_function(
+            "([where, before]) => [...document.querySelectorAll(where)].map((one) => one.innerText).join() !== before",
+            arg=[LISTED, ",".join(listed)],
+        )
         page.locator("canvas, .vega-embed svg").first.wait_for()
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 844})
