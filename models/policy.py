@@ -1,5 +1,6 @@
 """A trained policy: history → observation → action → a score for every item."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -80,7 +81,8 @@ class Policy:
     """An actor, the items it chooses from, the measure of nearness that ranks them, and optionally critics.
 
     With `candidates` > 0 that many unseen items nearest to the action are ordered by the smaller of the critics' values
-    Q(s, e_i), Wolpertinger (Dulac-Arnold et al. 2015, §4), or by a ranking network.
+    Q(s, e_i), Wolpertinger (Dulac-Arnold et al. 2015, §4), or by a ranking network. With a finite `critic_weight` their
+    nearness counts, too (`re_ranked`).
     """
 
     stored: ClassVar[type[PolicyConfig]] = PolicyConfig
@@ -102,6 +104,7 @@ class Policy:
         self.ranker: RankingNetwork | None = None
         self.critics = critics
         self.candidates = candidates  # 0: nothing re-ranks
+        self.critic_weight = math.inf
 
     def re_rank_by(self, ranker: RankingNetwork, candidates: int) -> None:
         """Let a ranking network re-rank, and no critics."""
@@ -135,7 +138,7 @@ class Policy:
             assert self.critics is not None  # noqa: S101
             return self.critics.of_several(observation, vectors, precision="float32").amin(0)
 
-        return re_ranked(scores, histories.items, self.candidates, values) if self.candidates > 0 else scores
+        return re_ranked(scores, histories.items, self.candidates, values, self.critic_weight)
 
     @torch.no_grad()
     def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:

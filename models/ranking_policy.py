@@ -147,8 +147,6 @@ class RankingPolicy(nn.Module):
             state: (B, H).
             weight: of the critics' value against the score.
         """
-        if weight == 0 or self.params.critic_candidates == 0:
-            return scores
 
         def values(chosen: Tensor) -> Tensor:
             return self.critics.of_several(state, self.unit[chosen]).amin(0)

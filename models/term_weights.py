@@ -11,6 +11,7 @@ Term = Literal["actor", "popularity", "transitions", "associations", "content", 
 TERMS: tuple[Term, ...] = get_args(Term)
 LEARNT_TERMS = TERMS[:2]  # of which training sets factors, and which every ranking policy has
 MOST = 1e9
+MOST_CRITIC_WEIGHT = 100  # far above 1 the critics alone order the best candidates
 
 
 class TermWeights(BaseModel):
@@ -29,7 +30,7 @@ class TermWeights(BaseModel):
     critic: float = Field(
         0.0,
         ge=0,
-        le=100,
+        le=MOST_CRITIC_WEIGHT,
         description="The critics' value against the score in re-ranking the best candidates, both standardised.",
     )
 

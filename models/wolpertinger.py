@@ -36,13 +36,15 @@ def re_ranked(
     Args:
         scores: (B, I) float32, higher is better.
         seen: (B, L) int64, padded with -1.
-        candidates: how many best items are re-ranked.
+        candidates: how many best items are re-ranked; 0: none.
         values: the critic's values, or another score, (B, C), of items (B, C).
-        weight: of the standardised value against the standardised score; ∞: by value alone.
+        weight: of the standardised value against the standardised score; 0: no item is re-ranked; ∞: by value alone.
 
     Returns:
         scores (B, I), changed for the candidates only.
     """
+    if weight == 0 or candidates == 0:
+        return scores
     best = best_unseen(scores, seen, candidates)
     mixed = standardised(values(best.items), best.unseen)
     if math.isfinite(weight):

@@ -1,7 +1,7 @@
 """The HTTP API: recommendations, items, policies, health and metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from serving.asking import MOST_ITEMS, Answer, ItemId, Question
 from serving.batching import Batcher, Overloaded
 from serving.catalogue import Catalogue
-from serving.errors import RequestError, UnknownItemError
+from serving.errors import RequestError, UnknownItemError, invalid_values
 from serving.limits import BodyLimits
 from serving.metrics import Measuring, add_served_metrics
 from serving.recommend import Recommender
@@ -238,13 +238,16 @@ def add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(422, "invalid_request", problems_of(error.errors()))
+        errors = [one | {"loc": one["loc"][1:] or one["loc"]} for one in error.errors()]  # without "body" or "query"
+        return problem(422, "invalid_request", invalid_values(errors))
 
     @app.exception_handler(HTTPException)
-    def not_served(_: Request, error: HTTPException) -> JSONResponse:
+    def not_served(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # FastAPI's status for bytes that are no text
             return problem(422, "invalid_request", "body: expected JSON; found what does not parse.")
-        return problem(error.status_code, "not_served", str(error.detail), **(error.headers or {}))
+        found = f"{request.method} {request.url.path[:200]}"
+        message = f"expected a path and method of /openapi.json; found {found}."
+        return problem(error.status_code, "not_served", message, **(error.headers or {}))
 
     @app.exception_handler(RequestError)
     def refused(_: Request, error: RequestError) -> JSONResponse:
@@ -258,8 +261,3 @@ def add_refusals(app: FastAPI) -> None:
             "expected room in the queue; found none. Ask again later.",
             **{"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-
-
-def problems_of(errors: Sequence[Any]) -> str:
-    """What is wrong with the first five values, without the values, which may be long or no JSON."""
-    return "; ".join(f"{'.'.join(map(str, one['loc'][1:])) or one['loc'][0]}: {one['msg']}" for one in errors[:5])

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.protocols.distances import Distance
 from models.serve_for import ServeFor
+from models.term_weights import MOST_CRITIC_WEIGHT
 
 MOST_EVENTS = 1000  # of a history
 MOST_ITEMS = 1000  # k
@@ -46,6 +47,14 @@ class Question(BaseModel):
     )
     distance: Distance | None = Field(
         None, description="Rank by this distance to the policy's action instead of by its scores."
+    )
+    critic_weight: float | None = Field(
+        None,
+        ge=0,
+        le=MOST_CRITIC_WEIGHT,
+        allow_inf_nan=False,
+        description="How much the critics' value counts against the score in re-ranking the best items, both standardised; "
+        "0: not at all. Default: as much as the policy's tuning chose. Only for policies with critics.",
     )
     genres: tuple[Annotated[str, Field(max_length=100)], ...] = Field(
         (), max_length=50, description="Recommend only items with one of these genres."

@@ -11,7 +11,7 @@ from models.baselines.registry import BASELINES
 from models.baselines.training import TrainingData
 from models.histories import Scorer
 from serving.catalogue import Catalogue
-from serving.errors import UnknownMethodError
+from serving.errors import UnknownMethodError, invalid_values
 from storage.artifacts.foreign import fetch
 from storage.artifacts.manifest import Manifest
 from storage.artifacts.object_stores import ObjectStore
@@ -81,7 +81,7 @@ def tuned_baselines(store: ObjectStore, dataset: str) -> TunedBaselines:
     try:
         return TunedBaselines.model_validate(report.facts.get("baselines", {}))
     except ValidationError as error:
-        raise not_valid("baselines", first_of(error)) from error
+        raise not_valid("baselines", invalid_values(error.errors())) from error
 
 
 def config_of(name: str, tuned: TunedBaselines) -> Any:
@@ -93,16 +93,10 @@ def config_of(name: str, tuned: TunedBaselines) -> Any:
     try:
         config = BASELINES[name].config.model_validate(tuned.configs.get(name, {}))
     except ValidationError as error:
-        raise not_valid(f"baselines.configs.{name}", first_of(error)) from error
+        raise not_valid(f"baselines.configs.{name}", invalid_values(error.errors())) from error
     if isinstance(config, Descent) and config.epochs > MAX_EPOCHS:
         raise not_valid(f"baselines.configs.{name}", f"{config.epochs} epochs; at most {MAX_EPOCHS} are trained here")
     return config
-
-
-def first_of(error: ValidationError) -> str:
-    """The first of the errors, in one line."""
-    first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def not_valid(what: str, found: str) -> ArtifactError:

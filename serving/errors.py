@@ -1,5 +1,8 @@
 """Errors of recommendations; the HTTP API answers them with a status of 4xx."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from storage.errors import MarqueeError
 
 
@@ -13,6 +16,12 @@ class UnknownMethodError(RequestError):
     """No policy or baseline of that name is loaded."""
 
     code = "unknown_method"
+
+
+class UnsuitableMethodError(RequestError):
+    """The method lacks what a question needs of it: an action, or critics that can re-rank."""
+
+    code = "unsuitable_method"
 
 
 class RatingError(RequestError):
@@ -39,3 +48,8 @@ class MissingExtraError(MarqueeError):
 
 class AddressError(MarqueeError):
     """A server cannot listen on the address that it was given."""
+
+
+def invalid_values(errors: Sequence[Any]) -> str:
+    """Which values are not valid, and why; the first five of pydantic's errors, without the values, which may be long."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in errors[:5])

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from evaluation.protocols.distances import Acting, ByDistance, Distance
 from models.action_values import ValuesItems
 from models.baselines.popularity import Popularity
+from models.critic_weight import with_critic_weight
 from models.histories import Histories, Scorer
 from models.nearest import top_items
 from models.policy_formats import shortest_history
@@ -20,7 +21,8 @@ from models.translated import Translated
 from serving.asking import Answer, Question, Rated, Reason, Recommendation
 from serving.catalogue import Catalogue
 from serving.diversity import CANDIDATES_PER_ITEM, diversified
-from serving.errors import RatingError, UnknownMethodError
+from serving.errors import RatingError, UnknownMethodError, UnsuitableMethodError
+from serving.filters import allowed_items
 from storage.dataset.scale import RatingRewards
 
 POPULARITY = "popularity"
@@ -35,6 +37,15 @@ class KnownHistory(NamedTuple):
     items: list[int]
     ratings: list[float]
     unknown_ids: tuple[int, ...]
+
+
+class RankedBy(NamedTuple):
+    """What scores the items for a question."""
+
+    method: str
+    serve_for: ServeFor = "next"
+    distance: Distance | None = None
+    critic_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ class Recommender:
         """Refuse a question that cannot be answered.
 
         Raises:
-            UnknownMethodError: there is no such policy or baseline, or a distance is asked of one that has no action.
+            UnknownMethodError: there is no such policy or baseline.
+            UnsuitableMethodError: a distance is asked of one that has no action, or a weight of critics of one without any.
             RatingError: a rating is not on the scale.
         """
         if question.method not in (None, self.name, *self.baselines):
@@ -81,8 +93,17 @@ class Recommender:
                 f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}."
             )
         if question.distance is not None and not self.acts(question.method):
-            raise UnknownMethodError(
+            raise UnsuitableMethodError(
                 f"distance: expected a policy, which has an action to measure from; found {question.method!r}. Leave out the distance."
+            )
+        if question.critic_weight is not None and question.distance is not None:
+            raise UnsuitableMethodError(
+                "critic_weight: expected no distance, because critics re-rank scores; found both. Leave out one of them."
+            )
+        if question.critic_weight is not None and not self.has_critics(question.method):
+            raise UnsuitableMethodError(
+                f"critic_weight: expected a policy with critics that can re-rank; found {question.method or self.name!r}. "
+                "Leave out the weight."
             )
         scale = self.ratings.scale
         steps = (np.array([rated.rating for rated in question.history]) - scale.lowest) / scale.step
@@ -96,20 +117,25 @@ class Recommender:
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""
         histories = [self._known(question.history) for question in questions]
-        groups: dict[tuple[str, ServeFor, Distance | None], list[int]] = defaultdict(list)
+        groups: dict[RankedBy, list[int]] = defaultdict(list)
         for place, (question, history) in enumerate(zip(questions, histories, strict=True)):
-            asked = question.method or self.name
-            ranked_by = asked, question.serve_for, question.distance
-            groups[ranked_by if history.items else (POPULARITY, "next", None)].append(place)
+            asked = RankedBy(
+                question.method or self.name, question.serve_for, question.distance, question.critic_weight
+            )
+            groups[asked if history.items else RankedBy(POPULARITY)].append(place)
         answers: dict[int, Answer] = {}
-        for (method, serve_for, distance), places in groups.items():
+        for asked, places in groups.items():
             some = [questions[place] for place in places], [histories[place] for place in places]
-            answers |= dict(zip(places, self._ranked(method, serve_for, distance, *some), strict=True))
+            answers |= dict(zip(places, self._ranked(asked, *some), strict=True))
         return [answers[place] for place in range(len(questions))]
 
     def acts(self, method: str | None) -> bool:
         """Whether a method has an action to measure distances from."""
-        return isinstance(self._scorer(method), _Acts)
+        return isinstance(self._scorer(method), Acting)
+
+    def has_critics(self, method: str | None) -> bool:
+        """Whether a method has critics that can re-rank its items."""
+        return with_critic_weight(self._scorer(method), 0.0) is not None
 
     def _scorer(self, method: str | None) -> Scorer:
         return self.policy if method in (None, self.name) else self.baselines[method]
@@ -137,21 +163,16 @@ class Recommender:
         return Translated(scorer, torch.arange(len(self.catalogue)), shortest).translated(batch)
 
     @torch.no_grad()
-    def _ranked(
-        self,
-        method: str,
-        serve_for: ServeFor,
-        distance: Distance | None,
-        questions: Sequence[Question],
-        known: Sequence[KnownHistory],
-    ) -> list[Answer]:
+    def _ranked(self, asked: RankedBy, questions: Sequence[Question], known: Sequence[KnownHistory]) -> list[Answer]:
         """Answers to questions that are ranked by the same scores."""
-        scorer = serving(self._scorer(method), serve_for)
+        scorer = serving(self._scorer(asked.method), asked.serve_for)
+        if asked.critic_weight is not None:
+            scorer = with_critic_weight(scorer, asked.critic_weight) or scorer
         histories = self._histories(known, scorer)
         ranking = scorer
-        if distance is not None:
-            assert isinstance(scorer, _Acts)  # noqa: S101
-            ranking = ByDistance(scorer, self.catalogue.embedding, distance)
+        if asked.distance is not None:
+            assert isinstance(scorer, Acting)  # noqa: S101
+            ranking = ByDistance(scorer, self.catalogue.embedding, asked.distance)
         scores = self._without_barred(ranking.scores(histories), histories, questions)
         most = min(max(map(candidates_of, questions)), len(self.catalogue))
         best = top_items(scores, most)  # (B, most)
@@ -162,13 +183,13 @@ class Recommender:
             for row, (question, count) in enumerate(zip(questions, allowed, strict=True))
         ]
         values = values_of(scorer, histories, [best[row, places] for row, places in enumerate(chosen)])
-        is_policy = method == self.name
+        is_policy = asked.method == self.name
         answers = []
-        for row, (question, history, places) in enumerate(zip(questions, known, chosen, strict=True)):
+        for row, (history, places) in enumerate(zip(known, chosen, strict=True)):
             because = self._reasons(history, best[row, places])
             answers.append(
                 Answer(
-                    method=method,
+                    method=asked.method,
                     digest=self.digest if is_policy else None,
                     items=tuple(
                         self._item(int(item), score, value, reasons)
@@ -181,7 +202,7 @@ class Recommender:
                         )
                     ),
                     unknown_ids=history.unknown_ids,
-                    note=None if history.items else note_of(question, history, method),
+                    note=None if history.items else note_of(history, asked.method),
                 )
             )
         return answers
@@ -195,25 +216,9 @@ class Recommender:
             if question.exclude:
                 places = self.catalogue.index.of(np.array(question.exclude, dtype=np.int64))
                 barred[row, torch.from_numpy(places[places >= 0]).long()] = True
-            if (allowed := self._allowed(question)) is not None:
+            if (allowed := allowed_items(self.catalogue, question)) is not None:
                 barred[row, :-1] |= ~allowed
         return scores.masked_fill(barred[:, :-1], -torch.inf)
-
-    def _allowed(self, question: Question) -> Tensor | None:
-        """(I,) bool, the items that pass the filters; None without filters."""
-        allowed = None
-        if question.genres:
-            allowed = torch.zeros(len(self.catalogue), dtype=torch.bool)
-            for name in question.genres:
-                mask = self.catalogue.genre_masks.get(name.casefold())
-                allowed = allowed if mask is None else allowed | mask
-        if question.year_from is not None or question.year_to is not None:
-            years = torch.from_numpy(self.catalogue.years)
-            inside = (years >= max(question.year_from or 0, 1)) & (
-                years <= (9999 if question.year_to is None else question.year_to)
-            )
-            allowed = inside if allowed is None else allowed & inside
-        return allowed
 
     def _chosen(self, question: Question, items: Tensor, scores: Tensor) -> Tensor:
         """The places of the recommended ones among a row's best items."""
@@ -259,11 +264,6 @@ class Recommender:
         )
 
 
-@runtime_checkable
-class _Acts(Acting, Protocol):
-    """A policy with an action among the embeddings."""
-
-
 def values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> list[list[float | None]]:
     """The critics' values of each row's items; None without critics. Rows of equally many items are computed together."""
     values: list[list[float | None]] = [[None] * len(some) for some in items]
@@ -287,7 +287,7 @@ def candidates_of(question: Question) -> int:
     return max(question.k, min(CANDIDATES_PER_ITEM * question.k, MOST_CANDIDATES))
 
 
-def note_of(question: Question, history: KnownHistory, method: str) -> str:
+def note_of(history: KnownHistory, method: str) -> str:
     """Why a question without a known item is answered by popularity."""
     why = "none of the rated items is in the catalogue" if history.unknown_ids else "there are no ratings"
     return f"Ordered by {method}, because {why}."

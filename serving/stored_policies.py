@@ -19,6 +19,7 @@ from models.policy_formats import policy_from
 from models.term_weights import TunedWeights
 from models.translated import Translated
 from models.windows import HistoryEncoder
+from serving.errors import invalid_values
 from storage.artifacts.manifest import Manifest
 from storage.checked_tables import read_columns
 from storage.dataset.item_index import ItemIndex
@@ -71,9 +72,9 @@ def facts_of(manifest: Manifest) -> PolicyFacts:
     try:
         return PolicyFacts.model_validate(manifest.recipe.parameters | manifest.facts)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5])
         raise PolicyError(
-            f"policy/{manifest.digest}: expected the facts of a training in its manifest; found {problems}. Train it again."
+            f"policy/{manifest.digest}: expected the facts of a training in its manifest; found "
+            f"{invalid_values(error.errors())}. Train it again."
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Ranking of items by their distance to an action, for each of the eight distances that the article compares."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from scipy.spatial.distance import cdist
@@ -18,6 +18,7 @@ MINKOWSKI_P = 3  # p = 1, 2 and ∞ are manhattan, euclidean and chebyshev
 BLOCK = 32  # rows of each side at a time, so that their differences fit the processor cache
 
 
+@runtime_checkable
 class Acting(Protocol):
     """A policy whose action is a point among the item embeddings."""
 

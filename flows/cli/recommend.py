@@ -38,6 +38,14 @@ def recommend(
     distance: Annotated[
         str | None, typer.Option(help="Rank by this distance to the policy's action, e.g. cosine.")
     ] = None,
+    critic_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            help="How much the critics' value counts against the score; 0: not at all. Default: as tuned.",
+        ),
+    ] = None,
     serve_for: Annotated[
         str,
         typer.Option(help="What the list is for: next, later, liked or new; ranking policies have weights for each."),
@@ -49,10 +57,13 @@ def recommend(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of objects instead of a table.")] = False,
 ) -> None:
     """Recommend items to a person from their ratings; without ratings the most popular items."""
+    from pydantic import ValidationError
+
     from evaluation.protocols.distances import Distance
     from flows.cli.output import one_of
     from models.serve_for import ServeFor
     from serving.asking import Question
+    from serving.errors import RequestError, invalid_values
     from serving.loading import load
     from serving.ratings_file import known_history, parse_rating, read_ratings
     from storage.artifacts.inspection import PUBLISHED
@@ -69,17 +80,21 @@ def recommend(
     history = known_history(written, recommender.catalogue, ask)
     if history.not_found:
         typer.secho(f"Not found, and left out: {', '.join(map(repr, history.not_found))}.", fg="yellow", err=True)
-    question = Question(
-        history=tuple(history.rated),
-        k=k,
-        method=method,
-        serve_for=one_of(ServeFor, "--serve-for", serve_for),
-        distance=None if distance is None else one_of(Distance, "--distance", distance),
-        genres=tuple(genre or ()),
-        year_from=year_from,
-        year_to=year_to,
-        diversity=diversity,
-    )
+    try:
+        question = Question(
+            history=tuple(history.rated),
+            k=k,
+            method=method,
+            serve_for=one_of(ServeFor, "--serve-for", serve_for),
+            distance=None if distance is None else one_of(Distance, "--distance", distance),
+            critic_weight=critic_weight,
+            genres=tuple(genre or ()),
+            year_from=year_from,
+            year_to=year_to,
+            diversity=diversity,
+        )
+    except ValidationError as error:
+        raise RequestError(f"expected valid options; found {invalid_values(error.errors())}.") from None
     answer = recommender.recommend(question)
     if as_json:
         typer.echo(json.dumps(answer.model_dump(mode="json")["items"], indent=2, ensure_ascii=False))

@@ -15,6 +15,7 @@ from evaluation.protocols.distances import DISTANCES, Distance
 from models.serve_for import ServeFor
 from serving.asking import Answer, Question, Rated, Recommendation
 from serving.catalogue import Catalogue
+from serving.errors import RequestError
 from serving.page.run import PageSettings, opened
 from serving.recommend import Recommender
 from serving.served import ServedPolicies
@@ -24,6 +25,7 @@ FOUND = 8  # films that a search lists
 EXAMPLE_FILMS = 5
 MAP_ITEMS = 1500  # the most popular items, as a background of the map
 OTHERS = "other films"
+CRITIC_WEIGHTS = (None, 0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 100.0)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 QUESTIONS: dict[ServeFor, str] = {
     "next": "the next film",
@@ -46,20 +48,23 @@ def show(served: ServedPolicies, posters: Path | None = None) -> None:
         rate_films(first, ratings)
     with right:
         rated_films(first, ratings)
-    asked = settings(ratings)
-    names = [*served.served, *first.baselines]
-    answers = {}
+    names = (*served.served, *first.baselines)
+    recommenders = {name: one for name in names if (one := served.recommender_for(name)) is not None}
+    asked = settings(ratings, any(one.has_critics(name) for name, one in recommenders.items()))
+    answers: dict[str, Answer] = {}
     for side, column in enumerate(st.columns(2)):
         with column:
             name = st.selectbox(
                 f"Method {'on the left' if side == 0 else 'on the right'}",
-                names,
-                index=min(side, len(names) - 1),
+                list(recommenders),
+                index=min(side, len(recommenders) - 1),
                 key=f"method{side}",
+                help="Each film has the score that the method ranks it by, the return that the policy's critics expect of "
+                "recommending it, and the most similar films among your ratings (cosine 1: the same embedding).",
             )
-            recommender = served.recommender_for(name)
-            assert recommender is not None  # noqa: S101
-            answers["left" if side == 0 else "right"] = recommended(recommender, asked, name, posters)
+            answer = recommended(recommenders[name], asked, name, posters)
+            if answer is not None:
+                answers["left" if side == 0 else "right"] = answer
     show_map(first.catalogue, ratings, answers)
 
 
@@ -130,8 +135,8 @@ def forget(ratings: dict[int, float], movie_id: int) -> None:
     ratings.pop(movie_id, None)
 
 
-def settings(ratings: Mapping[int, float]) -> Question:
-    """The question of both lists, without its method."""
+def settings(ratings: Mapping[int, float], critics: bool) -> Question:
+    """The question of both lists, without its method; `critics`: whether a method has critics that can re-rank."""
     with st.sidebar:
         st.header("Lists")
         serve_for = st.selectbox(
@@ -145,20 +150,47 @@ def settings(ratings: Mapping[int, float]) -> Question:
             placeholder="none: the method's own scores",
             key="distance",
         )
+        critic_weight = None
+        if critics:
+            critic_weight = st.select_slider(
+                "Weight of the critics",
+                CRITIC_WEIGHTS,
+                format_func=lambda weight: "as tuned" if weight is None else f"{weight:g}",
+                key="critic_weight",
+                disabled=distance is not None,
+                help="How much the critics' value counts against the score, when the best films are ranked again. "
+                "0: not at all; 1: as much as the score. A distance ranks without critics.",
+            )
         k = st.slider("Films in a list", 1, 50, 10, key="k")
     history = tuple(Rated(movie_id=movie_id, rating=rating) for movie_id, rating in ratings.items())
-    return Question(history=history, k=k, serve_for=serve_for, diversity=diversity, distance=distance)
+    return Question(
+        history=history,
+        k=k,
+        serve_for=serve_for,
+        diversity=diversity,
+        distance=distance,
+        critic_weight=None if distance is not None else critic_weight,
+    )
 
 
-def recommended(recommender: Recommender, asked: Question, name: str, posters: Path | None) -> Answer:
-    """Show what one method recommends."""
+def recommended(recommender: Recommender, asked: Question, name: str, posters: Path | None) -> Answer | None:
+    """Show what one method recommends, or why it cannot recommend."""
     changes: dict[str, object] = {"method": name}
     if asked.distance is not None and not recommender.acts(name):
         st.caption("This method has no action, so it ranks by its own scores.")
         changes["distance"] = None
-    answer = recommender.recommend(asked.model_copy(update=changes))
+    if asked.critic_weight is not None and not recommender.has_critics(name):
+        st.caption("This method has no critics, so it ranks by its own scores.")
+        changes["critic_weight"] = None
+    try:
+        answer = recommender.recommend(asked.model_copy(update=changes))
+    except RequestError as error:  # such as a policy with another scale of ratings
+        st.error(str(error))
+        return None
     if answer.note:
         st.caption(answer.note)
+    elif answer.unknown_ids:
+        st.caption(f"This method does not know {len(answer.unknown_ids)} of your films.")
     for place, item in enumerate(answer.items, 1):
         with st.container(border=True):
             poster = picture(posters, item.movie_id)

@@ -59,7 +59,7 @@ def item_rows(vectors: Tensor, ids: Sequence[int]) -> pa.Table:
 
 def nearest(vectors: Tensor, critics: bool = True) -> Policy:
     size = FRAME * (DIM + 1)
-    return Policy(Actor(size, DIM, 8, 1.0), vectors, "cosine", Critics(2, size, DIM, 8), 5 if critics else 0)
+    return Policy(Actor(size, DIM, 8, 1.0), vectors, "cosine", *((Critics(2, size, DIM, 8), 5) if critics else ()))
 
 
 def ranking(vectors: Tensor) -> RankingPolicy:
@@ -86,7 +86,7 @@ def make_policy(
     """A policy artifact in a work directory."""
     torch.manual_seed(seed)
     vectors = embedding()
-    policy: Publishable = nearest(vectors) if kind == "nearest" else ranking(vectors)
+    policy: Publishable = ranking(vectors) if kind == "ranking" else nearest(vectors, critics=kind == "nearest")
     recipe = Recipe(kind="policy", schema_version=1, parameters={"seed": seed, "kind": kind}, inputs={}, code="")
     with ArtifactStore(home / "artifacts").create(recipe) as draft:
         save_file(policy.tensors(), draft.path / "policy.safetensors")

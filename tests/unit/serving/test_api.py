@@ -82,7 +82,10 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "an unknown field": (of(kk=3), "invalid_request", "kk: Extra inputs"),
     "an unknown method": (of(method="x"), "unknown_method", "expected one of policy@champion, popularity; found 'x'"),
     "an unknown distance": (of(distance="hamming"), "invalid_request", "distance"),
-    "a distance of a baseline": (of(distance="cosine", method="popularity"), "unknown_method", "distance"),
+    "a distance of a baseline": (of(distance="cosine", method="popularity"), "unsuitable_method", "distance"),
+    "a weight of a baseline's critics": (of(critic_weight=1, method="popularity"), "unsuitable_method", "critic_weight"),
+    "a weight below 0": (of(critic_weight=-0.1), "invalid_request", "critic_weight"),
+    "a weight of NaN": (b'{"critic_weight": NaN}', "invalid_request", "critic_weight"),
     "a diversity of 2": (of(diversity=2), "invalid_request", "diversity"),
 }  # fmt: skip
 
@@ -108,8 +111,12 @@ def test_a_body_of_ten_megabytes_is_refused(client: httpx.Client) -> None:
 
 def test_a_client_that_sends_slowly_is_refused_and_delays_no_other(client: httpx.Client) -> None:
     address = urlparse(str(client.base_url))
-    slow = [socket.create_connection((str(address.hostname), int(address.port or 0))) for _ in range(20)]
+    slow, slower = (
+        [socket.create_connection((str(address.hostname), int(address.port or 0))) for _ in range(20)] for _ in range(2)
+    )
     try:
+        for one in slower:
+            one.sendall(b"POST /recommend HTTP/1.1\r\nhost:")
         for one in slow:
             one.sendall(b"POST /recommend HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
         began = time.monotonic()
@@ -119,7 +126,7 @@ def test_a_client_that_sends_slowly_is_refused_and_delays_no_other(client: httpx
             one.settimeout(60)
             assert one.recv(1000).startswith(b"HTTP/1.1 408")
     finally:
-        for one in slow:
+        for one in slow + slower:
             one.close()
 
 
@@ -159,7 +166,9 @@ def test_policies_health_and_metrics(client: httpx.Client) -> None:
     assert 'marquee_requests_total{method="GET",route="/healthz",status="200"}' in text
     assert 'route="none",status="404"' in text
     assert "nowhere" not in text
-    assert client.get("/nowhere").json() == {"error": "not_served", "message": "Not Found"}
+    assert client.get("/nowhere").json() == {
+        "error": "not_served", "message": "expected a path and method of /openapi.json; found GET /nowhere.",
+    }  # fmt: skip
     assert f'marquee_policy_loaded{{digest="{one["digest"]}",policy="policy@champion"}} 1.0' in text
 
 

@@ -15,7 +15,7 @@ from models.policy import Policy
 from models.ranking_policy import RankingPolicy
 from models.term_weights import TermWeights
 from serving.asking import Question, Rated
-from serving.errors import RatingError, UnknownMethodError
+from serving.errors import RatingError, UnknownMethodError, UnsuitableMethodError
 from serving.loading import load
 from serving.recommend import Recommender
 
@@ -52,6 +52,8 @@ def test_questions_that_are_answered_together_have_the_answers_of_single_ones(re
         question(*HISTORY[:3], genres=["sci-fi"]),
         question(*HISTORY, method="popularity"),
         question(*HISTORY, diversity=0.5),
+        question(*HISTORY, critic_weight=0.0),
+        question(*HISTORY, critic_weight=2.0),
     ]
     together = recommender.answer(asked)
     for one, answer in zip(asked, together, strict=True):
@@ -149,9 +151,39 @@ def test_items_can_be_ranked_by_any_of_the_eight_distances(recommender: Recommen
     assert places(recommender, distance=distance, k=5) == apart.float().argsort(stable=True)[:5].tolist()
 
 
-def test_a_distance_needs_a_method_with_an_action(recommender: Recommender) -> None:
-    with pytest.raises(UnknownMethodError, match="distance: expected a policy"):
-        recommender.recommend(question(*HISTORY, distance="cosine", method="popularity"))
+def test_the_weight_of_the_critics_moves_items_between_the_order_of_scores_and_that_of_values(
+    recommender: Recommender,
+) -> None:
+    policy = recommender.policy
+    assert isinstance(policy, Policy)
+    near = places(recommender, distance="cosine", k=8)  # the policy ranks by cosine
+    values = {
+        weight: [item.value for item in recommender.recommend(question(*HISTORY, critic_weight=weight, k=5)).items]
+        for weight in (0.0, 1.0, 100.0)
+    }
+    assert places(recommender, critic_weight=0.0, k=8) == near
+    assert values[100.0] == sorted(values[100.0], reverse=True)
+    assert values[0.0] != values[1.0] != values[100.0]
+    assert places(recommender, critic_weight=100.0) == places(recommender)  # tuned: by value alone
+    assert sorted(places(recommender, critic_weight=100.0, k=5)) == sorted(near[:5])
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"distance": "cosine", "method": "popularity"}, "distance: expected a policy"),
+        ({"critic_weight": 1.0, "method": "popularity"}, "critics that can re-rank; found 'popularity'"),
+        ({"critic_weight": 1.0, "distance": "cosine"}, "critic_weight: expected no distance"),
+    ],
+)
+def test_what_a_method_does_not_have_is_refused(
+    recommender: Recommender, asked: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UnsuitableMethodError, match=message):
+        recommender.recommend(question(*HISTORY, **asked))
+
+
+def test_an_unknown_method_is_refused(recommender: Recommender) -> None:
     with pytest.raises(UnknownMethodError, match=r"expected one of policy@champion, popularity; found 'x'"):
         recommender.recommend(question(*HISTORY, method="x"))
 

@@ -11,7 +11,7 @@ from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
 from evaluation.report.sections.environment.fit import Fit, measure_fit
 from evaluation.report.sections.environment.simulation import Simulation, without_mechanisms
-from models.critics_part import without_critics
+from models.critic_weight import without_critics
 from models.environments.controls import (
     Chooser,
     greedy,

@@ -12,7 +12,7 @@ from evaluation.protocols.statistics import bootstrap_intervals
 from evaluation.record import Record
 from evaluation.report.formats import signed
 from evaluation.report.sections.environment.numbers import WithoutCritics
-from models.critics_part import without_critics
+from models.critic_weight import without_critics
 from models.histories import Scorer
 from models.ranking_policy import RankingPolicy
 from storage.dataset.reader import TransitionDataset

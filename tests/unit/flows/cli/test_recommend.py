@@ -56,6 +56,11 @@ def test_without_ratings_popular_items_are_shown_and_this_is_said(published: str
         (["--method", "ease"], "UnknownAliasError"),  # the dataset is not published
         (["--distance", "hamming"], "expected one of euclidean, cosine"),
         (["-k", "0"], "-k"),
+        (["-k", "1000000"], "-k"),
+        (["--critic-weight", "1", "--method", "popularity"], "UnsuitableMethodError: critic_weight: expected a policy"),
+        (["--critic-weight", "nan"], "--critic-weight"),
+        (["--diversity", "nan"], "--diversity"),
+        (["--year-from", "-5"], "year_from: Input should be"),
     ],
 )
 def test_what_cannot_be_answered_is_said_without_a_traceback(

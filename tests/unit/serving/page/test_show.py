@@ -1,12 +1,13 @@
 """The page: what a user does changes both lists at once."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from unit.serving import serving_support
-from unit.serving.serving_support import make_policy, publish_policy
+from unit.serving.serving_support import ITEMS, make_policy, publish_policy
 
 from serving.page.run import PageSettings, opened
 
@@ -100,6 +101,52 @@ def test_distance_diversity_and_length_shape_the_lists(page: AppTest) -> None:
     page.slider(key="k").set_value(3).run()
     assert len(titles(page)) == 6
     assert not page.exception
+
+
+def test_the_weight_of_the_critics_changes_the_list_of_a_method_that_has_some(page: AppTest) -> None:
+    rate(page, "heat")
+    own = titles(page)
+    page.select_slider(key="critic_weight").set_value(0.0).run()
+    assert not page.exception
+    assert "This method has no critics" in captions(page)  # popularity, on the right
+    assert titles(page)[:10] != own[:10]
+    assert titles(page)[10:] == own[10:]
+    page.selectbox(key="distance").select("cosine").run()
+    assert page.select_slider(key="critic_weight").disabled
+    assert "no critics" not in captions(page)
+
+
+def test_without_critics_there_is_no_weight(tmp_path: Path, published: str) -> None:
+    maker = tmp_path / "maker"
+    publish_policy(maker, make_policy(maker, "without critics"), published, "imitation")
+    page = page_of(published, "policy@imitation")
+    assert not page.exception
+    assert [one.key for one in page.select_slider] == ["rating"]
+
+
+def test_a_policy_of_another_catalogue_or_scale_says_what_it_cannot_use(tmp_path: Path, published: str) -> None:
+    maker = tmp_path / "maker"
+    publish_policy(maker, make_policy(maker, seed=1, ids=range(11, 11 + ITEMS)), published, "other")
+    page = page_of(published, "policy@champion", "policy@other")
+    page.text_input(key="query").input("The Matrix").run()
+    page.button(key="rate").click().run()
+    rate(page, "heat")
+    assert not page.exception
+    assert "does not know 1 of your films" in captions(page)
+
+    def twice(folder: Path) -> None:
+        stored = json.loads((folder / "ratings.json").read_text())
+        stored["scale"]["lowest"] = 2.0
+        (folder / "ratings.json").write_text(json.dumps(stored))
+
+    publish_policy(maker, make_policy(maker, seed=2, spoil=twice), published, "scale")
+    page = page_of(published, "policy@champion", "policy@scale")
+    page.text_input(key="query").input("heat").run()
+    page.select_slider(key="rating").set_value(0.5).run()
+    page.button(key="rate").click().run()
+    assert not page.exception
+    assert len(titles(page)) == 10
+    assert any("expected one of" in one.value for one in page.error)
 
 
 def test_two_policies_are_side_by_side(tmp_path: Path, published: str) -> None:
