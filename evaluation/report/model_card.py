@@ -45,7 +45,7 @@ def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Mani
         f"## Metrics\n\n{metrics_text(policy, card.validation, report)}",
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
         f"## Load it\n\n{loading_text(policy, uri)}",
-        f"## Training\n\n{training_text(card)}",
+        f"## Training\n\n{training_text(card, policy.created_at)}",
         f"## Files\n\n{table(('file', 'bytes', 'SHA-256'), files)}",
     )
     return "\n\n".join(part.strip() for part in sections) + "\n"
@@ -59,7 +59,8 @@ def data_text(policy: Manifest, dataset: Manifest | None) -> str:
     if dataset is not None:
         counts = (f"{dataset.facts[name]:,} {name}" for name in COUNTED if isinstance(dataset.facts.get(name), int))
         lines.append(f"- {', '.join(counts)}")
-    lines += [f"- Terms: {plain(text)}" for text in policy.licences] or ["- Terms: none are recorded"]
+    none = "none, the data is generated" if policy.generated else "none are recorded"
+    lines += [f"- Terms: {plain(text)}" for text in policy.licences] or [f"- Terms: {none}"]
     return "\n".join(lines)
 
 
@@ -76,7 +77,8 @@ def metrics_text(policy: Manifest, validation: float | None, report: Manifest | 
         raise not_readable(report, error) from error
     lines += [
         "",
-        f"On test users, from report `{report.digest}`, with 95 % intervals; this policy is {plain(names[0])}.",
+        f"Each method ranks the whole catalogue for the next choices of test users, without the films that they have rated. From "
+        f"report `{report.digest}`; 95 %: the interval of NDCG@10. This policy is {plain(names[0])}.",
         "",
     ]
     if facts.methods:
@@ -99,15 +101,16 @@ print(recommender.recommend(marquee.Question(history=history, k=10)).items)
 Weights are safetensors; no file is a pickle. Every byte is verified when the policy is pulled."""
 
 
-def training_text(card: ModelCard) -> str:
-    """How the policy was trained."""
+def training_text(card: ModelCard, created_at: str) -> str:
+    """When and how the policy was trained."""
     facts = {
+        "trained": created_at[:19].replace("T", " "),
         "updates": card.updates,
         "selected at update": card.selected_update,
         "selected by": card.selected_by,
         "seed": card.seed,
         "device": card.device,
-        **{f"what counts for `{one.question}`": shares_text(one) for one in card.questions},
+        **{f"shares of the score for “{one.question}”": shares_text(one) for one in card.questions},
         **card.hyper_parameters,
     }
     return table(("parameter", "value"), ((name, number(value)) for name, value in facts.items() if value is not None))
@@ -116,13 +119,13 @@ def training_text(card: ModelCard) -> str:
 def shares_text(tuned: TunedWeights) -> str:
     """The terms' shares of the score for one question, and the weight of the critics."""
     named = (f"{name.replace('_', ' ')} {share:.0%}" for name, share in tuned.shares.items() if share > 0)
-    return f"{', '.join(named)}; learnt action {tuned.learnt:.0%}, critics' weight {tuned.critic:g}"
+    return f"{', '.join(named)}; critics' weight {tuned.critic:g}"
 
 
 def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     """A table in markdown."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(plain(cell) for cell in line) + " |" for line in lines)
+    lines = [" | ".join(plain(cell) for cell in line) for line in (columns, *rows)]
+    return "\n".join(f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(columns)), *lines[1:]))
 
 
 def number(value: object) -> str:

@@ -79,7 +79,11 @@ def recommend(
 
     history = known_history(written, recommender.catalogue, ask)
     if history.not_found:
-        typer.secho(f"Not found, and left out: {', '.join(map(repr, history.not_found))}.", fg="yellow", err=True)
+        typer.secho(
+            f"Left out, because no film or several have this title: {', '.join(map(repr, history.not_found))}.",
+            fg="yellow",
+            err=True,
+        )
     try:
         question = Question(
             history=tuple(history.rated),

@@ -24,7 +24,7 @@ LOGGED_LIMIT = "Learnt from logged choices alone: nobody could choose an item th
 SIMULATED_LIMIT = "Learnt with simulated users: it is as good for real users as the simulation is like them."
 LIMITS = (
     "Knows the items of its catalogue only; new items need extend-dataset first.",
-    "A metric here is an average over users; users with few ratings or rare tastes may be served worse (see the bias plots).",
+    "A metric is an average over users; users with few ratings or rare tastes may be served worse (see Popularity bias in the report).",
 )
 ENSEMBLE_OF = "The mean of {} policies with different seeds. "
 NEAREST_LIMIT = "Ranks by nearness to one predicted point: if a user might like different items next, their mean is near none of them."

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
@@ -47,6 +48,10 @@ def test_the_card_has_data_terms_metrics_with_intervals_and_limits(published: st
         "The ratings are generated", "Learnt from logged choices alone", f"`{policy.digest}`"[1:-1],
     ):  # fmt: skip
         assert part in card
+    page = MarkdownIt("commonmark").enable("table").render(card)
+    assert page.count("<table>") == 3
+    assert "<th>NDCG@10</th>" in page
+    assert "\\" not in page
 
 
 def test_text_from_elsewhere_brings_no_markdown(published: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_json_is_an_array_of_objects_and_warnings_are_not_in_it(published: str, 
     found = json.loads(done.stdout)
     assert len(found) == 4
     assert {"movie_id", "title", "score", "year", "value", "because"} <= found[0].keys()
-    assert done.stderr == "Not found, and left out: 'Solaris', 'zzz'.\n"
+    assert done.stderr == "Left out, because no film or several have this title: 'Solaris', 'zzz'.\n"
     folder = next((tmp_path / "home" / "foreign").glob("*/policy/*"))
     again = run("--from", str(folder), "--rate", "Heat=5", "-k", "4", "--json")
     assert json.loads(again.stdout) == found
@@ -86,4 +86,4 @@ def test_a_person_is_asked_which_title_is_meant(published: str, tmp_path: Path) 
     for part in ("'Solaris' may be:", "1  Solaris (1972)", "2  Solaris (2002)", "'Heet' may be:", "1  Heat (1995)"):
         assert part in done.stdout
     assert "Solaris (5)" in done.stdout
-    assert "Not found, and left out: 'Heet'." in done.stderr
+    assert "have this title: 'Heet'." in done.stderr
