@@ -61,7 +61,7 @@ def fit_published_baselines(
             f"dataset/{digest}: expected the items of policy/{policy.digest}; found others. Publish the policy with its dataset."
         )
     tuned = tuned_baselines(store, digest)
-    configs = {name: config_of(name, tuned) for name in names}
+    configs = {name: baseline_config(name, tuned) for name in names}
     training = TrainingData(*data.training_events(), data.embedding, tuned.max_items)
     return {name: BASELINES[name].fit(config, training) for name, config in configs.items()}
 
@@ -84,7 +84,7 @@ def tuned_baselines(store: ObjectStore, dataset: str) -> TunedBaselines:
         raise not_valid("baselines", invalid_values(error.errors())) from error
 
 
-def config_of(name: str, tuned: TunedBaselines) -> Any:
+def baseline_config(name: str, tuned: TunedBaselines) -> Any:
     """The hyper-parameters of a baseline.
 
     Raises:

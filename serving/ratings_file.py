@@ -40,7 +40,7 @@ class FoundRatings(NamedTuple):
     not_found: list[str]
 
 
-def read_ratings(path: Path) -> list[WrittenRating]:
+def read_ratings_file(path: Path) -> list[WrittenRating]:
     """Read a CSV file with the columns movieId or title, rating, and perhaps timestamp; the oldest rating comes first.
 
     Without timestamps the order of the rows counts. Timestamps are unix seconds or ISO dates.

@@ -39,7 +39,7 @@ class Titles:
 
     def __init__(self, titles: Sequence[str], years: NDArray[np.int64], events: NDArray[np.int64]) -> None:
         self.years, self.events = years, events
-        self.plain = [plain(title) for title in titles]
+        self.plain = [searchable(title) for title in titles]
 
     @cached_property
     def _places(self) -> dict[str, list[int]]:
@@ -52,7 +52,7 @@ class Titles:
         """The item that a title, perhaps with its year in brackets, names; similar titles if that is not certain."""
         found = YEAR.search(written)
         year = int(found[1]) if found else None
-        text = plain(YEAR.sub("", written))
+        text = searchable(YEAR.sub("", written))
         same = self._places.get(text, [])
         exact = [item for item in same if year is None or self.years[item] == year]
         if len(exact) == 1:
@@ -63,7 +63,7 @@ class Titles:
 
     def search(self, query: str, most: int) -> tuple[int, ...]:
         """Items whose title holds every word of the query, the most popular first; if there are none, similar titles."""
-        text = plain(YEAR.sub("", query))
+        text = searchable(YEAR.sub("", query))
         words = text.split()
         if not words:
             return ()
@@ -82,7 +82,7 @@ class Titles:
         return tuple(place for _, _, place in found)
 
 
-def plain(title: str) -> str:
+def searchable(title: str) -> str:
     """A title in small letters without accents and punctuation, with its article in front."""
     text = unicodedata.normalize("NFKD", title).casefold().strip()
     text = ARTICLE.sub(r"\2 \1", text)

@@ -47,14 +47,14 @@ class DriftParams(BaseModel):
 def measure_drift(draft: Draft, base: ArtifactRef, dataset: ArtifactRef) -> None:
     """Compare the events that a dataset has and its base does not have with the base's events."""
     old, new = (TransitionDataset.open(artifact_store().open(ref) / "transitions.h5") for ref in (base, dataset))
-    before, later = events_of(old), added_events(old, new)
+    before, later = drift_events(old), added_events(old, new)
     found = [one.model_dump() for one in measure_stability(before, later, old.scale.codes + 1)]
     (draft.path / "drift.json").write_text(json.dumps(found, indent=2, allow_nan=False))
     draft.rows = len(found)
     draft.facts = {"later_events": len(later.codes), "measures": found}
 
 
-def events_of(data: TransitionDataset) -> Events:
+def drift_events(data: TransitionDataset) -> Events:
     """All events of a dataset."""
     users = np.repeat(data.user_ids, np.diff(data.head.offset))
     return Events(users, data.movie_ids[data.item.numpy()], data.rating_code.numpy(), data.timestamps())
@@ -63,7 +63,7 @@ def events_of(data: TransitionDataset) -> Events:
 def added_events(old: TransitionDataset, new: TransitionDataset) -> Events:
     """The events of a dataset that another one does not have, by user, movie and time."""
     tables = []
-    for events in (events_of(old), events_of(new)):
+    for events in (drift_events(old), drift_events(new)):
         columns = dict(zip(KEYS, (events.user_ids, events.movie_ids, events.timestamps), strict=True))
         tables.append(pa.table(columns | {"code": events.codes}))
     added = tables[1].join(tables[0], KEYS, join_type="left anti")

@@ -52,7 +52,7 @@ def item_columns(
     terms = {name: terms_of(movies[name]) for name in TERMS}
     terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
     if tags is not None:
-        terms["tags"] = read_tags(tags / "tags.parquet", movie_ids, users)
+        terms["tags"] = stored_tags(tags / "tags.parquet", movie_ids, users)
     parts = [pc.fill_null(movies[name], "") for name in TEXTS]
     return ItemColumns(
         train=train,
@@ -61,7 +61,7 @@ def item_columns(
         texts=pc.binary_join_element_wise(*parts, " ").to_pylist(),
         terms=terms,
         numbers={name: floats(movies[name]) for name in NUMBERS} | dates_and_awards(movies),
-        genome=read_genome(genome, movie_ids) if genome is not None else None,
+        genome=stored_genome(genome, movie_ids) if genome is not None else None,
     )
 
 
@@ -107,7 +107,7 @@ def read_training_events(path: Path, movie_ids: NDArray[np.int64], users: pa.Tab
     )
 
 
-def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table) -> Terms:
+def stored_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table) -> Terms:
     """The tags that training sees, in lower case; users without ratings are in no split and are left out."""
     parts = training_rows(path, "tag", movie_ids, users)
     tags = pa.chunked_array([part.value for part in parts], pa.string()).combine_chunks()
@@ -119,7 +119,7 @@ def read_tags(path: Path, movie_ids: NDArray[np.int64], users: pa.Table) -> Term
     )
 
 
-def read_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
+def stored_genome(folder: Path, movie_ids: NDArray[np.int64]) -> Genome | None:
     """The tag genome of every item, or None if the release has none."""
     if not (folder / "genome.npy").exists():
         return None

@@ -11,7 +11,7 @@ from models.histories import Histories
 from models.wolpertinger import best_unseen
 from serving.index.of_policy import query_vectors, searched_vectors
 from serving.index.params import IndexParams
-from serving.index.stored import build_index, overlap, recall
+from serving.index.stored import build_index, overlap, recall_against_exact
 from serving.stored_policies import load_policy
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
@@ -46,7 +46,7 @@ def make_item_index(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, par
         best = best_unseen(ranks.scores(histories), histories.items, DEPTH).items
         shared.append(overlap(best, index.search(asked[-1], DEPTH, histories.items).items))
     vectors_asked = torch.cat(asked)
-    found, common = recall(index, vectors_asked, DEPTH), float(torch.cat(shared).mean())
+    found, common = recall_against_exact(index, vectors_asked, DEPTH), float(torch.cat(shared).mean())
     logger.info(
         "Item index of policy/%s: recall@%d of the exact search %.3f, overlap@%d with the policy's own %.3f",
         *(policy.digest, DEPTH, found, DEPTH, common),

@@ -156,7 +156,7 @@ def train_learner(
 ) -> None:
     """Train a learner on the training transitions; writes weights, config, metrics, the items, and how ratings are read."""
     place = chosen_device(device)
-    data = opened(dataset).to(place)
+    data = open_dataset(dataset).to(place)
     memory = Memory()
     learning = make_learning(config, data, trainer.batch_size, similarity, place, seed, folder_of(states))
     if earlier is not None:
@@ -166,7 +166,7 @@ def train_learner(
     timely = data.last_starts("validation", len(data.item), before_cut=True)
     held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))
 
-    simulated = None if fitted is None else FittedReturn(opened(dataset), fitted, seed, place)
+    simulated = None if fitted is None else FittedReturn(open_dataset(dataset), fitted, seed, place)
 
     def metrics_of(policy: Publishable) -> dict[str, float]:
         found = validation_metrics(data, policy, cases)
@@ -182,7 +182,7 @@ def train_learner(
     resume(run, checkpoints, config.name)
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     learning.learner.acting.load_state_dict(run.best_policy)
-    facts = facts_of(run)
+    facts = facts_of_run(run)
     facts |= tuned(learning.policy, config, metrics_of, run.metric, data, validation_steps, seed)
     if isinstance(config, ActorConfig) and isinstance(learning.policy, Policy) and config.ranker.candidates > 0:
         metrics = partial(validation_metrics, data, learning.policy, cases)
@@ -194,7 +194,7 @@ def train_learner(
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
 
 
-def opened(dataset: ArtifactRef) -> TransitionDataset:
+def open_dataset(dataset: ArtifactRef) -> TransitionDataset:
     """A dataset's transitions, on the CPU."""
     return TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
 
@@ -265,7 +265,7 @@ def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_diverge
     return None
 
 
-def facts_of(run: Trainer) -> dict[str, Any]:
+def facts_of_run(run: Trainer) -> dict[str, Any]:
     """The manifest's facts about a finished run."""
     return {
         "updates": run.step,

@@ -12,9 +12,9 @@ def build_dataset(
 ) -> None:
     """Build a dataset of transitions from ratings and movie metadata, and validate every table."""
     from flows.build_dataset import build_dataset as flow
-    from flows.cli.running import path_of, resolve, run
+    from flows.cli.running import path_of, resolved_profile, run
 
-    chosen = resolve(profile, data, metadata, changes)
+    chosen = resolved_profile(profile, data, metadata, changes)
     dataset = run(
         flow,
         profile=profile,

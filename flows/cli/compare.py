@@ -21,10 +21,10 @@ def compare(
     changes: SetOption = None,
 ) -> None:
     """Evaluate the policies that you name on the same test users of one dataset, and write the report."""
-    from flows.cli.running import headline_of, path_of, published_to, resolve, run
+    from flows.cli.running import headline_of, path_of, published_to, resolved_profile, run
     from flows.evaluate_policy import evaluate_policy as flow
 
-    chosen = resolve(profile, changes=changes)
+    chosen = resolved_profile(profile, changes=changes)
     report = run(
         flow,
         profile=profile,

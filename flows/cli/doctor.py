@@ -25,10 +25,10 @@ def doctor(
     changes: SetOption = None,
 ) -> None:
     """Check packages, hardware, work directory, encoder, servers and object stores; the exit code is 1 if a check fails."""
-    from flows.cli.running import resolve
+    from flows.cli.running import resolved_profile
     from tasks.doctor import examine
 
-    chosen = resolve(profile, changes=changes)
+    chosen = resolved_profile(profile, changes=changes)
     found = list(examine(chosen.features.text.encoder, chosen.cluster.scheduler, source, to or chosen.publish.to))
     if as_json:
         typer.echo(json.dumps([finding.model_dump() for finding in found], indent=2, ensure_ascii=False))

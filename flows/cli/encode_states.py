@@ -23,7 +23,7 @@ def encode_states(
     changes: SetOption = None,
 ) -> None:
     """Encode a dataset's observations with a policy's state encoder, to train on them with train-policy --states."""
-    from flows.cli.running import path_of, published_to, resolve, run
+    from flows.cli.running import path_of, published_to, resolved_profile, run
     from flows.encode_states import encode_states as flow
     from tasks.train import Device
 
@@ -32,7 +32,7 @@ def encode_states(
         profile=profile,
         dataset=dataset,
         policy=policy,
-        publish=published_to(resolve(profile, changes=changes), source),
+        publish=published_to(resolved_profile(profile, changes=changes), source),
         device=one_of(Device, "--device", device),
     )
     print_values(STATES=path_of(states))

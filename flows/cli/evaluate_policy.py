@@ -16,10 +16,10 @@ def evaluate_policy(
     changes: SetOption = None,
 ) -> None:
     """Evaluate the newest policies of a dataset and the baselines on test users, and write the report."""
-    from flows.cli.running import path_of, published_to, resolve, run
+    from flows.cli.running import path_of, published_to, resolved_profile, run
     from flows.evaluate_policy import evaluate_policy as flow
 
-    chosen = resolve(profile, changes=changes)
+    chosen = resolved_profile(profile, changes=changes)
     report = run(
         flow,
         profile=profile,

@@ -19,10 +19,10 @@ def extend_dataset(
     changes: SetOption = None,
 ) -> None:
     """Append later ratings, users and movies to a dataset; movies that it has keep their embeddings."""
-    from flows.cli.running import path_of, resolve, run
+    from flows.cli.running import path_of, resolved_profile, run
     from flows.extend_dataset import extend_dataset as flow
 
-    chosen = resolve(profile, data, metadata, changes)
+    chosen = resolved_profile(profile, data, metadata, changes)
     extended = run(
         flow,
         profile=profile,

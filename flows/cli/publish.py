@@ -15,9 +15,9 @@ def publish(
     changes: SetOption = None,
 ) -> None:
     """Publish a report with its dataset and policies, and move the aliases latest and champion."""
-    from flows.cli.running import published_to, resolve, run
+    from flows.cli.running import published_to, resolved_profile, run
     from flows.publish_artifacts import publish_artifacts as flow
 
-    chosen = published_to(resolve(profile, changes=changes), to)
+    chosen = published_to(resolved_profile(profile, changes=changes), to)
     uri = run(flow, profile=profile, report=report, publish=chosen)
     print_values(PUBLISHED=uri)

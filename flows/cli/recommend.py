@@ -65,11 +65,11 @@ def recommend(
     from serving.asking import Question
     from serving.errors import RequestError, invalid_values
     from serving.loading import load
-    from serving.ratings_file import known_history, parse_rating, read_ratings
+    from serving.ratings_file import known_history, parse_rating, read_ratings_file
     from storage.artifacts.inspection import PUBLISHED
     from storage.home import home
 
-    written = read_ratings(ratings) if ratings is not None else []
+    written = read_ratings_file(ratings) if ratings is not None else []
     written += [parse_rating(one) for one in rate or ()]
     recommender = load(source or home() / PUBLISHED, policy, [method] if method else [])
     asks = sys.stdin.isatty() and not as_json

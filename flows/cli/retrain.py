@@ -27,13 +27,13 @@ def retrain(
     changes: SetOption = None,
 ) -> None:
     """Run all stages: build or extend a dataset, train, evaluate and publish."""
-    from flows.cli.running import headline_of, path_of, published_to, resolve, run
+    from flows.cli.running import headline_of, path_of, published_to, resolved_profile, run
     from flows.retrain import Retrained
     from flows.retrain import retrain as flow
     from tasks.publish import best_policy
     from tasks.train import Device
 
-    chosen = resolve(profile, data, metadata, changes)
+    chosen = resolved_profile(profile, data, metadata, changes)
     made = run(
         flow,
         profile=profile,

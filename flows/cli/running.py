@@ -26,7 +26,9 @@ class PrefectServerError(MarqueeError):
     """Prefect's server does not answer."""
 
 
-def resolve(profile: str, data: str | None = None, metadata: str = "", changes: list[str] | None = None) -> Profile:
+def resolved_profile(
+    profile: str, data: str | None = None, metadata: str = "", changes: list[str] | None = None
+) -> Profile:
     """Read a profile and apply the options of a command to it.
 
     Args:

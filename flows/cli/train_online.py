@@ -22,10 +22,10 @@ def train_online(
     changes: SetOption = None,
 ) -> None:
     """Train a policy with simulated users; needs the extra marquee[online]."""
-    from flows.cli.running import path_of, published_to, resolve, run
+    from flows.cli.running import path_of, published_to, resolved_profile, run
     from flows.train_online import train_online as flow
 
-    preset = resolve(profile, changes=changes)
+    preset = resolved_profile(profile, changes=changes)
     policy = run(
         flow,
         profile=profile,

@@ -18,11 +18,11 @@ def train_policy(
     changes: SetOption = None,
 ) -> None:
     """Train a policy with each learner on a dataset; training that was interrupted is resumed."""
-    from flows.cli.running import path_of, resolve, run
+    from flows.cli.running import path_of, resolved_profile, run
     from flows.train_policy import train_policy as flow
     from tasks.train import Device
 
-    train = resolve(profile, changes=changes).train
+    train = resolved_profile(profile, changes=changes).train
     where = one_of(Device, "--device", device)
     policies = run(flow, profile=profile, dataset=dataset, train=train, device=where, states=states)
     print_values(**{f"POLICY_{name.upper()}": path_of(ref) for name, ref in policies.items()})

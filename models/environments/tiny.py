@@ -68,7 +68,7 @@ def tiny_model() -> TinyModel:
     return TinyModel(following, np.array([[reward for _, reward in row] for row in found]), 1 - np.array(LEAVE)[moods])
 
 
-def action_values(model: TinyModel, values: Doubles, discount: float = DISCOUNT) -> Doubles:
+def state_action_values(model: TinyModel, values: Doubles, discount: float = DISCOUNT) -> Doubles:
     """Q(s, i) = r + γ P(stay) V(s'), (S, A), of values V (S,) (Sutton & Barto 2018, eq. 4.6)."""
     return np.asarray(model.rewards + discount * model.stay * values[model.following])
 
@@ -77,13 +77,13 @@ def optimal_values(model: TinyModel, discount: float = DISCOUNT) -> Doubles:
     """V* by value iteration, (S,), to 1e-12 (Sutton & Barto 2018, §4.4)."""
     values = np.zeros(len(model.rewards))
     while True:
-        better = action_values(model, values, discount).max(1)
+        better = state_action_values(model, values, discount).max(1)
         if np.abs(better - values).max() < 1e-12:
             return np.asarray(better)
         values = better
 
 
-def values_of(model: TinyModel, policy: NDArray[np.int64], discount: float = DISCOUNT) -> Doubles:
+def state_values(model: TinyModel, policy: NDArray[np.int64], discount: float = DISCOUNT) -> Doubles:
     """V of a deterministic policy, item by state (S,), by solving V = r + γ P V: (S,)."""
     rows = np.arange(len(policy))
     transition = np.zeros((len(rows), len(rows)))

@@ -85,7 +85,7 @@ def engine_of(name: Engine) -> type[VectorIndex]:
     return ExactIndex
 
 
-def recall(index: VectorIndex, vectors: Tensor, k: int) -> float:
+def recall_against_exact(index: VectorIndex, vectors: Tensor, k: int) -> float:
     """The share of the exact k nearest items that an index finds, a mean over vectors (B, D)."""
     exact = ExactIndex(index.vectors, index.measure).search(vectors, k).items
     return float(overlap(exact, index.search(vectors, k).items).mean())

@@ -32,7 +32,7 @@ class PageSettings(BaseModel):
 
 
 @lru_cache(maxsize=1)
-def opened(settings: PageSettings) -> ServedPolicies:
+def opened_policies(settings: PageSettings) -> ServedPolicies:
     """The policies of a page, loaded once in a process; they follow their aliases as those of the HTTP API do.
 
     Raises:
@@ -52,7 +52,7 @@ def run_page(settings: PageSettings, host: str, port: int) -> None:
     Raises:
         MissingExtraError: Streamlit is not installed.
         AddressError: the page cannot listen on this address.
-        MarqueeError, LearnerError: see `opened`.
+        MarqueeError, LearnerError: see `opened_policies`.
     """
     try:
         from streamlit.web import bootstrap
@@ -61,7 +61,7 @@ def run_page(settings: PageSettings, host: str, port: int) -> None:
             "marquee app: expected Streamlit; found that it is not installed. Install it with: pip install 'marquee[app]'"
         ) from error
     require_free(host, port)
-    opened(settings)
+    opened_policies(settings)
     options = OPTIONS | {"server_address": host, "server_port": port}
     script = str(Path(__file__).with_name("show.py"))
     bootstrap.load_config_options(flag_options=options)

@@ -16,7 +16,7 @@ from models.serve_for import ServeFor
 from serving.asking import Answer, Question, Rated, Recommendation
 from serving.catalogue import Catalogue
 from serving.errors import RequestError
-from serving.page.run import PageSettings, opened
+from serving.page.run import PageSettings, opened_policies
 from serving.recommend import Recommender
 from serving.served import ServedPolicies
 from storage.markdown import plain
@@ -40,7 +40,7 @@ def show(served: ServedPolicies, posters: Path | None = None) -> None:
     st.set_page_config("Marquee", layout="wide")
     st.title("What to watch next")
     first = served.recommender_for(None)
-    assert first is not None  # noqa: S101  # `opened` loaded it
+    assert first is not None  # noqa: S101  # `opened_policies` loaded it
     st.session_state.setdefault("ratings", {})
     ratings: dict[int, float] = st.session_state.ratings
     left, right = st.columns(2)
@@ -261,4 +261,4 @@ def chart(catalogue: Catalogue, items: Sequence[int], groups: Sequence[str]) -> 
 
 if __name__ == "__main__":
     shown = PageSettings.model_validate_json(sys.argv[1])
-    show(opened(shown), shown.posters)
+    show(opened_policies(shown), shown.posters)

@@ -37,7 +37,7 @@ class OmdbApi(WebService):
     async def movie(self, ids: MovieIds, ask: Ask) -> Movie | None:
         """A title's row of SOURCE_SCHEMA; None if it has no IMDb id or OMDb does not know it."""
         body = await ask(Query("", (("i", ids.imdb_id), ("plot", "full")))) if ids.imdb_id else None
-        return None if body is None else parse_title(body, ids)
+        return None if body is None else parse_omdb(body, ids)
 
     def is_absent(self, status: int, body: dict[str, Any] | None) -> bool:
         """Whether OMDb says that there is no such title.
@@ -68,7 +68,7 @@ class OmdbApi(WebService):
         return Verdict("answer")
 
 
-def parse_title(body: dict[str, Any], ids: MovieIds) -> Movie:
+def parse_omdb(body: dict[str, Any], ids: MovieIds) -> Movie:
     """A row of SOURCE_SCHEMA from one OMDb title; fields of unexpected types or values are unknown."""
     rated, kind = text(body.get("Rated")), text(body.get("Type"))
     return {

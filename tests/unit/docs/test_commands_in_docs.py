@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from flows.cli import app
-from flows.cli.running import resolve
+from flows.cli.running import resolved_profile
 from flows.parameters import Profile
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,7 @@ def test_a_command_has_the_options_and_parameters_that_the_docs_give_it(page: st
     options = {name for one in command.params for name in one.opts}
     assert {word for word in words if word.startswith("--")} <= options, page
     changes = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
-    resolve("sample", changes=[change for change in changes if "$" not in change])
+    resolved_profile("sample", changes=[change for change in changes if "$" not in change])
 
 
 def test_some_commands_are_found() -> None:

@@ -7,7 +7,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from flows.cli.running import resolve
+from flows.cli.running import resolved_profile
 from flows.parameters import FOLDER, Profile, ProfileError, load_profile, profile_names
 
 REPOSITORY = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ def test_every_profile_is_valid_and_complete(name: str) -> None:
 @pytest.mark.parametrize("name", profile_names())
 def test_the_articles_second_stage_is_within_every_profiles_reach(name: str) -> None:
     """Where validation turns half-way, or before."""
-    trainer = resolve(name, "x", changes=["train.preset=article"]).train.trainer
+    trainer = resolved_profile(name, "x", changes=["train.preset=article"]).train.trainer
     looks = trainer.steps // trainer.validate_every
     assert trainer.patience is not None
     assert len(trainer.stages) == 2
@@ -48,7 +48,7 @@ def test_a_profile_may_be_any_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("description: Mine.\nfeatures: {dim: 48}\n")
     assert load_profile(str(path)).features.dim == 48
-    assert resolve(str(path), changes=["train.trainer.steps=7"]).features.dim == 48
+    assert resolved_profile(str(path), changes=["train.trainer.steps=7"]).features.dim == 48
 
 
 @pytest.mark.parametrize(
@@ -95,34 +95,34 @@ def test_a_bad_profile_is_refused_with_its_reason(tmp_path: Path, text: str | No
 
 
 def test_command_line_changes_are_checked_parameters() -> None:
-    profile = resolve(
+    profile = resolved_profile(
         "sample", "here", "a.csv, b", ["train.trainer.steps=7", "train.learners=[td3]", "features.dim=64"]
     )
     assert profile.source.release == "here"
     assert [file.path for file in profile.source.metadata] == [Path("a.csv"), Path("b")]
     assert (profile.train.trainer.steps, profile.train.learners, profile.features.dim) == (7, ("td3",), 64)
-    assert resolve("ml-20m", "x").source.metadata == ()
+    assert resolved_profile("ml-20m", "x").source.metadata == ()
 
 
 def test_a_preset_fills_in_what_neither_profile_nor_command_line_says() -> None:
-    train = resolve(
+    train = resolved_profile(
         "ml-20m", changes=["train.preset=article", "train.td3.discount=0.5", "train.ddpg={hidden_dim: 16}"]
     ).train
     assert (train.td3.discount, train.td3.policy_delay, train.trainer.steps) == (0.5, 10, 100_000)
     assert (train.ddpg.hidden_dim, train.ddpg.policy_delay) == (16, 10)
-    assert resolve("sample", changes=["train.td3.discount=0.5"]).train.td3.policy_delay == 2
+    assert resolved_profile("sample", changes=["train.td3.discount=0.5"]).train.td3.policy_delay == 2
 
 
 def test_changes_build_on_each_other() -> None:
-    train = resolve("sample", changes=["train.td3={hidden_dim: 16}", "train.td3.hidden_dim=32"]).train
+    train = resolved_profile("sample", changes=["train.td3={hidden_dim: 16}", "train.td3.hidden_dim=32"]).train
     assert train.td3.hidden_dim == 32
     with pytest.raises(typer.BadParameter):
-        resolve("sample", changes=["train.td3=5", "train.td3.hidden_dim=32"])
+        resolved_profile("sample", changes=["train.td3=5", "train.td3.hidden_dim=32"])
 
 
 def test_an_unknown_name_in_a_change_comes_with_the_nearest_known_one() -> None:
     with pytest.raises(typer.BadParameter, match=r"did you mean steps\?"):
-        resolve("sample", changes=["train.trainer.stepz=7"])
+        resolved_profile("sample", changes=["train.trainer.stepz=7"])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_an_unknown_name_in_a_change_comes_with_the_nearest_known_one() -> None:
 )
 def test_bad_changes_are_refused(change: str) -> None:
     with pytest.raises(typer.BadParameter):
-        resolve("sample", changes=[change])
+        resolved_profile("sample", changes=[change])
 
 
 def test_every_parameter_is_described_bounded_and_frozen() -> None:

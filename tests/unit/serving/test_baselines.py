@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from models.baselines.training import TrainingData
-from serving.baselines import TunedBaselines, config_of, tuned_baselines
+from serving.baselines import TunedBaselines, baseline_config, tuned_baselines
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import ObjectStore, open_store
@@ -32,7 +32,7 @@ def reported(folder: Path, baselines: Any) -> ObjectStore:
 def test_the_reports_hyper_parameters_are_used_on_its_dataset_only(tmp_path: Path) -> None:
     store = reported(tmp_path, {"max_items": 50, "configs": {"ease": {"regularisation": 7.0}}})
     tuned = tuned_baselines(store, DATASET)
-    assert (tuned.max_items, config_of("ease", tuned).regularisation) == (50, 7.0)
+    assert (tuned.max_items, baseline_config("ease", tuned).regularisation) == (50, 7.0)
     assert tuned_baselines(store, "e" * 32) == tuned_baselines(open_store(str(tmp_path / "none")), DATASET)
     assert TunedBaselines().max_items == TrainingData.max_items
 
@@ -53,4 +53,4 @@ def test_hyper_parameters_that_are_not_valid_or_cost_too_much_are_refused(
 ) -> None:
     store = reported(tmp_path, baselines)
     with pytest.raises(ArtifactError, match=f"report@latest: expected valid facts.*{message}"):
-        config_of("fm", tuned_baselines(store, DATASET))
+        baseline_config("fm", tuned_baselines(store, DATASET))

@@ -7,7 +7,7 @@ import pytest
 
 from serving import ratings_file
 from serving.errors import RatingsFileError
-from serving.ratings_file import known_history, parse_rating, read_ratings
+from serving.ratings_file import known_history, parse_rating, read_ratings_file
 from serving.recommend import Recommender
 
 
@@ -19,13 +19,13 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 def test_ids_titles_and_order(tmp_path: Path, recommender: Recommender) -> None:
     text = "\ufeffTitle;MovieId;Rating;Timestamp\nHeat;;5;2020-01-03\nx;10;4.5;100\n\nThe Matrix (1999);;2;1577836800\n"
-    history = known_history(read_ratings(written(tmp_path, text)), recommender.catalogue, lambda *_: None)
+    history = known_history(read_ratings_file(written(tmp_path, text)), recommender.catalogue, lambda *_: None)
     assert [(one.movie_id, one.rating) for one in history.rated] == [(10, 4.5), (10, 2.0), (12, 5.0)]
     assert history.not_found == []
 
 
 def test_without_timestamps_the_rows_are_in_order(tmp_path: Path) -> None:
-    rows = read_ratings(written(tmp_path, 'rating,title\n5,"Heat, the ""film"""\n1,b\n'))
+    rows = read_ratings_file(written(tmp_path, 'rating,title\n5,"Heat, the ""film"""\n1,b\n'))
     assert [(one.title, one.rating) for one in rows] == [('Heat, the "film"', 5.0), ("b", 1.0)]
 
 
@@ -57,15 +57,15 @@ def test_a_doubtful_title_is_asked_about(recommender: Recommender) -> None:
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(RatingsFileError, match=message):
-        read_ratings(written(tmp_path, text))
+        read_ratings_file(written(tmp_path, text))
 
 
 def test_absent_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RatingsFileError, match="No such file"):
-        read_ratings(tmp_path / "absent.csv")
+        read_ratings_file(tmp_path / "absent.csv")
     monkeypatch.setattr(ratings_file, "MOST_BYTES", 3)
     with pytest.raises(RatingsFileError, match="expected at most 3 bytes; found 6"):
-        read_ratings(written(tmp_path, "movie\n"))
+        read_ratings_file(written(tmp_path, "movie\n"))
 
 
 @pytest.mark.parametrize("text", ["Heat", "=5", "Heat=", "Heat=inf"])

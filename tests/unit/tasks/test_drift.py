@@ -16,7 +16,7 @@ from storage.dataset.reader import TransitionDataset
 from storage.dataset.splits import SplitParams
 from storage.dataset.writer import write_transitions
 from tasks.caching import artifact_store
-from tasks.drift import DriftParams, added_events, events_of, with_limits
+from tasks.drift import DriftParams, added_events, drift_events, with_limits
 
 MEASURES = [("ratings", 0.05, 0.02), ("catalogue", 0.2, 0.02), ("activity", 0.9, 0.5)]
 
@@ -83,4 +83,4 @@ def test_the_later_events_are_those_that_the_base_does_not_have(tmp_path: Path) 
         zip(np.repeat(later.user_id, later.length), later.item, later.code, later.timestamp, strict=True)
     )
     assert len(added_events(base, same).codes) == 0
-    assert len(events_of(base).codes) == 15
+    assert len(drift_events(base).codes) == 15

@@ -15,9 +15,9 @@ from tasks.feature_blocks import (
     count_awards,
     dates_and_awards,
     item_columns,
-    read_genome,
-    read_tags,
     read_training_events,
+    stored_genome,
+    stored_tags,
     terms_of,
 )
 
@@ -64,19 +64,19 @@ def test_only_training_users_tags_are_read(tmp_path: Path) -> None:
     ]
     table = pa.Table.from_pylist([dict(zip(TAGS_SCHEMA.names, row, strict=True)) for row in rows], TAGS_SCHEMA)
     pq.write_table(table, tmp_path / "tags.parquet")
-    terms = read_tags(tmp_path / "tags.parquet", MOVIES, USERS)
+    terms = stored_tags(tmp_path / "tags.parquet", MOVIES, USERS)
     assert list(terms.vocabulary) == ["dark"]
     assert terms.item.tolist() == [0, 1]
     pq.write_table(table.slice(0, 0), tmp_path / "tags.parquet")
-    assert len(read_tags(tmp_path / "tags.parquet", MOVIES, USERS).item) == 0
+    assert len(stored_tags(tmp_path / "tags.parquet", MOVIES, USERS).item) == 0
 
 
 def test_the_genome_goes_to_its_movies(tmp_path: Path) -> None:
-    assert read_genome(tmp_path, MOVIES) is None
+    assert stored_genome(tmp_path, MOVIES) is None
     np.save(tmp_path / "genome.npy", np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], np.float32))
     np.save(tmp_path / "genome_movies.npy", np.array([30, 77, 10]))
     (tmp_path / "genome_tags.json").write_text(json.dumps(["dark", "funny"]))
-    genome = read_genome(tmp_path, MOVIES)
+    genome = stored_genome(tmp_path, MOVIES)
     assert genome is not None
     np.testing.assert_allclose(genome.relevance, [[0.5, 0.6], [0, 0], [0.1, 0.2]])
     assert genome.known.tolist() == [True, False, True]

@@ -8,7 +8,7 @@ import pytest
 import typer
 from pydantic import ValidationError
 
-from flows.cli.running import resolve
+from flows.cli.running import resolved_profile
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.scale import RatingScale
@@ -124,6 +124,6 @@ def test_ratings_without_times_cannot_be_later_ones() -> None:
 )
 def test_a_refused_parameter_does_not_show_its_value(change: str) -> None:
     with pytest.raises(typer.BadParameter) as refused:
-        resolve("sample", changes=[change])
+        resolved_profile("sample", changes=[change])
     assert "expected" in str(refused.value) or "valid" in str(refused.value)
     assert "TOPSECRET" not in str(refused.value)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from models.batch import Batch
-from models.environments.tiny import DISCOUNT, OBSERVATIONS, START, optimal_values, tiny_model, values_of
+from models.environments.tiny import DISCOUNT, OBSERVATIONS, START, optimal_values, state_values, tiny_model
 from models.learners.actor_critic import ActorCritic
 from models.learners.registry import LEARNERS, make_learner
 from models.space import Space
@@ -51,7 +51,7 @@ def share_of_optimum(name: str, **config: Any) -> float:
     with torch.no_grad():
         values = learner.critics.of_several(observations, ITEMS.expand(len(observations), 4, 4)).amin(0)
     policy = values.argmax(1).numpy()
-    return float(values_of(MODEL, policy)[START] / optimal_values(MODEL)[START])
+    return float(state_values(MODEL, policy)[START] / optimal_values(MODEL)[START])
 
 
 @pytest.mark.parametrize(

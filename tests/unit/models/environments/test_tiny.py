@@ -8,10 +8,10 @@ from models.environments.tiny import (
     DISCOUNT,
     START,
     TinyEnv,
-    action_values,
     optimal_values,
+    state_action_values,
+    state_values,
     tiny_model,
-    values_of,
 )
 
 MODEL = tiny_model()
@@ -19,7 +19,7 @@ BEST = optimal_values(MODEL)
 
 
 def share_of_optimum(policy: np.ndarray) -> float:
-    return float(values_of(MODEL, policy)[START] / BEST[START])
+    return float(state_values(MODEL, policy)[START] / BEST[START])
 
 
 def test_gymnasium_accepts_it_by_name() -> None:
@@ -28,19 +28,19 @@ def test_gymnasium_accepts_it_by_name() -> None:
 
 
 def test_the_optimum_satisfies_bellmans_equation_and_no_single_change_improves_it() -> None:
-    policy = action_values(MODEL, BEST).argmax(1)
-    assert np.allclose(values_of(MODEL, policy), BEST)
+    policy = state_action_values(MODEL, BEST).argmax(1)
+    assert np.allclose(state_values(MODEL, policy), BEST)
     for state in range(len(BEST)):
         for item in range(4):
             changed = policy.copy()
             changed[state] = item
-            assert values_of(MODEL, changed)[state] <= BEST[state] + 1e-9
+            assert state_values(MODEL, changed)[state] <= BEST[state] + 1e-9
 
 
 def test_greed_and_one_step_of_improvement_do_not_suffice() -> None:
     greedy = MODEL.rewards.argmax(1)
-    ahead = action_values(MODEL, MODEL.rewards.max(1)).argmax(1)
-    improved = action_values(MODEL, values_of(MODEL, greedy)).argmax(1)
+    ahead = state_action_values(MODEL, MODEL.rewards.max(1)).argmax(1)
+    improved = state_action_values(MODEL, state_values(MODEL, greedy)).argmax(1)
     assert share_of_optimum(greedy) < 0.3
     assert share_of_optimum(ahead) < 0.6
     assert share_of_optimum(improved) < 0.6
@@ -48,7 +48,7 @@ def test_greed_and_one_step_of_improvement_do_not_suffice() -> None:
 
 def test_the_environment_has_the_tables_chances() -> None:
     """The mean discounted return of the optimal policy, rolled out, is its value."""
-    env, policy, totals = TinyEnv(), action_values(MODEL, BEST).argmax(1), []
+    env, policy, totals = TinyEnv(), state_action_values(MODEL, BEST).argmax(1), []
     env.reset(seed=0)
     for _ in range(800):
         env.reset()

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from unit.serving import serving_support
 from unit.serving.serving_support import ITEMS, make_policy, publish_policy
 
-from serving.page.run import PageSettings, opened
+from serving.page.run import PageSettings, opened_policies
 
 
 def script(served, posters=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # AppTest runs this text alone
@@ -25,7 +25,7 @@ def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_of(where: str, *policies: str) -> AppTest:
-    served = opened(PageSettings(where=where, policies=policies))
+    served = opened_policies(PageSettings(where=where, policies=policies))
     served.stop()
     return AppTest.from_function(script, default_timeout=60, kwargs={"served": served}).run()
 
