@@ -1,6 +1,7 @@
 """Make the pictures of the documentation: run the demo with a new Prefect server, take screenshots of its pages and of `marquee app`.
 
-python docs/screenshots.py      (needs chromium; about three minutes)
+python docs/screenshots.py                          (needs chromium; takes as long as the demo)
+MARQUEE_HOME=.marquee python docs/screenshots.py    (after `make demo`: seconds; the picture of the run then has cached steps)
 """
 
 import os
@@ -69,7 +70,7 @@ def main() -> None:
         base = f"http://127.0.0.1:{(port := free_port())}"
         env = os.environ | {
             "PREFECT_HOME": f"{folder}/prefect",
-            "MARQUEE_HOME": f"{folder}/marquee",
+            "MARQUEE_HOME": str(Path(os.environ.get("MARQUEE_HOME", f"{folder}/marquee")).absolute()),
             "PREFECT_API_URL": f"{base}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",

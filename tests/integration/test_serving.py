@@ -1,6 +1,6 @@
 """`marquee serve` as a process: it follows its alias under load, waits for a store that is down, and ends gently.
 
-`marquee app` ends if the store is down.
+Other commands end if the store is down.
 """
 
 import os
@@ -136,10 +136,14 @@ def test_a_policy_that_does_not_exist_ends_the_server_with_the_reason(tmp_path: 
     assert "expected policy@champion" in done.stderr
 
 
-def test_a_store_that_is_down_at_the_start_ends_the_page(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["app", "recommend"])
+def test_a_store_that_is_down_at_the_start_ends_other_commands(
+    command: str, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in environment(Endpoint(nobody, "key", "hidden")).items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(app, ["app", "--from", "s3://bucket/prefix", "--port", str(free_port())])
+    port = ["--port", str(free_port())] if command == "app" else []
+    done = CliRunner().invoke(app, [command, "--from", "s3://bucket/prefix", *port])
     assert done.exit_code == 1
     assert "ObjectStoreError" in done.stderr
     assert "expected an S3 endpoint that answers" in done.stderr
