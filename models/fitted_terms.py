@@ -94,6 +94,8 @@ class FittedTerms(nn.Module):
             if term == "taste":
                 weight = weight / weight.sum(1, keepdim=True).clamp_min(1)
             return sums_of_rows(unit, items, weight) @ unit.T
-        sums = ItemToItem(getattr(self, term), self.items, len(unit), recency).scores(histories)
-        # The sums over transitions are heavy-tailed.
-        return sums.sign() * sums.abs().sqrt() if term == "transitions" else sums
+        kernel = ItemToItem(getattr(self, term), self.items, len(unit), recency)
+        sums = kernel.sums(histories)
+        if term == "transitions":  # whose sums are heavy-tailed
+            sums = sums.sign() * sums.abs().sqrt()
+        return kernel.spread(sums)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from models.errors import LearnerError
 
@@ -46,7 +46,7 @@ def top_items(scores: Tensor, k: int) -> Tensor:
         ordered = scores.sort(dim=1, descending=True, stable=True)
         need_numbers(ordered.values[:, 0])
         return ordered.indices
-    values, places = _highest(scores, k + 1)
+    values, places = highest(scores, k + 1)
     need_numbers(values[:, 0])
     best = places[:, :k]
     tied = (values[:, k - 1] == values[:, k]).nonzero().squeeze(1)
@@ -57,16 +57,20 @@ def top_items(scores: Tensor, k: int) -> Tensor:
     return best.gather(1, order)
 
 
-def need_numbers(highest: Tensor) -> None:
+def without(scores: Tensor, items: Tensor) -> Tensor:
+    """A copy of scores (B, I) that is -∞ at some items of each row, (B, L) int64, which are padded with -1."""
+    copied = pad(scores, (0, 1))  # one more column takes the padding
+    return copied.scatter_(1, items.where(items >= 0, scores.shape[1]), -torch.inf)[:, :-1]
+
+
+def need_numbers(best: Tensor) -> None:
     """Refuse NaN among the rows' highest scores, (B,); NaN counts as the highest of a row.
 
     Raises:
         LearnerError: there is one.
     """
-    if bool(highest.isnan().any()):
-        raise LearnerError(
-            "scores: expected a number for every item; found NaN. Check whether the method has diverged."
-        )
+    if bool(best.isnan().any()):
+        raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
 
 
 def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:
@@ -85,8 +89,8 @@ def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:
     return before
 
 
-def _highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` highest scores of each row and their places, (B, count) each, in any order among equals.
+def highest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` highest scores of each row and their places, (B, count) each, highest first, in any order among equals.
 
     The `count` groups with the highest maxima hold the `count` highest scores: one pass over the scores leaves few
     candidates.

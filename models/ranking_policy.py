@@ -43,6 +43,7 @@ class RankingPolicy(nn.Module):
         self.params = config
         self.weights: dict[ServeFor, TermWeights] = dict.fromkeys(SERVE_FOR, UNTUNED)
         self.question: ServeFor = "next"
+        self.encoded: tuple[Histories, Tensor] | None = None  # histories and their states, see `encoding`
         count, dim = catalogue.embedding.shape
         self.register_buffer("unit", normalize(catalogue.embedding, dim=1), persistent=False)
         self.register_buffer("log_count", torch.log1p(catalogue.counts.float()), persistent=False)
@@ -64,6 +65,12 @@ class RankingPolicy(nn.Module):
         """This policy with the weights for a question; it shares all tensors."""
         view = copy(self)
         view.question = question
+        return view
+
+    def encoding(self, histories: Histories) -> Self:
+        """This policy with the states of some histories, so that scores and values do not compute them again; it shares all tensors."""
+        view = copy(self)
+        view.encoded = histories, self.state(histories)
         return view
 
     @property
@@ -111,7 +118,7 @@ class RankingPolicy(nn.Module):
         """
         match name:
             case "actor":
-                return self.action_scale * (self.actions(state) @ self.vectors(known).T)
+                return (self.action_scale * self.actions(state)) @ self.vectors(known).T
             case "popularity":
                 return self.popularity * known.log_count
             case "recent_popularity":
@@ -123,6 +130,8 @@ class RankingPolicy(nn.Module):
 
     def state(self, histories: Histories) -> Tensor:
         """The state after the last event of each history: (B, H)."""
+        if self.encoded is not None and self.encoded[0] is histories:
+            return self.encoded[1]
         return self.states(*histories.last(self.params.length))[:, -1]
 
     @torch.no_grad()
@@ -131,9 +140,9 @@ class RankingPolicy(nn.Module):
         was_training = self.training
         self.eval()
         weights, known, state = self.weights[self.question], self.known, self.state(histories)
-        scores = (weights.cold * known.cold).expand(len(state), -1)
-        for name, weight in weights.used():
-            scores = scores + weight * self.term(name, histories, state, known)
+        scores = (weights.cold * known.cold).repeat(len(state), 1)
+        for name, weight in weights.used():  # in place: a pass over all scores takes as long as a product
+            scores.add_(self.term(name, histories, state, known), alpha=weight)
         scores = self.re_ranked(scores, histories.items, state, weights.critic)
         self.train(was_training)
         return scores
@@ -160,7 +169,7 @@ class RankingPolicy(nn.Module):
 
     @torch.no_grad()
     def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
-        """The critics' smaller value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
+        """The critics' lesser value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
         if self.params.critic_candidates == 0:
             return None
         return self.critics.of_several(self.state(histories), self.unit[items]).amin(0)
@@ -209,9 +218,6 @@ class RankingPolicy(nn.Module):
         for name in ("counts", "recent"):
             if not bool((fitted[name] >= 0).all()):
                 raise unfit("counts of 0 or more", float(fitted[name].min()))
-        for name in ("transitions", "associations"):
-            fitted[name] = fitted[name].float()
-        fitted["items"] = fitted["items"].clone()  # a view would keep the whole file in memory
         policy = cls(fields.policy, TrainingCatalogue(embedding, **fitted, largest_reward=fields.largest_reward))
         policy.weights = dict(fields.weights)
         policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})

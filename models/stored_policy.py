@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def parsed(model: type[Config], values: object, name: str) -> Config:
 
 
 def need_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse tensors of other names, shapes or dtypes than the expected ones, and numbers that are not finite.
+    """Refuse tensors of other names, shapes or dtypes than the expected ones.
 
     Args:
         found: from a file.
@@ -52,7 +53,20 @@ def need_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
                 f"weights that fit its config, {name} {tuple(wanted.shape)} of {wanted.dtype}",
                 f"{tuple(tensor.shape)} of {tensor.dtype}",
             )
-        if not bool(tensor.isfinite().all()):
+
+
+def need_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises:
+        PolicyError: there is one, or a dtype has no order.
+    """
+    for name, tensor in tensors.items():
+        try:
+            bounds = torch.stack(tensor.aminmax()) if tensor.numel() else tensor
+        except RuntimeError as error:
+            raise unfit("weights of a common dtype", f"{tensor.dtype} in {name}") from error
+        if not bool(bounds.isfinite().all()):
             raise unfit("finite weights", f"NaN or infinity in {name}")
 
 

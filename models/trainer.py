@@ -150,9 +150,7 @@ class Trainer:
         metrics = self.validate()
         self._record("validation", metrics)
         if self.metric not in metrics:
-            raise LearnerError(
-                f"select_by: expected one of {', '.join(sorted(metrics))}; found {self.metric}. Choose one of these."
-            )
+            raise LearnerError(f"select_by: expected one of {', '.join(sorted(metrics))}; found {self.metric}.")
         self._warn()
         score = self.sign * metrics[self.metric]
         if better := score > self.best_score:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.nearest import highest, without
+
 
 class Best(NamedTuple):
     """The best C items of each row: scores (B, C), highest first, items (B, C) int64; unseen (B, C) bool is false if too few are."""
@@ -18,12 +20,8 @@ class Best(NamedTuple):
 
 def best_unseen(scores: Tensor, seen: Tensor, count: int) -> Best:
     """The `count` items with the highest scores (B, I) that are not among the seen ones, (B, L), which are padded with -1."""
-    size = scores.shape[1]
-    known = torch.zeros((len(scores), size + 1), dtype=torch.bool, device=scores.device)
-    known.scatter_(1, seen.where(seen >= 0, size), True)
-    best = scores.masked_fill(known[:, :-1], -torch.inf).topk(min(count, size), dim=1)
-    unseen = best.values > -torch.inf
-    return Best(scores.gather(1, best.indices), best.indices, unseen)
+    values, items = highest(without(scores, seen), min(count, scores.shape[1]))
+    return Best(scores.gather(1, items), items, values > -torch.inf)
 
 
 def re_ranked(

@@ -36,20 +36,10 @@ class BodyLimits:
             async with asyncio.timeout(self.seconds):
                 body = await self._body(receive)
         except TimeoutError:
-            await refuse(
-                send,
-                408,
-                "slow_body",
-                f"expected the body within {self.seconds:g} s; found a slower client. Send the body faster, or a shorter one.",
-            )
+            await refuse(send, 408, "slow_body", f"expected the body within {self.seconds:g} s; found a slower client.")
             return
         except BodyTooLargeError:
-            await refuse(
-                send,
-                413,
-                "body_too_large",
-                f"expected at most {self.most_bytes:,} bytes; found more. Send fewer ratings.",
-            )
+            await refuse(send, 413, "body_too_large", f"expected at most {self.most_bytes:,} bytes; found more.")
             return
         if body is None:
             return

@@ -17,7 +17,7 @@ from storage.artifacts.object_stores import ObjectStore, open_store
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.scale import RatingRewards
 from storage.errors import ArtifactError
-from storage.home import home, use_home
+from storage.home import home, using_home
 
 CHAMPION = "policy@champion"
 MAX_RATINGS_BYTES = 1 << 16
@@ -54,15 +54,15 @@ def load_published(store: ObjectStore, policy: str, baselines: Sequence[str] = (
         ArtifactError: it names no policy; otherwise see `load`.
     """
     need_policy(policy, policy.partition("@")[0])
-    use_home()
-    own = ArtifactStore(home() / "artifacts")
-    ref = fetch(store, policy, own)
-    made = recommender(own.open(ref), policy, ref.digest)
-    if not (wanted := set(baselines) - {POPULARITY}):
-        return made
-    from serving.baselines import fit_published_baselines  # noqa: PLC0415  # all baselines take 50 MiB
+    with using_home():
+        own = ArtifactStore(home() / "artifacts")
+        ref = fetch(store, policy, own)
+        made = recommender(own.open(ref), policy, ref.digest)
+        if not (wanted := set(baselines) - {POPULARITY}):
+            return made
+        from serving.baselines import fit_published_baselines  # noqa: PLC0415  # all baselines take 50 MiB
 
-    return replace(made, baselines=fit_published_baselines(store, own, own.manifest(ref), made.catalogue, wanted))
+        return replace(made, baselines=fit_published_baselines(store, own, own.manifest(ref), made.catalogue, wanted))
 
 
 def load_folder(folder: Path) -> Recommender:
@@ -84,9 +84,7 @@ def need_policy(what: str, kind: str) -> None:
         ArtifactError: it is no policy.
     """
     if kind != "policy":
-        raise ArtifactError(
-            f"{what}: expected policy@<alias or digest>, or the folder of a policy; found {kind!r}. Name a policy."
-        )
+        raise ArtifactError(f"{what}: expected policy@<alias or digest>, or the folder of a policy; found {kind!r}.")
 
 
 def recommender(folder: Path, name: str, digest: str | None) -> Recommender:

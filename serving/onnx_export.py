@@ -38,7 +38,7 @@ class OnnxForm(nn.Module):
         super().__init__()
         self.policy = policy
         self.parts = policy.parts() if isinstance(policy, Policy) else None  # so that their weights are in the file
-        self.requires_grad_(False).eval()
+        self.requires_grad_(False).eval().float()  # a stored policy has kernels of float16
 
     def forward(self, items: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """The policy's answer to each history."""

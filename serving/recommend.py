@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from models.action_values import ValuesItems
 from models.baselines.popularity import Popularity
 from models.critic_weight import with_critic_weight
 from models.histories import Histories, Scorer
-from models.nearest import top_items
+from models.nearest import top_items, without
 from models.policy_formats import shortest_history
+from models.ranking_policy import RankingPolicy
 from models.serve_for import ServeFor, serving
 from models.translated import Translated
-from serving.asking import Answer, Question, Rated, Reason, Recommendation
+from serving.asking import Answer, Question, Rated
 from serving.catalogue import Catalogue
 from serving.diversity import CANDIDATES_PER_ITEM, diversified
 from serving.errors import RatingError, UnknownMethodError, UnsuitableMethodError
@@ -90,7 +91,7 @@ class Recommender:
         """
         if question.method not in (None, self.name, *self.baselines):
             raise UnknownMethodError(
-                f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}. Name one of these."
+                f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}."
             )
         if question.distance is not None and not self.acts(question.method):
             raise UnsuitableMethodError(
@@ -112,9 +113,7 @@ class Recommender:
         if off.any():
             place = int(off.argmax())
             found = question.history[place].rating
-            raise RatingError(
-                f"history.{place}.rating: expected one of {scale}; found {found:g}. Send a rating of this scale."
-            )
+            raise RatingError(f"history.{place}.rating: expected one of {scale}; found {found:g}.")
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""
@@ -171,6 +170,8 @@ class Recommender:
         if asked.critic_weight is not None:
             scorer = with_critic_weight(scorer, asked.critic_weight) or scorer
         histories = self._histories(known, scorer)
+        if isinstance(scorer, RankingPolicy):
+            scorer = scorer.encoding(histories)
         ranking = scorer
         if asked.distance is not None:
             assert isinstance(scorer, Acting)  # noqa: S101
@@ -184,86 +185,90 @@ class Recommender:
             self._chosen(question, best[row, :count], best_scores[row, :count])
             for row, (question, count) in enumerate(zip(questions, allowed, strict=True))
         ]
-        values = values_of(scorer, histories, [best[row, places] for row, places in enumerate(chosen)])
-        is_policy = asked.method == self.name
-        answers = []
-        for row, (history, places) in enumerate(zip(known, chosen, strict=True)):
-            because = self._reasons(history, best[row, places])
-            answers.append(
-                Answer(
-                    method=asked.method,
-                    digest=self.digest if is_policy else None,
-                    items=tuple(
-                        self._item(int(item), score, value, reasons)
-                        for item, score, value, reasons in zip(
-                            best[row, places].tolist(),
-                            best_scores[row, places].tolist(),
-                            values[row],
-                            because,
-                            strict=True,
-                        )
-                    ),
-                    unknown_ids=history.unknown_ids,
-                    note=None if history.items else note_of(history, asked.method),
-                )
+        values = values_of(scorer, histories, [items for items, _ in chosen])
+        return [
+            Answer.model_validate(
+                {
+                    "method": asked.method,
+                    "digest": self.digest if asked.method == self.name else None,
+                    "items": self._described(history, *of_row, of_items),
+                    "unknown_ids": history.unknown_ids,
+                    "note": None if history.items else note_of(history, asked.method),
+                }
             )
-        return answers
+            for history, of_row, of_items in zip(known, chosen, values, strict=True)
+        ]
 
     def _without_barred(self, scores: Tensor, histories: Histories, questions: Sequence[Question]) -> Tensor:
         """Scores (B, I) with -∞ for rated, excluded and filtered items."""
-        size = scores.shape[1]
-        barred = torch.zeros((len(scores), size + 1), dtype=torch.bool)
-        barred.scatter_(1, histories.items.where(histories.items >= 0, size), True)
+        scores = without(scores, histories.items)
         for row, question in enumerate(questions):
             if question.exclude:
                 places = self.catalogue.index.of(np.array(question.exclude, dtype=np.int64))
-                barred[row, torch.from_numpy(places[places >= 0]).long()] = True
+                scores[row, torch.from_numpy(places[places >= 0]).long()] = -torch.inf
             if (allowed := allowed_items(self.catalogue, question)) is not None:
-                barred[row, :-1] |= ~allowed
-        return scores.masked_fill(barred[:, :-1], -torch.inf)
+                scores[row].masked_fill_(~allowed, -torch.inf)
+        return scores
 
-    def _chosen(self, question: Question, items: Tensor, scores: Tensor) -> Tensor:
-        """The places of the recommended ones among a row's best items."""
+    def _chosen(self, question: Question, items: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The recommended ones among a row's best items, and their scores."""
         k = min(question.k, len(items))
         if question.diversity == 0 or k < 2:
-            return torch.arange(k)
+            return items[:k], scores[:k]
         count = min(candidates_of(question), len(items))
-        return diversified(scores[:count], self.catalogue.unit[items[:count]], k, question.diversity)
+        places = diversified(scores[:count], self.catalogue.unit[items[:count]], k, question.diversity)
+        return items[places], scores[places]
 
-    def _reasons(self, history: KnownHistory, items: Tensor) -> list[tuple[Reason, ...]]:
-        """For each item the nearest rated items, among liked ones if there are any."""
+    def _described(
+        self, history: KnownHistory, items: Tensor, scores: Tensor, values: Sequence[float | None]
+    ) -> list[dict[str, Any]]:
+        """The fields of each recommended item; pydantic makes all objects of an answer in one call, which is quicker."""
+        catalogue, places = self.catalogue, items.tolist()
+        return [
+            {
+                "movie_id": movie_id,
+                "title": catalogue.titles[place],
+                "year": catalogue.year(place),
+                "genres": catalogue.genres[place],
+                "score": score,
+                "value": value,
+                "because": reasons,
+            }
+            for place, movie_id, score, value, reasons in zip(
+                places,
+                catalogue.ids[places].tolist(),
+                scores.tolist(),
+                values,
+                self._reasons(history, items),
+                strict=True,
+            )
+        ]
+
+    def _reasons(self, history: KnownHistory, items: Tensor) -> list[list[dict[str, Any]]]:
+        """For each item the nearest rated items, among liked ones if there are any: the fields of each `Reason`."""
         if not history.items or not len(items):
-            return [()] * len(items)
+            return [[]] * len(items)
         rating_of = dict(zip(history.items, history.ratings, strict=True))  # the latest rating of an item
         scale = self.ratings.scale
         liked = scale.rating_min + scale.step * (scale.liked_code - ON_GRID)
         told = [item for item, rating in rating_of.items() if rating >= liked] or list(rating_of)
-        unit = self.catalogue.unit
-        nearest = (unit[items] @ unit[told].T).topk(min(REASONS, len(told)), dim=1)
+        ids, titles, unit = self.catalogue.ids[told].tolist(), self.catalogue.titles, self.catalogue.unit
+        of_told = unit.index_select(0, torch.tensor(told))
+        nearest = (unit.index_select(0, items) @ of_told.T).topk(min(REASONS, len(told)), dim=1)
         return [
-            tuple(
-                Reason(
-                    movie_id=int(self.catalogue.ids[told[place]]),
-                    title=self.catalogue.titles[told[place]],
-                    rating=rating_of[told[place]],
-                    similarity=round(cosine, 4),
-                )
+            [
+                {
+                    "movie_id": ids[place],
+                    "title": titles[told[place]],
+                    "rating": rating_of[told[place]],
+                    "similarity": cosine,
+                }
                 for place, cosine in zip(places, cosines, strict=True)
+            ]
+            for places, cosines in zip(
+                nearest.indices.tolist(), nearest.values.double().round(decimals=4).tolist(), strict=True
             )
-            for places, cosines in zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
         ]
-
-    def _item(self, item: int, score: float, value: float | None, because: tuple[Reason, ...]) -> Recommendation:
-        catalogue = self.catalogue
-        return Recommendation(
-            movie_id=int(catalogue.ids[item]),
-            title=catalogue.titles[item],
-            year=catalogue.year(item),
-            genres=catalogue.genres[item],
-            score=score,
-            value=value,
-            because=because,
-        )
 
 
 def values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> list[list[float | None]]:
@@ -273,9 +278,8 @@ def values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> 
         return values
     for size in {len(some) for some in items} - {0}:
         rows = [row for row, some in enumerate(items) if len(some) == size]
-        found = scorer.item_values(
-            Histories(histories.items[rows], histories.rewards[rows]), torch.stack([items[row] for row in rows])
-        )
+        some = histories if len(rows) == len(items) else Histories(histories.items[rows], histories.rewards[rows])
+        found = scorer.item_values(some, torch.stack([items[row] for row in rows]))
         if found is not None:
             for row, of_row in zip(rows, found.tolist(), strict=True):
                 values[row] = of_row

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from models.errors import LearnerError
 from serving.asking import Question, Rated
@@ -58,6 +59,7 @@ class Served:
         if found is None:
             return False
         self.current, self.content = found
+        pa.system_memory_pool().release_unused()  # which loading took
         self.loaded_at = time.time()
         self.reloads += 1
         logger.info("%s: serving %s", self.policy, self.current.digest)
@@ -157,5 +159,5 @@ class ServedPolicies:
         first = self.first.current
         if first is not None and method not in (None, *first.baselines):
             known = ", ".join((*self.served, *first.baselines))
-            raise UnknownMethodError(f"method: expected one of {known}; found {method!r}. Name one of these.")
+            raise UnknownMethodError(f"method: expected one of {known}; found {method!r}.")
         return first

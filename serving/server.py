@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+import pyarrow as pa
 import torch
 import uvicorn
 
@@ -38,6 +39,7 @@ def serve(
         MarqueeError, LearnerError: a policy does not exist or is not valid.
     """
     torch.set_num_threads(1)  # the other core reads and writes
+    pa.set_memory_pool(pa.system_memory_pool())  # which gives memory back; Arrow's own pool keeps what a table took
     followed = ServedPolicies(served_from(where, policies, baselines), refresh_seconds)
     followed.start()
     config = uvicorn.Config(
@@ -49,6 +51,7 @@ def serve(
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # nothing depends on the client's address
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )

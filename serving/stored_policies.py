@@ -16,6 +16,7 @@ from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import Policy, Publishable
 from models.policy_formats import policy_from
+from models.stored_policy import need_finite, unfit
 from models.term_weights import TunedWeights
 from models.translated import Translated
 from models.windows import HistoryEncoder
@@ -85,17 +86,24 @@ def load_policy(folder: Path, embedding: Tensor) -> Publishable:
         PolicyError: a file is missing or damaged, or the policy is of another format or not valid.
     """
     config = config_of(folder)
-    path = folder / "policy.safetensors"
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise PolicyError(
-            f"{path}: expected the weights of a policy; found {error}. Pull it again or train it again."
-        ) from error
-    try:
-        return policy_from(config, tensors, embedding)
+        need_finite(mapped_tensors(folder))  # in a mapping of its own, so that what only the check reads leaves memory
+        return policy_from(config, mapped_tensors(folder), embedding)
     except PolicyError as error:
         raise PolicyError(f"{folder}: {error}") from error
+
+
+def mapped_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of the policy in an artifact's folder: a page of the file comes into memory when it is used.
+
+    Raises:
+        PolicyError: the file is missing or damaged.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(folder / "policy.safetensors")
+        return tensors
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise unfit("the weights of a policy in policy.safetensors", error) from error
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -30,15 +30,34 @@ def use_home() -> None:
     It waits for a command that removes something. A folder that does not exist yet, or cannot be locked, is used without.
     """
     folder = home()
-    if folder in _held or not folder.is_dir():
+    if folder in _held:
         return
     for other in _held.values():
         os.close(other)
     _held.clear()
+    if (lock := shared_lock(folder)) is not None:
+        _held[folder] = lock
+
+
+@contextmanager
+def using_home() -> Iterator[None]:
+    """As `use_home`, but only while the block runs: for a server, which keeps nothing open that it has loaded."""
+    lock = shared_lock(home())
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def shared_lock(folder: Path) -> int | None:
+    """The descriptor of a lock that others may hold too, and that `alone_in` waits for; None if there can be none."""
+    if not folder.is_dir():
+        return None
     try:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:  # what the command writes there fails with an error that says why
-        return
+        return None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -47,8 +66,8 @@ def use_home() -> None:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError:  # the file system has no locks
         os.close(lock)
-        return
-    _held[folder] = lock
+        return None
+    return lock
 
 
 @contextmanager

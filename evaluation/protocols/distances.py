@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
-from scipy.spatial.distance import cdist
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -41,6 +40,8 @@ def distances_between(distance: Distance, x: Tensor, y: Tensor) -> Tensor:
                 x, y = x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
             found = 1 - normalize(x, dim=1) @ normalize(y, dim=1).T
         case "canberra":
+            from scipy.spatial.distance import cdist  # noqa: PLC0415  # a server needs it for this alone, and it takes 28 MiB
+
             found = torch.from_numpy(cdist(x.cpu().numpy(), y.cpu().numpy(), "canberra")).to(x.device)
         case "minkowski":
             found = sums_of_cubes(x, y).pow(1 / MINKOWSKI_P)

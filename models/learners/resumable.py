@@ -63,9 +63,7 @@ class Resumable:
         """
         own = type(self).__name__
         if state.get("learner") != own:
-            raise LearnerError(
-                f"state: expected one of {own}; found one of {state.get('learner')!r}. Resume that learner."
-            )
+            raise LearnerError(f"state: expected one of {own}; found one of {state.get('learner')!r}.")
         try:
             self.restart(state["optimiser"])
             for name, part in self.parts().items():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from models.errors import LearnerError
-from models.nearest import NearestItems, Similarity, top_items
+from models.nearest import NearestItems, Similarity, top_items, without
 from serving.index.params import StoredIndex
 
 Floats = NDArray[np.float32]
@@ -110,8 +110,7 @@ class ExactIndex(VectorIndex):
         if wanted is not None:
             scores.masked_fill_(~wanted, -torch.inf)
         if exclude is not None:
-            # One more column takes the padding.
-            scores = pad(scores, (0, 1)).scatter(1, exclude.where(exclude >= 0, scores.shape[1]), -torch.inf)[:, :-1]
+            scores = without(scores, exclude)
         items = top_items(scores, min(k, scores.shape[1]))
         return filled(items[:, :k], scores.gather(1, items[:, :k]), k)
 

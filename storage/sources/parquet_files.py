@@ -61,8 +61,7 @@ class ParquetTable:
         for name in columns:
             if self.schema.names.count(name) != 1:
                 raise self.error(
-                    f"{self.path}: expected column {name} once; found {', '.join(self.schema.names)[:200]}. Correct "
-                    "the file or the name."
+                    f"{self.path}: expected column {name} once; found {', '.join(self.schema.names)[:200]}."
                 )
             if _has_maps(self.schema.field(name).type):
                 found = f"{self.schema.field(name).type} in column {name}. Leave it out"

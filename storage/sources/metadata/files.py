@@ -47,12 +47,10 @@ class MetadataFile(BaseModel):
         unknown = sorted(set(self.columns) - set(SOURCE_SCHEMA.names))
         if unknown:
             raise ValueError(
-                f"{self.path}: expected columns among {', '.join(SOURCE_SCHEMA.names)}; found {', '.join(unknown)}. Map some of these."
+                f"{self.path}: expected columns among {', '.join(SOURCE_SCHEMA.names)}; found {', '.join(unknown)}."
             )
         if self.columns and not {"tmdb_id", "imdb_id"} & set(self.columns):
-            raise ValueError(
-                f"{self.path}: expected a column for tmdb_id or imdb_id, to join by; found neither. Map one."
-            )
+            raise ValueError(f"{self.path}: expected a column for tmdb_id or imdb_id, to join by; found neither.")
         return self
 
 
@@ -78,15 +76,11 @@ def _exports_at(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise MetadataError(
-            f"{path}: expected a metadata export or a folder of them; found nothing there. Check the path."
-        )
+        raise MetadataError(f"{path}: expected a metadata export or a folder of them; found nothing there.")
     names = sorted(file.name for file in path.iterdir())
     exports = [name for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
     if not exports:
-        raise MetadataError(
-            f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none. Give another folder."
-        )
+        raise MetadataError(f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none.")
     return [file for name in exports if (file := file_in(path, name, MetadataError))]
 
 

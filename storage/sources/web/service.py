@@ -95,11 +95,9 @@ class WebService(BaseModel):
     def _keeps_the_key_safe(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError(
-                "base_url: expected https://…, because the key is sent there; found another scheme. Use https."
-            )
+            raise ValueError("base_url: expected https://…, because the key is sent there; found another scheme.")
         if parts.hostname is None or "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("base_url: expected only a host and a path; found no host, or more. Correct the address.")
+            raise ValueError("base_url: expected only a host and a path.")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -107,7 +105,7 @@ class WebService(BaseModel):
         if self.window_days > min(self.cache_days, self.absent_days):
             raise ValueError(
                 f"window_days: expected at most cache_days ({self.cache_days}) and absent_days ({self.absent_days}), "
-                f"so that a table never holds expired answers; found {self.window_days}. Lower it."
+                f"so that a table never holds expired answers; found {self.window_days}."
             )
         return self
 

@@ -80,6 +80,17 @@ def test_each_question_has_its_own_weights_and_shares_the_tensors() -> None:
     assert torch.equal(other.scores(known), liked.scores(known))
 
 
+def test_states_of_some_histories_are_computed_once_and_others_as_always() -> None:
+    policy = learner_of(config()).policy.eval()
+    first, second = (Histories(*pieces(4, seed=seed).before) for seed in (0, 1))
+    with torch.no_grad():
+        view = policy.encoding(first)
+        assert view.state(first) is view.state(first)
+        assert torch.equal(view.state(second), policy.state(second))
+    assert torch.equal(view.scores(first), policy.scores(first))
+    assert torch.equal(view.act(second), policy.act(second))
+
+
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])
 def test_a_state_does_not_see_what_comes_after_it(state: str) -> None:
     policy = learner_of(config(policy={"state": state})).policy.eval()
@@ -223,6 +234,12 @@ def test_round_trip_through_safetensors(tmp_path: Path) -> None:
     for question in SERVE_FOR:
         mine, theirs = (one.serving(question).scores(known) for one in (learner.policy, again))
         torch.testing.assert_close(theirs, mine, rtol=1e-2, atol=2e-2)
+    for name in ("transitions", "associations"):  # as in the file, so that the server's memory is half as large
+        assert getattr(again.fitted, name).dtype == torch.float16
+        setattr(learner.policy.fitted, name, getattr(learner.policy.fitted, name).half().float())
+    for question in SERVE_FOR:
+        mine, theirs = (one.serving(question).scores(known) for one in (learner.policy, again))
+        torch.testing.assert_close(theirs, mine, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(again.act(known), learner.policy.act(known))
     with pytest.raises(LearnerError, match="format"):
         RankingPolicy.from_tensors({"format": "marquee-ranking-policy/5"}, {}, DATA.embedding)

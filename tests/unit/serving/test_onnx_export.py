@@ -50,7 +50,9 @@ def test_another_runtime_gives_the_scores_of_a_policy_that_critics_re_rank(
 
 
 def test_another_runtime_gives_the_scores_of_a_ranking_policy(recommender: Recommender, tmp_path: Path) -> None:
-    needs_parity(recommender, ranking(embedding()), tmp_path / "out")
+    made = ranking(embedding())
+    stored = RankingPolicy.from_tensors(made.config(), made.tensors(), embedding())  # with kernels of half precision
+    needs_parity(recommender, stored, tmp_path / "out")
     about = json.loads((tmp_path / "out" / "items.json").read_text())
     assert about["movie_ids"] == recommender.catalogue.ids.tolist()
     assert (about["format"], about["policy"], about["length"]) == ("marquee-onnx/1", recommender.digest, 5)

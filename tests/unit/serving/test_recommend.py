@@ -221,6 +221,18 @@ def test_a_ranking_policy_answers_each_question_with_the_weights_for_it(tmp_path
     assert following != liked
 
 
+def test_scores_and_values_share_the_states_of_the_histories(tmp_path: Path, published: str) -> None:
+    publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker", "ranking"), published, "latest")
+    recommender = load(published, "policy@latest")
+    policy = recommender.policy
+    assert isinstance(policy, RankingPolicy)
+    encoded = []
+    policy.state_encoder.register_forward_hook(lambda module, given, states: encoded.append(len(states)))
+    answers = recommender.answer([question(*HISTORY), question(*HISTORY[:2])])
+    assert encoded == [2]
+    assert all(item.value is not None for answer in answers for item in answer.items)
+
+
 def test_a_ranking_policy_has_values_of_its_critics(tmp_path: Path, published: str) -> None:
     publish_policy(tmp_path / "maker", make_policy(tmp_path / "maker", "ranking"), published, "latest")
     answer = load(published, "policy@latest").recommend(question(*HISTORY))

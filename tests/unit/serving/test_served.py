@@ -7,8 +7,11 @@ import pytest
 from unit.serving.serving_support import ITEMS, make_policy, publish_policy
 
 from models.errors import PolicyError
+from serving.asking import Question, Rated
 from serving.errors import UnknownMethodError
 from serving.served import Served, ServedPolicies
+from storage.artifacts.collection import collect
+from storage.artifacts.object_stores import open_store
 from storage.errors import ArtifactDamagedError, ArtifactError, UnknownAliasError
 
 
@@ -55,6 +58,28 @@ def test_the_policy_before_stays_if_the_new_one_is_damaged_invalid_of_another_ca
     shutil.rmtree(published)
     refused(one, UnknownAliasError, "expected policy@champion")
     assert one.failures == 4
+
+
+def test_a_replaced_policy_can_be_removed_and_still_answers_who_holds_it(published: str, tmp_path: Path) -> None:
+    one = Served(published, "policy@champion")
+    one.refresh()
+    digests, asked = [], Question(history=(Rated(movie_id=11, rating=5.0), Rated(movie_id=14, rating=1.0)))
+    for seed in range(3):
+        ref = make_policy(tmp_path / "maker", "ranking", seed=seed)
+        publish_policy(tmp_path / "maker", ref, published)
+        one.refresh()
+        digests.append(ref.digest)
+        if seed == 0:
+            held = one.current
+            assert held is not None
+            before = held.recommend(asked)
+    reader = tmp_path / "reader"
+    collect(reader, open_store(published), keep_days=0, delete=True)
+    left = {path.name for path in (reader / "foreign").glob("*/policy/*")}
+    assert left == set(digests[1:])  # the champion, and the one that a rollback goes back to
+    assert held.recommend(asked) == before
+    assert one.current is not None
+    assert one.current.recommend(asked).digest == digests[-1]
 
 
 def test_methods_are_named_by_policy_or_baseline(published: str, tmp_path: Path) -> None:

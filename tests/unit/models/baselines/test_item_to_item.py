@@ -41,6 +41,16 @@ def test_scores_are_weighted_sums_of_rows(recency: Recency) -> None:
         np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("recency", RECENCIES)
+def test_a_matrix_of_half_precision_is_summed_in_single_precision(recency: Recency) -> None:
+    half = torch.randn((6, 6), generator=torch.Generator().manual_seed(0)).mul(100).half()
+    items, probe = torch.tensor([0, 1, 4, 7, 8, 9]), histories(*PROBES, [5, 5], [9, 8, 7, 4])
+    stored, whole = (ItemToItem(matrix, items, 12, recency) for matrix in (half, half.float()))
+    found = stored.scores(probe)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, whole.scores(probe), rtol=1e-6, atol=1e-4)
+
+
 def test_together_counts_users_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_module, "USER_BLOCK", 7)
     data = some_training()
