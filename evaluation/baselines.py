@@ -45,11 +45,15 @@ class BaselineParams(BaseModel):
     @model_validator(mode="after")
     def _all_candidates_are_valid(self) -> "BaselineParams":
         if unknown := {*self.names, *self.grids} - set(BASELINES):
-            raise ValueError(f"baselines: expected names among {list(BASELINES)}; found {sorted(unknown)}.")
+            raise ValueError(
+                f"baselines: expected names among {list(BASELINES)}; found {sorted(unknown)}. Name some of these."
+            )
         for name in self.names:
             fits, recencies = self.candidates(name)
             if not fits or not recencies:
-                raise ValueError(f"grids.{name}: expected a value or more of each hyper-parameter; found none.")
+                raise ValueError(
+                    f"grids.{name}: expected a value or more of each hyper-parameter; found none. Add one."
+                )
             for fit, recency in product(fits, recencies):
                 BASELINES[name].config(**fit, **recency)
         return self

@@ -54,17 +54,19 @@ class EvaluateParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     k: int = Field(10, ge=1, le=100, description="Length of the lists in popularity bias and examples.")
-    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last events of a user are targets.")
-    max_steps: int = Field(50_000, ge=10, description="At most so many targets per split, drawn at random.")
+    steps_per_user: int = Field(
+        20, ge=1, le=1000, description="Number of a user's last events that are targets, at most."
+    )
+    max_steps: int = Field(50_000, ge=10, description="Number of targets per split, at most; drawn at random.")
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
     distance_cases: int = Field(200, ge=10, le=10_000, description="Steps ranked by each of the eight distances.")
-    map_points: int = Field(800, ge=10, le=MOST_POINTS, description="At most so many items on the map.")
+    map_points: int = Field(800, ge=10, le=MOST_POINTS, description="Number of items on the map, at most.")
     map_projection: Way = Field("tsne", description="Projection of the items to the plane; pca is fast.")
     examples: int = Field(6, ge=0, le=50, description="Number of test users whose recommendations are shown.")
     leave_out: tuple[
         Annotated[str, AfterValidator(_optional), Field(json_schema_extra={"enum": list(OPTIONAL)})], ...
     ] = Field((), description="Optional sections that are not measured.")
-    seed: int = Field(0, ge=0, description="Of every random draw.")
+    seed: int = Field(0, ge=0, description="Seed of all random draws.")
     baselines: BaselineParams = Field(BaselineParams(), description="The baselines and their tuning.")
     off_policy: OffPolicyParams = Field(OffPolicyParams(), description="The off-policy estimates.")
     environment: EnvironmentParams = Field(EnvironmentParams(), description="The returns with simulated users.")

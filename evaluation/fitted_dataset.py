@@ -48,22 +48,26 @@ class FittedParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(1000, ge=2, le=1_000_000, description="At most so many users of each split, drawn at random.")
+    users: int = Field(1000, ge=2, le=1_000_000, description="Number of users of each split, at most; drawn at random.")
     known: float = Field(
         0.8,
         gt=0,
         lt=1,
-        description="Share of a validation or test user's history, the first part, that tells the taste.",
+        description="Share of a validation or test user's history, from its start, that the taste is fitted to.",
     )
     ratings: RatingConfig = Field(RatingConfig(), description="The model of ratings.")
-    steps: int = Field(500, ge=20, le=100_000, description="At most so many choices fit what users weigh in choosing.")
-    paths: int = Field(50, ge=2, le=10_000, description="Users whose simulated stay sets the exit rate.")
+    steps: int = Field(
+        500, ge=20, le=100_000, description="Number of choices, at most, to which the weights of choosing are fitted."
+    )
+    paths: int = Field(
+        50, ge=2, le=10_000, description="Number of simulated users to whose stay the exit rate is fitted."
+    )
     mechanics: Mechanics = Field(
         Mechanics(appeal=0.0, horizon=30),
-        description="What is assumed and not fitted; `acceptance_slope` and `exit_rate` are fitted.",
+        description="What is assumed; only `acceptance_slope` and `exit_rate` are fitted.",
     )
-    strength: Strength = Field(STRENGTHS[0], description="Of the mechanisms that no log shows.")
-    seed: int = Field(0, ge=0, description="Of every random draw.")
+    strength: Strength = Field(STRENGTHS[0], description="Strength of the mechanisms that no log shows.")
+    seed: int = Field(0, ge=0, description="Seed of all random draws.")
 
 
 class Later(NamedTuple):

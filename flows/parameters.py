@@ -72,11 +72,13 @@ def profile_values(profile: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         found = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
         raise ProfileError(
-            f"{profile}: expected a profile ({', '.join(profile_names())}) or the path of a YAML file; found {found}."
+            f"{profile}: expected a profile ({', '.join(profile_names())}) or the path of a YAML file; found {found}. "
+            "Correct the name or the file."
         ) from error
     if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
         raise ProfileError(
-            f"{path}: expected stages with their parameters, e.g. features: {{dim: 64}}; found {type(values).__name__}."
+            f"{path}: expected stages with their parameters, e.g. features: {{dim: 64}}; found {type(values).__name__}. "
+            "Write stages with parameters into the file."
         )
     if (repeated := repeated_key(tree)) is not None:
         raise ProfileError(
@@ -105,7 +107,8 @@ def load_profile(profile: str) -> Profile:
             f"line {line_of(tree, place)}: {problem}" for place, problem in problems_by_place(error, Profile)
         )
         raise ProfileError(
-            f"{path}: expected the parameters of the stages (docs/concepts.md, Parameters and profiles); found {problems}."
+            f"{path}: expected the parameters of the stages (docs/concepts.md, Parameters and profiles); found {problems}. "
+            "Correct these lines."
         ) from None
 
 

@@ -21,7 +21,7 @@ class ValuesItems(Scorer, Protocol):
 
 @torch.no_grad()
 def action_values(policy: object, histories: Histories) -> Tensor | None:
-    """The critics' lesser value of the policy's action in each state: (B,).
+    """The critics' smaller value of the policy's action in each state: (B,).
 
     None without critics, and where an action is an item, as in `discrete_bcq`. Of an ensemble the mean over its members.
     """

@@ -47,5 +47,7 @@ def flat_observation(histories: Histories, embedding: Tensor, frame: int) -> Ten
     items, rewards = histories.last(frame)
     # An exported policy cannot refuse a history by what is in it.
     if items.shape[1] < frame or (not torch.compiler.is_exporting() and bool((items[:, 0] < 0).any())):
-        raise LearnerError(f"observation: expected histories of {frame} events or more; found a shorter one.")
+        raise LearnerError(
+            f"observation: expected histories of {frame} events or more; found a shorter one. Give longer histories."
+        )
     return torch.cat((embedding[items].flatten(1), rewards), dim=1)

@@ -70,7 +70,9 @@ def need_numbers(best: Tensor) -> None:
         LearnerError: there is one.
     """
     if bool(best.isnan().any()):
-        raise LearnerError("scores: expected a number for every item; found NaN. Has the method diverged?")
+        raise LearnerError(
+            "scores: expected a number for every item; found NaN. Check whether the method has diverged."
+        )
 
 
 def ranks_of(scores: Tensor, places: Tensor, room: Tensor) -> Tensor:

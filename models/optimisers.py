@@ -51,7 +51,9 @@ class OptimiserConfig(BaseModel):
             LearnerError: there is no such optimiser.
         """
         if name not in get_args(OptimiserName):
-            raise LearnerError(f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {name!r}.")
+            raise LearnerError(
+                f"optimiser: expected one of {', '.join(get_args(OptimiserName))}; found {name!r}. Name one of these."
+            )
         return self.model_copy(update={"name": name})
 
 

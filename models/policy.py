@@ -41,7 +41,10 @@ class PolicyConfig(BaseModel):
     @model_validator(mode="after")
     def _who_re_ranks_is_there(self) -> Self:
         if self.critic_candidates > 0 and (self.critics == 0 or self.ranker_candidates > 0):
-            raise ValueError(f"expected critics, and no ranking network, that re-rank {self.critic_candidates} items.")
+            raise ValueError(
+                f"expected critics, and no ranking network, that re-rank {self.critic_candidates} items; found others. "
+                "Train the policy again."
+            )
         return self
 
 
@@ -142,7 +145,7 @@ class Policy:
 
     @torch.no_grad()
     def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
-        """The critics' lesser value of items (B, C): (B, C); None without critics."""
+        """The critics' smaller value of items (B, C): (B, C); None without critics."""
         if self.critics is None:
             return None
         values = self.critics.of_several(self.observations(histories), self.embedding[items], precision="float32")

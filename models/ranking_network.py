@@ -21,7 +21,7 @@ class RankerConfig(BaseModel):
     )
     steps: int = Field(2000, ge=1, le=10_000_000, description="Updates, after the actor's training.")
     batch: int = Field(256, ge=1, le=1_000_000, description="Transitions per update.")
-    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of Adam.")
+    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Learning rate of Adam.")
 
 
 class RankingNetwork(nn.Module):

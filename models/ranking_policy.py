@@ -169,7 +169,7 @@ class RankingPolicy(nn.Module):
 
     @torch.no_grad()
     def item_values(self, histories: Histories, items: Tensor) -> Tensor | None:
-        """The critics' lesser value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
+        """The critics' smaller value of items (B, C), in evaluation mode: (B, C); None if there are no critics to re-rank."""
         if self.params.critic_candidates == 0:
             return None
         return self.critics.of_several(self.state(histories), self.unit[items]).amin(0)

@@ -42,7 +42,9 @@ class RankingPolicyConfig(BaseModel):
     @model_validator(mode="after")
     def _attention_splits_the_width(self) -> Self:
         if self.state == "attention" and self.width % HEADS:
-            raise ValueError(f"width: expected a multiple of {HEADS} for the state attention; found {self.width}.")
+            raise ValueError(
+                f"width: expected a multiple of {HEADS} for the state attention; found {self.width}. Set another width."
+            )
         return self
 
     @property
@@ -64,5 +66,7 @@ class StoredConfig(BaseModel):
     @model_validator(mode="after")
     def _every_question_has_weights(self) -> Self:
         if missing := set(get_args(ServeFor)) - set(self.weights):
-            raise ValueError(f"weights: expected those of every question; missing {sorted(missing)}.")
+            raise ValueError(
+                f"weights: expected those of every question; found none of {sorted(missing)}. Train the policy again."
+            )
         return self

@@ -150,7 +150,9 @@ class Trainer:
         metrics = self.validate()
         self._record("validation", metrics)
         if self.metric not in metrics:
-            raise LearnerError(f"select_by: expected one of {', '.join(sorted(metrics))}; found {self.metric}.")
+            raise LearnerError(
+                f"select_by: expected one of {', '.join(sorted(metrics))}; found {self.metric}. Choose one of these."
+            )
         self._warn()
         score = self.sign * metrics[self.metric]
         if better := score > self.best_score:

@@ -29,7 +29,9 @@ class Translated:
             LearnerError: it knows none of our items.
         """
         if not bool((own >= 0).any()):
-            raise LearnerError("policy: expected one trained on some of this dataset's items; it knows none of them.")
+            raise LearnerError(
+                "policy: expected one that was trained on some of this dataset's items; found none of them in it. Choose another policy."
+            )
         self.scorer, self.own, self.shortest = scorer, own, shortest
 
     def serving(self, question: ServeFor) -> Self:

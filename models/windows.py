@@ -38,7 +38,9 @@ class StateConfig(BaseModel):
     @model_validator(mode="after")
     def _attention_splits_the_width(self) -> Self:
         if self.kind == "attention" and self.width % HEADS:
-            raise ValueError(f"width: expected a multiple of {HEADS} for the state attention; found {self.width}.")
+            raise ValueError(
+                f"width: expected a multiple of {HEADS} for the state attention; found {self.width}. Set another width."
+            )
         return self
 
     @property

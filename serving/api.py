@@ -244,7 +244,11 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def not_served(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # FastAPI's status for bytes that are no text
-            return problem(422, "invalid_request", "body: expected JSON; found what does not parse.")
+            return problem(
+                422,
+                "invalid_request",
+                "body: expected JSON; found text that is not JSON. Send a JSON object: see /openapi.json.",
+            )
         found = f"{request.method} {request.url.path[:200]}"
         message = f"expected a path and method of /openapi.json; found {found}."
         return problem(error.status_code, "not_served", message, **(error.headers or {}))

@@ -53,7 +53,9 @@ def fit_published_baselines(
             not valid.
     """
     if unknown := sorted(set(names) - set(BASELINES)):
-        raise UnknownMethodError(f"baselines: expected names among {', '.join(BASELINES)}; found {', '.join(unknown)}.")
+        raise UnknownMethodError(
+            f"baselines: expected names among {', '.join(BASELINES)}; found {', '.join(unknown)}. Name some of these."
+        )
     digest = policy.recipe.inputs.get("dataset", "")
     data = TransitionDataset.open(own.open(fetch(store, f"dataset@{digest}", own)) / "transitions.h5")
     if not np.array_equal(data.movie_ids, catalogue.ids):

@@ -36,10 +36,20 @@ class BodyLimits:
             async with asyncio.timeout(self.seconds):
                 body = await self._body(receive)
         except TimeoutError:
-            await refuse(send, 408, "slow_body", f"expected the body within {self.seconds:g} s; found a slower client.")
+            await refuse(
+                send,
+                408,
+                "slow_body",
+                f"expected the body within {self.seconds:g} s; found a slower client. Send the body faster, or a shorter one.",
+            )
             return
         except BodyTooLargeError:
-            await refuse(send, 413, "body_too_large", f"expected at most {self.most_bytes:,} bytes; found more.")
+            await refuse(
+                send,
+                413,
+                "body_too_large",
+                f"expected at most {self.most_bytes:,} bytes; found more. Send fewer ratings.",
+            )
             return
         if body is None:
             return

@@ -84,7 +84,9 @@ def need_policy(what: str, kind: str) -> None:
         ArtifactError: it is no policy.
     """
     if kind != "policy":
-        raise ArtifactError(f"{what}: expected policy@<alias or digest>, or the folder of a policy; found {kind!r}.")
+        raise ArtifactError(
+            f"{what}: expected policy@<alias or digest>, or the folder of a policy; found {kind!r}. Name a policy."
+        )
 
 
 def recommender(folder: Path, name: str, digest: str | None) -> Recommender:

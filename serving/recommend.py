@@ -91,7 +91,7 @@ class Recommender:
         """
         if question.method not in (None, self.name, *self.baselines):
             raise UnknownMethodError(
-                f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}."
+                f"method: expected one of {', '.join((self.name, *self.baselines))}; found {question.method!r}. Name one of these."
             )
         if question.distance is not None and not self.acts(question.method):
             raise UnsuitableMethodError(
@@ -113,7 +113,9 @@ class Recommender:
         if off.any():
             place = int(off.argmax())
             found = question.history[place].rating
-            raise RatingError(f"history.{place}.rating: expected one of {scale}; found {found:g}.")
+            raise RatingError(
+                f"history.{place}.rating: expected one of {scale}; found {found:g}. Send a rating of this scale."
+            )
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer questions that `check` let pass; those that are ranked by the same scores are computed together."""

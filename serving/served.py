@@ -159,5 +159,5 @@ class ServedPolicies:
         first = self.first.current
         if first is not None and method not in (None, *first.baselines):
             known = ", ".join((*self.served, *first.baselines))
-            raise UnknownMethodError(f"method: expected one of {known}; found {method!r}.")
+            raise UnknownMethodError(f"method: expected one of {known}; found {method!r}. Name one of these.")
         return first

@@ -121,5 +121,7 @@ def _state(path: Path, content: bytes) -> dict[str, Any]:
             f"{path}: expected tensors and plain values only; found other objects. Remove it if it is not yours."
         ) from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: expected a dictionary of training state; found {type(state).__name__}.")
+        raise CheckpointError(
+            f"{path}: expected a dictionary of training state; found {type(state).__name__}. Remove it to train from the start."
+        )
     return state

@@ -28,10 +28,12 @@ class DriftParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     warn_above: float = Field(
-        0.1, ge=0, description="A population stability index above it is a warning, unless chance explains it."
+        0.1, ge=0, description="A population stability index above this gives a warning, unless chance explains it."
     )
     fail_above: float | None = Field(
-        0.25, ge=0, description="One above it stops the run, unless chance explains it; empty: it never stops."
+        0.25,
+        ge=0,
+        description="A population stability index above this stops the run, unless chance explains it; empty: none does.",
     )
 
     @model_validator(mode="after")

@@ -74,7 +74,9 @@ def policy_named(spec: str, published: str) -> ArtifactRef:
     if "@" in spec:
         kind, _, _ = spec.partition("@")
         if kind != "policy":
-            raise ArtifactError(f"{spec}: expected policy@<alias or digest>; found one of kind {kind!r}.")
+            raise ArtifactError(
+                f"{spec}: expected policy@<alias or digest>; found one of kind {kind!r}. Name a policy."
+            )
         return fetch(open_store(published), spec, store)
     if Path(spec).is_dir():
         return take_in(Path(spec), "policy", store)
@@ -118,9 +120,9 @@ def find_champion(published: str, dataset: ArtifactRef, must_be: bool = False) -
     except ArtifactDamagedError as error:
         if must_be:
             raise
-        logger.warning("%s is damaged and is not evaluated with the others: %s", CHAMPION, error)
+        logger.warning("%s is damaged, so it is not evaluated: %s", CHAMPION, error)
         return None
     if not must_be and (reason := why_not_comparable(champion, dataset)) is not None:
-        logger.warning("%s is not evaluated with the others: %s", CHAMPION, reason)
+        logger.warning("%s is not evaluated: %s", CHAMPION, reason)
         return None
     return champion

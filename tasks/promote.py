@@ -140,7 +140,7 @@ def decide_and_move(
         reasons = why | decision.model_dump(mode="json", include={"rule", "why", "comparison"})
         if move_alias(store, challenger, CHAMPION, reasons, partial(eq, present)) is not None:
             return decision
-        logger.warning("%s: another run moved policy@champion meanwhile; deciding again.", store.uri)
+        logger.warning("%s: another run has moved policy@champion; deciding again.", store.uri)
     raise AliasMovedError(
         f"{store.uri}: expected to decide about policy@champion; others moved it {TRIES} times meanwhile. Publish again."
     )

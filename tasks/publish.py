@@ -37,7 +37,7 @@ class PublishParams(BaseModel):
     )
     promotion: PromotionParams = Field(PromotionParams(), description="How if-better compares the two.")
     index: IndexParams | None = Field(
-        None, description="Publish an item index with the best policy, as item-index@latest; none: do not."
+        None, description="Publish an item index with the best policy, as item-index@latest; none: no index."
     )
 
 

@@ -133,7 +133,7 @@ def _encode(
     with dask_client(cluster.scheduler, cluster.workers) as client:
         result = encode_texts(texts, spec, client, place, shared, progress=progress.show)
     if result.resumed:
-        logger.info("%d texts were encoded before an interruption and are used again", result.resumed)
+        logger.info("%d texts that were encoded before an interruption are used again", result.resumed)
     return result.vectors
 
 

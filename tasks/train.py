@@ -46,7 +46,7 @@ OnDivergence = Literal["stop", "keep-best"]
 def known_learner(name: str) -> str:
     """Refuse a name that is not in the registry."""
     if name not in LEARNERS:
-        raise ValueError(f"learners: expected names among {list(LEARNERS)}; found {name!r}.")
+        raise ValueError(f"learners: expected names among {list(LEARNERS)}; found {name!r}. Name some of these.")
     return name
 
 
@@ -73,8 +73,8 @@ class TrainParams(LearnerConfigs, BaseModel):
     )
     ensembles: dict[LearnerName, Annotated[int, Field(ge=2, le=64)]] = Field(
         default_factory=dict,
-        description="By learner, of how many policies an ensemble is made: those of `seed`, `seed` + 1 …; their mean is one more "
-        "policy, LEARNER-ensemble. Such a learner is trained as often.",
+        description="By learner, the number of policies in an ensemble. They are trained with `seed`, `seed` + 1 …; their mean is "
+        "one more policy, LEARNER-ensemble.",
     )
     preset: PresetName = Field(
         "default", description="article: the hyper-parameters of the article's code; values given here take precedence."
@@ -92,15 +92,15 @@ class TrainParams(LearnerConfigs, BaseModel):
     validation_steps: int = Field(2000, ge=10, description="Maximum number of next-item steps per validation.")
     criteria: dict[LearnerName, Criterion] = Field(
         default_factory=dict,
-        description="By learner, the selection criterion where it is not `select_by` of its trainer.",
+        description="By learner, a selection criterion that replaces `select_by` of its trainer.",
     )
     fitted: FittedParams = Field(
         FittedParams(), description="The simulated users of the criterion fitted_return, fitted to the dataset."
     )
     start: Start = Field(
         "cold",
-        description="cold: new weights; warm: on an extended dataset, those of the newest policy of this work directory with "
-        "the same learner and hyper-parameters that was trained on the dataset which it extends.",
+        description="cold: new weights. warm: on an extended dataset, the weights of a policy that was trained on the dataset which "
+        "it extends: the newest of this work directory with the same learner and hyper-parameters.",
     )
     on_divergence: OnDivergence = Field(
         "stop", description="stop: a diverged training fails; keep-best: it ends with its best policy."
@@ -121,7 +121,9 @@ class TrainParams(LearnerConfigs, BaseModel):
     @model_validator(mode="after")
     def _ensembles_are_of_trained_learners(self) -> Self:
         if unknown := sorted(self.ensembles.keys() - set(self.learners)):
-            raise ValueError(f"ensembles: expected some of learners, {list(self.learners)}; found {unknown}.")
+            raise ValueError(
+                f"ensembles: expected some of learners, {list(self.learners)}; found {unknown}. Add them to learners."
+            )
         return self
 
     def config_of(self, learner: str) -> LearnerConfig:
@@ -240,7 +242,7 @@ def run_to_its_end(run: Trainer, checkpoints: Checkpoints, name: str, on_diverge
     progress = Progress(f"train-{name}".replace("_", "-"), f"Training {name}")
     board = home() / "tensorboard"
     events = EventFile(board / f"{name}-{checkpoints.folder.name}", run.step)
-    logger.info("%s: watch it with tensorboard --logdir %s", name, board)
+    logger.info("%s: to watch it, run tensorboard --logdir %s", name, board)
 
     def show(step: int, rows: Sequence[Row]) -> None:
         events.write(rows)

@@ -42,12 +42,12 @@ def earlier_policy(dataset: ArtifactRef, config: LearnerConfig, seed: int) -> Ar
             try:
                 if (found := store.find("policy", manifest.digest)) is not None:
                     stored(found)
-                    logger.info("%s begins from the weights of policy/%s.", config.name, found.digest)
+                    logger.info("%s starts from the weights of policy/%s.", config.name, found.digest)
                     return found
                 why = f"policy/{manifest.digest} is damaged"
             except (PolicyError, DatasetError) as error:
                 why = str(error)
-    logger.info("%s begins from new weights: %s.", config.name, why.rstrip("."))
+    logger.info("%s starts from new weights: %s.", config.name, why.rstrip("."))
     return None
 
 

@@ -31,8 +31,8 @@ class OffPolicyParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(250, ge=2, le=100_000, description="At most so many test users, drawn at random.")
-    steps_per_user: int = Field(20, ge=1, le=1000, description="At most so many last steps of each user.")
+    users: int = Field(250, ge=2, le=100_000, description="Number of test users, at most; drawn at random.")
+    steps_per_user: int = Field(20, ge=1, le=1000, description="Number of last steps of each user, at most.")
     depth: int = Field(100, ge=1, le=1000, description="Length of the recommended list from which an item is drawn.")
     steepness: float = Field(
         1.0, ge=0, le=10, description="The item at rank j (from 0) is drawn with probability ∝ (j + 1)^-steepness."
@@ -60,16 +60,16 @@ class OffPolicyParams(BaseModel):
     )
     features: FeatureConfig = Field(FeatureConfig(), description="The features of all models.")
     max_items: int = Field(
-        4000, ge=10, le=50_000, description="Item-to-item counts are kept for so many most frequent items."
+        4000, ge=10, le=50_000, description="Number of most frequent items for which item-to-item counts are kept."
     )
     training_events: int = Field(
-        1_000_000, ge=100, description="The features are counted on at most about so many events."
+        1_000_000, ge=100, description="Number of events, about, that the features are counted on, at most."
     )
     calibration_steps: int = Field(
-        1000, ge=10, description="At most so many validation steps fit the behaviour policy."
+        1000, ge=10, description="Number of validation steps, at most, that the behaviour policy is fitted to."
     )
     draws: int = Field(500, ge=20, le=100_000, description="Bootstrap draws of users.")
-    seed: int = Field(0, ge=0, description="Of every random draw.")
+    seed: int = Field(0, ge=0, description="Seed of all random draws.")
 
 
 @dataclass(frozen=True)

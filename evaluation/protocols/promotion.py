@@ -32,7 +32,7 @@ class PromotionParams(BaseModel):
         0.95,
         ge=0.5,
         le=0.999,
-        description="Of the two-sided interval of the mean difference; its lower end must be above 0.",
+        description="Confidence of the two-sided interval of the mean difference; its lower end must be above 0.",
     )
 
 

@@ -1,6 +1,7 @@
 """The card of a published policy in markdown: data, licence, metrics with intervals, limits, files, and how to load it."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -77,7 +78,7 @@ def metrics_text(policy: Manifest, validation: float | None, report: Manifest | 
         raise not_readable(report, error) from error
     lines += [
         "",
-        f"Each method ranks the whole catalogue for the next choices of test users, without the films that they have rated. From "
+        f"Each method ranks the whole catalogue for the next choices of test users, without the items that they have rated. From "
         f"report `{report.digest}`; 95 %: the interval of NDCG@10. This policy is {plain(names[0])}.",
         "",
     ]
@@ -104,7 +105,7 @@ Weights are safetensors; no file is a pickle. Every byte is verified when the po
 def training_text(card: ModelCard, created_at: str) -> str:
     """When and how the policy was trained."""
     facts = {
-        "trained": created_at[:19].replace("T", " "),
+        "trained on": datetime.fromisoformat(created_at).astimezone(UTC).date(),
         "updates": card.updates,
         "selected at update": card.selected_update,
         "selected by": card.selected_by,

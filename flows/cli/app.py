@@ -25,7 +25,7 @@ def app_command(
     from storage.artifacts.inspection import PUBLISHED
     from storage.home import home
 
-    typer.echo(f"http://{host}:{port}: the page; Ctrl-C ends it.")
+    typer.echo(f"The page is at http://{host}:{port}. Ctrl-C ends it.")
     settings = PageSettings(
         where=source or str(home() / PUBLISHED),
         policies=tuple(policy or [CHAMPION]),

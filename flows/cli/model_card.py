@@ -34,7 +34,9 @@ def model_card(
     store = open_store(source or str(home() / PUBLISHED))
     manifest = resolve(store, policy)
     if manifest.recipe.kind != "policy":
-        raise ArtifactError(f"{policy}: expected policy@<alias or digest>; found {manifest.recipe.kind!r}.")
+        raise ArtifactError(
+            f"{policy}: expected policy@<alias or digest>; found {manifest.recipe.kind!r}. Name a policy."
+        )
 
     def published(spec: str) -> "Manifest | None":
         try:

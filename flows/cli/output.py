@@ -33,5 +33,7 @@ def one_of(choices: Any, option: str, value: str) -> Any:
         typer.BadParameter: the value is none of the choices.
     """
     if value not in get_args(choices):
-        raise typer.BadParameter(f"{option}: expected one of {', '.join(get_args(choices))}; found {value}.")
+        raise typer.BadParameter(
+            f"{option}: expected one of {', '.join(get_args(choices))}; found {value}. Choose one of these."
+        )
     return value

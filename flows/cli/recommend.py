@@ -80,7 +80,7 @@ def recommend(
     history = known_history(written, recommender.catalogue, ask)
     if history.not_found:
         typer.secho(
-            f"Left out, because no film or several have this title: {', '.join(map(repr, history.not_found))}.",
+            f"Left out, because no item or several have this title: {', '.join(map(repr, history.not_found))}.",
             fg="yellow",
             err=True,
         )

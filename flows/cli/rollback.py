@@ -30,7 +30,9 @@ def rollback(
         source = destination(load_profile(profile).publish)
     kind, at, name = spec.partition("@")
     if not (kind and at and name):
-        raise typer.BadParameter(f"{spec}: expected <kind>@<alias>, e.g. policy@champion.")
+        raise typer.BadParameter(
+            f"{spec}: expected <kind>@<alias>, e.g. policy@champion; found another form. Name an alias."
+        )
     before, after = roll_back(open_store(source), kind, name, to)
     typer.echo(f"{spec} named {before.digest} since {before.moved_at}; now it names {after.digest} again.")
     print_values(ROLLED_BACK_FROM=before.digest, ROLLED_BACK_TO=after.digest)

@@ -31,5 +31,5 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     where = source or str(home() / PUBLISHED)
-    typer.echo(f"http://{host}:{port}/policies: what is served; /openapi.json: the requests; Ctrl-C ends the server.")
+    typer.echo(f"http://{host}:{port}/policies says what is served, /openapi.json how to ask. Ctrl-C ends the server.")
     run(where, policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting)

@@ -22,7 +22,7 @@ class Descent(Recency):
     epochs: Epochs
     batch: BatchSize
     learning_rate: LearningRate
-    seed: int = Field(0, ge=0, description="Of the first weights, the order of the data and what is drawn.")
+    seed: int = Field(0, ge=0, description="Seed of the first weights, the order of the data and all draws.")
 
     def batches(self, rows: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
         """The rows of every batch of every epoch, (B,) int64, in an order that is drawn for each epoch."""

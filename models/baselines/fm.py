@@ -26,7 +26,9 @@ class FmConfig(Descent):
     epochs: Epochs = 10
     batch: BatchSize = 512
     learning_rate: LearningRate = 0.005
-    weight_decay: float = Field(0.001, ge=0, le=10, description="Of AdamW, as a share of the learning rate.")
+    weight_decay: float = Field(
+        0.001, ge=0, le=10, description="Weight decay of AdamW, as a share of the learning rate."
+    )
 
 
 class FactorisationMachine(NamedTuple):

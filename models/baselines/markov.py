@@ -43,7 +43,7 @@ ENTRY = BaselineEntry(
     "markov",
     MarkovConfig,
     fit_markov,
-    summary="How often an item came within a window after the last items, divided by all that came.",
-    paper="Rendle et al. 2010, unfactored",
+    summary="How often an item came within a window after the latest items, divided by the number of all items that came there.",
+    paper="Rendle et al. 2010, without factorisation",
     grid={"window": (10, 5, 20), "pair_decay": (0.8, 0.6, 1.0), "shrink": (100.0, 30.0, 300.0)} | RECENCY,
 )

@@ -25,7 +25,7 @@ class RbmConfig(Descent):
     epochs: Epochs = 30
     batch: BatchSize = 32
     learning_rate: LearningRate = 0.05
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of the updates [2007: 0.9].")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the updates [2007: 0.9].")
     weight_decay: float = Field(0.001, ge=0, le=1, description="λ of the squared weights [2007: 0.001].")
     min_count: int = Field(5, ge=1, description="Items with fewer training events are left out.")
 

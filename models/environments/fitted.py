@@ -33,7 +33,7 @@ class Strength(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=40, description="On the page.")
+    name: str = Field(min_length=1, max_length=40, description="Name in the report.")
     boredom: float = Field(0.0, ge=0, le=10, description="As in the mechanics.")
     after_effect: float = Field(0.0, ge=0, le=5, description="As in the mechanics.")
     exit_slope: float = Field(0.0, ge=0, le=10, description="As in the mechanics.")

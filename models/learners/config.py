@@ -83,7 +83,7 @@ class ActorConfig(LearnerConfig):
     )
     precision: Precision = Field(
         "float32",
-        description="Of the networks' matrix products in training; weights, losses and optimisers stay float32. bfloat16 "
+        description="Precision of the networks' matrix products in training; weights, losses and optimisers stay float32. bfloat16 "
         "is faster on processors with AMX and on GPUs; measure with benchmarks/td3.py.",
     )
     optimiser: OptimiserConfig = Field(OptimiserConfig(), description="Kind, schedule, weight decay, clipping.")
@@ -161,7 +161,9 @@ class TemporalDifferenceConfig(ActorCriticConfig):
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> "TemporalDifferenceConfig":
         if isinstance(self.target_bounds, tuple) and not self.target_bounds[0] < self.target_bounds[1]:
-            raise ValueError(f"target_bounds: expected [least, greatest]; found {list(self.target_bounds)}.")
+            raise ValueError(
+                f"target_bounds: expected [least, greatest]; found {list(self.target_bounds)}. Give the smaller one first."
+            )
         return self
 
 

@@ -30,7 +30,7 @@ class CQLConfig(SoftConfig):
 
 
 class CQL(SAC):
-    """SAC whose critics are pressed down on all actions and held up on the logged ones."""
+    """SAC whose critics are also trained to lower the values of all actions and to raise those of logged ones."""
 
     config: CQLConfig
 
@@ -68,6 +68,6 @@ class CQL(SAC):
 ENTRY = LearnerEntry(
     CQLConfig,
     CQL,
-    summary="SAC whose critics value actions that nobody logged lower than logged ones.",
+    summary="SAC with critics that are trained to value actions outside the log less than logged ones.",
     paper="Kumar et al. 2020, arXiv:2006.04779",
 )

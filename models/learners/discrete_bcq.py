@@ -132,6 +132,6 @@ class DiscreteBCQ(SequenceLearner):
 ENTRY = LearnerEntry(
     DiscreteBCQConfig,
     DiscreteBCQ,
-    summary="Among the items that are nearly as likely to be logged next as the likeliest one, ranks by a learnt return.",
+    summary="Ranks the items that are not much less probable in the log than the most probable one by a learnt return.",
     paper="Fujimoto, Conti, Ghavamzadeh & Pineau 2019, arXiv:1910.01708",
 )

@@ -106,6 +106,6 @@ class IQL(TargetCritics):
 ENTRY = LearnerEntry(
     IQLConfig,
     IQL,
-    summary="Imitates logged choices, those the more that were better than usual by critics which see logged choices only.",
+    summary="Imitates logged choices; those that critics of logged choices value more than usual have a larger weight.",
     paper="Kostrikov, Nair & Levine 2021, arXiv:2110.06169",
 )

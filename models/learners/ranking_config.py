@@ -49,6 +49,6 @@ class RankingConfig(SequenceConfig):
 class LearntTermsConfig(RankingPolicyConfig):
     """A ranking policy of the learnt terms alone: no fitted terms, item vectors initialised at random, no critics."""
 
-    fitted: Literal[False] = Field(False, description="None.")
+    fitted: Literal[False] = Field(False, description="There are no fitted terms.")
     embeddings: bool = Field(False, description="Whether item vectors are initialised as the embeddings, or at random.")
-    critic_candidates: int = Field(0, ge=0, le=0, description="None.")
+    critic_candidates: int = Field(0, ge=0, le=0, description="There are no critics.")

@@ -121,7 +121,7 @@ class Reinforce(SequenceLearner):
 ENTRY = LearnerEntry(
     ReinforceConfig,
     Reinforce,
-    summary="A softmax over all items, trained to raise the return of the log, corrected for how often the log chose each item "
-    "and for lists of K items.",
+    summary="A softmax over all items, trained by the policy gradient of logged returns, with corrections for how often each item was "
+    "chosen and for lists of K items.",
     paper="Chen et al. 2019, arXiv:1812.02353",
 )

@@ -63,7 +63,9 @@ class Resumable:
         """
         own = type(self).__name__
         if state.get("learner") != own:
-            raise LearnerError(f"state: expected one of {own}; found one of {state.get('learner')!r}.")
+            raise LearnerError(
+                f"state: expected one of {own}; found one of {state.get('learner')!r}. Resume that learner."
+            )
         try:
             self.restart(state["optimiser"])
             for name, part in self.parts().items():

@@ -129,6 +129,6 @@ class SAC(TargetCritics):
 ENTRY = LearnerEntry(
     SACConfig,
     SAC,
-    summary="Two critics and a random policy, which is rewarded for being random; acts by the mean of its actions.",
+    summary="Two critics and a random policy, whose entropy is added to the reward; recommendations come from the mean action.",
     paper="Haarnoja et al. 2018, arXiv:1801.01290, arXiv:1812.05905",
 )

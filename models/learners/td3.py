@@ -54,7 +54,7 @@ class TD3(ImitatesFirst):
 ENTRY = LearnerEntry(
     TD3Config,
     TD3,
-    summary="Two critics, of which the smaller value counts; noise on the target action; an actor that moves at every second step.",
+    summary="Two critics, whose smaller value is the target; noise on the target action; an actor that is updated at every second step.",
     paper="Fujimoto, van Hoof & Meger 2018, arXiv:1802.09477",
     article=article.TEMPORAL_DIFFERENCE
     | {

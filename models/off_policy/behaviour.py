@@ -69,7 +69,9 @@ def fit_logit(x: Tensor, seen: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         LearnerError: there are no steps, or a chosen item was seen.
     """
     if len(chosen) == 0 or bool(seen.gather(1, chosen.unsqueeze(1)).any()):
-        raise LearnerError("behaviour: expected steps whose next item was not rated before; found none, or another.")
+        raise LearnerError(
+            "behaviour: expected steps whose next item was not rated before; found none, or another. Give such steps."
+        )
     own = x[torch.arange(len(chosen)), chosen]  # (S, C)
     scale = own.std(0).clamp_min(1e-6)  # standardised, so that Newton's method does not depend on units
     x, own = x / scale, own / scale

@@ -15,15 +15,15 @@ class OnlineMethod(NamedTuple):
 
 METHODS = {
     "online_ppo": OnlineMethod(
-        "Trained with simulated users: a softmax over the items by their nearness to the action, by proximal policy optimisation.",
+        "Trained with simulated users, by proximal policy optimisation: a softmax over the items by their nearness to the action.",
         "Schulman et al. 2017, arXiv:1707.06347",
     ),
     "online_sac": OnlineMethod(
-        "Trained with simulated users: a random action near whose point the item is, by soft actor-critic.",
+        "Trained with simulated users, by soft actor-critic: a random action, whose nearest item is recommended.",
         "Haarnoja et al. 2018, arXiv:1812.05905",
     ),
     "online_gail": OnlineMethod(
-        "Trained with simulated users to choose as the log's liked choices, which a discriminator tells from the policy's; by PPO.",
+        "Trained with simulated users, by PPO: the reward is high if a discriminator takes a choice for a liked one of the log.",
         "Ho & Ermon 2016, arXiv:1606.03476",
     ),
 }
@@ -44,7 +44,7 @@ class PPOParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the actor and the value.")
+    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Learning rate of the actor and the value.")
     n_steps: int = Field(32, ge=2, le=10_000, description="Steps of every environment between two updates.")
     batch_size: int = Field(512, ge=2, le=65_536, description="Steps per gradient step.")
     n_epochs: int = Field(4, ge=1, le=100, description="Passes over the steps of an update.")
@@ -52,7 +52,7 @@ class PPOParams(BaseModel):
     clip_range: float = Field(0.2, gt=0, le=1, description="ε, how far the probability ratio may move.")
     ent_coef: float = Field(0.003, ge=0, le=1, description="Weight of the entropy bonus.")
     target_kl: float | None = Field(
-        0.03, gt=0, le=10, description="An update ends early beyond 1.5 times this; none: never."
+        0.03, gt=0, le=10, description="An update ends early if the KL divergence exceeds 1.5 times this; none: never."
     )
     inverse_temperature: float = Field(
         10.0, gt=0, le=1000, description="z at the start: the policy is the softmax of z cos(π(s), e_i)."
@@ -65,7 +65,9 @@ class SACParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of the actor, the critics and the temperature.")
+    learning_rate: float = Field(
+        3e-4, gt=0, le=0.1, description="Learning rate of the actor, the critics and the temperature."
+    )
     buffer_size: int = Field(30_000, ge=100, le=10_000_000, description="Transitions that are kept.")
     learning_starts: int = Field(2_000, ge=0, le=10_000_000, description="Random steps before the first update.")
     batch_size: int = Field(256, ge=2, le=65_536, description="Transitions per update.")
@@ -80,8 +82,8 @@ class GAILParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden_dim: int = Field(128, ge=4, le=4096, description="Width of its two hidden layers.")
-    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Of Adam.")
-    updates: int = Field(8, ge=1, le=1000, description="Updates of the discriminator before each of the policy.")
+    learning_rate: float = Field(3e-4, gt=0, le=0.1, description="Learning rate of Adam.")
+    updates: int = Field(8, ge=1, le=1000, description="Updates of the discriminator before each update of the policy.")
     batch_size: int = Field(512, ge=2, le=65_536, description="Logged choices, and as many of the policy, per update.")
 
 
@@ -99,8 +101,8 @@ class OnlineParams(BaseModel):
         description="environment: the rewards of the simulated users; gail: how much a choice looks like the liked choices "
         "of the log, by a discriminator that is trained beside PPO.",
     )
-    steps: int = Field(400_000, ge=1, le=1_000_000_000, description="Recommendations, over all environments.")
-    envs: int = Field(128, ge=1, le=10_000, description="Episodes side by side.")
+    steps: int = Field(400_000, ge=1, le=1_000_000_000, description="Number of recommendations, over all environments.")
+    envs: int = Field(128, ge=1, le=10_000, description="Number of episodes at the same time.")
     expected: bool = Field(
         True,
         description="PPO learns from the mean reward of an item in the user's state, and from the chance that the user leaves, in "
@@ -111,7 +113,9 @@ class OnlineParams(BaseModel):
     validate_every: int = Field(
         20_480, ge=1, description="Steps between measurements of the return on validation users."
     )
-    validation_users: int = Field(100, ge=2, le=100_000, description="At most so many of them, one episode each.")
+    validation_users: int = Field(
+        100, ge=2, le=100_000, description="Number of validation users, at most; one episode each."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the networks, the users and their reactions.")
     ppo: PPOParams = Field(PPOParams(), description="Hyper-parameters of PPO.")
     sac: SACParams = Field(SACParams(), description="Hyper-parameters of SAC.")
@@ -121,7 +125,7 @@ class OnlineParams(BaseModel):
     def _gail_is_on_policy(self) -> "OnlineParams":
         if self.reward == "gail" and self.algorithm != "ppo":
             raise ValueError(
-                f"reward: expected environment for the algorithm {self.algorithm}; found gail, which needs ppo."
+                f"reward: expected environment for the algorithm {self.algorithm}; found gail, which needs ppo. Change one of them."
             )
         return self
 

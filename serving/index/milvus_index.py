@@ -76,7 +76,7 @@ class MilvusIndex(ApproximateIndex):
             )
         except MilvusException as error:
             raise IndexFileError(
-                f"{self.collection}: expected an answer of Milvus; found {str(error)[:200]}."
+                f"{self.collection}: expected an answer of Milvus; found {str(error)[:200]}. Check the server, and search again."
             ) from error
         items = np.full((len(vectors), count), -1, dtype=np.int64)
         for row, found in zip(items, hits, strict=True):
@@ -119,7 +119,7 @@ def filled_collection(client: MilvusClient, vectors: Floats, stored: StoredIndex
     except MilvusException as error:
         raise IndexFileError(
             f"index: expected an index type of Milvus, such as FLAT, IVF_FLAT or HNSW; found {stored.params.factory!r}: "
-            f"{str(error)[:200]}."
+            f"{str(error)[:200]}. Choose one of these."
         ) from error
     return name
 

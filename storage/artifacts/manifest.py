@@ -20,6 +20,7 @@ MEASURED = ("report",)  # kinds with measured times in them: if two have the sam
 FORMAT: Literal["marquee-artifact/2"] = "marquee-artifact/2"
 DIGEST_DIGITS = 32
 MAX_BYTES = 16 << 20  # of a manifest.json
+AGAIN = "Pull, make or publish the artifact again."
 MAX_FILES = 10_000
 PACKAGES = ("marquee", "numpy", "pandas", "pyarrow", "h5py", "torch", "transformers", "scikit-learn", "prefect")
 
@@ -129,7 +130,7 @@ class Manifest(BaseModel):
         """
         if len(data) > MAX_BYTES:
             raise ArtifactDamagedError(
-                f"{where}: expected a manifest of at most {MAX_BYTES:,} bytes; found {len(data):,}."
+                f"{where}: expected a manifest of at most {MAX_BYTES:,} bytes; found {len(data):,}. {AGAIN}"
             )
         try:
             values = json.loads(data, parse_constant=_refuse_constant)
@@ -139,16 +140,14 @@ class Manifest(BaseModel):
             canonical = canonical_json(values)
         except (ValueError, RecursionError) as error:
             raise ArtifactDamagedError(
-                f"{where}: expected a {FORMAT} manifest; it does not parse. Make or publish the artifact again."
+                f"{where}: expected a {FORMAT} manifest; found what does not parse. {AGAIN}"
             ) from error
         if found != FORMAT:
             raise ArtifactDamagedError(
                 f"{where}: expected format {FORMAT}; found {found!r}. Make or publish the artifact again with this version."
             )
         if checksum != hashlib.sha256(canonical).hexdigest():
-            raise ArtifactDamagedError(
-                f"{where}: expected the checksum of its other fields; found another. Make or publish the artifact again."
-            )
+            raise ArtifactDamagedError(f"{where}: expected the checksum of its other fields; found another. {AGAIN}")
         try:
             # In the order of the file: the rows of tables among the facts keep the order of their columns.
             manifest = cls.model_validate_json(json.dumps(values), strict=True)
@@ -156,18 +155,19 @@ class Manifest(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             raise ArtifactDamagedError(
                 f"{where}: expected a {FORMAT} manifest; found {'.'.join(map(str, first['loc']))}: {first['msg']}. "
-                "Make or publish the artifact again."
+                f"{AGAIN}"
             ) from None
         if manifest.digest != manifest.recipe.digest:
             raise ArtifactDamagedError(
-                f"{where}: expected the digest of its recipe, {manifest.recipe.digest}; found {manifest.digest}."
+                f"{where}: expected the digest of its recipe, {manifest.recipe.digest}; found {manifest.digest}. "
+                f"{AGAIN}"
             )
         if manifest.sha256 != content_sha256(manifest.files):
-            raise ArtifactDamagedError(f"{where}: expected the content hash of its files; found another.")
+            raise ArtifactDamagedError(f"{where}: expected the content hash of its files; found another. {AGAIN}")
         paths = {entry.path for entry in manifest.files}
         folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
         if len(paths) < len(manifest.files) or paths & folders:
-            raise ArtifactDamagedError(f"{where}: expected every file once; found one path for two files.")
+            raise ArtifactDamagedError(f"{where}: expected every file once; found one path for two files. {AGAIN}")
         return manifest
 
 
@@ -223,13 +223,13 @@ def verify_files(folder: Path, manifest: Manifest, depth: Depth = Depth.HASHES) 
     for entry in manifest.files:
         path = folder / entry.path
         if leads_outside(folder, entry.path):
-            raise ArtifactDamagedError(f"{path}: expected a file of the artifact; found a symbolic link.")
+            raise ArtifactDamagedError(f"{path}: expected a file of the artifact; found a symbolic link. {AGAIN}")
         size = path.stat().st_size if path.is_file() else None
         if size != entry.size_bytes:
             found = "no file" if size is None else f"{size} bytes"
-            raise ArtifactDamagedError(f"{path}: expected {entry.size_bytes} bytes; found {found}.")
+            raise ArtifactDamagedError(f"{path}: expected {entry.size_bytes} bytes; found {found}. {AGAIN}")
         if depth >= Depth.HASHES and sha256_file(path) != entry.sha256:
-            raise ArtifactDamagedError(f"{path}: expected SHA-256 {entry.sha256}; found other bytes.")
+            raise ArtifactDamagedError(f"{path}: expected SHA-256 {entry.sha256}; found other bytes. {AGAIN}")
 
 
 def leads_outside(folder: Path, path: str) -> bool:

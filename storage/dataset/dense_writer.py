@@ -55,7 +55,9 @@ def export_dense(
     rows = {split: int(source.rows.sum()) for split, source in sources.items()}
     total = sum(rows.values())
     if len(rows) < len(splits) or not total:
-        raise DatasetError(f"{dataset}: expected transitions in different splits; found {rows} in {list(splits)}.")
+        raise DatasetError(
+            f"{dataset}: expected transitions in different splits; found {rows} in {list(splits)}. Name other splits."
+        )
     first = sources[splits[0]]
     _refuse_overflow(first, dtype)
     out.parent.mkdir(parents=True, exist_ok=True)

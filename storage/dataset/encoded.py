@@ -58,7 +58,9 @@ def write_encoded(
     rows = {split: int(number.sum()) for split, (_, number) in runs.items()}
     total = sum(rows.values())
     if not total:
-        raise DatasetError(f"{data.path}: expected transitions in the splits {list(splits)}; found none.")
+        raise DatasetError(
+            f"{data.path}: expected transitions in the splits {list(splits)}; found none. Name other splits."
+        )
     shapes = {"observations": (width,), "actions": (data.dim,), "next_observations": (width,)}
     with writing_to(out.parent), replacing(out) as temporary:
         with new_file(temporary) as file:

@@ -90,7 +90,9 @@ def _need_layout(file: h5py.File, layout: Layout) -> None:
     try:
         found, kind = (attribute(file, name, str) if name in file.attrs else None for name in ("format", "layout"))
         if found != FORMAT:
-            raise DatasetError(f"{file.filename}: expected format {FORMAT}; found {found!r}.")
+            raise DatasetError(
+                f"{file.filename}: expected format {FORMAT}; found {found!r}. Pull it again or run build-dataset again."
+            )
         if kind != layout:
             raise DatasetError(f"{file.filename}: expected the {layout} layout; found {kind}. {_OTHER[layout]}")
         sizes = need_members(file, COMPACT if layout == "compact" else DENSE)

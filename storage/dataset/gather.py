@@ -74,7 +74,9 @@ def gather(compact: Compact, frame: int, starts: Tensor, out: TransitionBatch) -
         raise ValueError(f"gather: expected buffers of shapes, dtype, contiguity {expected}; found {found}.")
     on_cpu = compact.item.device.type == "cpu"
     if on_cpu and len(starts) and (int(starts.min()) < 0 or int(starts.max()) + frame >= len(compact.item)):
-        raise ValueError("gather: expected starts within the events; found a start outside the events.")
+        raise ValueError(
+            "gather: expected starts within the events; found a start outside the events. Take starts from this dataset."
+        )
     return fill_batch(compact, frame, starts.to(compact.item.device), out)
 
 

@@ -130,7 +130,7 @@ class TransitionDataset:
     def compact(self, dtype: torch.dtype = torch.float32) -> Compact:
         """The arrays that batches of a dtype are gathered from; they are kept for the next call."""
         if dtype not in DTYPES:
-            raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}.")
+            raise ValueError(f"dtype: expected one of {DTYPES}; found {dtype}. Choose one of these.")
         if dtype not in self._compact:
             self._compact[dtype] = Compact(
                 self.item, self.rating_code, self.offset, self.embedding.to(dtype), self.reward_of_code.to(dtype)

@@ -30,7 +30,10 @@ class SplitParams(BaseModel):
     @model_validator(mode="after")
     def _leaves_training_users(self) -> "SplitParams":
         if self.validation + self.test >= 0.9:
-            raise ValueError("validation + test: expected less than 0.9 of the users, so that some are left to train.")
+            raise ValueError(
+                f"validation + test: expected less than 0.9 of the users, so that some are left to train; found "
+                f"{self.validation + self.test:g}. Lower one of them."
+            )
         return self
 
     @model_validator(mode="after")

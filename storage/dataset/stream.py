@@ -38,7 +38,9 @@ class TransitionStream:
             DatasetError: the source has no transitions.
         """
         if not len(source.rows):
-            raise DatasetError(f"{source.path}: expected transitions of the split to stream; found none.")
+            raise DatasetError(
+                f"{source.path}: expected transitions of the split to stream; found none. Name another split."
+            )
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.buffer_rows = source.buffer_rows if buffer_rows is None else buffer_rows
         self.epoch = 0

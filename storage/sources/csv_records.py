@@ -42,7 +42,7 @@ class CsvFormat(BaseModel):
         marks = [mark for mark in (self.delimiter, self.quote, self.escape) if mark is not None]
         if len(set(marks)) < len(marks) or not all(mark.isascii() and mark not in "\r\n" for mark in marks):
             raise ValueError(
-                f"CSV format: expected different ASCII characters as delimiter, quote, escape; found {marks}."
+                f"CSV format: expected different ASCII characters as delimiter, quote, escape; found {marks}. Set those of the file."
             )
         ascii_text = "".join(map(chr, range(32, 127))) + "\t\r\n"
         try:
@@ -51,7 +51,7 @@ class CsvFormat(BaseModel):
             plain = False
         if not plain:
             raise ValueError(
-                f"CSV format: expected an encoding that extends ASCII, such as utf-8; found {self.encoding!r}."
+                f"CSV format: expected an encoding that extends ASCII, such as utf-8; found {self.encoding!r}. Convert the file."
             )
         return self
 

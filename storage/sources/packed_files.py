@@ -107,10 +107,13 @@ def open_plain(path: Path, error: type[SourceError] = MetadataError) -> tuple[st
         ]
         if len(members) != 1:
             names = ", ".join(member.filename[:60] for member in archive.infolist()[:5])
-            raise error(f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}.")
+            raise error(
+                f"{path}: expected one .csv (or JSON-lines file) in the archive; found {names or 'nothing'}. Unpack it and give the file."
+            )
         if members[0].compress_type not in ZIP_METHODS:
             raise error(
-                f"{path}: expected a stored or deflated member; found {members[0].filename!r} packed otherwise."
+                f"{path}: expected a stored or deflated member; found {members[0].filename!r} packed otherwise. Unpack "
+                "it and give the file."
             )
         refuse_bombs(path, members[0].file_size, stored, error)
         inner = archive.open(members[0])

@@ -61,7 +61,8 @@ class ParquetTable:
         for name in columns:
             if self.schema.names.count(name) != 1:
                 raise self.error(
-                    f"{self.path}: expected column {name} once; found {', '.join(self.schema.names)[:200]}."
+                    f"{self.path}: expected column {name} once; found {', '.join(self.schema.names)[:200]}. Correct "
+                    "the file or the name."
                 )
             if _has_maps(self.schema.field(name).type):
                 found = f"{self.schema.field(name).type} in column {name}. Leave it out"

@@ -8,8 +8,8 @@ from tests_support import Marquee, values_of
 
 from evaluation.baselines import fit_baselines
 from evaluation.simulated_dataset import SimulatedDataset
+from models.critic_weight import with_critic_weight
 from models.histories import Histories
-from models.ranking_policy import RankingPolicy
 from serving.stored_policies import load_policy
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.reader import TransitionDataset
@@ -19,7 +19,7 @@ from tasks.sample import load_truth
 @pytest.mark.nightly
 @pytest.mark.timeout(400)
 def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee, tmp_path: Path) -> None:
-    """What the policy ranks first, test users truly like better than what everybody rates, and much so by the critic's say."""
+    """Test users truly like what the policy ranks first better than what is popular, and more so if the critics weigh more."""
     sizes = {
         "source.sample": "{users: 300, movies: 300, mechanics: "
         "{appeal: 0, after_effect: 0, satisfaction: 0, boredom: 0, exit_rate: 0.02, exit_slope: 0}}",
@@ -48,10 +48,9 @@ def test_a_learner_finds_the_preferences_behind_generated_data(marquee: Marquee,
 
     policy = load_policy(Path(trained["POLICY_RANKING"]), data.embedding)
     popular = liking(fit_baselines(data, {"popularity": {}}, max_items=10)["popularity"].scores(known))
-    assert isinstance(policy, RankingPolicy)
-    shipped = liking(policy.scores(known))
-    policy.weights["next"] = policy.weights["next"].model_copy(update={"critic": 2.0})
-    valued = liking(policy.scores(known))
+    weighted = with_critic_weight(policy, 2.0)
+    assert weighted is not None
+    shipped, valued = liking(policy.scores(known)), liking(weighted.scores(known))
     ideal = liking(affinity[users])
     assert shipped > popular + 0.05 * (ideal - popular), (popular, shipped, valued, ideal)
     assert valued > popular + 0.3 * (ideal - popular), (popular, shipped, valued, ideal)

@@ -71,6 +71,6 @@ def open_store(uri: str) -> ObjectStore:
     scheme = uri.partition("://")[0] if "://" in uri else ""
     if scheme not in STORES:
         known = ", ".join(f"{name}://" for name in STORES if name)
-        raise ObjectStoreError(f"{uri}: expected a path or one of {known}; found {scheme}://.")
+        raise ObjectStoreError(f"{uri}: expected a path or one of {known}; found {scheme}://. Use one of these.")
     module = importlib.import_module(f"{__name__}.{STORES[scheme]}")
     return cast(ObjectStore, module.open_uri(uri))

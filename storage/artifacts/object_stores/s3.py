@@ -55,11 +55,13 @@ def open_uri(uri: str) -> "S3":
     parsed = urlparse(uri)
     if "@" in parsed.netloc:
         raise ObjectStoreError(
-            f"s3://…@{parsed.netloc.rpartition('@')[2]}: expected no credentials in the URI. Set AWS_ACCESS_KEY_ID and "
+            f"s3://…@{parsed.netloc.rpartition('@')[2]}: expected no credentials in the URI; found some. Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY."
         )
     if len(parsed.netloc) < 3:
-        raise ObjectStoreError(f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more.")
+        raise ObjectStoreError(
+            f"{uri}: expected s3://bucket/prefix with a bucket of 3 letters or more; found another form. Correct the URI."
+        )
     return S3(parsed.netloc, parsed.path.strip("/"))
 
 

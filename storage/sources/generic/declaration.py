@@ -33,7 +33,9 @@ class GenericItems(BaseModel):
         possible = [name for name in METADATA_SCHEMA.names if name != "overview" or not self.text]
         unknown = sorted(set(self.columns) - set(possible))
         if unknown:
-            raise ValueError(f"{self.path}: expected columns among {', '.join(possible)}; found {', '.join(unknown)}.")
+            raise ValueError(
+                f"{self.path}: expected columns among {', '.join(possible)}; found {', '.join(unknown)}. Map some of these."
+            )
         return self
 
 
@@ -70,7 +72,8 @@ class GenericParams(BaseModel):
     def _names_different_columns(self) -> Self:
         if len(set(self.columns)) < len(self.columns):
             raise ValueError(
-                f"{self.ratings}: expected different columns for user, item, rating, timestamp; found {self.columns}."
+                f"{self.ratings}: expected different columns for user, item, rating, timestamp; found {self.columns}. Name "
+                "each once."
             )
         return self
 

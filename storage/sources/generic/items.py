@@ -39,7 +39,7 @@ def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, d
     ids = stable_ids(texts)
     source = params.ratings if params.items is None else params.items.path
     if not len(ids):
-        raise SourceError(f"{source}: expected items; found none. Is this the right file?")
+        raise SourceError(f"{source}: expected items; found none. Check that this is the right file.")
     check_collisions(texts, ids, str(source))
     order = np.argsort(ids, kind="stable")
     known = {"has_metadata": params.items is not None, "metadata_source": source.name if params.items else None}

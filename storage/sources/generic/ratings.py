@@ -59,7 +59,7 @@ def generic_events(
             yield EventBlock(user[known], item[known], block.code[known], time[known])
     if not events:
         raise SourceError(
-            f"{params.ratings}: expected ratings of items in the items file; found none. Do their ids agree?"
+            f"{params.ratings}: expected ratings of items in the items file; found none. Check that both have the same ids."
         )
 
 
@@ -87,7 +87,7 @@ def _refuse_mostly_bad(params: GenericParams, rows: int, good: int, bad: BadRows
         last = bad.rows[-1]
         raise SourceError(
             f"{params.ratings}: expected ratings; found {rows - good} bad rows in {rows}, as line {last.line}: {last.reason}. "
-            "Is this the right file, and are its columns, scale and CSV format as declared?"
+            "Check that this is the right file, and that its columns, scale and CSV format are as declared."
         )
 
 
@@ -166,7 +166,7 @@ def _whole_records(stream: BinaryIO, rest: bytes, params: GenericParams) -> Iter
         elif len(rest) > BLOCK_BYTES + MAX_LINE_BYTES:
             raise SourceError(
                 f"{params.ratings}: expected lines of at most {MAX_LINE_BYTES >> 20} MiB; found a longer one. "
-                "Is this the right file?"
+                "Check that this is the right file."
             )
     cut = rest.rfind(b"\n") + 1
     if quote and quote in rest[cut:]:

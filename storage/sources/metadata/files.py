@@ -47,10 +47,12 @@ class MetadataFile(BaseModel):
         unknown = sorted(set(self.columns) - set(SOURCE_SCHEMA.names))
         if unknown:
             raise ValueError(
-                f"{self.path}: expected columns among {', '.join(SOURCE_SCHEMA.names)}; found {', '.join(unknown)}."
+                f"{self.path}: expected columns among {', '.join(SOURCE_SCHEMA.names)}; found {', '.join(unknown)}. Map some of these."
             )
         if self.columns and not {"tmdb_id", "imdb_id"} & set(self.columns):
-            raise ValueError(f"{self.path}: expected a column for tmdb_id or imdb_id, to join by; found neither.")
+            raise ValueError(
+                f"{self.path}: expected a column for tmdb_id or imdb_id, to join by; found neither. Map one."
+            )
         return self
 
 
@@ -76,11 +78,15 @@ def _exports_at(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise MetadataError(f"{path}: expected a metadata export or a folder of them; found nothing there.")
+        raise MetadataError(
+            f"{path}: expected a metadata export or a folder of them; found nothing there. Check the path."
+        )
     names = sorted(file.name for file in path.iterdir())
     exports = [name for name in names if name.lower().endswith(SUFFIXES) and name[0] != "."]
     if not exports:
-        raise MetadataError(f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none.")
+        raise MetadataError(
+            f"{path}: expected exports ({', '.join(SUFFIXES)}) in this folder; found none. Give another folder."
+        )
     return [file for name in exports if (file := file_in(path, name, MetadataError))]
 
 

@@ -54,11 +54,13 @@ def unpack_release(archive: Path, into: Path) -> Path:
         StorageFullError, StorageUnwritableError: `into` has no room or cannot be written; nothing partial stays.
     """
     if not archive.is_file():
-        raise ArchiveError(f"{archive}: expected a zip archive; found none.")
+        raise ArchiveError(f"{archive}: expected a zip archive; found none. Check the path.")
     try:
         sha256 = sha256_file(archive)
     except OSError as error:
-        raise ArchiveError(f"{archive}: expected a readable file; found: {error.strerror}.") from error
+        raise ArchiveError(
+            f"{archive}: expected a readable file; found: {error.strerror}. Check the path and its permissions."
+        ) from error
     home = into / sha256[:16]
     if (done := _unpacked(home, sha256)) is not None:
         return done

@@ -80,7 +80,7 @@ def fetch_release(
         StorageFullError, StorageUnwritableError: `into` has no room or cannot be written.
     """
     if name not in RELEASES:
-        raise DownloadError(f"{name}: expected one of {', '.join(RELEASES)}; found another name.")
+        raise DownloadError(f"{name}: expected one of {', '.join(RELEASES)}; found another name. Choose one of these.")
     final = into / f"{name}.zip"
     own = client or httpx.Client(timeout=httpx.Timeout(30.0, connect=10.0), follow_redirects=True)
     fetch = _Fetch(own, f"{base_url.rstrip('/')}/{name}.zip", final, progress, attempts, backoff_seconds)
@@ -188,7 +188,9 @@ class _Fetch:
                 for chunk in response.iter_raw():
                     done += len(chunk)
                     if done > (MAX_BYTES if total is None else total):
-                        raise DownloadError(f"{self.shown}: expected {total or MAX_BYTES:,} bytes at most; found more.")
+                        raise DownloadError(
+                            f"{self.shown}: expected {total or MAX_BYTES:,} bytes at most; found more. {OFFLINE}"
+                        )
                     part.write(chunk)
                     if self.progress is not None:
                         self.progress(done, total)

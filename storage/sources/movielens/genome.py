@@ -154,7 +154,7 @@ def _score_blocks(path: Path, column_of: NDArray[np.int64], bad: BadRows) -> Ite
             if len(rest) > MAX_LINE_BYTES:
                 raise SourceError(
                     f"{path}, line {line + data.count(10)}: expected at most {MAX_LINE_BYTES} bytes in a line; found "
-                    "more. Is this the right file?"
+                    "more. Check that this is the right file."
                 )
             if not data:
                 continue

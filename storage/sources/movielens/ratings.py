@@ -53,7 +53,9 @@ class RatingsLayout:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.delimiter) <= 8 or set(self.delimiter) & set(b'0123456789.-"\r\n\x00'):
-            raise ValueError(f"delimiter: expected 1 to 8 bytes that no number holds; found {self.delimiter!r}.")
+            raise ValueError(
+                f"delimiter: expected 1 to 8 bytes that no number holds; found {self.delimiter!r}. Set that of the file."
+            )
 
     def renamed(self, names: Mapping[ColumnName, str]) -> Self:
         """The same table with other names for some of COLUMNS."""
@@ -101,7 +103,7 @@ def _opened(layout: RatingsLayout, scale: RatingScale, items: ItemIndex) -> tupl
     """How to read the lines of a file, the number of its first row (1-based), and its blocks of whole lines."""
     path = layout.path
     if not path.is_file():
-        raise SourceError(f"{path}: expected a file; found none.")
+        raise SourceError(f"{path}: expected a file; found none. Check the path.")
     names: tuple[str, str, str, str] = layout.columns or COLUMNS
     if path.suffix.lower() == ".parquet":
         return Grammar(names, DELIMITER, bytes(range(4)), scale, items), 1, parquet_lines(path, names)
@@ -114,7 +116,7 @@ def _opened(layout: RatingsLayout, scale: RatingScale, items: ItemIndex) -> tupl
         line, end, _ = head[start:].partition(b"\n")
         if not end and len(head) == HEAD_BYTES:
             raise SourceError(
-                f"{path}: expected a header of at most {HEAD_BYTES} bytes; found more. Is this the right file?"
+                f"{path}: expected a header of at most {HEAD_BYTES} bytes; found more. Check that this is the right file."
             )
         roles, body = _roles(layout, line, names), start + len(line) + len(end)
     return Grammar(names, layout.delimiter, roles, scale, items), 1 + layout.header, text_lines(path, body)
@@ -176,7 +178,7 @@ def _checked(
         raise SourceError(f"{path}: expected ratings; found only a header. Give a whole release.")
     if facts["rows"] == bad_rows + facts["dropped_unknown_movie"]:
         raise SourceError(
-            f"{path}: expected ratings of movies in the movies table; found none. Are both of one release?"
+            f"{path}: expected ratings of movies in the movies table; found none. Take both files from one release."
         )
 
 
@@ -184,5 +186,5 @@ def _refuse_mostly_bad(path: Path, bad_rows: int, rows: int, first_bad: str) -> 
     if 2 * bad_rows > rows:
         raise SourceError(
             f"{path}: expected a ratings table; found {bad_rows} bad rows in {rows}, the first in {first_bad}. "
-            "Is this the right file, and its columns and delimiter as given?"
+            "Check that this is the right file, and that its columns and delimiter are as given."
         )

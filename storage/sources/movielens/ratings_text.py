@@ -79,7 +79,7 @@ def _lines_starting_in(file: _File, start: int, stop: int) -> bytes:
 def _too_long(file: _File, place: int) -> SourceError:
     return SourceError(
         f"{file.path}: expected lines of at most {LONGEST_LINE_BYTES} bytes; found a longer one near byte {place}. "
-        "Is this the right file?"
+        "Check that this is the right file."
     )
 
 

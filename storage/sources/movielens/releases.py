@@ -52,7 +52,9 @@ class Release:
         """The file of a role that every release of this kind has."""
         path = self.files[role]
         if path is None:
-            raise SourceError(f"{self.folder}: expected a file for {role}; found none.")
+            raise SourceError(
+                f"{self.folder}: expected a file for {role}; found none. Give the folder of a whole release."
+            )
         return path
 
     def dialect(self, free: int | None = None) -> TextFormat:

@@ -76,11 +76,11 @@ def read_table_bytes(path: Path) -> bytes:
         SourceError: there is no such file, or it is empty, a web page, an archive or larger than MAX_TABLE_BYTES.
     """
     if not path.is_file():
-        raise SourceError(f"{path}: expected a file; found none.")
+        raise SourceError(f"{path}: expected a file; found none. Check the path.")
     if (size := path.stat().st_size) > MAX_TABLE_BYTES:
         raise SourceError(
-            f"{path}: expected at most {MAX_TABLE_BYTES:,} bytes, because it is read into memory; found {size:,}. Is this the "
-            "right file?"
+            f"{path}: expected at most {MAX_TABLE_BYTES:,} bytes, because it is read into memory; found {size:,}. Check "
+            "that this is the right file."
         )
     data = path.read_bytes()
     refuse_other_kinds(path, data[:65536])

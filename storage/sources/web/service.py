@@ -95,9 +95,11 @@ class WebService(BaseModel):
     def _keeps_the_key_safe(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError("base_url: expected https://…, because the key is sent there; found another scheme.")
+            raise ValueError(
+                "base_url: expected https://…, because the key is sent there; found another scheme. Use https."
+            )
         if parts.hostname is None or "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("base_url: expected only a host and a path.")
+            raise ValueError("base_url: expected only a host and a path; found no host, or more. Correct the address.")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -105,7 +107,7 @@ class WebService(BaseModel):
         if self.window_days > min(self.cache_days, self.absent_days):
             raise ValueError(
                 f"window_days: expected at most cache_days ({self.cache_days}) and absent_days ({self.absent_days}), "
-                f"so that a table never holds expired answers; found {self.window_days}."
+                f"so that a table never holds expired answers; found {self.window_days}. Lower it."
             )
         return self
 

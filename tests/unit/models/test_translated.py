@@ -52,5 +52,5 @@ def test_of_a_history_it_knows_nothing_of_it_says_nothing() -> None:
 
 
 def test_a_policy_of_another_world_is_refused() -> None:
-    with pytest.raises(LearnerError, match="it knows none of them"):
+    with pytest.raises(LearnerError, match="found none of them in it"):
         Translated(Heard(), torch.tensor([-1, -1]), 1)

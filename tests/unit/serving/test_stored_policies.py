@@ -209,7 +209,7 @@ RANKING: dict[str, tuple[Change, str]] = {
     "a further field": (config(policy__note=1), "policy.note: Extra inputs"),
     "attention of odd width": (config(policy__width=5, policy__state="attention"), "width: expected a multiple of 2"),
     "weight of NaN": (config(weights__liked__taste=math.nan), "weights.liked.taste"),
-    "no weights of a question": (config(weights__new=...), "expected those of every question; missing"),
+    "no weights of a question": (config(weights__new=...), "expected those of every question; found none of"),
     "an older format": (config(format="marquee-ranking-policy/5"), "expected format"),
     "largest reward": (config(largest_reward=0), "largest_reward"),
     "no policy": (config(policy=None), "policy: Input should be"),

@@ -138,7 +138,7 @@ def test_the_newest_own_policy_that_fits_is_chosen(caplog: pytest.LogCaptureFixt
         return reason
 
     assert earlier_policy(base, TD3_SMALL, 1) is None
-    assert f"td3 begins from new weights: dataset/{base.digest} extends no other dataset." in caplog.text
+    assert f"td3 starts from new weights: dataset/{base.digest} extends no other dataset." in caplog.text
     policy(base, TD3Config(hidden_dim=9))
     policy(base, RANKING)
     policy(grown, TD3_SMALL)

@@ -32,12 +32,12 @@ Kind = Literal["policy", "baseline", "control"]
 PRICES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of appeal, tried for the plan
 GREEDY, PLAN = "greedy on the true reward", "plan that knows the mechanisms"
 CONTROLS: Mapping[str, str] = {
-    "random items": "any item",
-    "most chosen items": "the same items for everybody",
+    "random items": "knows nothing",
+    "most chosen items": "recommends the same items to everybody",
     "true liking, no state": "knows what each user likes at the start, not what bores them or what satisfies them now",
     GREEDY: "knows what each user likes at every step, and takes the best next reward",
     "one step ahead": "the same, with the best reward of the step after",
-    PLAN: "the true liking at every step, less a price for appeal that was tuned on other users",
+    PLAN: "the true liking at every step, minus a price for appeal that was tuned on other users",
 }
 
 IN_ALL_SETTINGS = ("random items", "most chosen items", "true liking, no state", GREEDY, PLAN)  # the other takes long
@@ -48,17 +48,21 @@ class EnvironmentParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    users: int = Field(100, ge=2, le=100_000, description="At most so many test users, one episode each.")
+    users: int = Field(100, ge=2, le=100_000, description="Number of test users, at most; one episode each.")
     fitted_users: int = Field(
-        50, ge=2, le=100_000, description="As many where users are fitted, which are often of larger catalogues."
+        50, ge=2, le=100_000, description="The same where users are fitted to ratings, often of a larger catalogue."
     )
-    tuning_users: int = Field(50, ge=2, le=10_000, description="Training users on whom the plan's price is tuned.")
-    seed: int = Field(0, ge=0, description="Of all that the users do.")
+    tuning_users: int = Field(
+        50, ge=2, le=10_000, description="Number of training users on whom the plan's price is tuned."
+    )
+    seed: int = Field(0, ge=0, description="Seed of all that the users do.")
     fitted: FittedParams = Field(
-        FittedParams(), description="Users fitted to the ratings, where those are not of simulated users."
+        FittedParams(), description="How users are fitted to ratings that are not of simulated users."
     )
     strengths: tuple[Strength, ...] = Field(
-        STRENGTHS, min_length=1, description="Of their mechanisms; the first is what the section is about."
+        STRENGTHS,
+        min_length=1,
+        description="Strengths of their mechanisms that are compared; the first is that of the section's main table.",
     )
 
 

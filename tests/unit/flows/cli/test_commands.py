@@ -102,7 +102,10 @@ def test_an_error_for_users_is_printed_without_a_traceback(published: Path, tmp_
             "--dtype: expected one of float32, float16; found",
         ),
         (["export", "--dataset", "x", "--out", "y", "--splits", "train,tset"], "--splits: expected one of train, "),
-        (["rollback", "champion", "--from", "x"], "champion: expected <kind>@<alias>, e.g. policy@champion."),
+        (
+            ["rollback", "champion", "--from", "x"],
+            "champion: expected <kind>@<alias>, e.g. policy@champion; found another form",
+        ),
         (["publish", "--set", "publish.champion=sometimes"], "publish.champion: "),
     ],
 )

@@ -32,7 +32,7 @@ def test_json_is_an_array_of_objects_and_warnings_are_not_in_it(published: str, 
     found = json.loads(done.stdout)
     assert len(found) == 4
     assert {"movie_id", "title", "score", "year", "value", "because"} <= found[0].keys()
-    assert done.stderr == "Left out, because no film or several have this title: 'Solaris', 'zzz'.\n"
+    assert done.stderr == "Left out, because no item or several have this title: 'Solaris', 'zzz'.\n"
     folder = next((tmp_path / "home" / "foreign").glob("*/policy/*"))
     again = run("--from", str(folder), "--rate", "Heat=5", "-k", "4", "--json")
     assert json.loads(again.stdout) == found

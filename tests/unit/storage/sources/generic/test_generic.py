@@ -167,7 +167,7 @@ def test_parquet_columns_in_any_order_under_any_name(tmp_path: Path) -> None:
 
 def test_items_of_another_world_and_missing_files(tmp_path: Path) -> None:
     params = source(tmp_path / "r.csv", "user,item,rating,timestamp\nu,i,3,1\n")
-    with pytest.raises(SourceError, match="Do their ids agree"):
+    with pytest.raises(SourceError, match="Check that both have the same ids"):
         events(params, known=np.array([1, 2, 3]))
     with pytest.raises(SourceError, match="expected a readable file"):
         events(source(tmp_path / "absent.csv"))
