@@ -1,6 +1,8 @@
 """An autoencoder of vectors: it reduces features, and its reconstruction error shows actions that differ from logged ones."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -29,6 +31,11 @@ class Autoencoder(nn.Module):
         with torch.no_grad():
             latent: Tensor = self.layers[:3](rows)
             return latent
+
+    def encoding_layers(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Weight (in, out) and bias (out,) of the two layers before the latent one; a ReLU is between them."""
+        layers = [layer for layer in list(self.layers)[:3] if isinstance(layer, nn.Linear)]
+        return [(layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in layers]
 
     def errors(self, action: Tensor) -> Tensor:
         """Mean squared reconstruction error of each action, (N,)."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import read_histories
 from storage.dataset.format import MAX_FRAME
+from storage.dataset.item_table import FEATURES
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import SplitParams
 from storage.dataset.writer import write_transitions
@@ -43,12 +44,12 @@ def make_dataset(
     scale: RatingScale = HALF_STARS,
     reward: RewardMap | None = None,
 ) -> None:
-    """Write transitions.h5 in the compact layout, and a copy of the items that it refers to.
+    """Write transitions.h5 in the compact layout, and copies of the items that it refers to and of their fitted features.
 
     Args:
-        draft: receives the two files.
+        draft: receives the files.
         events: with `events.parquet`.
-        items: with `items.parquet`.
+        items: with `items.parquet` and `features.safetensors`.
         splits: with `users.parquet` and `splits.json`.
         frame: F, number of events in an observation.
         scale: the possible ratings.
@@ -72,6 +73,7 @@ def make_dataset(
         mode=held_out["mode"],
         provenance={"events": events.digest, "items": items.digest, "splits": splits.digest},
     )
-    copy_file(items, "items.parquet", draft.path)
+    for name in ("items.parquet", FEATURES):
+        copy_file(items, name, draft.path)
     draft.rows = draft.facts["transitions"]
     logger.info("dataset: %s", in_words(draft.facts))

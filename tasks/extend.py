@@ -12,12 +12,14 @@ from storage.dataset.event_table import read_histories
 from storage.dataset.extension import extend_transitions
 from storage.dataset.format import opened
 from storage.dataset.head import Head
+from storage.dataset.item_table import FEATURES
 from storage.dataset.splits import SplitParams
 from storage.errors import ArtifactError, DatasetError
-from storage.tables import embedding_matrix
+from storage.tables import embedding_matrix, items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
-from tasks.features import FeatureParams, make_items
+from tasks.feature_blocks import further_columns
+from tasks.fitted_features import read_features
 from tasks.ingest import copy_file, read_table
 from tasks.sources import SourceParams
 from tasks.texts import TextParams, make_texts
@@ -37,40 +39,36 @@ def need_times(source: SourceParams) -> None:
 
 
 class Lineage(NamedTuple):
-    """The artifacts and parameters that a dataset's items were made from."""
+    """The artifacts and parameters that a dataset was made from."""
 
     items: ArtifactRef
     movies: ArtifactRef
-    events: ArtifactRef
-    splits: ArtifactRef
     texts: ArtifactRef
-    tags: ArtifactRef | None
-    features: FeatureParams
     text: TextParams
     split: SplitParams
 
 
 def lineage_of(dataset: ArtifactRef) -> Lineage:
-    """The lineage of a dataset in this work directory; features of an extended dataset stay fitted on its first base.
+    """The lineage of a dataset in this work directory.
 
     Raises:
         ArtifactError: an artifact that it was made from is missing.
     """
     store = artifact_store()
+    made = store.manifest(dataset).recipe
     try:
-        items = store.select("items", store.manifest(dataset).recipe.inputs["items"])
-        made = store.manifest(items).recipe
-        found = {kind: store.select(kind, made.inputs[kind]) for kind in ("movies", "events", "splits", "texts")}
-        tags = store.select("tags", made.inputs["tags"]) if "tags" in made.inputs else None
+        items = store.select("items", made.inputs["items"])
+        movies, texts = (store.select(kind, store.manifest(items).recipe.inputs[kind]) for kind in ("movies", "texts"))
+        split = made.parameters.get("splits")  # of a dataset that was extended before
+        if split is None:
+            split = store.manifest(store.select("splits", made.inputs["splits"])).recipe.parameters["params"]
     except ArtifactError as error:
         raise ArtifactError(
             f"dataset/{dataset.digest}: expected the artifacts that it was made from in this work directory; found: {error} "
             "Build the dataset here with build-dataset first."
         ) from error
-    features = FeatureParams.model_validate(made.parameters["params"])
-    text = TextParams.model_validate(store.manifest(found["texts"]).recipe.parameters["params"])
-    split = SplitParams.model_validate(store.manifest(found["splits"]).recipe.parameters["params"])
-    return Lineage(items=items, tags=tags, features=features, text=text, split=split, **found)
+    text = TextParams.model_validate(store.manifest(texts).recipe.parameters["params"])
+    return Lineage(items, movies, texts, text, SplitParams.model_validate(split))
 
 
 @artifact_task("movies")
@@ -91,10 +89,40 @@ def make_grown_movies(draft: Draft, known: ArtifactRef, found: ArtifactRef) -> N
     draft.rows, draft.facts = grown.num_rows, {"movies": grown.num_rows, "new": int(is_new.sum())}
 
 
+@artifact_task("items")
+def make_grown_items(draft: Draft, base: ArtifactRef, movies: ArtifactRef, texts: ArtifactRef) -> None:
+    """Write the items of a dataset unchanged, and the further movies where its fitted features place them.
+
+    Args:
+        draft: receives the items, and copies of the fitted features and their description.
+        base: the items.
+        movies: theirs and the further ones.
+        texts: of all of them.
+    """
+    store = artifact_store()
+    folder, table = store.open(base), read_table(movies, "movies.parquet")
+    text = np.load(store.open(texts) / "texts.npy", allow_pickle=False)
+    known = read_table(base, "items.parquet")
+    is_new = ~np.isin(table["movie_id"].to_numpy(), known["movie_id"].to_numpy())
+    fitted = read_features(folder)
+    placed = fitted.embed(further_columns(table.filter(pa.array(is_new)), text[is_new]))
+    embedding = np.empty((len(is_new), placed.shape[1]), dtype=np.float32)
+    embedding[~is_new], embedding[is_new] = embedding_matrix(known), placed
+    items = items_table(table, embedding, has_text=text.any(axis=1))
+    pq.write_table(items, draft.path / "items.parquet")
+    for name in (FEATURES, "features.json"):
+        copy_file(base, name, draft.path)
+    draft.rows = items.num_rows
+    draft.facts = store.manifest(base).facts | {
+        "with_text": int(text.any(axis=1).sum()),
+        "with_metadata": int(pc.sum(items["has_metadata"]).as_py()),
+        "added": int(is_new.sum()),
+    }
+
+
 def extend_items(movies: ArtifactRef, lineage: Lineage, cluster: ClusterParams) -> ArtifactRef:
     """Make the items of all movies: old movies keep their embeddings, and only new texts are encoded."""
-    texts = make_texts(movies, lineage.text, cluster, lineage.texts)
-    return make_items(movies, lineage.events, lineage.splits, texts, lineage.features, lineage.tags, lineage.items)
+    return make_grown_items(lineage.items, movies, make_texts(movies, lineage.text, cluster, lineage.texts))
 
 
 @artifact_task("dataset")
@@ -122,4 +150,5 @@ def make_extended_dataset(
         provenance={"base": base.digest, "events": events.digest, "items": items.digest},
     )
     draft.rows = draft.facts["transitions"]
-    copy_file(items, "items.parquet", draft.path)
+    for name in ("items.parquet", FEATURES):
+        copy_file(items, name, draft.path)

@@ -3,6 +3,7 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
+from models.encoders.columns import NO_EVENTS, Genome, ItemColumns, Terms, TrainingEvents
 from storage.dataset.item_index import ItemIndex
 
 TERMS = (
@@ -49,19 +50,36 @@ def item_columns(
     training = read_training_events(events, movie_ids, users)
     train = np.zeros(len(movie_ids), dtype=bool)
     train[training.item] = True
-    terms = {name: terms_of(movies[name]) for name in TERMS}
-    terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
+    known = further_columns(movies, text_vectors)
+    terms = dict(known.terms)
     if tags is not None:
         terms["tags"] = stored_tags(tags / "tags.parquet", movie_ids, users)
-    parts = [pc.fill_null(movies[name], "") for name in TEXTS]
-    return ItemColumns(
+    return replace(
+        known,
         train=train,
         events=training,
+        terms=terms,
+        genome=stored_genome(genome, movie_ids) if genome is not None else None,
+    )
+
+
+def further_columns(movies: pa.Table, text_vectors: NDArray[np.float32]) -> ItemColumns:
+    """The inputs of the feature blocks for movies without events, tags and genome, in the table's order.
+
+    Args:
+        movies: I rows in MOVIES_SCHEMA.
+        text_vectors: (I, E), from the text encoder.
+    """
+    terms = {name: terms_of(movies[name]) for name in TERMS}
+    terms["adult"] = terms_of(movies["adult"].cast(pa.string()))
+    parts = [pc.fill_null(movies[name], "") for name in TEXTS]
+    return ItemColumns(
+        train=np.zeros(movies.num_rows, dtype=bool),
+        events=NO_EVENTS,
         text_vectors=text_vectors,
         texts=pc.binary_join_element_wise(*parts, " ").to_pylist(),
         terms=terms,
         numbers={name: floats(movies[name]) for name in NUMBERS} | dates_and_awards(movies),
-        genome=stored_genome(genome, movie_ids) if genome is not None else None,
     )
 
 

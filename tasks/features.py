@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from models.encoders.blocks import BLOCKS
+from models.encoders.fitted import FittedFeatures
 from models.encoders.reduce import Reduced, Reduction, reduce_blocks
 from models.encoders.tabular import Block
 from storage.artifacts.store import ArtifactRef, Draft
-from storage.errors import DatasetError
 from storage.sources.movielens.genome import GENOME_LICENCE
-from storage.tables import embedding_matrix, items_table
+from storage.tables import items_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.dask_cluster import ClusterParams
 from tasks.feature_blocks import item_columns
+from tasks.fitted_features import write_features
 from tasks.ingest import read_table
 from tasks.steps import in_words
 from tasks.texts import TextParams, make_texts
@@ -28,7 +28,6 @@ logger = logging.getLogger("marquee.features")
 
 NAMED_COLUMNS = 10  # of a block, in features.json
 NAMED_DIMENSIONS = 16
-SAME_FIT = 1e-2  # tolerance per coordinate, whose root mean square is 1; sums of other lengths round differently
 
 
 _FIELDS: dict[str, Any] = {
@@ -66,16 +65,10 @@ def make_items(
     texts: ArtifactRef,
     params: FeatureParams,
     tags: ArtifactRef | None = None,
-    base: ArtifactRef | None = None,
 ) -> None:
     """Build every block of features and reduce them to `params.dim` dimensions; everything is fitted on training events only.
 
-    With `base`, the movies of an earlier items artifact keep their embeddings byte for byte, and new movies get theirs
-    from the same fit. `events`, `splits`, `tags` and `params` are then those that `base` was made from; `movies` and
-    `texts` are those of all movies.
-
-    Raises:
-        DatasetError: a movie of `base` is not in `movies`, or its embeddings have another width.
+    What was fitted is kept in features.safetensors, so that further movies can be placed among these.
     """
     store = artifact_store()
     table = read_table(movies, "movies.parquet")
@@ -99,11 +92,11 @@ def make_items(
     del columns  # frees a quarter of a gigabyte of events in ML-20M for the reduction
     reduced = reduce_blocks(values, deviations, params.dim, train, params.reduction, params.seed)
 
-    embedding = reduced.embedding
-    if base is not None:
-        embedding = with_rows_of(read_table(base, "items.parquet"), table["movie_id"].to_numpy(), embedding)
-
-    items = items_table(table, embedding, has_text=text.any(axis=1))
+    encoder = store.manifest(texts).recipe.parameters
+    write_features(
+        draft.path, FittedFeatures({name: block.fit for name, block in blocks.items()}, reduced.reducer, encoder)
+    )
+    items = items_table(table, reduced.embedding, has_text=text.any(axis=1))
     pq.write_table(items, draft.path / "items.parquet")
     draft.rows = items.num_rows
     draft.licences += [GENOME_LICENCE] * ("genome" in blocks)
@@ -117,30 +110,6 @@ def make_items(
     }
     (draft.path / "features.json").write_text(json.dumps(draft.facts | what_stands_out(blocks, reduced), indent=1))
     logger.info("items: %s", in_words(draft.facts))
-
-
-def with_rows_of(base: pa.Table, movie_ids: NDArray[np.int64], embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The embeddings, (I, D); movies of an earlier items table keep their earlier embeddings.
-
-    Raises:
-        DatasetError: a movie of the earlier table is gone, or its embeddings have another width.
-    """
-    earlier, ids = embedding_matrix(base), base["movie_id"].to_numpy()
-    gone = np.setdiff1d(ids, movie_ids)
-    if len(gone) or earlier.shape[1] != embedding.shape[1]:
-        raise DatasetError(
-            f"items to extend: expected {len(ids)} movies with {embedding.shape[1]} dimensions each; found "
-            f"{len(gone)} of them gone and {earlier.shape[1]} dimensions. Build the dataset again, or use the base's parameters."
-        )
-    place = np.searchsorted(movie_ids, ids)
-    if not np.allclose(embedding[place], earlier, atol=SAME_FIT):
-        raise DatasetError(
-            "items to extend: expected the fit to give the base's embeddings again; found other embeddings of the same "
-            "movies. Build the dataset again with build-dataset."
-        )
-    embedding = embedding.copy()
-    embedding[place] = earlier
-    return embedding
 
 
 def block_facts(blocks: dict[str, Block], weights: dict[str, float], reduced: Reduced) -> dict[str, dict[str, Any]]:

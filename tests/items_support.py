@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
-
-NO_EVENTS = TrainingEvents(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+from models.encoders.columns import NO_EVENTS, Genome, ItemColumns, Terms, TrainingEvents
 
 
 def events_of(rows: Sequence[tuple[int, int, float, int]]) -> TrainingEvents:

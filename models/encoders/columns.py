@@ -35,6 +35,9 @@ class TrainingEvents:
     timestamp: NDArray[np.int64]  # (N,) unix seconds
 
 
+NO_EVENTS = TrainingEvents(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True)
 class ItemColumns:
     """The data of I items; columns that a source does not have are left out."""

@@ -3,7 +3,7 @@
 Shapes: I items, n of them in training, W columns of all blocks together, D dimensions of the embedding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,15 +17,32 @@ from models.encoders.errors import EncoderError
 Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Layers = tuple[tuple[Floats, Floats], ...]  # of each dense layer: weight (in, out) and bias (out,)
 
 LEAST_VARIANCE = 1e-5  # as a share of the largest component's; smaller ones are rounding errors of float32 sums
 HIDDEN, STEPS, BATCH = 256, 600, 256  # the autoencoder's
+
+
+class Reducer(NamedTuple):
+    """A fitted reduction. Columns are centred and scaled; then they pass one dense layer, or the autoencoder's two with a ReLU between."""
+
+    mean: Floats  # (W,)
+    scale: Floats  # (W,)
+    layers: Layers
+
+    def embed(self, blocks: Sequence[Floats]) -> Floats:
+        """The embeddings (I, D) of the rows of blocks, (I, W_b) each; nothing is fitted."""
+        rows = join_blocks(blocks, self.mean, self.scale)
+        for place, (weight, bias) in enumerate(self.layers):
+            rows = (np.maximum(rows, 0) if place else rows) @ weight + bias
+        return rows
 
 
 class Reduced(NamedTuple):
     """What `reduce_blocks` makes."""
 
     embedding: Floats  # (I, D)
+    reducer: Reducer  # gives the same embeddings, but for rounding
     explained_variance: float  # share of the training items' variance, 0 … 1
     variance_share: dict[str, float]  # by block: its share of the whole variance; they add up to 1
     kept_share: dict[str, float]  # by block: the share of its own variance that the embedding keeps
@@ -65,44 +82,54 @@ def reduce_blocks(
         raise EncoderError(
             f"{reduction}: expected at least 2 items with training events; found {int(train.sum())}. Give more ratings."
         )
-    centred, mean = join_blocks(blocks, weights, train)
+    mean, scale = fit_scales(blocks, weights, train)
+    centred = join_blocks(list(blocks.values()), mean, scale)
     fit = centred[train]
     if not fit.any():
         raise EncoderError(
             f"{reduction}: expected items that differ; found all alike. Give metadata or texts, or raise a block's weight."
         )
-    nonlinear = reduction == "autoencoder"
-    reduced = encode_nonlinearly(centred, fit, dim, seed) if nonlinear else project(centred, mean, fit, dim, reduction)
-    embedding = np.zeros((len(train), dim), dtype=np.float32)
-    embedding[:, : reduced.shape[1]] = reduced
-    embedding /= np.sqrt(np.square(embedding[train], dtype=np.float64).mean())
-    return measured(blocks, fit, embedding, train)
+    if reduction == "autoencoder":
+        reduced, layers = encode_nonlinearly(centred, fit, dim, seed)
+    else:
+        reduced, layers = project(centred, mean * scale, fit, dim, reduction)
+    missing = dim - reduced.shape[1]
+    embedding = np.pad(reduced, ((0, 0), (0, missing)))
+    size = np.sqrt(np.square(embedding[train], dtype=np.float64).mean())
+    embedding /= size
+    *first, (weight, bias) = layers
+    weight, bias = np.pad(weight / size, ((0, 0), (0, missing))), np.pad(bias / size, (0, missing))
+    last = weight.astype(np.float32), bias.astype(np.float32)
+    return measured(blocks, fit, embedding, train, Reducer(mean, scale, (*first, last)))
 
 
-def join_blocks(blocks: Mapping[str, Floats], weights: Mapping[str, float], train: Mask) -> tuple[Floats, Floats]:
-    """All columns side by side, centred and scaled, (I, W), and the scaled mean that was taken off, (W,).
+def fit_scales(blocks: Mapping[str, Floats], weights: Mapping[str, float], train: Mask) -> tuple[Floats, Floats]:
+    """Mean and scale of all columns side by side, (W,) each.
 
-    Over training items each block's variances add up to its weight squared; one that does not vary becomes zeros.
+    Scaled, each block's variances over training items add up to its weight squared; the scale of one that does not vary is 0.
     """
-    widths = [block.shape[1] for block in blocks.values()]
-    centred = np.zeros((len(train), sum(widths)), dtype=np.float32)
-    mean = np.zeros(sum(widths), dtype=np.float32)
-    last = 0
+    means, scales = [], []
     for name, block in blocks.items():
-        first, last = last, last + block.shape[1]
         fit = block[train]
-        block_mean = fit.mean(axis=0, dtype=np.float64)
         total = float(np.sqrt(fit.var(axis=0, dtype=np.float64).sum()))
-        if total > 1e-9:
-            scale = weights[name] / total
-            np.subtract(block, block_mean.astype(np.float32), out=centred[:, first:last])
-            centred[:, first:last] *= np.float32(scale)
-            mean[first:last] = block_mean * scale
-    return centred, mean
+        means.append(fit.mean(axis=0, dtype=np.float64))
+        scales.append(np.full(block.shape[1], weights[name] / total if total > 1e-9 else 0.0))
+    return np.concatenate(means).astype(np.float32), np.concatenate(scales).astype(np.float32)
 
 
-def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Reduction) -> Floats:
-    """Items along the strongest directions of the training items, (I, ≤ dim), by one eigendecomposition."""
+def join_blocks(blocks: Sequence[Floats], mean: Floats, scale: Floats) -> Floats:
+    """All columns side by side, centred and scaled, (I, W)."""
+    joined = np.concatenate(blocks, axis=1)
+    joined -= mean
+    joined *= scale
+    return joined
+
+
+def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Reduction) -> tuple[Floats, Layers]:
+    """Items along the strongest directions of the training items, (I, ≤ dim), by one eigendecomposition; and the layer that does it.
+
+    The mean (W,) is the scaled one.
+    """
     moment = (fit.T @ fit).astype(np.float64) / len(fit)
     if reduction == "svd":
         moment += np.outer(mean, mean)
@@ -114,26 +141,26 @@ def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Red
     if reduction == "pca_whitened":
         directions = directions / np.sqrt(variances)
     directions = directions.astype(np.float32)
-    projected = centred @ directions
-    if reduction == "svd":
-        projected += mean @ directions
-    return np.asarray(projected, dtype=np.float32)
+    bias = mean @ directions if reduction == "svd" else np.zeros(directions.shape[1], dtype=np.float32)
+    return centred @ directions + bias, ((directions, bias),)
 
 
-def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> Floats:
-    """The latent layer of an autoencoder, centred on training items, (I, dim), signs fixed."""
+def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> tuple[Floats, Layers]:
+    """The latent layer of an autoencoder, centred on training items, (I, dim), signs fixed; and the layers that give it."""
     # Adam's step size fits values near 1.
-    scale = float(np.sqrt(fit.shape[1] / np.square(fit, dtype=np.float64).sum(axis=1).mean()))
-    rows = torch.from_numpy(fit * np.float32(scale))
+    scale = np.float32(np.sqrt(fit.shape[1] / np.square(fit, dtype=np.float64).sum(axis=1).mean()))
+    rows = torch.from_numpy(fit * scale)
     model = fit_autoencoder(rows, HIDDEN, dim, STEPS, BATCH, seed)
     seen = model.encode(rows).numpy()
     mean = seen.mean(axis=0, dtype=np.float64).astype(np.float32)
     signs = np.sign(seen[np.abs(seen - mean).argmax(axis=0), np.arange(dim)] - mean)
-    latent = model.encode(torch.from_numpy(centred * np.float32(scale))).numpy()
-    return np.asarray((latent - mean) * signs, dtype=np.float32)
+    latent = model.encode(torch.from_numpy(centred * scale)).numpy()
+    (first, first_bias), (second, second_bias) = model.encoding_layers()
+    layers = (first * scale, first_bias), (second * signs, (second_bias - mean) * signs)
+    return np.asarray((latent - mean) * signs, dtype=np.float32), layers
 
 
-def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask) -> Reduced:
+def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask, reducer: Reducer) -> Reduced:
     """What the embedding keeps of every block, by least squares from the embedding to the columns.
 
     Args:
@@ -141,6 +168,7 @@ def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train
         fit: (n, W) centred columns of the training items.
         embedding: (I, D).
         train: (I,) bool.
+        reducer: that made the embedding.
     """
     cuts = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
     seen = embedding[train]
@@ -160,6 +188,7 @@ def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train
     own, retained = by_block(variance), by_block(kept)
     return Reduced(
         embedding=embedding,
+        reducer=reducer,
         explained_variance=float(kept.sum() / total),
         variance_share={name: value / total for name, value in own.items()},
         kept_share={name: retained[name] / value if value > 0 else 0.0 for name, value in own.items()},

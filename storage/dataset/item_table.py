@@ -12,6 +12,8 @@ from storage.dataset.head import all_finite, ascending
 from storage.errors import DatasetError
 from storage.tables import embedding_matrix
 
+FEATURES = "features.safetensors"  # the file beside items.parquet that has the fitted features
+
 
 def read_item_ids(path: Path) -> NDArray[np.int64]:
     """The movie ids of an items table, (I,) ascending.

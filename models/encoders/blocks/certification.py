@@ -1,12 +1,12 @@
 """The age certificate of an item, such as PG-13 or R."""
 
-from functools import partial
+from models.encoders.tabular import terms_block
 
-from models.encoders.tabular import FeatureBlock, columns_of_terms
-
-BLOCK = FeatureBlock(
+BLOCK = terms_block(
     "certification",
-    partial(columns_of_terms, columns={"": "certification"}, least=3, most=16),
+    {"": "certification"},
+    least=3,
+    most=16,
     weight=0.2,
     note="Age certificates: PG-13, R …",
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, empty_block, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, blank_rows, empty_block, not_all_zero
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
 SPARE = 16  # additional columns, with which the wanted ones converge in fewer rounds
@@ -119,6 +119,7 @@ def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: Thread
 BLOCK = FeatureBlock(
     "collaborative",
     partial(collaborative_block, most=64),
+    blank_rows,
     weight=1.0,
     note="Factors of who watched what among training users.",
     named=False,

@@ -1,12 +1,12 @@
 """The series of films that an item belongs to."""
 
-from functools import partial
+from models.encoders.tabular import terms_block
 
-from models.encoders.tabular import FeatureBlock, columns_of_terms
-
-BLOCK = FeatureBlock(
+BLOCK = terms_block(
     "collection",
-    partial(columns_of_terms, columns={"": "collection"}, least=2, most=64),
+    {"": "collection"},
+    least=2,
+    most=64,
     weight=0.2,
     note="The series a movie belongs to.",
 )

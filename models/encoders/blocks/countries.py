@@ -1,12 +1,12 @@
 """The countries in which an item was produced."""
 
-from functools import partial
+from models.encoders.tabular import terms_block
 
-from models.encoders.tabular import FeatureBlock, columns_of_terms
-
-BLOCK = FeatureBlock(
+BLOCK = terms_block(
     "countries",
-    partial(columns_of_terms, columns={"": "countries"}, least=3, most=32),
+    {"": "countries"},
+    least=3,
+    most=32,
     weight=0.2,
     note="Countries of production.",
 )

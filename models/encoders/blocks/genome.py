@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, empty_block
+from models.encoders.tabular import Block, FeatureBlock, blank_rows, empty_block
 
 
 def genome_block(items: ItemColumns, most: int) -> Block:
@@ -22,13 +22,15 @@ def genome_block(items: ItemColumns, most: int) -> Block:
         return empty_block(len(items.train))
     chosen = np.sort(np.argsort(-fit.var(axis=0, dtype=np.float64), kind="stable")[:most])
     values = relevance[:, chosen].astype(np.float32)
-    values[~known] = fit[:, chosen].mean(axis=0, dtype=np.float64)
-    return Block(values, [items.genome.tags[place] for place in chosen], known)
+    blank = fit[:, chosen].mean(axis=0, dtype=np.float64)
+    values[~known] = blank
+    return Block(values, [items.genome.tags[place] for place in chosen], known, {"blank": blank})
 
 
 BLOCK = FeatureBlock(
     "genome",
     partial(genome_block, most=512),
+    blank_rows,
     weight=0.5,
     note="The release's tag genome, computed by GroupLens from the ratings, tags and reviews of all users, held-out "
     "ones among them. For a strict protocol set features.weights.genome=0.",

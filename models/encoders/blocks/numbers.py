@@ -1,9 +1,10 @@
 """Amounts, lengths, dates and other sites' ratings of an item."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, with_missing_flags
+from models.encoders.tabular import Block, FeatureBlock, Fit, Floats, flagged, with_missing_flags
 
 COUNTS = (
     "budget_usd", "revenue_usd", "popularity", "vote_count", "imdb_votes", "awards_won", "award_nominations",
@@ -16,6 +17,17 @@ def numbers_block(items: ItemColumns) -> Block:
 
     The year is a number as it is; the month of release is a point on a circle, December beside January.
     """
+    return with_missing_flags(number_columns(items), items.train, COUNTS)
+
+
+def number_rows(fit: Fit, items: ItemColumns) -> Floats:
+    """The rows (I, 2 C) of further items; a column that they do not have is unknown."""
+    columns, unknown = number_columns(items), np.full(len(items.train), np.nan)
+    return flagged({name: columns.get(name, unknown) for name in fit.names[: len(fit.names) // 2]}, fit.arrays, COUNTS)
+
+
+def number_columns(items: ItemColumns) -> dict[str, NDArray[np.float64]]:
+    """The numbers by name, (I,) each, NaN for unknown."""
     columns = dict(items.numbers)
     for name in ZERO_IS_UNKNOWN:
         if name in columns:
@@ -24,9 +36,9 @@ def numbers_block(items: ItemColumns) -> Block:
     if month is not None:
         columns["release_month_sine"] = np.sin(month * np.pi / 6)
         columns["release_month_cosine"] = np.cos(month * np.pi / 6)
-    return with_missing_flags(columns, items.train, COUNTS)
+    return columns
 
 
 BLOCK = FeatureBlock(
-    "numbers", numbers_block, weight=0.4, note="Year, month, runtime, money, votes, other sites' ratings."
+    "numbers", numbers_block, number_rows, weight=0.4, note="Year, month, runtime, money, votes, other sites' ratings."
 )

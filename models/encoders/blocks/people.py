@@ -3,7 +3,9 @@
 from functools import partial
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side
+from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side, term_rows
+
+COLUMNS = {"cast": "cast", "director": "directors", "writer": "writers"}
 
 
 def people_block(items: ItemColumns, least: int, most: int) -> Block:
@@ -12,11 +14,11 @@ def people_block(items: ItemColumns, least: int, most: int) -> Block:
     The `most` actors with the most items, and half as many directors and writers. Names are not hashed: each column is
     one person.
     """
+    wanted = {"cast": most, "director": most // 2, "writer": most // 2}
     return side_by_side(
         {
-            "cast": multi_hot(items.terms.get("cast"), items.train, least, most),
-            "director": multi_hot(items.terms.get("directors"), items.train, least, most // 2),
-            "writer": multi_hot(items.terms.get("writers"), items.train, least, most // 2),
+            prefix: multi_hot(items.terms.get(name), items.train, least, wanted[prefix])
+            for prefix, name in COLUMNS.items()
         }
     )
 
@@ -24,6 +26,7 @@ def people_block(items: ItemColumns, least: int, most: int) -> Block:
 BLOCK = FeatureBlock(
     "people",
     partial(people_block, least=3, most=128),
+    partial(term_rows, columns=COLUMNS),
     weight=0.3,
     note="Actors, directors and writers of several movies.",
 )

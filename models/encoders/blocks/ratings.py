@@ -4,17 +4,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoders.columns import ItemColumns, TrainingEvents
-from models.encoders.tabular import Block, FeatureBlock, standardised
+from models.encoders.tabular import Block, FeatureBlock, blank_rows, scaling, standardised
 
 PRIOR = 5.0  # ratings of the overall mean that are added to every item's own
 CHUNK = 1 << 20  # events processed at a time
+COUNT = ("count",)  # taken as log(1 + x)
 
 
 def ratings_block(items: ItemColumns) -> Block:
     """Standardised statistics of the training events, (I, 6); items without events get the mean of every statistic except their count."""
-    statistics = rating_statistics(items.events, len(items.train))
-    values = standardised(statistics, items.train, log_columns=("count",))
-    return Block(values, list(statistics), statistics["count"] > 0)
+    statistics = rating_statistics(items.events, len(items.train) + 1)  # the last one has no events
+    arrays = scaling(statistics, np.append(items.train, False), COUNT)
+    values = standardised(statistics, arrays, COUNT)
+    blank = {"blank": values[-1].astype(np.float64)}
+    return Block(values[:-1], list(statistics), statistics["count"][:-1] > 0, blank)
 
 
 def rating_statistics(events: TrainingEvents, items: int) -> dict[str, NDArray[np.float64]]:
@@ -47,4 +50,6 @@ def rating_statistics(events: TrainingEvents, items: int) -> dict[str, NDArray[n
     }
 
 
-BLOCK = FeatureBlock("ratings", ratings_block, weight=0.2, note="Statistics of the training users' ratings.")
+BLOCK = FeatureBlock(
+    "ratings", ratings_block, blank_rows, weight=0.2, note="Statistics of the training users' ratings."
+)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, empty_block, frequent_terms, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, blank_rows, empty_block, frequent_terms, not_all_zero
 
 
 def tags_block(items: ItemColumns, least: int, most: int) -> Block:
@@ -24,4 +24,6 @@ def tags_block(items: ItemColumns, least: int, most: int) -> Block:
     return Block(values, names, not_all_zero(values))
 
 
-BLOCK = FeatureBlock("tags", partial(tags_block, least=3, most=256), weight=0.2, note="TF-IDF of training users' tags.")
+BLOCK = FeatureBlock(
+    "tags", partial(tags_block, least=3, most=256), blank_rows, weight=0.2, note="TF-IDF of training users' tags."
+)

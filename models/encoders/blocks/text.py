@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, not_all_zero
+from models.encoders.tabular import Block, FeatureBlock, Fit, Floats, not_all_zero
 
 
 def text_block(items: ItemColumns) -> Block:
@@ -16,4 +16,9 @@ def text_block(items: ItemColumns) -> Block:
     )
 
 
-BLOCK = FeatureBlock("text", text_block, weight=1.0, note="Vectors of the text encoder.", named=False)
+def text_rows(_fit: Fit, items: ItemColumns) -> Floats:
+    """The encoder's vectors of further items, (I, E)."""
+    return items.text_vectors
+
+
+BLOCK = FeatureBlock("text", text_block, text_rows, weight=1.0, note="Vectors of the text encoder.", named=False)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 
 from models.encoders.errors import EncoderError
-from models.encoders.reduce import Reduction, join_blocks, reduce_blocks
+from models.encoders.reduce import Reduction, fit_scales, join_blocks, reduce_blocks
 
 RNG = np.random.default_rng(0)
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
@@ -50,7 +50,7 @@ def test_shares_of_variance_add_up(reduction: Reduction) -> None:
 
 def test_pca_is_the_one_of_the_books() -> None:
     blocks = some_blocks()
-    joined, _ = join_blocks(blocks, WEIGHTS, TRAIN)
+    joined = join_blocks(list(blocks.values()), *fit_scales(blocks, WEIGHTS, TRAIN))
     book = PCA(5).fit(joined[TRAIN])
     reduced = reduce_blocks(blocks, WEIGHTS, 5, TRAIN)
     assert np.isclose(reduced.explained_variance, book.explained_variance_ratio_.sum(), atol=1e-4)
@@ -62,7 +62,8 @@ def test_pca_is_the_one_of_the_books() -> None:
 
 def test_truncated_svd_is_the_one_of_the_books() -> None:
     blocks = some_blocks()
-    joined, mean = join_blocks(blocks, WEIGHTS, TRAIN)
+    mean, scale = fit_scales(blocks, WEIGHTS, TRAIN)
+    joined, mean = join_blocks(list(blocks.values()), mean, scale), mean * scale
     expected = TruncatedSVD(5, algorithm="arpack", random_state=0).fit(joined[TRAIN] + mean).transform(joined + mean)
     expected /= np.sqrt(np.square(expected[TRAIN]).mean())
     found = reduce_blocks(blocks, WEIGHTS, 5, TRAIN, "svd").embedding

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from items_support import terms_of
 
-from models.encoders.tabular import multi_hot, standardised, with_missing_flags
+from models.encoders.tabular import multi_hot, scaling, standardised, with_missing_flags
 
 LISTS = st.lists(st.tuples(st.lists(st.sampled_from("abcdef"), max_size=5), st.booleans()), min_size=1, max_size=12)
 
@@ -27,7 +27,7 @@ def test_no_such_column_is_an_empty_block() -> None:
 def test_means_and_deviations_come_from_training_items() -> None:
     train = np.array([True, True, True, False])
     columns = {"x": np.array([1.0, 2.0, 3.0, 1e6]), "gap": np.array([np.nan, 2.0, 4.0, np.nan])}
-    values = standardised(columns, train)
+    values = standardised(columns, scaling(columns, train))
     assert abs(values[:3, 0].mean()) < 1e-6
     assert values[3, 0] == 5  # clipped, and no part of the mean
     assert values[0, 1] == 0
