@@ -24,6 +24,9 @@ SINGLE: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {
     CONSTRAINED: ConstrainedRanking,
 }
 
+# Ends of the names of stored tensors that have one row per item; it is zeros for an item without training events.
+PER_ITEM = ("free", "fitted.counts", "fitted.recent", "values.vectors", "values.bias")
+
 
 def policy_from(config: dict[str, Any], tensors: dict[str, Tensor], embedding: Tensor) -> Publishable:
     """The policy of a config and tensors, as its `config()` and `tensors()` give them, on the items (I, D) it was trained with.
@@ -47,6 +50,26 @@ def policy_from(config: dict[str, Any], tensors: dict[str, Tensor], embedding: T
             for member, part in zip(members, parts, strict=True)
         ]
     )
+
+
+def with_further_items(policy: Publishable, places: Tensor, embedding: Tensor) -> Publishable:
+    """A stored policy on its own items and further ones, which for it are items without training events.
+
+    Args:
+        policy: on J items.
+        places: of these among the I items, (J,) int64 ascending.
+        embedding: of all items, (I, D).
+    """
+
+    def spread(name: str, value: Tensor) -> Tensor:
+        if name.endswith("fitted.items"):
+            return places[value]
+        if not name.endswith(PER_ITEM):
+            return value
+        return value.new_zeros(len(embedding), *value.shape[1:]).index_copy(0, places, value)
+
+    tensors = {name: spread(name, value) for name, value in policy.tensors().items()}
+    return policy_from(policy.config(), tensors, embedding)
 
 
 def shortest_history(policy: Scorer) -> int:

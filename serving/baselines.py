@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.baselines.descent import Descent
@@ -44,7 +44,7 @@ def fit_published_baselines(
         store: where the policy and its dataset are published.
         own: the artifacts of this work directory.
         policy: the manifest of the policy.
-        catalogue: its items.
+        catalogue: its items, and perhaps new ones, which no event has.
         names: of the baselines.
 
     Raises:
@@ -58,13 +58,15 @@ def fit_published_baselines(
         )
     digest = policy.recipe.inputs.get("dataset", "")
     data = TransitionDataset.open(own.open(fetch(store, f"dataset@{digest}", own)) / "transitions.h5")
-    if not np.array_equal(data.movie_ids, catalogue.ids):
+    places = torch.from_numpy(catalogue.index.of(data.movie_ids)).long()
+    if bool((places < 0).any()):
         raise ArtifactError(
             f"dataset/{digest}: expected the items of policy/{policy.digest}; found others. Publish the policy with its dataset."
         )
     tuned = tuned_baselines(store, digest)
     configs = {name: baseline_config(name, tuned) for name in names}
-    training = TrainingData(*data.training_events(), data.embedding, tuned.max_items)
+    users, items, rewards, times = data.training_events()
+    training = TrainingData(users, places[items], rewards, times, catalogue.embedding, tuned.max_items)
     return {name: BASELINES[name].fit(config, training) for name, config in configs.items()}
 
 

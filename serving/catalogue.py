@@ -1,9 +1,10 @@
 """The items of a stored policy: ids, titles, years, genres, popularity and embeddings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.errors import DatasetError
 
+T = TypeVar("T")
 COLUMNS = {
     "external_id": pa.string(),
     "title": pa.string(),
@@ -74,6 +76,24 @@ class Catalogue:
             genres=tuple(tuple(map(printable, filter(None, names or ()))) for names in table["genres"].to_pylist()),
             events=torch.from_numpy(events.astype(np.float32)),
             embedding=torch.from_numpy(embedding),
+        )
+
+    def with_further(self, other: Self) -> Self:
+        """These items and further ones, whose ids are others, in the order of all ids."""
+        order = np.argsort(np.concatenate((self.ids, other.ids)))
+
+        def merged(mine: Sequence[T], theirs: Sequence[T]) -> tuple[T, ...]:
+            both = (*mine, *theirs)
+            return tuple(both[place] for place in order.tolist())
+
+        return type(self)(
+            ids=np.concatenate((self.ids, other.ids))[order],
+            external_ids=merged(self.external_ids, other.external_ids),
+            titles=merged(self.titles, other.titles),
+            years=np.concatenate((self.years, other.years))[order],
+            genres=merged(self.genres, other.genres),
+            events=torch.cat((self.events, other.events))[order],
+            embedding=torch.cat((self.embedding, other.embedding))[order],
         )
 
     def __len__(self) -> int:

@@ -30,10 +30,11 @@ class Served:
         where: where policies are published, or the folder of a policy.
         policy: policy@<alias or digest>; with the folder of a policy it is only its name.
         baselines: names of baselines to fit beside it.
+        items: a file of new items that it may recommend, which `marquee embed-items` made.
     """
 
-    def __init__(self, where: str, policy: str, baselines: Sequence[str] = ()) -> None:
-        self.where, self.policy, self.baselines = where, policy, tuple(baselines)
+    def __init__(self, where: str, policy: str, baselines: Sequence[str] = (), items: Path | None = None) -> None:
+        self.where, self.policy, self.baselines, self.items = where, policy, tuple(baselines), items
         self.current: Recommender | None = None
         self.content = ""  # the hash of the artifact's content
         self.loaded_at = 0.0
@@ -69,13 +70,15 @@ class Served:
         if self.is_folder:
             if self.current is not None:
                 return None
-            return checked(replace(load(self.where, baselines=self.baselines), name=self.policy)), self.where
+            return checked(
+                replace(load(self.where, baselines=self.baselines, items=self.items), name=self.policy)
+            ), self.where
         store = open_store(self.where)
         manifest = resolve(store, self.policy)
         if manifest.sha256 == self.content:
             return None
         digest = f"{manifest.recipe.kind}@{manifest.digest}"
-        made = replace(load_published(store, digest, self.baselines), name=self.policy)
+        made = replace(load_published(store, digest, self.baselines, self.items), name=self.policy)
         if self.current is not None and not np.isin(made.catalogue.ids, self.current.catalogue.ids).any():
             raise ArtifactError(
                 f"{self.policy}: expected a policy that knows some of the items that are served; found {manifest.digest}, which knows "
@@ -92,9 +95,11 @@ def checked(made: Recommender) -> Recommender:
     return made
 
 
-def served_from(where: str, policies: Sequence[str], baselines: Sequence[str]) -> list[Served]:
+def served_from(
+    where: str, policies: Sequence[str], baselines: Sequence[str], items: Path | None = None
+) -> list[Served]:
     """Policies of one place, not loaded yet; the baselines are fitted on the first one's dataset."""
-    return [Served(where, name, baselines if place == 0 else ()) for place, name in enumerate(policies)]
+    return [Served(where, name, baselines if place == 0 else (), items) for place, name in enumerate(policies)]
 
 
 class ServedPolicies:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import torch
@@ -23,6 +24,7 @@ def serve(
     port: int = 8000,
     refresh_seconds: float = 30.0,
     most_waiting: int = 256,
+    items: Path | None = None,
 ) -> None:
     """Load policies and answer requests until a signal ends the process; requests that have begun are answered.
 
@@ -34,13 +36,14 @@ def serve(
         port: the port to listen on.
         refresh_seconds: between two looks at the aliases.
         most_waiting: questions that may wait; further ones are refused with 503.
+        items: a file of new items that may be recommended, too.
 
     Raises:
         MarqueeError, LearnerError: a policy does not exist or is not valid.
     """
     torch.set_num_threads(1)  # the other core reads and writes
     pa.set_memory_pool(pa.system_memory_pool())  # which gives memory back; Arrow's own pool keeps what a table took
-    followed = ServedPolicies(served_from(where, policies, baselines), refresh_seconds)
+    followed = ServedPolicies(served_from(where, policies, baselines, items), refresh_seconds)
     followed.start()
     config = uvicorn.Config(
         create_app(followed, most_waiting),

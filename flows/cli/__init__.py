@@ -23,6 +23,7 @@ from flows.cli.app import app_command
 from flows.cli.build_dataset import build_dataset
 from flows.cli.compare import compare
 from flows.cli.doctor import doctor
+from flows.cli.embed_items import embed_items
 from flows.cli.encode_states import encode_states
 from flows.cli.evaluate_policy import evaluate_policy
 from flows.cli.export import export
@@ -68,6 +69,7 @@ app = typer.Typer(
 )
 app.command("build-dataset")(build_dataset)
 app.command("extend-dataset")(extend_dataset)
+app.command("embed-items")(embed_items)
 app.command("export")(export)
 app.command("export-onnx")(export_onnx)
 app.command("train-policy")(train_policy)

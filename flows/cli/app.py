@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import HostOption, ServedBaselinesOption, ServedPoliciesOption
+from flows.cli.options import HostOption, ItemsOption, ServedBaselinesOption, ServedPoliciesOption
 from flows.cli.recommend import ServedFromOption
 
 
@@ -13,6 +13,7 @@ def app_command(
     source: ServedFromOption = None,
     policy: ServedPoliciesOption = None,
     baseline: ServedBaselinesOption = None,
+    items: ItemsOption = None,
     posters: Annotated[
         Path | None, typer.Option(help="A folder of pictures named by item id, such as 318.jpg.")
     ] = None,
@@ -30,6 +31,7 @@ def app_command(
         where=source or str(home() / PUBLISHED),
         policies=tuple(policy or [CHAMPION]),
         baselines=tuple(baseline or []),
+        items=items,
         posters=posters,
     )
     run_page(settings, host, port)

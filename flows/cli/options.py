@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,5 +48,8 @@ ServedPoliciesOption = Annotated[
 ]
 ServedBaselinesOption = Annotated[
     list[str] | None, typer.Option(help="A baseline to fit on the published dataset; may be repeated.")
+]
+ItemsOption = Annotated[
+    Path | None, typer.Option("--items", help="A file of marquee embed-items: new items that may be recommended, too.")
 ]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.options import ItemsOption
+
 if TYPE_CHECKING:
     from serving.asking import Answer
     from serving.catalogue import Catalogue
@@ -34,6 +36,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="The number of items.")] = 20,
     policy: Annotated[str, typer.Option(help="policy@<alias or digest>.")] = "policy@champion",
     source: ServedFromOption = None,
+    items: ItemsOption = None,
     method: Annotated[str | None, typer.Option(help="A baseline by name, instead of the policy.")] = None,
     distance: Annotated[
         str | None, typer.Option(help="Rank by this distance to the policy's action, e.g. cosine.")
@@ -71,7 +74,7 @@ def recommend(
 
     written = read_ratings_file(ratings) if ratings is not None else []
     written += [parse_rating(one) for one in rate or ()]
-    recommender = load(source or home() / PUBLISHED, policy, [method] if method else [])
+    recommender = load(source or home() / PUBLISHED, policy, [method] if method else [], items)
     asks = sys.stdin.isatty() and not as_json
 
     def ask(title: str, proposals: Sequence[int]) -> int | None:

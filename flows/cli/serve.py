@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import HostOption, ServedBaselinesOption, ServedPoliciesOption
+from flows.cli.options import HostOption, ItemsOption, ServedBaselinesOption, ServedPoliciesOption
 from flows.cli.recommend import ServedFromOption
 
 
@@ -12,6 +12,7 @@ def serve(
     source: ServedFromOption = None,
     policy: ServedPoliciesOption = None,
     baseline: ServedBaselinesOption = None,
+    items: ItemsOption = None,
     host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     refresh_seconds: Annotated[
@@ -32,4 +33,4 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     where = source or str(home() / PUBLISHED)
     typer.echo(f"http://{host}:{port}/policies says what is served, /openapi.json how to ask. Ctrl-C ends the server.")
-    run(where, policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting)
+    run(where, policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting, items)

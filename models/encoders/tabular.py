@@ -19,12 +19,15 @@ NO_ARRAYS: Arrays = MappingProxyType({})
 
 
 class Fit(NamedTuple):
-    """What a block learnt from the training items, from which the rows of further items are made."""
+    """What a block learnt from the training items, from which the rows of further items are made.
 
-    names: list[str]  # W names of columns
-    arrays: Arrays = (
-        NO_ARRAYS  # by name: (…,) such as means; "blank": (W,) the row of an item without data, if not zeros
-    )
+    Attributes:
+        names: of the W columns.
+        arrays: by name, such as means; `blank` is the row of an item without data, (W,), if that is not zeros.
+    """
+
+    names: list[str]
+    arrays: Arrays = NO_ARRAYS
 
 
 class Block(NamedTuple):

@@ -28,6 +28,7 @@ class PageSettings(BaseModel):
     where: str = Field(description="Where policies are published, or the folder of one policy.")
     policies: tuple[str, ...] = Field(min_length=1, description="policy@<alias or digest>; the first is the default.")
     baselines: tuple[str, ...] = Field((), description="Baselines to fit on the first policy's dataset.")
+    items: Path | None = Field(None, description="A file of new items that may be recommended, too.")
     posters: Path | None = Field(None, description="A folder of pictures named by item id, such as 318.jpg.")
 
 
@@ -38,7 +39,7 @@ def opened_policies(settings: PageSettings) -> ServedPolicies:
     Raises:
         MarqueeError, LearnerError: a policy does not exist or is not valid, or the object store does not answer.
     """
-    served = served_from(settings.where, settings.policies, settings.baselines)
+    served = served_from(settings.where, settings.policies, settings.baselines, settings.items)
     for one in served:
         one.refresh()
     policies = ServedPolicies(served)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.checked_tables import read_columns
@@ -13,6 +14,7 @@ from storage.errors import DatasetError
 from storage.tables import embedding_matrix
 
 FEATURES = "features.safetensors"  # the file beside items.parquet that has the fitted features
+DATASET = b"marquee.dataset"  # in the metadata of a Parquet schema
 
 
 def read_item_ids(path: Path) -> NDArray[np.int64]:
@@ -39,6 +41,26 @@ def read_item_embeddings(path: Path) -> tuple[NDArray[np.int64], NDArray[np.floa
     if embedding is None or not all_finite(embedding):
         raise DatasetError(f"{path}: expected finite embeddings; found others. Pull it again or make it again.")
     return _ids(path, table), embedding.copy()
+
+
+def for_dataset(items: pa.Table, digest: str) -> pa.Table:
+    """An items table that says for which dataset it was made."""
+    return items.replace_schema_metadata({DATASET: digest})
+
+
+def made_for(path: Path) -> str | None:
+    """The digest of the dataset that a table of `for_dataset` was made for; None if it does not say.
+
+    Raises:
+        DatasetError: it is no Parquet table.
+    """
+    try:
+        digest = (pq.read_schema(path).metadata or {}).get(DATASET)
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{path}: expected a table of items; found {error}. Make it with marquee embed-items."
+        ) from error
+    return None if digest is None else digest[:64].decode("utf-8", "replace")
 
 
 def _ids(path: Path, table: pa.Table) -> NDArray[np.int64]:

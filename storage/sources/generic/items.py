@@ -34,7 +34,7 @@ def read_generic_items(params: GenericParams, bad: BadRows) -> tuple[pa.Table, d
     Raises:
         SourceError: there are no items, the file is not of the kind that its name says, or two ids have the same number.
     """
-    rows, facts = _rated_items(params) if params.items is None else _read_items(params.items, bad)
+    rows, facts = _rated_items(params) if params.items is None else read_items(params.items, bad)
     texts = [row["external_id"] for row in rows]
     ids = stable_ids(texts)
     source = params.ratings if params.items is None else params.items.path
@@ -62,7 +62,16 @@ def _rated_items(params: GenericParams) -> tuple[list[Row], dict[str, Any]]:
     return [{"external_id": text, "title": text} for text in seen], {"items": "of the ratings"}
 
 
-def _read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str, Any]]:
+def read_items(items: GenericItems, bad: BadRows) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of a table of items, by our names of the columns, and counts.
+
+    Args:
+        items: the table.
+        bad: takes the rows that cannot be used, and rows that repeat an id.
+
+    Raises:
+        SourceError: the file is not of the kind that its name says, or lacks a column.
+    """
     named = (items.id, items.title, items.categories, items.year)
     used = [*(name for name in named if name is not None), *items.text, *items.columns.values()]
     records = open_records(items.path, bad, items.csv, used)
