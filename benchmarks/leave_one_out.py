@@ -3,8 +3,8 @@
     MARQUEE_REAL_DATA=FOLDER python benchmarks/leave_one_out.py [baselines | learner …; default baselines sasrec ranking]
 
 FOLDER has ml-1m-ordered/, which is read and trained on by examples/ml-1m.yaml. The catalogue is the papers', the rated items alone;
-their embeddings are random, so no method knows what an item is like. Prints every validation of a learner, then each method's metrics on the
-last events of all users. Checkpoints are kept in .marquee/leave_one_out, from where an interrupted training continues.
+their embeddings are random, so no method knows what an item is like. Prints every validation of a learner, then each method's
+metrics on the last events of all users. Checkpoints are kept in .marquee/leave_one_out, from where an interrupted training continues.
 """
 
 import os
