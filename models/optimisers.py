@@ -60,11 +60,18 @@ class OptimiserConfig(BaseModel):
 class Optimiser:
     """Optimiser with gradient clipping and a schedule; resumes exactly from `state_dict()`."""
 
-    def __init__(self, inner: torch.optim.Optimizer, schedule: LRScheduler | None, max_gradient_norm: float) -> None:
-        self.inner = inner
-        self.schedule = schedule
-        self.max_gradient_norm = max_gradient_norm
-        self.parameters = [parameter for group in inner.param_groups for parameter in group["params"]]
+    def __init__(self, config: OptimiserConfig, parameters: Iterable[Parameter], learning_rate: float) -> None:
+        self.config, self.parameters, self.learning_rate = config, list(parameters), learning_rate
+        self.inner = _optimiser(config, self.parameters, learning_rate)
+        self.schedule = _schedule(config, self.inner, learning_rate)
+
+    def of_kind(self, name: str) -> "Optimiser":
+        """A new optimiser of another kind, with the same parameters and learning rate.
+
+        Raises:
+            LearnerError: there is no such optimiser.
+        """
+        return Optimiser(self.config.of_kind(name), self.parameters, self.learning_rate)
 
     def zero_grad(self) -> None:
         """Set the gradients to zero."""
@@ -72,7 +79,7 @@ class Optimiser:
 
     def step(self) -> Tensor:
         """Clip the gradient, take a step, advance the schedule; returns the gradient's norm before clipping, 0-d."""
-        norm = clip_grad_norm_(self.parameters, self.max_gradient_norm)
+        norm = clip_grad_norm_(self.parameters, self.config.max_gradient_norm)
         self.inner.step()
         if self.schedule is not None:
             self.schedule.step()
@@ -90,12 +97,6 @@ class Optimiser:
         self.inner.load_state_dict(state["optimiser"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
-
-
-def make_optimiser(config: OptimiserConfig, parameters: Iterable[Parameter], learning_rate: float) -> Optimiser:
-    """Make the optimiser of `config`."""
-    inner = _optimiser(config, list(parameters), learning_rate)
-    return Optimiser(inner, _schedule(config, inner, learning_rate), config.max_gradient_norm)
 
 
 def _optimiser(config: OptimiserConfig, parameters: list[Parameter], rate: float) -> torch.optim.Optimizer:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.nn import Module
 
 from models.baselines.training import TrainingData
 from models.batch import BatchSource
@@ -94,8 +93,7 @@ def make_learning(
         assert isinstance(config, ActorConfig)  # noqa: S101
         learner = make_learner(config, space, device, seed)
         if states is not None:
-            networks = [part for part in learner.parts().values() if isinstance(part, Module)]
-            set_encoders(networks, stored_encoder(states).state_dict())
+            set_encoders(learner.networks().values(), stored_encoder(states).state_dict())
         elif config.state.encodes:
             batch_size = max(1, batch_size // config.state.transitions(data.frame))
         warn_of_slow_products(config, device)

@@ -15,7 +15,7 @@ from models.learners.entry import ActionComparison
 from models.learners.resumable import Resumable
 from models.nearest import Similarity
 from models.networks import Actor
-from models.optimisers import Optimiser, OptimiserName, make_optimiser
+from models.optimisers import Optimiser
 from models.policy import ActingModule, Policy
 from models.space import Space
 from models.windows import StoredState, gather_windows, make_encoder
@@ -34,8 +34,8 @@ class ActorLearner(Resumable):
         self.policy = self.make_policy().to(device)
         self.check = BatchCheck(space, device)
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.optimiser = config.optimiser
-        self.actor_optimiser = self._optimiser_of(self.policy, config.actor_learning_rate)
+        self.optimisers = {}
+        self.optimise("actor", self.policy, config.actor_learning_rate)
         self.steps = 0
         self.actor_metrics: dict[str, Tensor] = {}
 
@@ -51,8 +51,9 @@ class ActorLearner(Resumable):
         stored = StoredState(**state.model_dump(), largest_reward=self.space.largest_reward) if state.encodes else None
         return make_encoder(stored, self.space.action_dim)
 
-    def _optimiser_of(self, module: nn.Module, learning_rate: float) -> Optimiser:
-        return make_optimiser(self.optimiser, module.parameters(), learning_rate)
+    def optimise(self, name: str, network: nn.Module, learning_rate: float) -> None:
+        """Give a network an optimiser of its own."""
+        self.optimisers[name] = Optimiser(self.config.optimiser, network.parameters(), learning_rate)
 
     @property
     def acting(self) -> nn.Module:
@@ -109,14 +110,15 @@ class ActorLearner(Resumable):
 
     def step_actor(self, batch: Batch) -> None:
         """Take one clipped step of the actor and keep its metrics until the next."""
-        self.actor_metrics = self.descend("actor", self.actor_optimiser, *self.actor_loss(batch))
+        self.actor_metrics = self.descend("actor", *self.actor_loss(batch))
 
-    def descend(self, name: str, optimiser: Optimiser, loss: Tensor, metrics: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take one clipped step down the gradient of `loss`; returns the loss, the gradient's norm and `metrics`, detached."""
+    def descend(self, name: str, loss: Tensor, metrics: dict[str, Tensor], by: str | None = None) -> dict[str, Tensor]:
+        """Take one clipped step of the optimiser `by`, default `name`; returns loss, gradient's norm and `metrics`, detached."""
+        optimiser = self.optimisers[by or name]
         optimiser.zero_grad()
         loss.backward()
         norm = optimiser.step()
-        clipped = (norm > optimiser.max_gradient_norm).float()
+        clipped = (norm > optimiser.config.max_gradient_norm).float()
         found = {f"{name}_loss": loss, f"{name}_gradient_norm": norm, f"{name}_steps_clipped": clipped} | metrics
         return {key: value.detach() for key, value in found.items()}
 
@@ -154,11 +156,6 @@ class ActorLearner(Resumable):
         """Values (B,) by name, of the logged actions and the policy's (B, D); none without critics."""
         return {}
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """Continue with new optimisers of another kind."""
-        self.optimiser = self.optimiser.of_kind(optimiser)
-        self.actor_optimiser = self._optimiser_of(self.policy, self.config.actor_learning_rate)
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """Networks and optimisers by name."""
-        return {"policy": self.policy, "actor_optimiser": self.actor_optimiser}
+    def networks(self) -> dict[str, nn.Module]:
+        """Networks by name; a learner with further ones adds them."""
+        return {"policy": self.policy}

@@ -13,7 +13,6 @@ from models.learners.actor import ActorLearner
 from models.learners.config import ActorCriticConfig, TargetConfig, TemporalDifferenceConfig
 from models.nearest import Similarity
 from models.networks import Critics, frozen, move_towards
-from models.optimisers import Optimiser, OptimiserName
 from models.policy import ActingModule, Policy
 from models.space import Space
 
@@ -35,7 +34,7 @@ class ActorCritic(ActorLearner):
             config.precision,
             self.make_state_encoder(),
         ).to(device)
-        self.critic_optimiser = self._optimiser_of(self.critics, config.critic_learning_rate)
+        self.optimise("critic", self.critics, config.critic_learning_rate)
         self.target_bounds: tuple[float, float] | None = None
 
     @property
@@ -102,7 +101,7 @@ class ActorCritic(ActorLearner):
         """Take one clipped step of the critics towards y."""
         with torch.no_grad():
             y = self.noisy_target(batch)
-        return self.descend("critic", self.critic_optimiser, *self.critic_loss(batch, y))
+        return self.descend("critic", *self.critic_loss(batch, y))
 
     def all_losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor's, and the critics' loss against the target without noise."""
@@ -118,14 +117,9 @@ class ActorCritic(ActorLearner):
             "target": self.within_bounds(self.target(batch)),
         }
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor's, for the critics too."""
-        super().restart(optimiser)
-        self.critic_optimiser = self._optimiser_of(self.critics, self.config.critic_learning_rate)
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the actor's, with the critics."""
-        return super().parts() | {"critics": self.critics, "critic_optimiser": self.critic_optimiser}
+        return super().networks() | {"critics": self.critics}
 
 
 class TemporalDifference(ActorCritic):
@@ -187,9 +181,9 @@ class TargetCritics(TemporalDifference):
         """θ' ← (1 - τ) θ' + τ θ, for all critics."""
         move_towards(self.target_critics, self.critics, self.config.target_rate)
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the actor-critic's, with the target critics."""
-        return super().parts() | {"target_critics": self.target_critics}
+        return super().networks() | {"target_critics": self.target_critics}
 
 
 class TargetActorCritic(TargetCritics):
@@ -204,6 +198,6 @@ class TargetActorCritic(TargetCritics):
         super().move_targets()
         move_towards(self.target_policy, self.policy, self.config.target_rate)
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As above, with the target actor."""
-        return super().parts() | {"target_policy": self.target_policy}
+        return super().networks() | {"target_policy": self.target_policy}

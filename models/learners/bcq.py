@@ -13,7 +13,6 @@ from models.learners.actor_critic import TargetActorCritic
 from models.learners.config import TargetConfig
 from models.learners.entry import LearnerEntry
 from models.nearest import Similarity
-from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
 
@@ -60,7 +59,7 @@ class BCQ(TargetActorCritic):
         latents = clipped_latents((config.samples, config.latent_dim), self.generator)
         decoder = Decoder(*sizes, space.max_action, latents, config.precision, self.make_state_encoder())
         self.vae = ConditionalVAE(decoder, *sizes, self.make_state_encoder()).to(device)
-        self.vae_optimiser = self._optimiser_of(self.vae, config.vae_learning_rate)
+        self.optimise("vae", self.vae, config.vae_learning_rate)
         self.best = BestOfCandidates(self.vae.decoder, self.policy, self.critics)
 
     def make_policy(self) -> nn.Module:
@@ -126,7 +125,7 @@ class BCQ(TargetActorCritic):
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the generator, then one of the critics."""
-        of_vae = self.descend("vae", self.vae_optimiser, *self.vae_loss(batch))
+        of_vae = self.descend("vae", *self.vae_loss(batch))
         return of_vae | super().step_critics(batch)
 
     def all_losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -135,14 +134,9 @@ class BCQ(TargetActorCritic):
         loss, metrics = self.vae_loss(batch)
         return {"vae_loss": loss} | metrics | found
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor-critic's, for the generator too."""
-        super().restart(optimiser)
-        self.vae_optimiser = self._optimiser_of(self.vae, self.config.vae_learning_rate)
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the actor-critic's, with the generator."""
-        return super().parts() | {"vae": self.vae, "vae_optimiser": self.vae_optimiser}
+        return super().networks() | {"vae": self.vae}
 
 
 ENTRY = LearnerEntry(

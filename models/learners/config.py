@@ -55,6 +55,11 @@ class SequenceConfig(LearnerConfig):
         OptimiserConfig(name="adamw", max_gradient_norm=5.0), description="Kind, schedule, clipping."
     )
 
+    @property
+    def item_optimiser(self) -> OptimiserConfig:
+        """`optimiser` with the weight decay of the items' own vectors."""
+        return self.optimiser.model_copy(update={"weight_decay": self.item_decay})
+
 
 class ActorConfig(LearnerConfig):
     """Hyper-parameters of learners from transitions, all of which have an actor."""

@@ -19,7 +19,7 @@ from models.learners.ranking_config import LearntTermsConfig
 from models.learners.sequence_learner import Drawn, SequenceLearner
 from models.nearest import Similarity
 from models.networks import move_towards
-from models.optimisers import Optimiser, make_optimiser
+from models.optimisers import Optimiser
 from models.space import Space
 
 
@@ -44,17 +44,12 @@ class DiscreteBCQ(SequenceLearner):
 
     def make_heads(self, space: Space, data: TrainingData) -> None:
         """Make Q, the constrained policy, and its target network."""
-        items, dim = data.embedding.shape
-        values = ItemValues(items, self.config.policy.width, dim).to(self.device)
-        self.constrained = ConstrainedRanking(self.policy, values, self.config.threshold)
+        config, (items, dim) = self.config, data.embedding.shape
+        values = ItemValues(items, config.policy.width, dim).to(self.device)
+        self.optimisers["values"] = Optimiser(config.item_optimiser, values.parameters(), config.values_learning_rate)
+        self.constrained = ConstrainedRanking(self.policy, values, config.threshold)
         shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to
         self.target = deepcopy(self.constrained, shared).requires_grad_(False).eval()
-
-    def make_optimisers(self) -> dict[str, Optimiser]:
-        """As the base's, with that of Q; its weights decay as the items' vectors do."""
-        kind = self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
-        values = make_optimiser(kind, self.constrained.values.parameters(), self.config.values_learning_rate)
-        return super().make_optimisers() | {"values_optimiser": values}
 
     @property
     def acting(self) -> nn.Module:
@@ -124,9 +119,9 @@ class DiscreteBCQ(SequenceLearner):
         """Move the target network at every step."""
         move_towards(self.target, self.constrained, self.config.target_rate)
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the base's, with Q and the target network."""
-        return super().parts() | {"values": self.constrained.values, "target": self.target}
+        return super().networks() | {"values": self.constrained.values, "target": self.target}
 
 
 ENTRY = LearnerEntry(

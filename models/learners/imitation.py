@@ -6,13 +6,12 @@ An actor that follows an untrained critic leaves the logged actions at once, and
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from models.batch import Batch
 from models.learners.actor_critic import TargetActorCritic
 from models.learners.config import TargetConfig
-from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
 
@@ -37,7 +36,8 @@ class ImitatesFirst(TargetActorCritic):
 
     def __init__(self, config: ImitationConfig, space: Space, device: torch.device, seed: int) -> None:
         super().__init__(config, space, device, seed)
-        self.imitation_optimiser = self._optimiser_of(self.policy, config.imitation_learning_rate)
+        if config.imitation_steps:
+            self.optimise("imitation", self.policy, config.imitation_learning_rate)
 
     def imitation_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean (π(s) - a)², averaged over coordinates, plus the diversity penalty."""
@@ -52,14 +52,4 @@ class ImitatesFirst(TargetActorCritic):
         if self.steps > self.config.imitation_steps:
             super().step_actor(batch)
         else:
-            self.actor_metrics = self.descend("actor", self.imitation_optimiser, *self.imitation_loss(batch))
-
-    def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor-critic's, for the imitation too."""
-        super().restart(optimiser)
-        self.imitation_optimiser = self._optimiser_of(self.policy, self.config.imitation_learning_rate)
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """As the actor-critic's, with the imitation's optimiser if there is imitation."""
-        found = super().parts()
-        return found | ({"imitation_optimiser": self.imitation_optimiser} if self.config.imitation_steps else {})
+            self.actor_metrics = self.descend("actor", *self.imitation_loss(batch), by="imitation")

@@ -15,7 +15,6 @@ from models.learners.actor_critic import TargetCritics
 from models.learners.config import TargetConfig
 from models.learners.entry import LearnerEntry
 from models.networks import StateValue
-from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 
 
@@ -54,7 +53,7 @@ class IQL(TargetCritics):
             config.precision,
             self.make_state_encoder(),
         ).to(device)
-        self.value_optimiser = self._optimiser_of(self.value, config.critic_learning_rate)
+        self.optimise("value", self.value, config.critic_learning_rate)
 
     def target(self, batch: Batch) -> Tensor:
         """The target y = r + γ (1 - d) V(s'), (B,), eq. 6."""
@@ -84,7 +83,7 @@ class IQL(TargetCritics):
 
     def step_critics(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of V, then one of the critics towards y."""
-        metrics = self.descend("value", self.value_optimiser, *self.value_loss(batch))
+        metrics = self.descend("value", *self.value_loss(batch))
         return metrics | super().step_critics(batch)
 
     def all_losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -93,14 +92,9 @@ class IQL(TargetCritics):
         loss, metrics = self.value_loss(batch)
         return {"value_loss": loss} | metrics | found
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor-critics', for V too."""
-        super().restart(optimiser)
-        self.value_optimiser = self._optimiser_of(self.value, self.config.critic_learning_rate)
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the actor-critics', with V."""
-        return super().parts() | {"value": self.value, "value_optimiser": self.value_optimiser}
+        return super().networks() | {"value": self.value}
 
 
 ENTRY = LearnerEntry(

@@ -20,7 +20,7 @@ from models.learners.ranking_config import RankingConfig
 from models.learners.sequence_learner import SequenceLearner
 from models.learners.smoothing import smoothed
 from models.networks import frozen, move_towards
-from models.optimisers import Optimiser, make_optimiser
+from models.optimisers import Optimiser
 from models.space import Space
 
 
@@ -36,6 +36,9 @@ class Ranking(SequenceLearner):
         shared = {id(buffer): buffer for buffer in self.policy.buffers()}  # never written to, and of size M²
         self.target_policy = deepcopy(self.policy, shared).requires_grad_(False).eval()
         self.highest = float(data.rewards.abs().max())
+        if config.has_critics:
+            critics = self.policy.critics.parameters()
+            self.optimisers["critic"] = Optimiser(config.optimiser, critics, config.critic_learning_rate)
 
     def kernels(self, data: TrainingData) -> tuple[Tensor, Tensor, Tensor]:
         """The items with a row in the kernels, (M,), the transitions and the associations, (M, M) each; none without fitted terms."""
@@ -43,13 +46,6 @@ class Ranking(SequenceLearner):
             return super().kernels(data)
         items, config = kernel_items(data, self.config.kernel), self.config.kernel
         return items, transition_kernel(data, items, config), association_kernel(data, items, config)
-
-    def make_optimisers(self) -> dict[str, Optimiser]:
-        """As the base's, with that of the critics if there are any."""
-        if not self.config.has_critics:
-            return super().make_optimisers()
-        critics = make_optimiser(self.optimiser, self.policy.critics.parameters(), self.config.critic_learning_rate)
-        return super().make_optimisers() | {"critic_optimiser": critics}
 
     def actor_loss(self, batch: Sequences, states: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy to the logged next item, plus -λ Q1(s, π(s)) / mean |Q1|."""
@@ -115,9 +111,9 @@ class Ranking(SequenceLearner):
         values = {"logged": of_logged.mean(0), "policy": of_policy[0], "target": self.targets(batch, 0.0)}
         return found._replace(values=values)
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the base's, with the target networks if there are critics."""
-        return super().parts() | ({"target_policy": self.target_policy} if self.config.has_critics else {})
+        return super().networks() | ({"target_policy": self.target_policy} if self.config.has_critics else {})
 
 
 ENTRY = LearnerEntry(

@@ -15,7 +15,7 @@ from models.learners.entry import LearnerEntry
 from models.learners.negatives import corrected
 from models.learners.ranking_config import LearntTermsConfig
 from models.learners.sequence_learner import SequenceLearner
-from models.optimisers import Optimiser, make_optimiser
+from models.optimisers import Optimiser
 from models.space import Space
 
 
@@ -52,16 +52,13 @@ class Reinforce(SequenceLearner):
 
     def make_heads(self, space: Space, data: TrainingData) -> None:
         """Make β. It has its own item vectors, because its gradient must not reach the policy's."""
-        width = self.config.policy.width
-        self.behaviour = BehaviourHead(data.counts.cpu(), width, data.embedding.shape[1]).to(self.device)
+        config = self.config
+        self.behaviour = BehaviourHead(data.counts.cpu(), config.policy.width, data.embedding.shape[1]).to(self.device)
+        self.optimisers["behaviour"] = Optimiser(
+            config.item_optimiser, self.behaviour.parameters(), config.behaviour_learning_rate
+        )
         self.mean_reward = float(data.rewards.mean())
-        self.largest_return = max(map(abs, space.returns(self.config.discount)))
-
-    def make_optimisers(self) -> dict[str, Optimiser]:
-        """As the base's, with that of β; its weights decay as the items' vectors do."""
-        kind = self.optimiser.model_copy(update={"weight_decay": self.config.item_decay})
-        behaviour = make_optimiser(kind, self.behaviour.parameters(), self.config.behaviour_learning_rate)
-        return super().make_optimisers() | {"behaviour_optimiser": behaviour}
+        self.largest_return = max(map(abs, space.returns(config.discount)))
 
     def returns(self, batch: Sequences) -> Tensor:
         """The return R_l = Σ_{k ≥ l} γ^(k - l) r_k of each logged action, (B, L).
@@ -113,9 +110,9 @@ class Reinforce(SequenceLearner):
             "return_logged": returns.sum() / count,
         }
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the base's, with β."""
-        return super().parts() | {"behaviour": self.behaviour}
+        return super().networks() | {"behaviour": self.behaviour}
 
 
 ENTRY = LearnerEntry(

@@ -7,20 +7,23 @@ from torch import Tensor, nn
 
 from models.checks import BatchCheck
 from models.errors import LearnerError
-from models.optimisers import Optimiser, OptimiserConfig, OptimiserName
+from models.optimisers import Optimiser, OptimiserName
 
 
 class Resumable:
-    """Base of all learners: `state_dict` and `load_state_dict` of their networks, optimisers, generator and `kept` attributes."""
+    """Base of all learners: `state_dict` and `load_state_dict` of their networks, optimisers, generator and `kept` attributes.
+
+    Optimisers are by name; that of the actor is `actor`.
+    """
 
     device: torch.device
     check: BatchCheck
     generator: torch.Generator
-    optimiser: OptimiserConfig
+    optimisers: dict[str, Optimiser]
     kept: ClassVar[tuple[str, ...]] = ("steps",)
 
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """Networks and optimisers by name."""
+    def networks(self) -> dict[str, nn.Module]:
+        """Networks by name; a target network is `target_` and the name of the network that it follows."""
         raise NotImplementedError
 
     def restart(self, optimiser: OptimiserName) -> None:
@@ -29,14 +32,17 @@ class Resumable:
         Raises:
             LearnerError: there is no such optimiser.
         """
-        raise NotImplementedError
+        self.optimisers = {name: each.of_kind(optimiser) for name, each in self.optimisers.items()}
 
     def copy_to_targets(self) -> None:
         """Make each target network equal to the network that it follows."""
-        parts = self.parts()
-        for name, part in parts.items():
+        networks = self.networks()
+        for name, network in networks.items():
             if name.startswith("target_"):
-                part.load_state_dict(parts[name.removeprefix("target_")].state_dict())
+                network.load_state_dict(networks[name.removeprefix("target_")].state_dict())
+
+    def _parts(self) -> dict[str, nn.Module | Optimiser]:
+        return {**self.networks(), **{f"{name}_optimiser": each for name, each in self.optimisers.items()}}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later `update` depends on, as tensors and plain values.
@@ -46,11 +52,11 @@ class Resumable:
         """
         self.check.settle()
         return (
-            {name: part.state_dict() for name, part in self.parts().items()}
+            {name: part.state_dict() for name, part in self._parts().items()}
             | {name: getattr(self, name) for name in self.kept}
             | {
                 "learner": type(self).__name__,
-                "optimiser": self.optimiser.name,
+                "optimiser": self.optimisers["actor"].config.name,
                 "generator": self.generator.get_state(),
             }
         )
@@ -68,7 +74,7 @@ class Resumable:
             )
         try:
             self.restart(state["optimiser"])
-            for name, part in self.parts().items():
+            for name, part in self._parts().items():
                 part.load_state_dict(state[name])
             self.generator.set_state(state["generator"].cpu())
             for name in self.kept:

@@ -14,7 +14,6 @@ from models.learners.actor_critic import TargetCritics
 from models.learners.config import LowRatesConfig, TargetConfig
 from models.learners.entry import LearnerEntry
 from models.networks import Actor
-from models.optimisers import Optimiser, OptimiserName
 from models.space import Space
 from models.squashed_gaussian import SquashedGaussian
 
@@ -70,11 +69,8 @@ class SAC(TargetCritics):
         self.gaussian = SquashedGaussian(self.policy).to(device)
         self.temperature = Temperature(config.initial_temperature).to(device)
         self.target_entropy = config.target_entropy * space.action_dim
-        self._make_soft_optimisers()
-
-    def _make_soft_optimisers(self) -> None:
-        self.actor_optimiser = self._optimiser_of(self.gaussian, self.config.actor_learning_rate)
-        self.temperature_optimiser = self._optimiser_of(self.temperature, self.config.temperature_learning_rate)
+        self.optimise("actor", self.gaussian, config.actor_learning_rate)
+        self.optimise("temperature", self.temperature, config.temperature_learning_rate)
 
     def noise(self, like: Tensor) -> Tensor:
         """ε ~ N(0, 1) of the shape of `like`."""
@@ -104,7 +100,7 @@ class SAC(TargetCritics):
         """Take one step of the actor, then one of α."""
         super().step_actor(batch)
         loss, metrics = self.temperature_loss(self.actor_metrics["log_density"])
-        self.actor_metrics |= self.descend("temperature", self.temperature_optimiser, loss, metrics)
+        self.actor_metrics |= self.descend("temperature", loss, metrics)
 
     def all_losses(self, batch: Batch) -> dict[str, Tensor]:
         """As the actor-critics', and the loss of α."""
@@ -112,18 +108,9 @@ class SAC(TargetCritics):
         loss, metrics = self.temperature_loss(found["log_density"])
         return {"temperature_loss": loss} | metrics | found
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """As the actor-critics', for log σ and α too."""
-        super().restart(optimiser)
-        self._make_soft_optimisers()
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
+    def networks(self) -> dict[str, nn.Module]:
         """As the actor-critics', with the layer of log σ, and α."""
-        return super().parts() | {
-            "log_std": self.gaussian.log_std,
-            "temperature": self.temperature,
-            "temperature_optimiser": self.temperature_optimiser,
-        }
+        return super().networks() | {"log_std": self.gaussian.log_std, "temperature": self.temperature}
 
 
 ENTRY = LearnerEntry(

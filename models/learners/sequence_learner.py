@@ -12,10 +12,9 @@ from models.fitted_terms import TrainingCatalogue, counts_of
 from models.learners.config import SequenceConfig
 from models.learners.entry import ActionComparison
 from models.learners.negatives import Negatives
-from models.learners.ranking_rates import optimisers_of
 from models.learners.resumable import Resumable
 from models.nearest import Similarity
-from models.optimisers import Optimiser, OptimiserName
+from models.optimisers import Optimiser
 from models.policy import Publishable
 from models.ranking_policy import RankingPolicy
 from models.space import Space
@@ -45,16 +44,16 @@ class SequenceLearner(Resumable):
     ) -> None:
         self.config = config
         self.device = torch.device(device)
+        self.optimisers = {}
         catalogue = TrainingCatalogue(data.embedding, *counts_of(data), *self.kernels(data), space.largest_reward)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.policy = RankingPolicy(config.policy, catalogue).to(device)
+            self._make_optimisers()
             self.make_heads(space, data)
         self.check = BatchCheck(space, self.device, kind=Sequences)
         self.negatives = Negatives(data.counts.to(device), config.negatives)
         self.generator = torch.Generator(device).manual_seed(seed)
-        self.optimiser = config.optimiser
-        self.optimisers = self.make_optimisers()
         self.steps, self.seed = 0, seed << 32
 
     def kernels(self, data: TrainingData) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,11 +62,19 @@ class SequenceLearner(Resumable):
         return data.items[:0], none, none
 
     def make_heads(self, space: Space, data: TrainingData) -> None:
-        """Make further networks; called once, with the seed set."""
+        """Make further networks and their optimisers; called once, with the seed set."""
 
-    def make_optimisers(self) -> dict[str, Optimiser]:
-        """All optimisers by name, of the present kind; a learner with further networks adds theirs."""
-        return optimisers_of(self.policy, self.config, self.optimiser)
+    def _make_optimisers(self) -> None:
+        """Make optimisers of the factors of the learnt terms, of the actor with its state, and of the items' own vectors."""
+        groups: dict[str, list[nn.Parameter]] = {"mixture": [], "actor": [], "item": [], "critic": []}
+        of_group = {"popularity": "mixture", "action_scale": "mixture", "free": "item", "critics": "critic"}
+        for name, parameter in self.policy.named_parameters():
+            groups[of_group.get(name.partition(".")[0], "actor")].append(parameter)
+        config = self.config
+        self.optimisers["mixture"] = Optimiser(config.optimiser, groups["mixture"], config.mixture_rate)
+        self.optimisers["actor"] = Optimiser(config.optimiser, groups["actor"], config.learning_rate)
+        if config.policy.own_vectors:  # without them the items' vectors have no gradient
+            self.optimisers["item"] = Optimiser(config.item_optimiser, groups["item"], config.learning_rate)
 
     @property
     def acting(self) -> nn.Module:
@@ -113,7 +120,7 @@ class SequenceLearner(Resumable):
             optimiser.zero_grad()
         for loss in losses:
             loss.backward()
-        norms = {f"{name.split('_')[0]}_gradient_norm": part.step() for name, part in self.optimisers.items()}
+        norms = {f"{name}_gradient_norm": each.step() for name, each in self.optimisers.items()}
         self.steps += 1
         self.move_targets()
         return {name: value.detach() for name, value in (metrics | norms).items()}
@@ -139,11 +146,6 @@ class SequenceLearner(Resumable):
             states = self.policy.states(*batch.before)[batch.taken]
             return ActionComparison(self.policy.actions(states), self.policy.unit[batch.items[:, 1:][batch.taken]], {})
 
-    def restart(self, optimiser: OptimiserName) -> None:
-        """Continue with new optimisers of another kind, at the same learning rates."""
-        self.optimiser = self.optimiser.of_kind(optimiser)
-        self.optimisers = self.make_optimisers()
-
-    def parts(self) -> dict[str, nn.Module | Optimiser]:
-        """Networks and optimisers by name."""
-        return {"policy": self.policy, **self.optimisers}
+    def networks(self) -> dict[str, nn.Module]:
+        """Networks by name; a learner with further ones adds them."""
+        return {"policy": self.policy}

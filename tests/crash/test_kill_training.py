@@ -14,6 +14,7 @@ import torch
 from crash.training_support import StoppedError, train
 from tests_support import REPOSITORY
 
+from models import threads
 from storage.checkpoints import Checkpoints
 
 SCRIPT = str(Path(__file__).with_name("training_support.py"))
@@ -51,10 +52,8 @@ def test_killed_in_the_stages_of_training(tmp_path: Path, steps: tuple[int, ...]
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with threads.one_thread():
+        yield
 
 
 @pytest.mark.parametrize("until", [6, 24])  # in the first stage, in the second

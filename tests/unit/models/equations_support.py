@@ -81,12 +81,11 @@ def learner_of(config: ActorCriticConfig) -> ActorCritic:
     torch.manual_seed(1)
     learner = LEARNERS[config.name].learner(config, Space(S, D, LIMIT, -4.0, 5.0), torch.device("cpu"), 0)
     assert isinstance(learner, ActorCritic)
-    for name, part in learner.parts().items():
-        if isinstance(part, torch.nn.Module):
-            part.double()
-            if name.startswith("target"):
-                for parameter in part.parameters():
-                    parameter.add_(0.1 * torch.randn(parameter.shape, dtype=torch.float64))
+    for name, network in learner.networks().items():
+        network.double()
+        if name.startswith("target"):
+            for parameter in network.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, dtype=torch.float64))
     return learner
 
 

@@ -104,9 +104,10 @@ def test_restarts_with_another_optimiser_and_the_same_learning_rates(config: Act
     before = learner.act(bandit(5).observation)
     learner.restart("rmsprop")
     assert torch.equal(before, learner.act(bandit(5).observation))
-    assert isinstance(learner.actor_optimiser.inner, torch.optim.RMSprop)
-    assert not learner.actor_optimiser.inner.state
-    assert learner.actor_optimiser.inner.param_groups[0]["lr"] == config.actor_learning_rate
+    inner = learner.optimisers["actor"].inner
+    assert isinstance(inner, torch.optim.RMSprop)
+    assert not inner.state
+    assert inner.param_groups[0]["lr"] == config.actor_learning_rate
     train(learner, 2)
     assert not torch.equal(before, learner.act(bandit(5).observation))
     with pytest.raises(LearnerError, match=r"expected one of adam.*found 'ranger'"):

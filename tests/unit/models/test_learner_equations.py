@@ -78,7 +78,7 @@ def test_a_whole_update_equals_numpy_in_float64(config: TDActorCriticConfig) -> 
     y = expected_target(learner, now)
     targets = (
         [weights_of(learner.target_policy), weights_of(learner.target_critics)]
-        if "target_policy" in learner.parts()
+        if "target_policy" in learner.networks()
         else []
     )
 

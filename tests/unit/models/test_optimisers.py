@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from models.learners.diversity import DiversityMeasure, likeness
-from models.optimisers import Optimiser, OptimiserConfig, OptimiserName, ScheduleName, make_optimiser
+from models.optimisers import Optimiser, OptimiserConfig, OptimiserName, ScheduleName
 
 every_one = pytest.mark.parametrize("name", get_args(OptimiserName))
 every_schedule = pytest.mark.parametrize("schedule", get_args(ScheduleName))
@@ -17,7 +17,7 @@ BEST = torch.tensor([1.0, -2.0, 0.5])
 
 def problem(rate: float = 0.05, **config: Any) -> tuple[torch.nn.Parameter, Optimiser]:
     parameter = torch.nn.Parameter(torch.zeros(3))
-    return parameter, make_optimiser(OptimiserConfig(**config), [parameter], rate)
+    return parameter, Optimiser(OptimiserConfig(**config), [parameter], rate)
 
 
 def descend(parameter: torch.nn.Parameter, optimiser: Optimiser, steps: int) -> list[float]:

@@ -72,7 +72,7 @@ def test_only_products_are_less_exact(config: type[LearnerConfig]) -> None:
     assert not torch.equal(rough.act(observation), exact.act(observation))
     rough.update(batch(128, seed=0))
     assert {value.dtype for value in losses.values()} == {torch.float32}
-    for part in rough.parts().values():
-        for parameter in part.parameters() if isinstance(part, torch.nn.Module) else ():
+    for network in rough.networks().values():
+        for parameter in network.parameters():
             assert parameter.dtype == torch.float32
             assert parameter.grad is None or parameter.grad.dtype == torch.float32

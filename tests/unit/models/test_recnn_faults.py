@@ -135,8 +135,8 @@ def test_nothing_is_random_in_evaluation(name: str) -> None:
     assert torch.equal(learner.act(now.observation), learner.act(now.observation))
     first, second = learner.losses(now), learner.losses(now)
     assert all(torch.equal(first[part], second[part]) for part in first)
-    for part in learner.parts().values():
-        assert not isinstance(part, nn.Module) or not any(isinstance(layer, nn.Dropout) for layer in part.modules())
+    for network in learner.networks().values():
+        assert not any(isinstance(layer, nn.Dropout) for layer in network.modules())
 
 
 @actor_critics

@@ -80,7 +80,7 @@ def test_every_learner_learns_in_encoded_states_and_its_policy_is_stored(
 ) -> None:
     rates = {"actor_learning_rate": 1e-2, "critic_learning_rate": 1e-2, "target_rate": 0.5}
     learner = learner_on(data, config_of(name, kind, critic_candidates=5, n_step=2, imitation_steps=1, **rates))
-    networks = {key: part for key, part in learner.parts().items() if isinstance(part, torch.nn.Module)}
+    networks = learner.networks()
     before = {key: {k: v.clone() for k, v in part.state_dict().items()} for key, part in networks.items()}
     for step in range(2):
         metrics = learner.update(learner.gather(data, data.starts("train")[step::40]))
