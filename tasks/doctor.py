@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 import torch
@@ -17,7 +17,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
-from pydantic import BaseModel, ConfigDict
 
 from models.bfloat16 import bfloat16_is_fast
 from models.encoders.errors import EncoderError
@@ -33,12 +32,9 @@ INSTALL = f"Install with: pip install -c constraints/python{sys.version_info[0]}
 Status = Literal["ok", "warn", "fail"]
 
 
-class CheckResult(BaseModel):
+class CheckResult(NamedTuple):
     """What one check found."""
 
-    model_config = ConfigDict(frozen=True)
-
-    check: str
     status: Status
     found: str
     next_step: str = ""
@@ -46,7 +42,7 @@ class CheckResult(BaseModel):
 
 def examine(
     encoder: str = "minilm", scheduler: str | None = None, source: str | None = None, to: str | None = None
-) -> Iterator[CheckResult]:
+) -> Iterator[tuple[str, CheckResult]]:
     """Check versions, hardware, work directory, encoder, Prefect and, if they are given, Dask and object stores.
 
     Args:
@@ -55,7 +51,7 @@ def examine(
         source: an object store that is to be read.
         to: an object store that is to be published to; its probe key is written.
 
-    Yields: a finding for each check; an unexpected error of a check is a finding, too.
+    Yields: each check's name and finding; an unexpected error of a check is a finding, too.
     """
     checks: dict[str, Callable[[], CheckResult]] = {
         "packages": packages,
@@ -76,14 +72,12 @@ def examine(
         checks["publish"] = lambda: writable_store(to)
     for name, check in checks.items():
         try:
-            yield check()
+            yield name, check()
         except MarqueeError as error:
             found, _, advice = str(error).rpartition(". ")  # the last sentence of these errors is the next step
-            yield CheckResult(check=name, status="fail", found=found or advice, next_step=advice)
+            yield name, CheckResult("fail", found or advice, advice)
         except Exception as error:  # a broken machine may break any check, and the others still help
-            yield CheckResult(
-                check=name, status="fail", found=f"{type(error).__name__} in this check", next_step=INSTALL
-            )
+            yield name, CheckResult("fail", f"{type(error).__name__} in this check", INSTALL)
 
 
 def packages() -> CheckResult:
@@ -98,10 +92,8 @@ def packages() -> CheckResult:
         except PackageNotFoundError:
             wrong.append(f"{one.name} (missing)")
     if wrong:
-        return CheckResult(check="packages", status="fail", found=", ".join(wrong), next_step=INSTALL)
-    return CheckResult(
-        check="packages", status="ok", found=f"marquee {version('marquee')}, {len(needed)} packages in their ranges"
-    )
+        return CheckResult("fail", ", ".join(wrong), INSTALL)
+    return CheckResult("ok", f"marquee {version('marquee')}, {len(needed)} packages in their ranges")
 
 
 def python() -> CheckResult:
@@ -109,15 +101,15 @@ def python() -> CheckResult:
     supported = SpecifierSet(metadata("marquee")["Requires-Python"] or "")
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if not supported.contains(platform.python_version(), prereleases=True):
-        return CheckResult(check="python", status="fail", found=found, next_step=f"Use Python {supported}.")
-    return CheckResult(check="python", status="ok", found=found)
+        return CheckResult("fail", found, f"Use Python {supported}.")
+    return CheckResult("ok", found)
 
 
 def cpu() -> CheckResult:
     """The number of cores that this process may use, and whether they multiply bfloat16 natively."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fast = "native" if bfloat16_is_fast("cpu") else "emulated, so float32 is used"
-    return CheckResult(check="cpu", status="ok", found=f"{cores} cores; bfloat16 is {fast}")
+    return CheckResult("ok", f"{cores} cores; bfloat16 is {fast}")
 
 
 def gpu() -> CheckResult:
@@ -125,13 +117,14 @@ def gpu() -> CheckResult:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         fast = "with" if bfloat16_is_fast("cuda") else "without"
-        return CheckResult(check="gpu", status="ok", found=f"{', '.join(names)}; {fast} bfloat16")
+        return CheckResult("ok", f"{', '.join(names)}; {fast} bfloat16")
     if Path("/dev/nvidia0").exists():
         return CheckResult(
-            check="gpu", status="warn", found=f"a GPU that torch {torch.__version__} does not see",
-            next_step="Install torch's CUDA build: docs/operations.md, “GPU”.",
-        )  # fmt: skip
-    return CheckResult(check="gpu", status="ok", found="none; the CPU is used")
+            "warn",
+            f"a GPU that torch {torch.__version__} does not see",
+            "Install torch's CUDA build: docs/operations.md, “GPU”.",
+        )
+    return CheckResult("ok", "none; the CPU is used")
 
 
 def memory() -> CheckResult:
@@ -140,13 +133,13 @@ def memory() -> CheckResult:
     limit, used = (_number(Path(f"/sys/fs/cgroup/memory.{name}")) for name in ("max", "current"))
     if limit is not None:
         free = min(free, limit - (used or 0))
-    return _room("memory", free, warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
+    return _room(free, warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
 
 
 def disk() -> CheckResult:
     """Room on the disk of the work directory."""
     free = shutil.disk_usage(_nearest(home())).free
-    return _room("disk", free, warn=5, fail=1, next_step="Free some space, or set MARQUEE_HOME to a larger disk.")
+    return _room(free, warn=5, fail=1, next_step="Free some space, or set MARQUEE_HOME to a larger disk.")
 
 
 def work_directory() -> CheckResult:
@@ -161,10 +154,11 @@ def work_directory() -> CheckResult:
                 path.rename(path.with_name("renamed"))
     except OSError as error:
         return CheckResult(
-            check="work directory", status="fail", found=f"{home()}: {error.strerror}",
-            next_step="Set MARQUEE_HOME to a folder that this user can write, on a file system with locks.",
-        )  # fmt: skip
-    return CheckResult(check="work directory", status="ok", found=str(home()))
+            "fail",
+            f"{home()}: {error.strerror}",
+            "Set MARQUEE_HOME to a folder that this user can write, on a file system with locks.",
+        )
+    return CheckResult("ok", str(home()))
 
 
 def text_encoder(name: str) -> CheckResult:
@@ -172,37 +166,32 @@ def text_encoder(name: str) -> CheckResult:
     is_local = name in ENCODERS or Path(name).exists()
     if not is_local and not isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
         return CheckResult(
-            check="text encoder", status="warn", found=f"{name} is not here and would be downloaded",
-            next_step="Run once with internet, or use the offline encoder: minilm.",
-        )  # fmt: skip
+            "warn",
+            f"{name} is not here and would be downloaded",
+            "Run once with internet, or use the offline encoder: minilm.",
+        )
     try:
         width = find_encoder(name).load(16, "float32").encode(["A film."]).shape[1]
     except EncoderError as error:
-        return CheckResult(check="text encoder", status="fail", found=f"{name} does not load", next_step=str(error))
-    return CheckResult(check="text encoder", status="ok", found=f"{name}, {width} dimensions, needs no internet")
+        return CheckResult("fail", f"{name} does not load", str(error))
+    return CheckResult("ok", f"{name}, {width} dimensions, needs no internet")
 
 
 def prefect_server() -> CheckResult:
     """Whether the configured server answers, and has a version that this client can use."""
     url = get_current_settings().api.url
     if url is None:
-        return CheckResult(
-            check="prefect server", status="ok", found="none is configured; each command starts a temporary one"
-        )
+        return CheckResult("ok", "none is configured; each command starts a temporary one")
     shown = _without_credentials(url)
     advice = "Start it with: prefect server start. Or unset PREFECT_API_URL."
     try:
         with get_client(sync_client=True) as client:
             error = client.api_healthcheck()
             if error is None:
-                return CheckResult(
-                    check="prefect server", status="ok", found=f"{shown}, version {client.api_version()}"
-                )
+                return CheckResult("ok", f"{shown}, version {client.api_version()}")
     except Exception as raised:  # versions that do not fit, and any error of HTTP
         error = raised
-    return CheckResult(
-        check="prefect server", status="fail", found=f"{shown}: {type(error).__name__}", next_step=advice
-    )  # fmt: skip
+    return CheckResult("fail", f"{shown}: {type(error).__name__}", advice)
 
 
 def dask_scheduler(address: str) -> CheckResult:
@@ -210,32 +199,29 @@ def dask_scheduler(address: str) -> CheckResult:
     with dask_client(address, 1) as client:
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
     if not workers:
-        return CheckResult(
-            check="dask scheduler", status="warn", found=f"{address} without workers",
-            next_step=f"Start some: dask worker {address}",
-        )  # fmt: skip
-    return CheckResult(check="dask scheduler", status="ok", found=f"{address}, {workers} workers")
+        return CheckResult("warn", f"{address} without workers", f"Start some: dask worker {address}")
+    return CheckResult("ok", f"{address}, {workers} workers")
 
 
 def readable_store(uri: str) -> CheckResult:
     """Whether the published artifacts can be listed."""
     store = open_store(uri)
     aliases = store.keys("aliases/")
-    return CheckResult(check="read published", status="ok", found=f"{store.uri}, {len(aliases)} aliases")
+    return CheckResult("ok", f"{store.uri}, {len(aliases)} aliases")
 
 
 def writable_store(uri: str) -> CheckResult:
     """Whether artifacts can be published: for an S3 server, whether it honours conditional writes."""
     store = open_store(uri)
-    return CheckResult(check="publish", status="ok", found=f"{store.uri}: {store.probe()}")
+    return CheckResult("ok", f"{store.uri}: {store.probe()}")
 
 
-def _room(check: str, free: int, warn: int, fail: int, next_step: str) -> CheckResult:
+def _room(free: int, warn: int, fail: int, next_step: str) -> CheckResult:
     found = f"{free / GIB:.1f} GiB free"
     if free >= warn * GIB:
-        return CheckResult(check=check, status="ok", found=found)
+        return CheckResult("ok", found)
     status: Status = "warn" if free >= fail * GIB else "fail"
-    return CheckResult(check=check, status=status, found=found, next_step=f"{next_step} Expected {warn} GiB or more.")
+    return CheckResult(status, found, f"{next_step} Expected {warn} GiB or more.")
 
 
 def _number(path: Path) -> int | None:

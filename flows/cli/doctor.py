@@ -29,18 +29,19 @@ def doctor(
     from tasks.doctor import examine
 
     chosen = resolved_profile(profile, changes=changes)
-    found = list(examine(chosen.features.text.encoder, chosen.cluster.scheduler, source, to or chosen.publish.to))
+    found = dict(examine(chosen.features.text.encoder, chosen.cluster.scheduler, source, to or chosen.publish.to))
     if as_json:
-        typer.echo(json.dumps([finding.model_dump() for finding in found], indent=2, ensure_ascii=False))
+        rows = [{"check": name} | finding._asdict() for name, finding in found.items()]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
 
         table = Table("check", "", "found", "next step")
-        for finding in found:
+        for name, finding in found.items():
             status = f"[{COLOURS[finding.status]}]{finding.status}[/]"
-            table.add_row(finding.check, status, escape(finding.found), escape(finding.next_step))
+            table.add_row(name, status, escape(finding.found), escape(finding.next_step))
         Console().print(table)
-    if any(finding.status == "fail" for finding in found):
+    if any(finding.status == "fail" for finding in found.values()):
         raise typer.Exit(1)
