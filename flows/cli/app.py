@@ -5,8 +5,14 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import HostOption, ItemsOption, ServedBaselinesOption, ServedPoliciesOption
-from flows.cli.recommend import ServedFromOption
+from flows.cli.options import (
+    HostOption,
+    ItemsOption,
+    ServedBaselinesOption,
+    ServedFromOption,
+    ServedPoliciesOption,
+    place_to_serve,
+)
 
 
 def app_command(
@@ -23,12 +29,10 @@ def app_command(
     """Show a page on which to rate films and compare what two methods recommend."""
     from serving.loading import CHAMPION
     from serving.page.run import PageSettings, run_page
-    from storage.artifacts.inspection import PUBLISHED
-    from storage.home import home
 
     typer.echo(f"The page is at http://{host}:{port}. Ctrl-C ends it.")
     settings = PageSettings(
-        where=source or str(home() / PUBLISHED),
+        where=place_to_serve(source),
         policies=tuple(policy or [CHAMPION]),
         baselines=tuple(baseline or []),
         items=items,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.options import ServedFromOption, place_to_serve
 from flows.cli.output import print_values
-from flows.cli.recommend import ServedFromOption
 
 
 def export_onnx(
@@ -18,9 +18,7 @@ def export_onnx(
     """Write a policy as an ONNX file, which runs without Python."""
     from serving.loading import load
     from serving.onnx_export import export_onnx as write
-    from storage.artifacts.inspection import PUBLISHED
-    from storage.home import home
 
-    facts = write(load(source or home() / PUBLISHED, policy), out)
+    facts = write(load(place_to_serve(source), policy), out)
     typer.echo(json.dumps(facts))
     print_values(EXPORTED=(out / "policy.onnx").absolute())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import ProfileOption
+from flows.cli.options import ProfileOption, published_at
 
 ROWS = 20  # of one kind in the table
 
@@ -34,12 +34,7 @@ def gc(
     from storage.artifacts.object_stores import open_store
     from storage.home import home
 
-    if source is None:
-        from flows.parameters import load_profile
-        from tasks.publish import destination
-
-        source = destination(load_profile(profile).publish)
-    found = collect(home(), open_store(source), keep_days, delete)
+    found = collect(home(), open_store(published_at(source, profile)), keep_days, delete)
     if found:
         table = Table("what", "where", "size", "days unused", "why", box=SIMPLE)
         for what, group in groupby(found, key=attrgetter("what")):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.options import place_to_serve
 from flows.cli.output import print_values
 
 if TYPE_CHECKING:
@@ -24,14 +25,12 @@ def model_card(
 ) -> None:
     """Write the card of a published policy: data, licence, metrics with intervals, limits, and how to load it."""
     from evaluation.report.model_card import model_card_markdown
-    from storage.artifacts.inspection import PUBLISHED
     from storage.artifacts.object_stores import open_store
     from storage.artifacts.publishing import resolve
     from storage.errors import ArtifactError, UnknownAliasError
     from storage.files import write_bytes_atomically
-    from storage.home import home
 
-    store = open_store(source or str(home() / PUBLISHED))
+    store = open_store(place_to_serve(source))
     manifest = resolve(store, policy)
     if manifest.recipe.kind != "policy":
         raise ArtifactError(

@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""The options that several commands share, and the places that they name by default."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +40,14 @@ PublishedOption = Annotated[
 ToOption = Annotated[
     str | None, typer.Option(help="Where to publish: s3://bucket/prefix or a folder; default: the profile's.")
 ]
+ServedFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Where policies are published, s3://bucket/prefix or a folder; or the folder of a pulled policy. Default: "
+        "published/ in the work directory.",
+    ),
+]
 ServedPoliciesOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -53,3 +61,21 @@ ItemsOption = Annotated[
     Path | None, typer.Option("--items", help="A file of marquee embed-items: new items that may be recommended, too.")
 ]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
+def place_to_serve(source: str | None) -> str:
+    """Where policies are served from; default: published/ in the work directory."""
+    from storage.artifacts.inspection import PUBLISHED
+    from storage.home import home
+
+    return source or str(home() / PUBLISHED)
+
+
+def published_at(source: str | None, profile: str) -> str:
+    """Where artifacts are published; default: the profile's place."""
+    if source is not None:
+        return source
+    from flows.parameters import load_profile
+    from tasks.publish import destination
+
+    return destination(load_profile(profile).publish)

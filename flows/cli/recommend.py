@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import ItemsOption
+from flows.cli.options import ItemsOption, ServedFromOption, place_to_serve
 
 if TYPE_CHECKING:
     from serving.asking import Answer
     from serving.catalogue import Catalogue
-
-ServedFromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        help="Where policies are published, s3://bucket/prefix or a folder; or the folder of a pulled policy. Default: "
-        "published/ in the work directory.",
-    ),
-]
 
 
 def recommend(
@@ -69,12 +60,10 @@ def recommend(
     from serving.errors import RequestError, invalid_values
     from serving.loading import load
     from serving.ratings_file import known_history, parse_rating, read_ratings_file
-    from storage.artifacts.inspection import PUBLISHED
-    from storage.home import home
 
     written = read_ratings_file(ratings) if ratings is not None else []
     written += [parse_rating(one) for one in rate or ()]
-    recommender = load(source or home() / PUBLISHED, policy, [method] if method else [], items)
+    recommender = load(place_to_serve(source), policy, [method] if method else [], items)
     asks = sys.stdin.isatty() and not as_json
 
     def ask(title: str, proposals: Sequence[int]) -> int | None:

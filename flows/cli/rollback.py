@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import ProfileOption, PublishedOption
+from flows.cli.options import ProfileOption, PublishedOption, published_at
 from flows.cli.output import print_values
 
 
@@ -23,16 +23,11 @@ def rollback(
     from storage.artifacts.aliases import roll_back
     from storage.artifacts.object_stores import open_store
 
-    if source is None:
-        from flows.parameters import load_profile
-        from tasks.publish import destination
-
-        source = destination(load_profile(profile).publish)
     kind, at, name = spec.partition("@")
     if not (kind and at and name):
         raise typer.BadParameter(
             f"{spec}: expected <kind>@<alias>, e.g. policy@champion; found another form. Name an alias."
         )
-    before, after = roll_back(open_store(source), kind, name, to)
+    before, after = roll_back(open_store(published_at(source, profile)), kind, name, to)
     typer.echo(f"{spec} named {before.digest} since {before.moved_at}; now it names {after.digest} again.")
     print_values(ROLLED_BACK_FROM=before.digest, ROLLED_BACK_TO=after.digest)

@@ -4,8 +4,14 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import HostOption, ItemsOption, ServedBaselinesOption, ServedPoliciesOption
-from flows.cli.recommend import ServedFromOption
+from flows.cli.options import (
+    HostOption,
+    ItemsOption,
+    ServedBaselinesOption,
+    ServedFromOption,
+    ServedPoliciesOption,
+    place_to_serve,
+)
 
 
 def serve(
@@ -27,10 +33,7 @@ def serve(
 
     from serving.loading import CHAMPION
     from serving.server import serve as run
-    from storage.artifacts.inspection import PUBLISHED
-    from storage.home import home
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    where = source or str(home() / PUBLISHED)
     typer.echo(f"http://{host}:{port}/policies says what is served, /openapi.json how to ask. Ctrl-C ends the server.")
-    run(where, policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting, items)
+    run(place_to_serve(source), policy or [CHAMPION], baseline or [], host, port, refresh_seconds, most_waiting, items)
