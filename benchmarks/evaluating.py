@@ -93,7 +93,7 @@ def evaluate(data: TransitionDataset, name: str, most: float) -> bool:
     ranked = clock.time("rank, best 100", lambda: rank_cases(data, scorer, cases))
     evaluated = clock.time(
         "all metrics, intervals",
-        lambda: evaluate_method(items, ranked, name=name, split="all", protocol="next-item", kind="policy"),
+        lambda: evaluate_method(items, ranked, cases, name, "policy"),
     )
     clock.time("popularity bias", lambda: popularity(data, items, cases, ranked, name))
     with tempfile.TemporaryDirectory() as folder, Rankings(Path(folder) / "rankings.parquet") as rankings:

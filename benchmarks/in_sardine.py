@@ -18,7 +18,7 @@ import sardine  # registers the environments
 import torch
 from sardine.simulator import Sardine
 
-from evaluation.protocols.statistics import bootstrap_intervals
+from evaluation.protocols.statistics import mean_interval
 from models.batch import Batch
 from models.environments.controls import Chooser, best, of_policy, random_items
 from models.environments.episodes import DatasetView, Episodes, EpisodeStep
@@ -212,8 +212,8 @@ def main() -> None:
     print(f"clicks on {NAME}, mean of {asked.users} users and 95 % interval")
     for name, choose in choosers.items():
         values = returns_of(choose, problem, users)
-        low, high = bootstrap_intervals(values[:, None], 0)[0].tolist()
-        print(f"{name:30} {values.mean():6.1f}  [{low:.1f}, {high:.1f}]")
+        mean, low, high = mean_interval(values, 0)
+        print(f"{name:30} {mean:6.1f}  [{low:.1f}, {high:.1f}]")
 
 
 if __name__ == "__main__":

@@ -141,24 +141,10 @@ def evaluate_methods(
             ranked, speed = timed_ranking(data, one, cases)
             keep(rankings_table(data, cases, ranked, one.name))
             cost = (one.cost or Cost()).model_copy(update={"recommendations_per_second": speed})
-            evaluated.append(
-                evaluate_method(
-                    facts,
-                    ranked,
-                    name=one.name,
-                    split=cases.split,
-                    protocol=cases.protocol,
-                    kind=one.kind,
-                    cost=cost,
-                    seed=params.seed,
-                )
-            )
+            evaluated.append(evaluate_method(facts, ranked, cases, one.name, one.kind, cost, params.seed))
             if audience is not None:
-                biases.append(
-                    method_popularity(
-                        facts, audience, ranked, name=one.name, kind=one.kind, k=params.k, seed=params.seed
-                    )
-                )
+                bias = method_popularity(facts, audience, ranked, one.name, one.kind, params.k, params.seed)
+                biases.append(bias)
             if shown is not None and where == SHOWN:
                 shown.best[one.name] = ranked.best[:, : params.k].copy()
         if audience is not None:

@@ -32,6 +32,7 @@ from models.environments.world import Doubles, Ints
 from models.histories import Histories
 from models.rating_model import RatingConfig, RatingModel
 from storage.dataset.format import SPLIT_NAMES
+from storage.dataset.histories import rows_of
 from storage.dataset.reader import TransitionDataset
 from storage.errors import MarqueeError
 
@@ -163,7 +164,7 @@ class FittedDataset:
         of_split = np.flatnonzero((self.data.user_split == SPLIT_NAMES.index(split)) & (self.rows >= 0))
         first, last = self._known()[of_split], self._ends()[of_split]
         count = last - first
-        events = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+        events = rows_of(first, count)
         assert (events < offset[-1]).all()  # noqa: S101
         return Later(torch.from_numpy(np.repeat(self.rows[of_split], count)), torch.from_numpy(events))
 

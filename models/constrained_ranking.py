@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from models.errors import PolicyError
-from models.histories import Histories
+from models.histories import Histories, seen_items
 from models.ranking_policy import RankingPolicy
 from models.ranking_policy_config import StoredConfig
 from models.stored_policy import need_tensors, parsed, unfit
@@ -87,9 +87,8 @@ class ConstrainedRanking(nn.Module):
         everything = torch.arange(len(self.imitation.unit), device=histories.items.device)
         state = self.imitation.states(*histories.last(self.imitation.params.length))[:, -1]
         logits, values = self.logits(state, everything), self.values(state, everything)
-        seen = torch.zeros((len(logits), logits.shape[1] + 1), dtype=torch.bool, device=logits.device)
-        seen = seen.scatter_(1, histories.items.where(histories.items >= 0, logits.shape[1]), True)[:, :-1]
-        seen = seen | (self.imitation.log_count == 0)  # nothing is known of the value of items without training events
+        # Nothing is known of the value of items without training events.
+        seen = seen_items(histories.items, logits.shape[1]) | (self.imitation.log_count == 0)
         fresh = logits.masked_fill(seen, -math.inf)
         allowed = self.allowed(fresh) & ~seen
         lowest = values.where(allowed, math.inf).amin(1, keepdim=True)

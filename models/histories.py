@@ -24,6 +24,12 @@ class Histories(NamedTuple):
         return type(self)(self.items[:, -count:], self.rewards[:, -count:])
 
 
+def seen_items(items: Tensor, catalogue: int) -> Tensor:
+    """Whether each history, of items (B, L) padded with -1, has each item of a catalogue: (B, I) bool."""
+    seen = torch.zeros((len(items), catalogue + 1), dtype=torch.bool, device=items.device)
+    return seen.scatter_(1, items.where(items >= 0, catalogue), True)[:, :-1]
+
+
 class Scorer(Protocol):
     """A policy or a baseline: it scores items for histories."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from evaluation.baselines import training_data
 from evaluation.protocols.cases import choose
 from models.baselines.training import TrainingData
-from models.histories import Histories, Scorer
+from models.histories import Histories, Scorer, seen_items
 from models.nearest import top_items
 from models.off_policy.behaviour import Behaviour, fit_behaviour
 from models.off_policy.estimators import Estimates, Value, estimate, logged_value, user_draws
@@ -127,7 +127,7 @@ def evaluate_off_policy(
         return None
     features = Features(params.features, capped(training_data(dataset, params.max_items), params), params.seed)
     known = Histories(*dataset.histories(fitting))
-    behaviour = fit_behaviour(features.of(known), seen_items(known, dataset.items), dataset.target_items(fitting))
+    behaviour = fit_behaviour(features.of(known), seen_items(known.items, dataset.items), dataset.target_items(fitting))
     walk = _Walk(dataset, features, behaviour, starts, params, truth, log_propensities)
     for rows in walk.blocks():
         walk.visit(rows, scorers)
@@ -180,12 +180,6 @@ def capped(data: TrainingData, params: OffPolicyParams) -> TrainingData:
     return TrainingData(
         data.users[rows], data.items[rows], data.rewards[rows], data.times[rows], data.embedding, data.max_items
     )
-
-
-def seen_items(histories: Histories, items: int) -> Tensor:
-    """Whether each history holds each item: (B, I) bool."""
-    seen = torch.zeros((len(histories.items), items + 1), dtype=torch.bool)
-    return seen.scatter_(1, histories.items.where(histories.items >= 0, items), True)[:, :items]
 
 
 def chances(scores: Tensor, seen: Tensor, params: OffPolicyParams) -> tuple[Tensor, Tensor]:
@@ -243,7 +237,7 @@ class _Walk:
         """Fill these rows for the behaviour policy and all methods."""
         at = rows.numpy()  # NumPy takes a tensor of one number for a scalar index
         histories = Histories(*self.dataset.histories(self.starts[rows]))
-        seen = seen_items(histories, self.dataset.items)
+        seen = seen_items(histories.items, self.dataset.items)
         features = self.features.of(histories)
         known = self.log_propensities
         log_mu = known(histories) if known else self.behaviour.log_probabilities(features, seen)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
 from evaluation.protocols.cases import Cases
+from storage.dataset.histories import rows_of
 from storage.dataset.reader import TransitionDataset
 
 GROUPS = ("head", "middle", "tail", "cold")
@@ -128,7 +129,7 @@ def later_ratings(
     begin = cases.known[:, 1].cpu().numpy()
     number = dataset.offset.cpu().numpy()[cases.users.cpu().numpy() + 1] - begin
     case = np.repeat(np.arange(len(begin)), number)
-    event = np.arange(len(case)) + np.repeat(begin - (number.cumsum() - number), number)
+    event = rows_of(begin, number)
     items = dataset.item.cpu().numpy()[event].astype(np.int64)
     listed = np.where(best >= 0, np.arange(len(best))[:, None] * dataset.items + best, -1)
     found = np.isin(case * dataset.items + items, listed)

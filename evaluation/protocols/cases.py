@@ -38,7 +38,7 @@ class Cases:
         return len(self.users)
 
     def at(self, rows: Tensor) -> "Cases":
-        """The cases at `rows`."""
+        """The cases at `rows`, (S,) int64, or where they are true, (T,) bool."""
         return replace(self, users=self.users[rows], known=self.known[rows], targets=self.targets[rows])
 
     def histories(self, dataset: TransitionDataset, rows: Tensor) -> Histories:

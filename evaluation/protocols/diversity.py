@@ -1,7 +1,7 @@
 """Differences of recommendation lists: between users, between samples of one user's state, between ways of ranking."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -82,14 +82,8 @@ def sample_distances(
     fewer no older event could move up.
     """
     known = cases.known[:, 1] - cases.known[:, 0]
-    asked = cases_at(cases, np.flatnonzero((known > dataset.frame).cpu().numpy()))
+    asked = cases.at(known > dataset.frame)
     if not len(asked) or len(ages) < 2:
         return np.empty(0)
     lists = [rank_cases(dataset, LeaveOut(scorer, age), asked, k).best for age in ages]
     return np.asarray(np.mean([1 - jaccard(a, b) for a, b in combinations(lists, 2)], axis=0))
-
-
-def cases_at(cases: Cases, rows: NDArray[np.int64]) -> Cases:
-    """Some of the cases, those at `rows` (S,)."""
-    places = torch.from_numpy(rows).to(cases.users.device)
-    return replace(cases, users=cases.users[places], known=cases.known[places], targets=cases.targets[places])

@@ -50,6 +50,12 @@ def bootstrap_intervals(values: Matrix, seed: int, draws: int = 1000) -> Matrix:
     return np.asarray(intervals)
 
 
+def mean_interval(values: Matrix, seed: int) -> tuple[float, float, float]:
+    """The mean of one value per user, (U,), and the ends of its `bootstrap_intervals`."""
+    low, high = bootstrap_intervals(values[:, None], seed)[0].tolist()
+    return float(values.mean()), low, high
+
+
 def bootstrap_pairs(values: Matrix, seed: int, draws: int = 1000) -> tuple[float, float]:
     """The 95 % percentile interval of the mean over pairs of users, who are drawn as in `bootstrap_means`.
 

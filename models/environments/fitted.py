@@ -18,7 +18,7 @@ from models.environments.choices import Choices
 from models.environments.mechanics import Mechanics
 from models.environments.ratings import Ratings
 from models.environments.world import QUALITY, TASTE, Doubles, Floats, Ints, World, appeal_of_topics, topics_of
-from models.histories import Histories
+from models.histories import Histories, seen_items
 from models.off_policy.behaviour import fit_logit
 from models.rating_model import RatingModel, ridge
 
@@ -177,14 +177,8 @@ def fit_choices(world: World, unit: Tensor, histories: Histories, users: Tensor,
     last = histories.last(3).items
     pull = (unit[last.clamp_min(0)] * (last >= 0).unsqueeze(2)).sum(1) @ unit.T
     popularity = torch.from_numpy(world.popularity).expand_as(liking)
-    weights, _ = fit_logit(torch.stack((popularity, liking, pull), 2), seen_of(histories, len(unit)), items)
+    weights, _ = fit_logit(torch.stack((popularity, liking, pull), 2), seen_items(histories.items, len(unit)), items)
     return [max(0.0, float(weight)) for weight in weights]
-
-
-def seen_of(histories: Histories, items: int) -> Tensor:
-    """The items of each history: (B, I) bool."""
-    seen = torch.zeros((len(histories.items), items + 1), dtype=torch.bool)
-    return seen.scatter_(1, histories.items.where(histories.items >= 0, items), True)[:, :-1]
 
 
 def principal_components(embedding: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.protocols.statistics import bootstrap_intervals
+from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
 from models.action_values import ValuesItems, action_values
 from models.histories import Histories
@@ -48,13 +48,6 @@ def measure_values(dataset: TransitionDataset, policy: object, starts: Tensor, s
     _, user = np.unique(dataset.users_of(starts).cpu().numpy(), return_inverse=True)
     sums = np.stack([np.bincount(user, weights=column) for column in values.T], axis=1)
     means = sums / np.bincount(user)[:, None]
-    differences = means[:, 1] - means[:, 0]
-    low, high = bootstrap_intervals(differences[:, None], seed)[0].tolist()
-    generated_mean, recommended_mean = means.mean(0).tolist()
-    return Values(
-        generated=generated_mean,
-        recommended=recommended_mean,
-        difference=float(differences.mean()),
-        low=low,
-        high=high,
-    )
+    difference, low, high = mean_interval(means[:, 1] - means[:, 0], seed)
+    of_generated, of_recommended = means.mean(0).tolist()
+    return Values(generated=of_generated, recommended=of_recommended, difference=difference, low=low, high=high)

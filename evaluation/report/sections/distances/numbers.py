@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -11,7 +12,6 @@ from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.distances import DISTANCES, MINKOWSKI_P, Acting, ByDistance
 from evaluation.protocols.diversity import (
     Lists,
-    cases_at,
     jaccard,
     list_distances,
     mean_distinct,
@@ -144,7 +144,7 @@ def measure_distances(
                 name,
                 name in baselines,
                 ranked.best[last],
-                sample_distances(dataset, scorers[name], cases_at(cases, last), ages, K),
+                sample_distances(dataset, scorers[name], cases.at(torch.from_numpy(last)), ages, K),
                 seed,
             )
             for name, ranked in own.items()

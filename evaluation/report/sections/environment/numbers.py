@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.fitted_dataset import FittedParams
-from evaluation.protocols.statistics import bootstrap_intervals
+from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
 from evaluation.report.sections.environment.fit import Fit, measure_fit
 from evaluation.report.sections.environment.simulation import Simulation, without_mechanisms
@@ -25,7 +25,7 @@ from models.environments.controls import (
 from models.environments.episodes import Episodes
 from models.environments.fitted import STRENGTHS, Strength
 from models.environments.returns import Returns, roll_out
-from models.environments.world import Doubles, Ints
+from models.environments.world import Ints
 from models.histories import Scorer
 
 Kind = Literal["policy", "baseline", "control"]
@@ -185,7 +185,7 @@ def measure_environment(
     if challenger is not None and (part := without_critics(scorers[challenger])) is not None:
         begun = Episodes(simulation.settings[main], simulation.view, rows, np.random.default_rng(params.seed))
         less = roll_out(of_policy(part), begun).values
-        difference, low, high = _interval(found[main][challenger].values - less, params.seed)
+        difference, low, high = mean_interval(found[main][challenger].values - less, params.seed)
         uncritical = WithoutCritics(
             policy=challenger, value=means[challenger], without=float(less.mean()), difference=difference, low=low, high=high
         )  # fmt: skip
@@ -238,10 +238,10 @@ def _methods(
     methods = []
     for name, one in found.items():
         kind: Kind = "control" if name in CONTROLS else "baseline" if name in baselines else "policy"
-        mean, low, high = _interval(one.values, seed)
+        mean, low, high = mean_interval(one.values, seed)
         gains = {}
         if best_baseline is not None:
-            gain = _interval(one.values - found[best_baseline].values, seed)
+            gain = mean_interval(one.values - found[best_baseline].values, seed)
             gains = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
         methods.append(
             MethodReturn(
@@ -255,11 +255,5 @@ def _methods(
 def _check(setting: str, found: Mapping[str, Returns], seed: int) -> Check:
     others = {name: one.values for name, one in found.items() if name != GREEDY}
     best = max(others, key=lambda name: float(others[name].mean()))
-    gain, low, high = _interval(others[best] - found[GREEDY].values, seed)
+    gain, low, high = mean_interval(others[best] - found[GREEDY].values, seed)
     return Check(setting=setting, best=best, gain=gain, low=low, high=high)
-
-
-def _interval(values: Doubles, seed: int) -> tuple[float, float, float]:
-    """The mean, and the ends of its 95 % interval."""
-    low, high = bootstrap_intervals(values[:, None], seed)[0].tolist()
-    return float(values.mean()), low, high

@@ -131,8 +131,7 @@ def best_rated(dataset: TransitionDataset, begin: int, end: int) -> list[int]:
 
 def open_methods(methods: MethodsSection) -> list[str]:
     """The methods whose lists are open: the champion, the best policies and the two best baselines on test users."""
-    found = [one for one in methods.results if (one.split, one.protocol) == ("test", "next-item")]
-    results = sorted(found, key=lambda one: -(one.metrics.get(COMPARED["next-item"][0]) or 0.0))
+    results = sorted(methods.of("test", "next-item"), key=lambda one: -one.value(COMPARED["next-item"][0]))
     champion = [one.name for one in results if one.kind == "champion"]
     first = [*champion, *(one.name for one in results if one.kind == "policy")][:OPEN_LISTS]
     return [*first, *[one.name for one in results if one.kind == "baseline"][:2]]

@@ -37,8 +37,8 @@ def over_k(section: MethodsSection, table: Table) -> Spec:
     titles = {name: f"{metric.label}@k" for name, metric in METRICS.items() if metric.curve}
     rows = [
         {"method": one.name, "metric": title, "k": k, "value": one.metrics[f"{metric}@{k}"]}
-        for one in section.results
-        if (one.split, one.protocol) == (table.split, table.protocol) and one.kind != "published"
+        for one in section.of(table.split, table.protocol)
+        if one.kind != "published"
         for metric, title in titles.items()
         for k in KS
     ]

@@ -97,7 +97,7 @@ def compare_best(group: Sequence["EvaluatedMethod"], known: Sequence[Comparison]
 
     def best(*kinds: "Kind") -> "EvaluatedMethod | None":
         those = [one for one in group if one.result.kind in kinds]
-        return max(those, key=lambda one: one.result.metrics.get(first) or 0.0, default=None)
+        return max(those, key=lambda one: one.result.value(first), default=None)
 
     policy, baseline = best("policy", "champion"), best("baseline")
     if policy is None or baseline is None:

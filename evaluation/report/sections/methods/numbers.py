@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from evaluation.protocols.beyond_accuracy import ItemFacts
-from evaluation.protocols.cases import Protocol
+from evaluation.protocols.cases import Cases, Protocol
 from evaluation.protocols.metrics import (
     COMPARED,
     LIST_TABLE,
@@ -58,6 +58,10 @@ class MethodResult(Record):
     cost: Cost = Cost()
     source: str | None = Field(None, description="The publication of a published result.")
 
+    def value(self, metric: str) -> float:
+        """A metric by which methods are ordered; 0 if it has no value."""
+        return self.metrics.get(metric) or 0.0
+
 
 class BaselineNote(Record):
     """How a baseline works."""
@@ -86,12 +90,12 @@ class MethodsSection(Record):
     @property
     def ndcg_of_test_users(self) -> dict[str, float]:
         """By method the NDCG@10 of test users' next items."""
-        found = {
-            one.name: one.metrics.get("ndcg@10")
-            for one in self.results
-            if (one.split, one.protocol) == ("test", "next-item")
-        }
+        found = {one.name: one.metrics.get("ndcg@10") for one in self.of("test", "next-item")}
         return {name: value for name, value in found.items() if value is not None}
+
+    def of(self, split: Split, protocol: Protocol) -> list[MethodResult]:
+        """The results on one set of cases."""
+        return [one for one in self.results if (one.split, one.protocol) == (split, protocol)]
 
     def tables(self) -> list["Table"]:
         """A table per split and protocol, in the order of the results."""
@@ -105,8 +109,8 @@ class Table:
     def __init__(self, split: Split, protocol: Protocol, section: MethodsSection) -> None:
         self.split, self.protocol, self.id = split, protocol, f"{split}-{protocol}"
         self.columns, self.lists, self.first = columns_of(protocol), LIST_TABLE, COMPARED[protocol][0]
-        found = [one for one in section.results if (one.split, one.protocol) == (split, protocol)]
-        ordered = sorted(found, key=lambda one: -(one.metrics.get(self.first) or 0.0))
+        found = section.of(split, protocol)
+        ordered = sorted(found, key=lambda one: -one.value(self.first))
         self.rows = [one for one in ordered if one.kind != "published"]
         self.published = [one for one in ordered if one.kind == "published"]
         self.every = list(dict.fromkeys(name for one in found for name in one.metrics))
@@ -130,34 +134,25 @@ class EvaluatedMethod:
 
 
 def evaluate_method(
-    items: ItemFacts,
-    ranked: Ranked,
-    *,
-    name: str,
-    split: Split,
-    protocol: Protocol,
-    kind: Kind,
-    cost: Cost | None = None,
-    seed: int = 0,
+    items: ItemFacts, ranked: Ranked, cases: Cases, name: str, kind: Kind, cost: Cost | None = None, seed: int = 0
 ) -> EvaluatedMethod:
     """All metrics of one method's rankings, with intervals.
 
     Args:
         items: of the dataset the cases are from.
-        ranked: of all cases of one split and protocol.
+        ranked: of all cases.
+        cases: of one split and protocol.
         name: of the method.
-        split: of the cases.
-        protocol: of the cases.
         kind: of the method.
         cost: of the method, if known.
         seed: of the bootstrap; the same for methods that will be compared.
     """
-    accuracy = mult_vae_per_user(ranked) if protocol == "mult-vae" else accuracy_per_user(ranked)
+    accuracy = mult_vae_per_user(ranked) if cases.protocol == "mult-vae" else accuracy_per_user(ranked)
     values = accuracy.beside(lists_per_user(ranked, items))
     result = MethodResult(
         name=name,
-        split=split,
-        protocol=protocol,
+        split=cases.split,
+        protocol=cases.protocol,
         kind=kind,
         metrics={
             metric: finite(value)
@@ -168,7 +163,7 @@ def evaluate_method(
         cases=len(ranked.users),
         cost=cost or Cost(),
     )
-    compared = COMPARED[protocol]
+    compared = COMPARED[cases.protocol]
     return EvaluatedMethod(
         result, PerUser(values.users, compared, np.stack([values.column(one) for one in compared], axis=1))
     )
@@ -180,7 +175,7 @@ def choose_challenger(evaluated: Sequence[EvaluatedMethod]) -> str | None:
     metric = COMPARED["next-item"][0]
     for kind in ("policy", "champion"):
         if those := [one for one in found if one.kind == kind]:
-            return max(those, key=lambda one: one.metrics.get(metric) or 0.0).name
+            return max(those, key=lambda one: one.value(metric)).name
     return None
 
 

@@ -189,7 +189,7 @@ def measure_popularity(
 
 
 def method_popularity(
-    items: ItemFacts, audience: Audience, ranked: Ranked, *, name: str, kind: Kind, k: int = 10, seed: int = 0
+    items: ItemFacts, audience: Audience, ranked: Ranked, name: str, kind: Kind, k: int = 10, seed: int = 0
 ) -> MethodPopularity:
     """Measure the popularity bias of one method: the items it recommends, the items it finds, by item and user group.
 

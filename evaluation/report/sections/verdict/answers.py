@@ -81,11 +81,7 @@ def measure_answers(methods: MethodsSection, environment: EnvironmentSection | N
 
 def best_of(one: Comparison, methods: MethodsSection) -> BestPair:
     """The best policy and the best baseline of a set of cases."""
-    values = {
-        result.name: result.metrics.get(one.metric) or 0.0
-        for result in methods.results
-        if (result.split, result.protocol) == (one.split, one.protocol)
-    }
+    values = {result.name: result.value(one.metric) for result in methods.of(one.split, one.protocol)}
     return BestPair(
         measured=cases_title(one.split, one.protocol),
         metric=label(one.metric),

@@ -8,7 +8,7 @@ from evaluation.protocols.cases import Cases
 from evaluation.protocols.metrics import accuracy_per_user
 from evaluation.protocols.per_user import PerUser, mean_by_user
 from evaluation.protocols.ranking import Ranked, rank_cases
-from evaluation.protocols.statistics import bootstrap_intervals
+from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
 from evaluation.report.formats import signed
 from evaluation.report.sections.environment.numbers import WithoutCritics
@@ -91,12 +91,12 @@ def effect(quantity: str, with_critics: PerUser, without: PerUser, metric: str) 
     """The difference of a metric, paired by user."""
     _, mine, theirs = np.intersect1d(with_critics.users, without.users, return_indices=True)
     values, others = with_critics.column(metric)[mine], without.column(metric)[theirs]
-    low, high = bootstrap_intervals((values - others)[:, None], seed=0)[0].tolist()
+    difference, low, high = mean_interval(values - others, seed=0)
     return Effect(
         quantity=quantity,
         value=float(np.mean(values)),
         without=float(np.mean(others)),
-        difference=float(np.mean(values - others)),
+        difference=difference,
         low=low,
         high=high,
     )

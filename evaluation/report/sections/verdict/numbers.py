@@ -12,7 +12,7 @@ from evaluation.report.evidence import Subject
 from evaluation.report.labels import SPLITS
 from evaluation.report.sections.methods.comparisons import ALPHA
 from evaluation.report.sections.methods.numbers import MethodResult, MethodsSection
-from evaluation.report.sections.verdict.answers import Outcome, VerdictAnswer
+from evaluation.report.sections.verdict.answers import Outcome, VerdictAnswer, outcome_of
 from evaluation.report.sections.verdict.critics import CriticsPart
 
 METRIC = COMPARED["next-item"][0]
@@ -85,7 +85,7 @@ def measure_verdict(
         cautions: warnings that do not come from these numbers.
         promotion: the comparison with the champion on validation users.
     """
-    results = {one.name: one for one in results_of(methods, "test")}
+    results = {one.name: one for one in methods.of("test", "next-item")}
     own = results.get(methods.challenger or "")
     opponents = opponents_of(methods, results) if own else {}
     against = tuple(found for role, other in opponents.items() if (found := compared(methods, own, role, other)))
@@ -115,18 +115,13 @@ def measure_verdict(
     )
 
 
-def results_of(methods: MethodsSection, split: str) -> list[MethodResult]:
-    """The results of all methods on a split's next-item cases."""
-    return [one for one in methods.results if (one.split, one.protocol) == (split, "next-item")]
-
-
 def opponents_of(methods: MethodsSection, results: Mapping[str, MethodResult]) -> dict[str, MethodResult]:
     """The opponents by role: the champion, the best other policy and the best baseline on the test users, popularity."""
     others = [one for one in results.values() if one.name != methods.challenger]
     found: dict[str, MethodResult] = {}
     for role, kind in (("champion", "champion"), (RUNNER_UP, "policy"), ("best baseline", "baseline")):
         if those := [one for one in others if one.kind == kind]:
-            found[role] = max(those, key=lambda one: one.metrics.get(METRIC) or 0.0)
+            found[role] = max(those, key=lambda one: one.value(METRIC))
     if "popularity" in results and found["best baseline"].name != "popularity":
         found["popularity"] = results["popularity"]
     return found
@@ -136,20 +131,18 @@ def compared(methods: MethodsSection, own: MethodResult | None, role: str, other
     """The tested difference to one opponent, if there is one."""
     for one in methods.comparisons:
         if (one.split, one.protocol, one.metric, one.other) == ("test", "next-item", METRIC, other.name) and own:
-            decided = one.p_adjusted < ALPHA and one.difference != 0
-            outcome: Outcome = "undecided" if not decided else "better" if one.difference > 0 else "worse"
-            value = other.metrics.get(METRIC) or 0.0
+            value = other.value(METRIC)
             return Against(
                 other=other.name,
                 role=role,
-                challenger_value=own.metrics.get(METRIC) or 0.0,
+                challenger_value=own.value(METRIC),
                 other_value=value,
                 difference=one.difference,
                 low=one.low,
                 high=one.high,
                 relative=one.difference / value if value > 0 else None,
                 p=one.p_adjusted,
-                outcome=outcome,
+                outcome=outcome_of(one.difference, one.p_adjusted < ALPHA),
             )
     return None
 
@@ -185,7 +178,7 @@ def facts(
     title = f"in {METRIC.upper()} against {called(first)}"
     note = f"{first.challenger_value:.4f} against {first.other_value:.4f}; difference {span(first)}"
     found = [Fact(value=percent(first.relative, "+"), label=title, note=note)]
-    later = {one.name: one for one in results_of(methods, "time")}
+    later = {one.name: one for one in methods.of("time", "next-item")}
     for mine, theirs, metric, title, is_share in (
         (own, other, "hit@10", "of the next choices are among the first ten of the whole catalogue", True),
         (own, other, "ndcg@10_liked", f"{METRIC.upper()} on choices that were then rated 4 or more", False),
@@ -232,7 +225,7 @@ def lost_elsewhere(methods: MethodsSection) -> list[str]:
         lost = [one for one in tested if one.outcome == "worse"]
         if (table.split, table.protocol) == ("test", "next-item") or not lost:
             continue
-        values = {one.name: one.metrics.get(table.first) or 0.0 for one in table.rows}
+        values = {one.name: one.value(table.first) for one in table.rows}
         most = max(lost, key=lambda one: values[one.other])
         found.append(
             f"In another evaluation, of {QUESTIONS[table.protocol]} ({SPLITS[table.split]}), {most.challenger} is worse than "

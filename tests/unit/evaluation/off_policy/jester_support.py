@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluation.baselines import fit_baselines
-from evaluation.off_policy.estimates import OffPolicyParams, chances, seen_items
-from models.histories import Histories, Scorer
+from evaluation.off_policy.estimates import OffPolicyParams, chances
+from models.histories import Histories, Scorer, seen_items
 from storage.dataset.histories import UserHistories
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
@@ -79,7 +79,7 @@ def log_propensities(jester: Jester, behaviour: Behaviour, known: Histories, own
     if behaviour == "taste":
         assert own is not None
         utility = utility + own.float() / 4
-    seen = seen_items(known, len(vectors))
+    seen = seen_items(known.items, len(vectors))
     share = utility.masked_fill(seen, -torch.inf).softmax(1)
     uniform = 0.1 / (~seen).sum(1, keepdim=True)
     return torch.log(0.9 * share + uniform).masked_fill(seen, -torch.inf)
@@ -191,7 +191,7 @@ def true_value(log: Log, scorer: Scorer, params: OffPolicyParams, starts: Tensor
     total = 0.0
     for rows in starts.split(4096):
         known = Histories(*log.dataset.histories(rows))
-        items, chance = chances(scorer.scores(known), seen_items(known, log.dataset.items), params)
+        items, chance = chances(scorer.scores(known), seen_items(known.items, log.dataset.items), params)
         total += float((chance * torch.from_numpy(log.rewards)[log.dataset.users_of(rows)].gather(1, items)).sum())
     return total / len(starts)
 
@@ -204,7 +204,7 @@ def followed(log: Log, scorer: Scorer, params: OffPolicyParams, starts: Tensor, 
     discounts = [params.discount**step for step in range(params.horizon)]
     total = torch.zeros(len(starts))
     for discount in discounts:
-        items, chance = chances(scorer.scores(known), seen_items(known, log.dataset.items), params)
+        items, chance = chances(scorer.scores(known), seen_items(known.items, log.dataset.items), params)
         taken = items.gather(1, torch.multinomial(chance, 1, generator=generator))
         reward = rewards.gather(1, taken)
         total += discount * reward.squeeze(1)

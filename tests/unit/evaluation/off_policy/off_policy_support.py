@@ -11,11 +11,11 @@ from sample_support import read_events
 from torch import Tensor
 
 from evaluation.baselines import fit_baselines
-from evaluation.off_policy.estimates import OffPolicyParams, chances, seen_items
+from evaluation.off_policy.estimates import OffPolicyParams, chances
 from evaluation.simulated_dataset import SimulatedDataset, Truth
 from models.environments.mechanics import MECHANISMS, Mechanics
 from models.environments.ratings import Ratings
-from models.histories import Histories, Scorer
+from models.histories import Histories, Scorer, seen_items
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import BEST_REWARD, WORST_REWARD, RatingScale
 from storage.dataset.splits import SplitParams, split_users
@@ -106,7 +106,7 @@ def followed(data: Generated, scorer: Scorer, params: OffPolicyParams, starts: T
     histories = Histories(*data.dataset.histories(starts))
     total = torch.zeros(len(starts))
     for step in range(params.horizon):
-        items, chance = chances(scorer.scores(histories), seen_items(histories, data.dataset.items), params)
+        items, chance = chances(scorer.scores(histories), seen_items(histories.items, data.dataset.items), params)
         taken = items.gather(1, torch.multinomial(chance, 1, generator=generator))
         reward = rewards.gather(1, taken)
         total += params.discount**step * reward.squeeze(1)

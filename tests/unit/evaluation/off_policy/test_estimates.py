@@ -12,7 +12,7 @@ from unit.evaluation.off_policy.off_policy_support import NOISE, STEADY, Generat
 from unit.storage.dataset.transitions_support import written
 
 from evaluation.baselines import training_data
-from evaluation.off_policy.estimates import OffPolicyParams, capped, chances, evaluated_starts, fresh, seen_items
+from evaluation.off_policy.estimates import OffPolicyParams, capped, chances, evaluated_starts, fresh
 from evaluation.report.formats import without_nan
 from evaluation.report.page import render_partial
 from evaluation.report.sections.off_policy.charts import draw
@@ -22,7 +22,8 @@ from evaluation.report.sections.off_policy.numbers import (
     PolicyValue,
     measure_off_policy,
 )
-from models.histories import Histories
+from models import threads
+from models.histories import Histories, seen_items
 from models.off_policy.behaviour import fit_behaviour
 from models.off_policy.estimators import estimate, user_draws
 from models.off_policy.features import FeatureConfig, Features
@@ -41,10 +42,8 @@ ONE_STEP = ("direct", "importance", "doubly_robust")
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """Products this small are quicker on one thread, and many times so where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with threads.one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +154,13 @@ def test_unbiased_where_people_choose_by_history_alone(data: Generated) -> None:
     features = Features(FeatureConfig(), training_data(dataset, 250))
     fitting = fresh(dataset, dataset.last_starts("validation", 20))
     before = Histories(*dataset.histories(fitting))
-    behaviour = fit_behaviour(features.of(before), seen_items(before, dataset.items), dataset.target_items(fitting))
+    behaviour = fit_behaviour(
+        features.of(before), seen_items(before.items, dataset.items), dataset.target_items(fitting)
+    )
     starts = fresh(dataset, evaluated_starts(dataset, PARAMS))
     users = torch.unique_consecutive(dataset.users_of(starts), return_inverse=True)[1].numpy()
     histories = Histories(*dataset.histories(starts))
-    seen, every = seen_items(histories, dataset.items), features.of(histories)
+    seen, every = seen_items(histories.items, dataset.items), features.of(histories)
     log_mu = behaviour.log_probabilities(every, seen)
     chosen = torch.multinomial(log_mu.exp(), 1, generator=generator)
     place = torch.arange(len(starts)).unsqueeze(1)

@@ -16,8 +16,8 @@ from unit.evaluation.off_policy.jester_support import (
     true_value,
 )
 
-from evaluation.off_policy.estimates import OffPolicyParams, evaluate_off_policy, seen_items
-from models.histories import Histories
+from evaluation.off_policy.estimates import OffPolicyParams, evaluate_off_policy
+from models.histories import Histories, seen_items
 from models.off_policy.estimators import Value
 
 PARAMS = OffPolicyParams(draws=100)
@@ -87,7 +87,7 @@ def test_stated_propensities_are_those_of_the_choices(
     known = Histories(*log.dataset.histories(starts))
     found = log.log_propensities(known).double()
     assert torch.allclose(found.exp().sum(1), torch.ones(len(starts), dtype=torch.float64), atol=1e-5)
-    assert torch.equal(found.isinf(), seen_items(known, 100))
+    assert torch.equal(found.isinf(), seen_items(known.items, 100))
     own = found.gather(1, log.dataset.target_items(starts).unsqueeze(1)).mean()
     expected = (found.exp() * found.nan_to_num(neginf=0)).sum(1).mean()
     assert own.item() == pytest.approx(expected.item(), abs=0.03)

@@ -20,6 +20,7 @@ from evaluation.report.sections.methods.comparisons import compare_methods
 from evaluation.report.sections.methods.numbers import (
     Cost,
     EvaluatedMethod,
+    Kind,
     MethodsSection,
     evaluate_method,
     measure_methods,
@@ -45,19 +46,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TransitionDataset:
 
 
 def evaluated_on(data: TransitionDataset, cases: Cases) -> list[EvaluatedMethod]:
-    items = ItemFacts.of(data)
-    return [
-        evaluate_method(
-            items,
-            rank_cases(data, ByNumber(data.items, noise), cases),
-            name=name,
-            split=cases.split,
-            protocol=cases.protocol,
-            kind="baseline" if name == "popularity" else "policy",
-            cost=Cost(fit_seconds=1.5),
-        )
-        for name, noise in (("keen", 0.0), ("dull", 30.0), ("popularity", 1e4))
-    ]
+    found = []
+    for name, noise in (("keen", 0.0), ("dull", 30.0), ("popularity", 1e4)):
+        ranked = rank_cases(data, ByNumber(data.items, noise), cases)
+        kind: Kind = "baseline" if name == "popularity" else "policy"
+        found.append(evaluate_method(ItemFacts.of(data), ranked, cases, name, kind, Cost(fit_seconds=1.5)))
+    return found
 
 
 @pytest.fixture(scope="module")
