@@ -5,8 +5,7 @@ from prefect import flow
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks import encode_states as stage
-from tasks.caching import artifact_store
-from tasks.gates import gate, validate_transitions, validating
+from tasks.gates import checked_dataset
 from tasks.policies import policy_named
 from tasks.publish import PublishParams, destination
 from tasks.story import with_summary
@@ -32,8 +31,6 @@ def encode_states(
         publish: where policies are published.
         device: `auto` uses the GPU if there is one.
     """
-    chosen = artifact_store().select("dataset", dataset)
-    with validating():
-        gate("transitions", validate_transitions, chosen)
+    chosen = checked_dataset(dataset)
     place = destination(publish or load_profile(profile).publish)
     return stage.encode_states(chosen, policy_named(policy, place), device)

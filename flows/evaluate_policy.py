@@ -5,9 +5,8 @@ from prefect import flow
 from evaluation.evaluate import EvaluateParams
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store
 from tasks.evaluate import evaluate
-from tasks.gates import gate, validate_transitions, validating
+from tasks.gates import checked_dataset
 from tasks.policies import CHAMPION, find_champion, policies_named, policies_on
 from tasks.promote import compare_policies
 from tasks.publish import PublishParams, best_policy, destination
@@ -36,9 +35,7 @@ def evaluate_policy(
         with_champion: whether to evaluate the published champion too, if there is one, and compare the best policy with it.
     """
     preset = load_profile(profile)
-    chosen = artifact_store().select("dataset", dataset)
-    with validating():
-        gate("transitions", validate_transitions, chosen)
+    chosen = checked_dataset(dataset)
     to = publish or preset.publish
     place = destination(to)
     named = [spec for spec in policies or () if spec != CHAMPION]

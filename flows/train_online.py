@@ -6,9 +6,8 @@ from evaluation.evaluate import EvaluateParams
 from flows.parameters import load_profile
 from models.online.params import OnlineParams
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store
 from tasks.evaluate import about_dataset
-from tasks.gates import gate, validate_transitions, validating
+from tasks.gates import checked_dataset
 from tasks.publish import PublishParams, destination
 from tasks.story import with_summary
 from tasks.train_online import train_policy_online
@@ -37,9 +36,7 @@ def train_online(
         publish: where policies are published.
     """
     preset = load_profile(profile)
-    chosen = artifact_store().select("dataset", dataset)
-    with validating():
-        gate("transitions", validate_transitions, chosen)
+    chosen = checked_dataset(dataset)
     to = destination(publish or preset.publish)
     how = (evaluation or preset.evaluate).environment.fitted
     return train_policy_online(chosen, about_dataset(chosen).get("sample"), online or preset.online, how, fine_tune, to)

@@ -4,10 +4,9 @@ from prefect import flow
 
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store
 from tasks.encode_states import states_of
 from tasks.ensembles import combine, train_further_members
-from tasks.gates import gate, validate_transitions, validating
+from tasks.gates import checked_dataset
 from tasks.story import with_summary
 from tasks.train import Device, TrainParams
 from tasks.train_learners import train_learners
@@ -32,9 +31,7 @@ def train_policy(
         states: encoded states of this dataset to train on, by their digest, its first digits, or `latest`; none: the learners'
             own observations.
     """
-    chosen = artifact_store().select("dataset", dataset)
-    with validating():
-        gate("transitions", validate_transitions, chosen)
+    chosen = checked_dataset(dataset)
     params = train or load_profile(profile).train
     encoded = states_of(chosen, states) if states else None
     further = train_further_members(chosen, params, device, encoded)

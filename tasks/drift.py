@@ -14,6 +14,7 @@ from expectations.drift import drift_suite
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.gates import PROCESS, keep, pass_gate
 from tasks.story import add_section, show_table
 from tasks.story import table as table_of
@@ -48,7 +49,7 @@ class DriftParams(BaseModel):
 @artifact_task("drift")
 def measure_drift(draft: Draft, base: ArtifactRef, dataset: ArtifactRef) -> None:
     """Compare the events that a dataset has and its base does not have with the base's events."""
-    old, new = (TransitionDataset.open(artifact_store().open(ref) / "transitions.h5") for ref in (base, dataset))
+    old, new = open_dataset(base), open_dataset(dataset)
     before, later = drift_events(old), added_events(old, new)
     found = [one.model_dump() for one in measure_stability(before, later, old.scale.codes + 1)]
     (draft.path / "drift.json").write_text(json.dumps(found, indent=2, allow_nan=False))

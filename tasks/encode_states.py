@@ -14,9 +14,9 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.encoded import write_encoded
 from storage.dataset.format import Split
 from storage.dataset.item_table import read_item_embeddings
-from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.ingest import copy_file
 from tasks.progress import Progress
 from tasks.train import Device, chosen_device
@@ -33,7 +33,7 @@ def encode_states(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, devic
         PolicyError: the policy has no state encoder, or ranks other items than the dataset's.
     """
     place = chosen_device(device)
-    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5").to(place)
+    data = open_dataset(dataset).to(place)
     folder = artifact_store().open(policy)
     ids, vectors = read_item_embeddings(folder / "items.parquet")
     if not (np.array_equal(ids, data.movie_ids) and np.array_equal(vectors, data.embedding.cpu().numpy())):

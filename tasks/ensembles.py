@@ -6,8 +6,8 @@ from models.ensemble import Ensemble
 from models.learners.registry import ENSEMBLE
 from serving.stored_policies import load_policy
 from storage.artifacts.store import ArtifactRef, Draft
-from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.train import Device, TrainParams
 from tasks.train_learners import Training, train_all
@@ -24,7 +24,7 @@ def combine_policies(
 ) -> None:
     """Write the mean of several policies as one policy, validated on the same steps as its members."""
     store = artifact_store()
-    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    data = open_dataset(dataset)
     policy = Ensemble([load_policy(store.open(ref), data.embedding) for ref in members.values()])
     found = validation_metrics(data, policy, validation_cases(data, validation_steps, seed))
     write_policy(draft, policy, [(0, "validation", name, value) for name, value in sorted(found.items())])

@@ -37,6 +37,7 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
 from tasks.catalogue import genres_of, titles_of
+from tasks.datasets import open_dataset
 from tasks.fingerprint import code_fingerprint
 from tasks.progress import Progress
 from tasks.sample import simulated_dataset
@@ -52,7 +53,7 @@ STEPS = 6 + len(OPTIONAL)  # of an evaluation: sets of cases and optional sectio
 @artifact_task("baselines")
 def make_baselines(draft: Draft, dataset: ArtifactRef, params: BaselineParams) -> None:
     """Tune every baseline on the validation users; keep the scores of all candidates, but not the fits, which are fast."""
-    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    data = open_dataset(dataset)
     progress = Progress("tune-baselines", "Tuning baselines on validation users")
     tuned = tune_baselines(data, params, lambda _: progress.step(len(params.names)))
     (draft.path / "baselines.json").write_text(json.dumps(tuned, indent=2, allow_nan=False))
@@ -85,7 +86,7 @@ def make_report(
         template: the digest of the page's templates.
     """
     store = artifact_store()
-    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
+    data = open_dataset(dataset)
     made = store.manifest(dataset)
     learnt = {**policies, **champion}
     manifests = {name: store.manifest(ref) for name, ref in learnt.items()}

@@ -15,10 +15,10 @@ from expectations.validation_process import ValidationProcess
 from expectations.validation_result import ValidationResult
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import row_groups
-from storage.dataset.reader import TransitionDataset
 from storage.dataset.scale import RatingScale
 from storage.errors import MarqueeError
 from tasks.caching import artifact_store, artifact_task, before_work
+from tasks.datasets import open_dataset
 from tasks.ingest import known_movies, read_table
 from tasks.story import link, show_text
 
@@ -71,7 +71,7 @@ def validate_items(draft: Draft, items: ArtifactRef, movies: ArtifactRef) -> Non
 @artifact_task("validation-transitions")
 def validate_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     """Validate the dataset of transitions by one profile row per user, and write its Data Docs."""
-    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    data = open_dataset(dataset)
     profile: pd.DataFrame = profile_transitions(
         items=data.item.cpu().numpy(),
         codes=data.rating_code.cpu().numpy(),
@@ -83,6 +83,19 @@ def validate_transitions(draft: Draft, dataset: ArtifactRef) -> None:
     )
     bounds = {"items": data.items, "scale": data.scale, "mode": data.head.mode}
     keep(draft, PROCESS.validate(transitions_suite, profile, draft.path, **bounds))
+
+
+def checked_dataset(spec: str) -> ArtifactRef:
+    """The dataset with a digest, its beginning, or `latest`, if it passes its gate.
+
+    Raises:
+        ArtifactError: there is none.
+        GateError: see `pass_gate`.
+    """
+    found = artifact_store().select("dataset", spec)
+    with validating():
+        gate("transitions", validate_transitions, found)
+    return found
 
 
 def keep(draft: Draft, result: ValidationResult) -> None:

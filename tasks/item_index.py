@@ -16,8 +16,8 @@ from serving.stored_policies import load_policy
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.store import ArtifactRef, Draft
-from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.ingest import copy_file
 from tasks.publish import publish_artifact
 
@@ -33,9 +33,8 @@ def make_item_index(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, par
     Recall is of the exact ten nearest; overlap is with the ten that the policy recommends, whose score may have terms that
     the index lacks.
     """
-    store = artifact_store()
-    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
-    ranks = load_policy(store.open(policy), data.embedding)
+    data = open_dataset(dataset)
+    ranks = load_policy(artifact_store().open(policy), data.embedding)
     vectors, measure = searched_vectors(ranks)
     index = build_index(draft.path, vectors.numpy(), measure, params)
     starts = choose(data.starts("validation"), QUERIES, 0)

@@ -15,9 +15,9 @@ from serving.stored_policies import load_on
 from storage.artifacts.aliases import CHAMPION, Alias, move_alias, present_alias
 from storage.artifacts.object_stores import ObjectStore, open_store
 from storage.artifacts.store import ArtifactRef, Draft
-from storage.dataset.reader import TransitionDataset
 from storage.errors import AliasMovedError, ArtifactError, UnknownAliasError
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.policies import policy_named, why_not_comparable
 from tasks.story import add_section, show_text
 
@@ -51,9 +51,8 @@ def compare_policies(
     draft: Draft, dataset: ArtifactRef, challenger: ArtifactRef, champion: ArtifactRef, params: PromotionParams
 ) -> None:
     """Rank the same steps of the dataset's validation users with the best new policy and the champion."""
-    store = artifact_store()
-    data = TransitionDataset.open(store.open(dataset) / "transitions.h5")
-    own, other = (load_on(store.open(ref), data) for ref in (challenger, champion))
+    data = open_dataset(dataset)
+    own, other = (load_on(artifact_store().open(ref), data) for ref in (challenger, champion))
     found = compare_on_validation_users(data, own, other, params)
     (draft.path / "comparison.json").write_text(found.model_dump_json(indent=2))
     draft.rows = found.users

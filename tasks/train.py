@@ -26,11 +26,11 @@ from models.trainer import Trainer
 from models.trainer_config import Criterion, TrainerConfig
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.checkpoints import Checkpoints
-from storage.dataset.reader import TransitionDataset
 from storage.errors import CheckpointError, MarqueeError
 from storage.home import home
 from storage.tensorboard import EventFile
-from tasks.caching import artifact_store, artifact_task
+from tasks.caching import artifact_task
+from tasks.datasets import open_dataset
 from tasks.learning import folder_of, make_learning
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
@@ -194,11 +194,6 @@ def train_learner(
     facts["peak_mib"] = memory.peak()
     draft.rows = len(run.rows)
     draft.facts = {"learner": config.name, "device": place, "diverged": diverged} | facts
-
-
-def open_dataset(dataset: ArtifactRef) -> TransitionDataset:
-    """A dataset's transitions, on the CPU."""
-    return TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
 
 
 def checkpoints_of(digest: str) -> Checkpoints:
