@@ -18,12 +18,12 @@ from storage.dataset.item_index import ItemIndex
 from storage.dataset.scale import RatingScale
 from storage.dataset.sorting import RUN_EVENTS, sorted_histories
 from storage.errors import RatingsSchemaError, SourceError
-from storage.files import kind_of
 from storage.sources.bad_rows import BadRows
 from storage.sources.movielens.ratings_grammar import IGNORED, Grammar
 from storage.sources.movielens.ratings_parquet import DELIMITER, parquet_lines
 from storage.sources.movielens.ratings_parsing import BYTE_ORDER_MARK, ParsedBlock, parse_block, without_torn_line
 from storage.sources.movielens.ratings_text import text_lines
+from storage.sources.movielens.text_tables import refuse_other_kinds
 from storage.threads import in_order
 
 ColumnName = Literal["userId", "movieId", "rating", "timestamp"]
@@ -123,11 +123,7 @@ def _opened(layout: RatingsLayout, scale: RatingScale, items: ItemIndex) -> tupl
 
 
 def _refuse_other_kinds(path: Path, head: bytes) -> None:
-    kind = kind_of(head)
-    if kind == "empty":
-        raise SourceError(f"{path}: expected a CSV table; the file is empty. Fetch it again.")
-    if kind is not None:
-        raise SourceError(f"{path}: expected a CSV table; found {kind}. Unpack or fetch it again.")
+    refuse_other_kinds(path, head)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head.split(b"\n")[0]:
         raise SourceError(f"{path}: expected UTF-8 or ASCII text; found UTF-16 or binary data. Save it as UTF-8 CSV.")
 
