@@ -14,11 +14,10 @@ from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.events.schemas.automations import AutomationCore
+from small_artifacts_support import making
 from tests_support import REPOSITORY
 
 from evaluation.protocols.promotion import PromotionParams, compare_per_user
-from storage.artifacts.manifest import Recipe
-from tasks.caching import artifact_store
 from tasks.drift import DriftParams, show_drift
 from tasks.gates import GateError
 from tasks.promote import Decision, announce
@@ -51,8 +50,7 @@ def messages() -> Iterator[tuple[str, "Queue[dict[str, str]]"]]:
 @flow(name="retrain")
 def failing_retraining(decision: Decision, measures: list[dict[str, object]]) -> None:
     announce(decision, "file:///published")
-    recipe = Recipe(kind="drift", schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making("drift") as draft:
         (draft.path / "drift.json").write_text("[]")
         draft.facts = {"later_events": 300, "measures": measures}
     show_drift.fn(draft.committed, DriftParams())

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_artifacts_support import making
 from tests_support import REPOSITORY, free_port
 
 from models.encoders.text_encoders.minilm import load_minilm
 from storage.artifacts.exchange import Exchange, ExchangeError
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
@@ -223,9 +223,7 @@ def movies_of(texts: list[str], name: str) -> ArtifactRef:
             "overview": texts,
         }
     )
-    with artifact_store().create(
-        Recipe(kind="movies", schema_version=1, parameters={"name": name}, inputs={}, code="")
-    ) as draft:
+    with making("movies", {"name": name}) as draft:
         pq.write_table(table, draft.path / "movies.parquet")
     return draft.committed
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from prefect import flow
+from small_artifacts_support import making
 
 from flows.evaluate_policy import evaluate_policy
 from flows.train_policy import train_policy
 from models.learners.td3 import TD3Config
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.histories import UserHistories
 from storage.dataset.scale import RatingScale
@@ -23,13 +23,9 @@ from tasks.gates import GateError, gate, validate_movies, validating
 from tasks.train import TrainParams
 
 
-def recipe(kind: str, **parameters: int) -> Recipe:
-    return Recipe(kind=kind, schema_version=1, parameters=parameters, inputs={}, code="")
-
-
 def movies(rows: int) -> ArtifactRef:
     values = [{"movie_id": row, "title": f"Film {row}", "year": 1999, "has_metadata": True} for row in range(rows)]
-    with artifact_store().create(recipe("movies", rows=rows)) as draft:
+    with making("movies", {"rows": rows}) as draft:
         pq.write_table(pa.Table.from_pylist(values, schema=MOVIES_SCHEMA), draft.path / "movies.parquet")
         draft.rows = rows
     return draft.committed
@@ -38,7 +34,7 @@ def movies(rows: int) -> ArtifactRef:
 def dataset_of_training_users() -> ArtifactRef:
     """Ten users with ten events each, all in the training split."""
     users, events = np.arange(10), np.arange(100)
-    with artifact_store().create(recipe("dataset")) as draft:
+    with making("dataset") as draft:
         histories = UserHistories(
             user_id=users,
             length=np.full(10, 10),

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from small_artifacts_support import making
 from tests_support import SmallRun
 
 from evaluation.report.report import read_report, render
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.tables import EVENTS_SCHEMA, items_table
 from tasks.caching import artifact_store
@@ -174,8 +174,7 @@ def brightness(colour: str) -> float:
 
 def artifact(kind: str, files: dict[str, pa.Table], facts: dict[str, object] | None = None) -> ArtifactRef:
     """An artifact with these tables, and facts as features.json."""
-    recipe = Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making(kind) as draft:
         for name, table in files.items():
             pq.write_table(table, draft.path / name)
         if facts is not None:

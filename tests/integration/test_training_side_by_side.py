@@ -3,32 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from integration.prefect_support import post
 from prefect import flow
 from prefect.runtime import flow_run
-from rankings_support import small_dataset
+from small_artifacts_support import made_dataset
 
 from models.learners.ranking_config import RankingConfig
 from models.learners.td3 import TD3Config
 from models.ranking_policy_config import RankingPolicyConfig
 from models.trainer_config import TrainerConfig
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.train import TrainParams
 from tasks.train_learners import TrainingFailedError, train_learners
 
 SHORT = TrainerConfig(steps=6, batch_size=8, log_every=2, validate_every=3, checkpoint_every=3)
-
-
-def dataset() -> ArtifactRef:
-    with artifact_store().create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
-        data = small_dataset(draft.path / "transitions.h5")
-        pq.write_table(pa.table({"movie_id": data.movie_ids}), draft.path / "items.parquet")
-    return draft.committed
 
 
 def params(side_by_side: int, **more: Any) -> TrainParams:
@@ -49,7 +39,7 @@ def test_tasks_overlap_and_policies_are_those_trained_one_by_one(
     @flow
     def train(side_by_side: int) -> dict[str, ArtifactRef]:
         runs.append(str(flow_run.id))
-        return train_learners(dataset(), params(side_by_side), "cpu")
+        return train_learners(made_dataset(), params(side_by_side), "cpu")
 
     found = []
     for side_by_side in (1, 2):
@@ -81,7 +71,7 @@ def test_a_learner_that_fails_is_named_and_the_other_is_kept(prefect_here: None)
 
     @flow
     def train(**more: Any) -> dict[str, ArtifactRef]:
-        return train_learners(dataset(), params(1, **more), "cpu")
+        return train_learners(made_dataset(), params(1, **more), "cpu")
 
     with pytest.raises(
         TrainingFailedError,

@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_artifacts_support import making
 
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store
 from tasks.catalogue import genres_of, titled, titles_of
 
 
@@ -26,15 +23,12 @@ def test_a_title_says_its_year_once(title: str, year: int | None, expected: str)
 
 
 def artifact(name: str, table: pa.Table) -> ArtifactRef:
-    with artifact_store().create(Recipe(kind=name, schema_version=1, parameters={}, inputs={}, code="")) as draft:
+    with making(name) as draft:
         pq.write_table(table, draft.path / f"{name}.parquet")
     return draft.committed
 
 
-def test_items_are_looked_up_by_id_and_do_without_a_movies_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+def test_items_are_looked_up_by_id_and_do_without_a_movies_table() -> None:
     items = artifact("items", pa.table({"movie_id": [3, 5, 9], "title": ["C", None, "E (1990)"]}))
     movies = artifact(
         "movies",

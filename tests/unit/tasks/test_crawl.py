@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_artifacts_support import making
 
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.sources.web.crawl import CrawlProgress
 from storage.sources.web.omdb_api import OmdbApi
@@ -17,7 +17,6 @@ from storage.sources.web.response_cache import Response, ResponseCache
 from storage.sources.web.services import WebServices
 from storage.sources.web.tmdb_api import TmdbApi
 from storage.tables import IDENTITY_SCHEMA
-from tasks.caching import artifact_store
 from tasks.crawl import FetchWindow, make_responses, progress_text, response_cache
 
 
@@ -51,14 +50,12 @@ def test_the_progress_line() -> None:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
-    """Movies 1, 2 and 3, in a work directory of the test; nothing is sent to Prefect."""
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
+    """Movies 1, 2 and 3; nothing is sent to Prefect."""
     monkeypatch.setattr("tasks.crawl.Progress", Mock())
     monkeypatch.setattr("tasks.crawl.show_table", Mock())
     rows = [{"movie_id": movie, "tmdb_id": movie, "imdb_id": None} for movie in (1, 2, 3)]
-    recipe = Recipe(kind="catalogue", schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making("catalogue") as draft:
         pq.write_table(pa.Table.from_pylist(rows, schema=IDENTITY_SCHEMA), draft.path / "catalogue.parquet")
     return draft.committed
 

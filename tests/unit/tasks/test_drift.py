@@ -5,27 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from small_artifacts_support import making
 from unit.storage.dataset.transitions_support import arguments, some_histories
 
 from expectations.drift import drift_suite
 from expectations.validate import validate
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.extension import extend_transitions
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.splits import SplitParams
 from storage.dataset.writer import write_transitions
-from tasks.caching import artifact_store
 from tasks.drift import DriftParams, added_events, drift_events, with_limits
 
 MEASURES = [("ratings", 0.05, 0.02), ("catalogue", 0.2, 0.02), ("activity", 0.9, 0.5)]
 
 
 @pytest.fixture
-def drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
+def drift() -> ArtifactRef:
     """Measured indices: small, middling and large, the last one with little data."""
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    with artifact_store().create(Recipe(kind="drift", schema_version=1, parameters={}, inputs={}, code="")) as draft:
+    with making("drift") as draft:
         (draft.path / "drift.json").write_text("[]")
         draft.facts = {
             "measures": [{"measure": name, "psi": psi, "by_chance": chance} for name, psi, chance in MEASURES]

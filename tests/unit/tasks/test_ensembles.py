@@ -1,14 +1,11 @@
 """Ensembles as artifacts."""
 
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from pydantic import ValidationError
-from rankings_support import small_dataset
+from small_artifacts_support import filled, made_dataset, untrained_policy
 
 import tasks.ensembles
 import tasks.train_learners
@@ -17,14 +14,11 @@ from models.ensemble import Ensemble
 from models.histories import Histories
 from models.learners.td3 import TD3Config
 from serving.stored_policies import curves_of, facts_of, load_policy
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store
+from tasks.datasets import open_dataset
 from tasks.ensembles import combine, combine_policies, train_further_members
-from tasks.learning import make_learning
 from tasks.policies import policies_on
-from tasks.policy_files import write_policy
 from tasks.train import TrainParams
 from tasks.train_learners import TrainingFailedError
 
@@ -32,53 +26,29 @@ SMALL = TD3Config(hidden_dim=8)
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    with artifact_store().create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
-        data = small_dataset(draft.path / "transitions.h5")
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(data.embedding.numpy().reshape(-1)), data.dim)
-        pq.write_table(pa.table({"movie_id": data.movie_ids, "embedding": vectors}), draft.path / "items.parquet")
-    return draft.committed
+def dataset() -> ArtifactRef:
+    return made_dataset()
 
 
-def opened(ref: ArtifactRef) -> TransitionDataset:
-    return TransitionDataset.open(artifact_store().open(ref) / "transitions.h5")
-
-
-def trained(dataset: ArtifactRef, seed: int) -> ArtifactRef:
-    """The untrained policy of a seed."""
-    recipe = Recipe(
-        kind="policy", schema_version=1, parameters={"seed": seed}, inputs={"dataset": dataset.digest}, code=""
-    )
-    with artifact_store().create(recipe, [dataset]) as draft:
-        write_policy(draft, make_learning(SMALL, opened(dataset), 16, "cosine", "cpu", seed).policy, [])
-        draft.facts = {"learner": "td3"}
-    return draft.committed
-
-
-def combined(dataset: ArtifactRef, members: dict[str, ArtifactRef], *rest: Any) -> ArtifactRef:
+def combined(*given: Any) -> ArtifactRef:
     """`combine_policies` without Prefect."""
-    inputs = {"dataset": dataset.digest} | {f"members.{name}": ref.digest for name, ref in members.items()}
-    recipe = Recipe(kind="policy", schema_version=1, parameters={}, inputs=inputs, code="")
-    with artifact_store().create(recipe, [dataset, *members.values()]) as draft:
-        combine_policies.__wrapped__(draft, dataset, members, *rest)  # type: ignore[attr-defined]
-    return draft.committed
+    return filled("policy", combine_policies, *given)
 
 
 def test_seeds_become_one_more_policy_that_is_found_beside_the_newest_of_its_learner(
     dataset: ArtifactRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        tasks.train_learners, "train_one", lambda data, params, name, seed, device, states: trained(data, seed)
+        tasks.train_learners, "train_one", lambda data, params, name, seed, *_: untrained_policy(data, SMALL, seed)
     )
     monkeypatch.setattr(tasks.ensembles, "combine_policies", combined)
     params = TrainParams(learners=("td3",), td3=SMALL, ensembles={"td3": 3}, validation_steps=10, seed=4)
     further = train_further_members(dataset, params, "cpu", None)
-    policies = {"td3": trained(dataset, params.seed)}
+    policies = {"td3": untrained_policy(dataset, SMALL, params.seed)}
     made = combine(dataset, params, policies, further)["td3-ensemble"]
     assert policies_on(dataset) == {"td3": policies["td3"], "td3-ensemble": made}
 
-    store, data = artifact_store(), opened(dataset)
+    store, data = artifact_store(), open_dataset(dataset)
     members = [load_policy(store.open(ref), data.embedding) for ref in (policies["td3"], *further["td3"])]
     probe = Histories(*data.histories(data.starts("all")[:6]))
     policy = load_policy(store.open(made), data.embedding)
@@ -100,7 +70,7 @@ def test_a_member_that_fails_does_not_stop_the_others(dataset: ArtifactRef, monk
         asked.append((learner, seed))
         if seed == 1:
             raise ValueError("no luck")
-        return trained(data, seed)
+        return untrained_policy(data, SMALL, seed)
 
     monkeypatch.setattr(tasks.train_learners, "train_one", train_one)
     params = TrainParams(learners=("td3",), td3=SMALL, ensembles={"td3": 4}, side_by_side=1)

@@ -1,14 +1,11 @@
 """A gate stops a flow unless its table passed the validation."""
 
-from pathlib import Path
-
 import pytest
+from small_artifacts_support import making
 
 import tasks.gates
 from expectations.validation_result import Failure, ValidationResult
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
-from tasks.caching import artifact_store
 from tasks.gates import GateError, keep, pass_gate
 
 FAILURE = Failure(
@@ -29,17 +26,15 @@ def result(rows: int = 3, failures: tuple[Failure, ...] = (), warnings: tuple[Fa
 
 
 @pytest.fixture
-def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that gates show in Prefect's UI; there is no server here."""
     texts: list[str] = []
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
     monkeypatch.setattr(tasks.gates, "show_text", lambda _key, markdown, _description: texts.append(markdown))
     return texts
 
 
 def validation(validated: ValidationResult) -> ArtifactRef:
-    recipe = Recipe(kind="validation-movies", schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making("validation-movies") as draft:
         (draft.path / "validation.json").write_text(validated.model_dump_json())
         keep(draft, validated)
     return draft.committed

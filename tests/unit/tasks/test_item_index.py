@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-from rankings_support import small_dataset
+from small_artifacts_support import filled, made_dataset, making, untrained_policy
 
 import tasks.item_index
 from models.ensemble import Ensemble
@@ -17,39 +15,26 @@ from serving.index.faiss_index import FaissIndex
 from serving.index.of_policy import query_vectors
 from serving.index.params import IndexParams
 from serving.index.stored import open_index
-from storage.artifacts.manifest import Recipe
+from serving.stored_policies import load_policy
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish, pull
 from storage.artifacts.store import ArtifactRef
-from storage.dataset.reader import TransitionDataset
 from tasks.caching import artifact_store
+from tasks.datasets import open_dataset
 from tasks.item_index import make_item_index, name_index, publish_index
 from tasks.learning import make_learning
 from tasks.policy_files import write_policy
 
 
-def recipe(kind: str) -> Recipe:
-    return Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
-
-
 @pytest.mark.parametrize(("factory", "least", "most"), [("HNSW16", 0.95, 1.0), ("LSH", 0.1, 0.9)])
 def test_an_index_is_published_with_its_recall_and_finds_the_same_after_a_pull(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factory: str, least: float, most: float
+    tmp_path: Path, factory: str, least: float, most: float
 ) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    store = artifact_store()
-    with store.create(recipe("dataset")) as draft:
-        data: TransitionDataset = small_dataset(draft.path / "transitions.h5")
-    dataset = draft.committed
-    with store.create(recipe("policy")) as draft:
-        policy = make_learning(TD3Config(hidden_dim=8), data, 16, "cosine", "cpu", 0).policy
-        write_policy(draft, policy, [])
-        pq.write_table(pa.table({"movie_id": data.movie_ids}), draft.path / "items.parquet")
-    made: ArtifactRef = draft.committed
-    with store.create(recipe("item-index"), [dataset, made]) as draft:
-        build = make_item_index.__wrapped__  # type: ignore[attr-defined]
-        build(draft, dataset, made, IndexParams(engine="faiss", factory=factory, effort=64))
-    index = draft.committed
+    store, dataset = artifact_store(), made_dataset()
+    made, data = untrained_policy(dataset, TD3Config(hidden_dim=8), seed=0), open_dataset(dataset)
+    policy = load_policy(store.open(made), data.embedding)
+    params = IndexParams(engine="faiss", factory=factory, effort=64)
+    index = filled("item-index", make_item_index, dataset, made, params)
 
     published = open_store(str(tmp_path / "published"))
     for ref in (made, index):
@@ -71,18 +56,14 @@ def test_an_index_is_published_with_its_recall_and_finds_the_same_after_a_pull(
 def test_a_policy_without_nearness_is_published_without_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    store = artifact_store()
-    with store.create(recipe("dataset")) as draft:
-        data = small_dataset(draft.path / "transitions.h5")
-    dataset = draft.committed
-    with store.create(recipe("policy")) as draft:
+    dataset = made_dataset()
+    data = open_dataset(dataset)
+    with making("policy") as draft:
         members = [make_learning(TD3Config(hidden_dim=8), data, 16, "cosine", "cpu", seed).policy for seed in range(2)]
         write_policy(draft, Ensemble(members), [])
 
-    def without_prefect(*given: Any) -> None:
-        with store.create(recipe("item-index")) as made:
-            make_item_index.__wrapped__(made, *given)  # type: ignore[attr-defined]
+    def without_prefect(*given: Any) -> ArtifactRef:
+        return filled("item-index", make_item_index, *given)
 
     monkeypatch.setattr(tasks.item_index, "make_item_index", without_prefect)
     publish_index(dataset, draft.committed, IndexParams(), str(tmp_path / "published"))

@@ -5,11 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from rankings_support import small_dataset
+from small_artifacts_support import made_dataset, making, recipe_of
 
 import tasks.learning
 import tasks.train
@@ -25,7 +24,6 @@ from models.learners.td3 import TD3Config
 from models.networks import Precision
 from models.policy import Publishable
 from models.trainer_config import TrainerConfig
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
 from tasks.learning import make_learning
@@ -147,7 +145,7 @@ def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(
     found = []
 
     def train_and_commit(*arguments: Any) -> ArtifactRef:
-        with artifact_store().create(recipe("policy"), [dataset]) as draft:
+        with making("policy") as draft:
             train(draft, *arguments)
             found.append((draft.facts, pd.read_parquet(draft.path / "metrics.parquet")))
         return draft.committed
@@ -164,17 +162,8 @@ def test_a_checkpoint_is_selected_by_the_return_with_fitted_users(
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
-    """A dataset in a work directory of its own."""
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
-    with artifact_store().create(recipe("dataset")) as draft:
-        data = small_dataset(draft.path / "transitions.h5")
-        pq.write_table(pa.table({"movie_id": data.movie_ids}), draft.path / "items.parquet")
-    return draft.committed
-
-
-def recipe(kind: str) -> Recipe:
-    return Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
+def dataset() -> ArtifactRef:
+    return made_dataset()
 
 
 def test_checkpoints_go_only_when_the_policy_is_committed(
@@ -182,7 +171,7 @@ def test_checkpoints_go_only_when_the_policy_is_committed(
 ) -> None:
     trainer = TrainerConfig(steps=4, batch_size=8, validate_every=2, checkpoint_every=1)
     params = TrainParams(learners=("td3",), td3=TD3Config(hidden_dim=8), trainer=trainer, validation_steps=10)
-    wanted = recipe("policy")
+    wanted = recipe_of("policy")
     train, die = train_learner.__wrapped__, True  # type: ignore[attr-defined]
 
     def train_and_commit(*arguments: Any) -> ArtifactRef:

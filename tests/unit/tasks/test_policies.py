@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_artifacts_support import embedding_column, making, recipe_of
 
 from models.errors import LearnerError
 from models.networks import Actor
 from models.policy import Policy
 from serving.stored_policies import load_policy
 from storage.artifacts.aliases import move_alias
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
@@ -28,7 +28,7 @@ ITEMS = torch.eye(4)
 
 def dataset(movies: list[int]) -> ArtifactRef:
     """A dataset of which only the items are looked at."""
-    with artifact_store().create(Recipe(kind="dataset", schema_version=1, parameters={}, inputs={}, code="")) as draft:
+    with making("dataset") as draft:
         pq.write_table(pa.table({"movie_id": movies}), draft.path / "items.parquet")
     return draft.committed
 
@@ -37,10 +37,10 @@ def champion(folder: Path, spoil: Callable[[Path], object] = lambda _: None, **c
     """Publish a policy, its config or its files changed, as champion."""
     policy = Policy(Actor(2 * 4 + 2, 4, 8, 1.0), ITEMS, "cosine")
     artifacts = ArtifactStore(folder / "elsewhere")
-    with artifacts.create(Recipe(kind="policy", schema_version=1, parameters={}, inputs={}, code="")) as draft:
+    with artifacts.create(recipe_of("policy")) as draft:
         save_file(policy.tensors(), draft.path / "policy.safetensors")
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(ITEMS.numpy().reshape(-1)), 4)
-        pq.write_table(pa.table({"movie_id": [1, 2, 3, 4], "embedding": vectors}), draft.path / "items.parquet")
+        items = {"movie_id": [1, 2, 3, 4], "embedding": embedding_column(ITEMS)}
+        pq.write_table(pa.table(items), draft.path / "items.parquet")
         curves = {"step": [1], "split": ["train"], "metric": ["actor_loss"], "value": [0.5]}
         pq.write_table(pa.table(curves), draft.path / "metrics.parquet")
         (draft.path / "config.json").write_text(json.dumps(policy.config() | changes))
@@ -52,10 +52,7 @@ def champion(folder: Path, spoil: Callable[[Path], object] = lambda _: None, **c
     return draft.committed
 
 
-def test_a_champion_of_an_earlier_format_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+def test_a_champion_of_an_earlier_format_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     place = str(tmp_path / "published")
     data = dataset([4, 5])
     assert find_champion.fn(place, data) is None
@@ -70,8 +67,7 @@ def test_a_champion_of_an_earlier_format_stops_nobody(
         load_policy(artifact_store().open(wanted), ITEMS)
 
 
-def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+def test_a_champion_is_found_and_loads(tmp_path: Path) -> None:
     made = champion(tmp_path)
     found = find_champion.fn(str(tmp_path / "published"), dataset([4, 5]))
     assert found is not None
@@ -80,10 +76,7 @@ def test_a_champion_is_found_and_loads(tmp_path: Path, monkeypatch: pytest.Monke
     load_policy(artifact_store().open(found), ITEMS)
 
 
-def test_a_champion_of_other_items_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+def test_a_champion_of_other_items_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     champion(tmp_path)
     assert find_champion.fn(str(tmp_path / "published"), dataset([7, 8])) is None
     assert "knows none of the items" in caplog.text
@@ -91,19 +84,15 @@ def test_a_champion_of_other_items_stops_nobody(
 
 @pytest.mark.parametrize("file", ["policy.safetensors", "config.json", "items.parquet", "metrics.parquet"])
 def test_a_champion_that_was_published_invalid_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, file: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str
 ) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
     champion(tmp_path, lambda folder: (folder / file).write_bytes(b"{}"))
     assert find_champion.fn(str(tmp_path / "published"), dataset([4, 5])) is None
     assert f"{file}: expected" in caplog.text
 
 
 @pytest.mark.parametrize("damaged", ["aliases/policy/champion.json", "manifest.json", "policy.safetensors"])
-def test_a_damaged_champion_stops_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damaged: str
-) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+def test_a_damaged_champion_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: str) -> None:
     made = champion(tmp_path)
     place = tmp_path / "published"
     path = next(path for path in place.rglob("*") if path.as_posix().endswith(damaged))

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from small_artifacts_support import making
 
 import tasks.publish
 from storage.artifacts.aliases import read_alias
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef
@@ -17,14 +17,12 @@ from tasks.publish import move_aliases
 @pytest.fixture(autouse=True)
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where artifacts are published; there is no Prefect server here that could show it."""
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tasks.publish, "show_text", lambda *_: None)
     return str(tmp_path / "published")
 
 
 def make(kind: str, name: str, to: str, **facts: float) -> ArtifactRef:
-    recipe = Recipe(kind=kind, schema_version=1, parameters={"name": name}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making(kind, {"name": name}) as draft:
         (draft.path / "file").write_text(name)
         draft.facts |= facts
     publish(open_store(to), artifact_store(), draft.committed)

@@ -1,21 +1,18 @@
 """What stands for the raw files in digests."""
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import typer
 from pydantic import ValidationError
+from small_artifacts_support import filled
 
 from flows.cli.running import resolved_profile
-from storage.artifacts.manifest import Recipe
-from storage.artifacts.store import ArtifactRef
 from storage.dataset.scale import RatingScale
 from storage.errors import DatasetError, SourceError
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.files import MetadataFile
-from tasks.caching import artifact_store
 from tasks.extend import need_times
 from tasks.ingest import make_catalogue, make_events, make_movies, make_tags
 from tasks.sources import Source, SourceParams, find_files
@@ -54,24 +51,13 @@ def test_another_mapping_name_or_kind_is_another_source(tmp_path: Path) -> None:
     assert located(release=str(tmp_path / "r")).of("ratings")["ratings-read-by"] == "csv"
 
 
-def made(make: Callable[..., object], kind: str, *given: object) -> ArtifactRef:
-    """The artifact that a task makes, without Prefect."""
-    recipe = Recipe(kind=kind, schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
-        inspect.unwrap(make)(draft, *given)
-    return draft.committed
-
-
-def test_a_file_that_changes_after_it_was_hashed_makes_no_artifact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "home"))
+def test_a_file_that_changes_after_it_was_hashed_makes_no_artifact(tmp_path: Path) -> None:
     for name, text in (MOVIES | {"tags.csv": "userId,movieId,tag,timestamp\n"}).items():
         (tmp_path / name).write_text(text)
     (tmp_path / "e.csv").write_text("tconst,plot\ntt1,War.\n")
     file = MetadataFile(path=tmp_path / "e.csv", columns={"imdb_id": "tconst"})
     source = located(release=str(tmp_path), metadata=(file,))
-    catalogue = made(make_catalogue, "catalogue", source, source.of("movies"), "reject")
+    catalogue = filled("catalogue", make_catalogue, source, source.of("movies"), "reject")
     steps: dict[str, tuple[Callable[..., object], str, tuple[object, ...]]] = {
         "movies.csv": (make_catalogue, "movies", ("reject",)),
         "e.csv": (make_movies, "metadata", (catalogue, {}, "reject")),
@@ -79,10 +65,10 @@ def test_a_file_that_changes_after_it_was_hashed_makes_no_artifact(
         "tags.csv": (make_tags, "tags", (catalogue, "reject")),
     }
     for name, (make, role, given) in steps.items():
-        assert made(make, f"whole-{role}", source, source.of(role), *given)
+        assert filled(f"whole-{role}", make, source, source.of(role), *given)
         (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
         with pytest.raises(SourceError, match=f"{name}: expected the file as it was when the run began"):
-            made(make, f"changed-{role}", source, source.of(role), *given)
+            filled(f"changed-{role}", make, source, source.of(role), *given)
     (tmp_path / "ratings.csv").unlink()
     with pytest.raises(SourceError, match="found that it was changed meanwhile"):
         source.require_unchanged(source.of("ratings"))

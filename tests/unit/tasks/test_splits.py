@@ -1,13 +1,12 @@
 """The splits stage: users, the time cut, and until when training sees each user."""
 
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small_artifacts_support import filled, making
 
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.dataset.splits import SplitParams
 from storage.tables import EVENTS_SCHEMA
@@ -18,25 +17,21 @@ TIMES = {1: [5, 6, 7, 9], 2: [3, 3, 3], 4: [8], 6: [1, 2, 2, 2]}
 
 
 @pytest.fixture
-def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+def events() -> ArtifactRef:
     rows = [
         {"user_id": user, "movie_id": 10 * place, "rating": 3.0, "timestamp": time}
         for user, times in TIMES.items()
         for place, time in enumerate(times)
     ]
-    recipe = Recipe(kind="events", schema_version=1, parameters={}, inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making("events") as draft:
         pq.write_table(pa.Table.from_pylist(rows, EVENTS_SCHEMA), draft.path / "events.parquet", row_group_size=3)
     return draft.committed
 
 
 def splits(events: ArtifactRef, params: SplitParams) -> tuple[dict[str, list[int]], dict[str, object]]:
-    recipe = Recipe(kind="splits", schema_version=1, parameters=params.model_dump(), inputs={}, code="")
-    with artifact_store().create(recipe) as draft:
-        make_splits.__wrapped__(draft, events, params)  # type: ignore[attr-defined]
-    found = json.loads((artifact_store().open(draft.committed) / "splits.json").read_text())
-    return read_table(draft.committed, "users.parquet").to_pydict(), found
+    made = filled("splits", make_splits, events, params)
+    found = json.loads((artifact_store().open(made) / "splits.json").read_text())
+    return read_table(made, "users.parquet").to_pydict(), found
 
 
 def test_with_held_out_users_training_sees_the_others_up_to_the_cut(events: ArtifactRef) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_artifacts_support import making
 
 import tasks.story
-from storage.artifacts.manifest import Recipe
 from storage.artifacts.store import ArtifactRef
 from storage.errors import SourceError
 from tasks.caching import artifact_store
@@ -19,10 +19,8 @@ PIXEL = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+def no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MARQUEE_HOME_URL", raising=False)
-    return tmp_path
 
 
 @pytest.fixture
@@ -41,8 +39,7 @@ def quick(markdown: str) -> str:
 
 
 def artifact(kind: str, inputs: dict[str, str] | None = None, **facts: Any) -> ArtifactRef:
-    recipe = Recipe(kind=kind, schema_version=1, parameters={"facts": str(facts)}, inputs=inputs or {}, code="")
-    with artifact_store().create(recipe) as draft:
+    with making(kind, {"facts": str(facts)}, inputs) as draft:
         (draft.path / "verdict.png").write_bytes(PIXEL)
         draft.rows, draft.facts = 1234, facts
     return draft.committed

@@ -1,10 +1,14 @@
 """Small artifacts to publish."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from storage.artifacts.manifest import Recipe
 from storage.artifacts.object_stores.folder import LocalFolder
+from storage.artifacts.publishing import publish
 from storage.artifacts.store import ArtifactRef, ArtifactStore
+
+Store = TypeVar("Store", bound=LocalFolder)
 
 
 def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy") -> tuple[ArtifactStore, ArtifactRef]:
@@ -14,6 +18,13 @@ def make(root: Path, text: str = "weights", seed: int = 0, kind: str = "policy")
         (draft.path / "a.bin").write_text(text * 1000)
         (draft.path / "b.bin").write_text(text)
     return store, draft.committed
+
+
+def published(store: Store) -> tuple[Store, ArtifactRef]:
+    """The store with an artifact, which was made beside it."""
+    artifacts, ref = make(store.root.parent / "home")
+    publish(store, artifacts, ref)
+    return store, ref
 
 
 def flip(path: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from unit.storage.artifacts.publishing_support import flip, make, published_file
+from unit.storage.artifacts.publishing_support import flip, make, published, published_file
 
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import MANIFEST, canonical_json
@@ -91,9 +91,7 @@ def test_of_two_reports_that_differ_in_measured_times_the_first_stands(tmp_path:
     ids=["part", "damaged part", "damaged whole", "too long"],
 )
 def test_pull_resumes_a_partial_file_and_starts_a_damaged_one_again(tmp_path: Path, text: str, uploads: int) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = Counting(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(Counting(tmp_path / "published"))
     partial = tmp_path / "pulled" / "policy" / f".pull.{ref.digest}.{ref.sha256[:16]}"
     partial.mkdir(parents=True)
     (partial / "a.bin").write_text(text)
@@ -137,9 +135,7 @@ def test_an_upload_that_lost_bytes_is_not_published(tmp_path: Path) -> None:
 
 
 def test_an_alias_whose_artifact_was_replaced_is_refused(tmp_path: Path) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     move_alias(store, ref, "latest", {})
     shutil.rmtree(tmp_path / "published" / "artifacts")
     publish(store, *make(tmp_path / "other home", text="others"))  # the same digest with other content
@@ -149,9 +145,7 @@ def test_an_alias_whose_artifact_was_replaced_is_refused(tmp_path: Path) -> None
 
 
 def test_damaged_object_is_refused_and_leaves_nothing_whole(tmp_path: Path) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     key = next(key for key in store.keys("artifacts/") if key.endswith("a.bin"))
     path = tmp_path / "published" / key
     path.write_bytes(b"x" + path.read_bytes()[1:])
@@ -162,9 +156,7 @@ def test_damaged_object_is_refused_and_leaves_nothing_whole(tmp_path: Path) -> N
 
 
 def test_manifest_that_leads_outside_is_refused(tmp_path: Path) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     path = tmp_path / "published" / "artifacts" / "policy" / ref.digest / MANIFEST
     manifest = json.loads(path.read_text())
     del manifest["checksum"]
@@ -177,9 +169,7 @@ def test_manifest_that_leads_outside_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_alias_names_those_there_are(tmp_path: Path) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     move_alias(store, ref, "td3", {})
     with pytest.raises(UnknownAliasError, match=rf"Aliases: td3\. Digests: {ref.digest}"):
         pull(store, "policy@champion", tmp_path / "pulled")
@@ -208,9 +198,7 @@ def test_pull_never_removes_a_whole_artifact(tmp_path: Path) -> None:
 
 
 def test_pull_replaces_a_damaged_artifact(tmp_path: Path) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
     flip(tmp_path / "pulled" / "policy" / ref.digest / "a.bin")
     pull(store, f"policy@{ref.digest}", tmp_path / "pulled")
@@ -220,9 +208,7 @@ def test_pull_replaces_a_damaged_artifact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [-1, 1, 64 << 20])
 def test_an_object_of_another_size_than_declared_is_not_fetched(tmp_path: Path, more: int) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = Counting(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(Counting(tmp_path / "published"))
     path = published_file(store, "b.bin")
     os.truncate(path, path.stat().st_size + more)
     with pytest.raises(ArtifactDamagedError, match="expected 7 bytes; found"):
@@ -233,9 +219,7 @@ def test_an_object_of_another_size_than_declared_is_not_fetched(tmp_path: Path, 
 
 
 def test_pull_checks_the_room_before_it_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = Counting(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(Counting(tmp_path / "published"))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=7006))
     with pytest.raises(StorageFullError, match="expected room for 7,007 more bytes; found 7,006"):

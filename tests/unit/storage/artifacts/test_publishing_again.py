@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from unit.storage.artifacts.publishing_support import flip, make, published_file
+from unit.storage.artifacts.publishing_support import flip, make, published, published_file
 
 from storage.artifacts.aliases import move_alias
 from storage.artifacts.manifest import MANIFEST
@@ -58,9 +58,7 @@ def test_publishing_again_mends_what_is_damaged_in_the_store(
 def test_publishing_again_mends_a_damaged_alias(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    artifacts, ref = make(tmp_path / "home")
-    store = LocalFolder(tmp_path / "published")
-    publish(store, artifacts, ref)
+    store, ref = published(LocalFolder(tmp_path / "published"))
     for name in ("latest", "champion"):
         move_alias(store, ref, name, {})
     path = store.root / "aliases" / "policy" / "latest.json"

@@ -133,14 +133,20 @@ def test_headers_of_all_pages_are_found(tmp_path: Path, version: str, compressio
                 assert unpacked < expected.total_uncompressed_size < unpacked + 1500 * len(pages)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 679), st.integers(0, 255)), min_size=1, max_size=3))
-def test_random_damage_gives_only_typed_errors(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
-    path = written(tmp_path, {"a": range(50), "b": ["x", None] * 25, "c": [["y", "z"]] * 50})
+def damaged(folder: Path, changes: list[tuple[int, int]]) -> Path:
+    """A table of which some bytes are changed: each place, and its new value."""
+    path = written(folder, {"a": range(50), "b": ["x", None] * 25, "c": [["y", "z"]] * 50})
     data = bytearray(path.read_bytes())
     for place, value in changes:
         data[place % len(data)] = value
     path.write_bytes(data)
+    return path
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 679), st.integers(0, 255)), min_size=1, max_size=3))
+def test_random_damage_gives_only_typed_errors(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    path = damaged(tmp_path, changes)
     try:
         assert sum(batch.num_rows for batch in read(path)) <= 1_000_000
     except SourceError as error:
@@ -150,10 +156,6 @@ def test_random_damage_gives_only_typed_errors(tmp_path: Path, changes: list[tup
 # Found by the test above. At the first, pyarrow.parquet.ParquetFile.metadata.row_group(0).column(0) aborts the process.
 @pytest.mark.parametrize("changes", [[(363, 34)], [(375, 96), (493, 37)], [(400, 2), (557, 127)]])
 def test_a_damaged_footer_does_not_end_the_process(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
-    path = written(tmp_path, {"a": range(50), "b": ["x", None] * 25, "c": [["y", "z"]] * 50})
-    data = bytearray(path.read_bytes())
-    for place, value in changes:
-        data[place % len(data)] = value
-    path.write_bytes(data)
+    path = damaged(tmp_path, changes)
     with pytest.raises(SourceError, match="expected a whole Parquet file"):
         read(path)
