@@ -21,7 +21,10 @@ class NearestItems:
 
     def __init__(self, items: Tensor, measure: Similarity) -> None:
         self.measure: Similarity = measure
-        self.vectors = normalize(items, dim=1) if measure == "cosine" else items
+        vectors = normalize(items, dim=1) if measure == "cosine" else items
+        self.vectors = (
+            vectors.T.contiguous().T
+        )  # one coordinate after another: the product with one action takes a fifth
         self.offset = items.square().sum(1) / -2 if measure == "euclidean" else None
 
     def scores(self, actions: Tensor, out: Tensor | None = None) -> Tensor:

@@ -137,14 +137,15 @@ class RankingPolicy(nn.Module):
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
         """Score each item for each history: (B, I), higher is better; the critics re-rank the best."""
-        was_training = self.training
-        self.eval()
+        if was_training := self.training:
+            self.eval()
         weights, known, state = self.weights[self.question], self.known, self.state(histories)
         scores = (weights.cold * known.cold).repeat(len(state), 1)
         for name, weight in weights.used():  # in place: a pass over all scores takes as long as a product
             scores.add_(self.term(name, histories, state, known), alpha=weight)
         scores = self.re_ranked(scores, histories.items, state, weights.critic)
-        self.train(was_training)
+        if was_training:
+            self.train()
         return scores
 
     def re_ranked(self, scores: Tensor, seen: Tensor, state: Tensor, weight: float) -> Tensor:

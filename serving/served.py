@@ -60,7 +60,6 @@ class Served:
         if found is None:
             return False
         self.current, self.content = found
-        pa.system_memory_pool().release_unused()  # which loading took
         self.loaded_at = time.time()
         self.reloads += 1
         logger.info("%s: serving %s", self.policy, self.current.digest)
@@ -139,7 +138,10 @@ class ServedPolicies:
         self._thread.join(60)
 
     def _follow(self) -> None:
-        while not self._stop.wait(self.every):
+        while True:
+            pa.system_memory_pool().release_unused()  # what loading took, and replaced policies that no request holds now
+            if self._stop.wait(self.every):
+                return
             for one in self.served.values():
                 try:
                     one.refresh()
