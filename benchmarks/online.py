@@ -1,14 +1,16 @@
 """What training in the environment adds: returns on the sample's test users, with intervals, beside controls and stored policies.
 
-    python benchmarks/online.py [--steps 400000] [--sac-steps 200000] [--fine-tune iql] [method …; default all]
+    python benchmarks/online.py [--steps 600000] [--sac-steps 200000] [--fine-tune iql] [--seeds 1] [method …; default all]
 
 Needs the newest dataset of MARQUEE_HOME to be a sample: `marquee build-dataset` makes one. Policies that are stored for it are
 shown too. Trains online_ppo, online_sac, online_gail, and PPO from a stored policy if --fine-tune names its learner, with the
-training users, and selects on the validation users. CPU seconds are those of each training, on one thread.
+training users, and selects on the validation users; once with each training seed, 0 … --seeds - 1. CPU seconds are those of each
+training, on one thread.
 """
 
 import argparse
 import time
+from itertools import product
 
 import torch
 
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=OnlineParams().steps)
     parser.add_argument("--sac-steps", type=int, default=200_000)
     parser.add_argument("--fine-tune")
+    parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     store = artifact_store()
@@ -60,9 +63,10 @@ def main() -> None:
     if asked.fine_tune:
         wanted[f"online_ppo_from_{asked.fine_tune}"] = {}, actor_of(store.open(stored[asked.fine_tune]), data)
     seconds: dict[str, float] = {}
-    for name, (changes, start) in wanted.items():
+    for (method, (changes, start)), seed in product(wanted.items(), range(asked.seeds)):
+        name = f"{method}, seed {seed}"
         steps = asked.sac_steps if "algorithm" in changes else asked.steps
-        params = OnlineParams.model_validate({"steps": steps, **changes})
+        params = OnlineParams.model_validate({"steps": steps, "seed": seed, **changes})
         began = time.process_time()
         trained = train_online(
             training_problem(simulated),

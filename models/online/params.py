@@ -101,12 +101,13 @@ class OnlineParams(BaseModel):
         description="environment: the rewards of the simulated users; gail: how much a choice looks like the liked choices "
         "of the log, by a discriminator that is trained beside PPO.",
     )
-    steps: int = Field(400_000, ge=1, le=1_000_000_000, description="Number of recommendations, over all environments.")
+    steps: int = Field(600_000, ge=1, le=1_000_000_000, description="Number of recommendations, over all environments.")
     envs: int = Field(128, ge=1, le=10_000, description="Number of episodes at the same time.")
     expected: bool = Field(
         True,
-        description="PPO learns from the mean reward of an item in the user's state, and from the chance that the user leaves, in "
-        "the place of drawn ones: the same in expectation, with less noise. Returns are measured with drawn ones.",
+        description="PPO with the environment's rewards learns from the mean reward of an item in the user's state, and from the "
+        "chance that the user leaves, in the place of drawn ones, and V is that of the user's true state, which the actor does not "
+        "see: the same in expectation, with less noise. Returns are measured with drawn ones.",
     )
     discount: float = Field(0.97, ge=0, lt=1, description="γ.")
     hidden_dim: int = Field(256, ge=4, le=4096, description="Width of both hidden layers of the actor and the critics.")

@@ -1,5 +1,6 @@
 """PPO over items: Stable-Baselines3's algorithm around an actor of this project."""
 
+import math
 from typing import Any
 
 import torch
@@ -18,15 +19,18 @@ class ItemNetworks(nn.Module):
     """The logits of all items, z cos(π(s), e_i), and the hidden layers of V(s).
 
     Items that were shown before have a logit of -∞. The item with the highest logit is the one that a `Policy` with this
-    actor and the similarity cosine ranks first. Observations (B, S + I) are those of `SimulatedVecEnv`.
+    actor and the similarity cosine ranks first. Observations (B, S + I + P) are those of `SimulatedVecEnv`. V is that of the
+    user's true state, (B, P), and without it that of what the actor sees, (B, S).
     """
 
-    def __init__(self, actor: Actor, embedding: Tensor, inverse_temperature: float) -> None:
+    def __init__(self, actor: Actor, embedding: Tensor, inverse_temperature: float, known: int) -> None:
+        """`known`: P; 0: the true state is not observed."""
         super().__init__()
         self.actor = actor
         self.nearest = NearestItems(embedding, "cosine")
         self.inverse_temperature = inverse_temperature
-        self.hidden = layers_of(actor.observation_dim, actor.hidden_dim, 1, None)[:-1]
+        self.known = known
+        self.hidden = layers_of(known or actor.observation_dim, actor.hidden_dim, 1, None)[:-1]
         self.latent_dim_pi, self.latent_dim_vf = len(embedding), actor.hidden_dim  # as Stable-Baselines3 names them
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,13 +39,14 @@ class ItemNetworks(nn.Module):
 
     def forward_actor(self, observation: Tensor) -> Tensor:
         """Logits, (B, I)."""
-        state, shown = observation.split((self.actor.observation_dim, self.latent_dim_pi), 1)
+        state, shown, _ = observation.split((self.actor.observation_dim, self.latent_dim_pi, self.known), 1)
         scores = self.inverse_temperature * self.nearest.scores(self.actor(state))
         return scores.masked_fill(shown > 0, -torch.inf)
 
     def forward_critic(self, observation: Tensor) -> Tensor:
         """The last hidden layer of V, (B, H)."""
-        hidden: Tensor = self.hidden(observation[:, : self.actor.observation_dim])
+        seen = observation[:, -self.known :] if self.known else observation[:, : self.actor.observation_dim]
+        hidden: Tensor = self.hidden(seen)
         return hidden
 
 
@@ -84,7 +89,8 @@ def make_ppo(env: VecEnv, actor: Actor, embedding: Tensor, params: OnlineParams)
     """PPO that trains `actor`, whose weights it shares, to choose among the items (I, D), and a callback of it."""
     settings = params.ppo.model_dump(exclude={"inverse_temperature", "last_inverse_temperature"})
     first, last = params.ppo.inverse_temperature, params.ppo.last_inverse_temperature
-    networks = ItemNetworks(actor, embedding, first)
+    known = math.prod(env.observation_space.shape or ()) - actor.observation_dim - len(embedding)
+    networks = ItemNetworks(actor, embedding, first, known)
     model = PPO(
         ItemPolicy,
         env,

@@ -136,7 +136,8 @@ def train_online(
         width = params.hidden_dim if start is None else start.hidden_dim
         actor, learning = (Actor(space.observation_dim, space.action_dim, width, space.max_action) for _ in range(2))
         acting = problem.acting_by("item" if params.algorithm == "ppo" else "embedding")
-        expected = params.expected and params.algorithm == "ppo"
+        # The discriminator's rewards depend on what the actor sees, not on the true state alone.
+        expected = params.expected and params.method == "online_ppo"
         env = SimulatedVecEnv(acting, params.envs, params.seed, expected=expected)
         scale = torch.from_numpy(env.scale)
         if start is not None:

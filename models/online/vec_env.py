@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from models.environments.controls import immediate_reward
 from models.environments.marquee import Problem
 from models.environments.world import Floats
+from models.online.true_states import true_state_dim, true_states
 
 
 class SimulatedVecEnv(VecEnv):
@@ -18,8 +19,8 @@ class SimulatedVecEnv(VecEnv):
 
     Observations are multiplied by `scale`, (S,), so that embeddings and rewards count alike, about 1 each: coordinates of
     embeddings are small, and a network would hardly see them at first. Where actions are items, the observation is followed
-    by I numbers: 1 for an item that was shown before, which must not be chosen again, else 0. Rewards are in units of the
-    largest one.
+    by I numbers: 1 for an item that was shown before, which must not be chosen again, else 0, and with `expected` by the P
+    numbers of `true_states`. Rewards are in units of the largest one.
     """
 
     def __init__(self, problem: Problem, num_envs: int, seed: int, *, expected: bool = False) -> None:
@@ -29,8 +30,9 @@ class SimulatedVecEnv(VecEnv):
             problem: users and items.
             num_envs: episodes side by side.
             seed: decides about users and reactions.
-            expected: whether rewards are the mean reward of an item in the user's state, P(watch) times that of its rating, and
-                `stays`, (B,), is the chance that the user stays; both need a problem with `SimulatedUsers`.
+            expected: whether rewards are the mean reward of an item in the user's state, P(watch) times that of its rating,
+                `stays`, (B,), is the chance that the user stays, and observations end with the user's true state; needs a
+                problem whose actions are items, with `SimulatedUsers`.
         """
         self.expected = expected
         self.problem, self.rng = problem, np.random.default_rng(seed)
@@ -41,9 +43,11 @@ class SimulatedVecEnv(VecEnv):
         space = spaces.Box(space.low * self.scale, space.high * self.scale, dtype=np.float32)
         if problem.actions == "item":
             shown = np.ones(len(problem.view.embedding), dtype=np.float32)
-            space = spaces.Box(
-                np.concatenate((space.low, 0 * shown)), np.concatenate((space.high, shown)), dtype=np.float32
+            known = np.full(true_state_dim(problem.users) if expected else 0, np.inf, dtype=np.float32)
+            low, high = (
+                np.concatenate(parts) for parts in ((space.low, 0 * shown, -known), (space.high, shown, known))
             )
+            space = spaces.Box(low, high, dtype=np.float32)
         self.render_mode = None
         super().__init__(num_envs, space, problem.action_space)
 
@@ -81,7 +85,9 @@ class SimulatedVecEnv(VecEnv):
         seen = self.episodes.observations() * self.scale
         if self.problem.actions == "embedding":
             return seen
-        return np.concatenate((seen, self.episodes.states.shown.astype(np.float32)), axis=1)
+        states = self.episodes.states
+        known = [true_states(self.problem.users, states)] if self.expected else []
+        return np.concatenate((seen, states.shown.astype(np.float32), *known), axis=1)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -55,3 +55,25 @@ def test_the_softmax_becomes_sharper_as_training_goes_on() -> None:
 
     model.learn(512, callback=[sharpen, Watch()])
     assert np.allclose(found, [10 * 6 ** (done / 4) for done in range(4)])
+
+
+def test_the_value_is_that_of_the_true_state_which_the_actor_does_not_see() -> None:
+    env = SimulatedVecEnv(PROBLEM, 4, 1, expected=True)
+    model, _ = make_ppo(env, new_actor(), EMBEDDING, SHORT)
+    seen = torch.from_numpy(env.reset())
+    state, shown = PROBLEM.view.observation_dim, len(EMBEDDING)
+
+    def found(observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return model.policy.get_distribution(observation).distribution.logits, model.policy.predict_values(observation)
+
+    logits, values = found(seen)
+    other = seen.clone()
+    other[:, state + shown :] += 1
+    same_logits, other_values = found(other)
+    assert torch.equal(same_logits, logits)
+    assert not torch.allclose(other_values, values)
+    other = seen.clone()
+    other[:, :state] += 1
+    other_logits, same_values = found(other)
+    assert not torch.allclose(other_logits, logits)
+    assert torch.equal(same_values, values)

@@ -2,6 +2,7 @@ import numpy as np
 from unit.models.online.online_support import PROBLEM
 
 from models.environments.episodes import Episodes
+from models.online.true_states import true_states
 from models.online.vec_env import SimulatedVecEnv
 
 
@@ -46,3 +47,13 @@ def test_embeddings_as_actions_need_no_marks_of_shown_items() -> None:
     assert env.reset().shape == (3, PROBLEM.view.observation_dim)
     env.step(np.stack([env.action_space.sample() for _ in range(3)]))
     assert env.episodes.states.steps.tolist() == [1, 1, 1]
+
+
+def test_the_true_state_ends_the_observation_where_it_is_known() -> None:
+    env = SimulatedVecEnv(PROBLEM, 3, 0, expected=True)
+    env.reset()
+    for _ in range(4):
+        seen, *_ = env.step(env.episodes.states.shown.argmin(1))
+    known = true_states(PROBLEM.users, env.episodes.states)
+    assert np.array_equal(seen[:, PROBLEM.view.observation_dim + 60 :], known)
+    assert env.observation_space.contains(seen[0])
