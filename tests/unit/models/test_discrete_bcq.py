@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from unit.models.ranking_support import DATA, DIM, ITEMS, LENGTH, SMALL, SPACE, pieces, train
 from unit.models.two_choices_support import SMALL_POLICY, SMALL_SPACE, first_choice, misleading, two_choices
 from unit.models.written_ranking_support import DESCENT, RATE, Array, WrittenRanking, some_slopes, weights_by_name
@@ -171,7 +171,7 @@ def test_a_stored_policy_with_another_config_is_refused(tmp_path: Path, change: 
     ("name", "value", "expected"),
     [
         ("values.vectors", torch.zeros(ITEMS + 1, DIM), "fit its config"),
-        ("values.bias", torch.full((ITEMS,), torch.nan), "NaN or infinity in bias"),
+        ("values.bias", torch.full((ITEMS,), torch.nan), "NaN or infinity in values.bias"),
         ("imitation.head.bias", torch.zeros(DIM + 1), "fit its config"),
         ("head.bias", torch.zeros(DIM), r"expected weights of imitation and values; found \['head.bias'\]"),
         ("values.more", torch.zeros(1), r"unknown \['more'\]"),
@@ -182,5 +182,6 @@ def test_a_stored_policy_with_other_weights_is_refused(
 ) -> None:
     policy = learner_of().constrained
     save_file(policy.tensors() | {name: value}, tmp_path / "policy.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(policy.config()))
     with pytest.raises(PolicyError, match=expected):
-        ConstrainedRanking.from_tensors(policy.config(), load_file(tmp_path / "policy.safetensors"), DATA.embedding)
+        load_policy(tmp_path, DATA.embedding)
