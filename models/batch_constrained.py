@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks import Critics, Precision, products_in
+from models.ranks import by_rows
 
 LATENT_BOUND = 0.5  # of each coordinate of a latent vector that candidates are generated from
 LOG_DEVIATION = (-4.0, 15.0)  # bounds of the encoder's log σ
@@ -38,7 +39,8 @@ class StateAndVector(nn.Module):
         """The output, (B, C, out)."""
         state = self.state_encoder(state)
         with products_in(self.precision, state.device):
-            values: Tensor = self.layers(self.of_state(state).unsqueeze(1) + self.of_vector(vectors))
+            of_vectors = self.of_vector(vectors).expand(len(state), -1, -1)
+            values = by_rows(lambda rows, own: self.layers(self.of_state(rows).unsqueeze(1) + own), state, of_vectors)
         return values.to(self.of_state.bias.dtype)
 
 

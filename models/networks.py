@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.ranks import by_rows
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -60,7 +62,7 @@ class Actor(nn.Module):
         """π(s), (B, D)."""
         state = self.state_encoder(observation)
         with products_in(self.precision, state.device):
-            values = self.layers(state)
+            values = by_rows(self.layers, state)
         return self.bounded(values.to(self.layers[-1].bias.dtype))
 
     def bounded(self, values: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class StateValue(nn.Module):
         """V(s), (B,)."""
         state = self.state_encoder(observation)
         with products_in(self.precision, state.device):
-            values = self.layers(state)
+            values = by_rows(self.layers, state)
         v: Tensor = values.to(self.layers[-1].bias.dtype).squeeze(-1)
         return v
 
@@ -150,12 +152,20 @@ class Critics(nn.Module):
 
         Ranking actions needs a `precision` of float32: bfloat16 makes nearby values equal.
         """
+        own = precision or self.precision
+        return by_rows(
+            lambda states, rows: self._of_rows(states, rows, count, own),
+            self.state_encoder(observation),
+            actions,
+            dim=1,
+        )
+
+    def _of_rows(self, state: Tensor, actions: Tensor, count: int | None, precision: Precision) -> Tensor:
         weights, biases = list(self.weights), list(self.biases)
         if count is not None:
             weights, biases = [weight[:count] for weight in weights], [bias[:count] for bias in biases]
         stacked = (len(biases[0]), -1, -1)
-        state = self.state_encoder(observation)
-        with products_in(precision or self.precision, state.device):
+        with products_in(precision, state.device):
             of_state = torch.baddbmm(biases[0], state.expand(stacked), weights[0])
             if actions.shape[1] == 1:
                 values = torch.baddbmm(of_state, actions.squeeze(1).expand(stacked), weights[1])

@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, CyclicLR, LRScheduler
 
 from models.errors import LearnerError
+from models.ranks import average_gradients
 
 OptimiserName = Literal["adam", "adamw", "radam", "sgd", "rmsprop"]
 ScheduleName = Literal["constant", "warm_restarts", "cyclic"]
@@ -79,6 +80,7 @@ class Optimiser:
 
     def step(self) -> Tensor:
         """Clip the gradient, take a step, advance the schedule; returns the gradient's norm before clipping, 0-d."""
+        average_gradients(self.parameters)
         norm = clip_grad_norm_(self.parameters, self.config.max_gradient_norm)
         self.inner.step()
         if self.schedule is not None:

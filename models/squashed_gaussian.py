@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from models.networks import Actor, products_in
+from models.ranks import by_rows
 
 LOG_STD_BOUNDS = (-20.0, 2.0)  # of the authors' code
 
@@ -27,7 +28,7 @@ class SquashedGaussian(nn.Module):
         """μ(s) and σ(s), (B, D) each."""
         state = self.actor.state_encoder(observation)
         with products_in(self.actor.precision, state.device):
-            hidden = self.actor.layers[:-1](state)
+            hidden = by_rows(self.actor.layers[:-1], state)
             mean, log_std = self.actor.layers[-1](hidden), self.log_std(hidden)
         dtype = self.log_std.bias.dtype
         return mean.to(dtype), log_std.to(dtype).clamp(*LOG_STD_BOUNDS).exp()

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from models.ranks import by_rows
+
 StateName = Literal["frame", "gru", "attention"]
 LONGEST = 1000  # events with a learnt position
 HEADS = 2
@@ -31,7 +33,7 @@ class FrameState(nn.Module):
         padded = nn.functional.pad(events, (0, 0, self.frame - 1, 0))
         windows = padded.unfold(1, self.frame, 1)  # (B, L, D + 1, F)
         embedded, reward = windows[:, :, :-1].transpose(2, 3).flatten(2), windows[:, :, -1]
-        states: Tensor = torch.relu(self.layer(torch.cat((embedded, reward), dim=-1)))
+        states: Tensor = torch.relu(by_rows(self.layer, torch.cat((embedded, reward), dim=-1)))
         return states
 
 
@@ -48,7 +50,7 @@ class GruState(nn.Module):
         events = torch.cat((vectors, rewards.unsqueeze(-1)), dim=-1)
         place = torch.arange(there.shape[1], device=there.device)
         empty = (~there).sum(1, keepdim=True)
-        states: Tensor = self.gru(rows_at(events, (place + empty) % there.shape[1]))[0]
+        states = by_rows(lambda rows: self.gru(rows)[0], rows_at(events, (place + empty) % there.shape[1]))
         return rows_at(states, (place - empty) % there.shape[1])
 
 

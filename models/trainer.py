@@ -12,6 +12,7 @@ from torch import Tensor
 from models.early_warnings import EarlyWarning, Limits, Row, early_warnings
 from models.errors import DivergenceError, LearnerError
 from models.learners.entry import Learner
+from models.ranks import from_first, shared_update
 from models.sampling import UniformSampler
 from models.trainer_config import CRITERIA, TrainerConfig
 
@@ -99,7 +100,9 @@ class Trainer:
             self._validate()  # the initial policy may be the best
             on_log(0, self.rows)
         while not self.ended:
-            self._add_to_window(self.learner.update(self.gather(self.sampler.next())))
+            batch = self.gather(self.sampler.next())
+            with shared_update():
+                self._add_to_window(self.learner.update(batch))
             self.step += 1
             last, before, better = self.step == self.config.steps, len(self.rows), False
             if self.step % self.config.log_every == 0 or last:
@@ -147,7 +150,7 @@ class Trainer:
     def _validate(self) -> bool:
         """Validate; whether the learner is the best so far. Ends the stage if it has not improved for long enough."""
         self._need_finite({"policy": self.learner.acting.state_dict()})  # a ranking metric may hide it
-        metrics = self.validate()
+        metrics = from_first(self.validate)
         self._record("validation", metrics)
         if self.metric not in metrics:
             raise LearnerError(

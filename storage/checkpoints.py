@@ -34,6 +34,11 @@ class Checkpoints:
         found = [(int(match.group(1)), path) for path in self.folder.glob("*.pt") if (match := NAME.match(path.name))]
         return sorted(found, reverse=True)
 
+    def newest(self) -> Path | None:
+        """The file of the newest checkpoint, if there is one."""
+        found = self._newest_first()
+        return found[0][1] if found else None
+
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after `step` updates atomically, then delete the oldest.
 

@@ -39,6 +39,7 @@ INFRASTRUCTURE = {
     "tasks.steps": "records what a run did",
     "tasks.story": "shows what a run did",
     "tasks.terminal": "shows progress",
+    "tasks.ranks": "runs work in processes",
     "tasks.work_process": "runs work in processes",
     "tasks.sources": "other tasks import its parameters, which are in the digest; its own tasks count as the task's own file",
 }

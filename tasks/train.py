@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,7 @@ from models.learners.presets import PresetName, with_preset
 from models.learners.registry import LEARNERS, TRANSITION_LEARNERS
 from models.nearest import Similarity
 from models.policy import Policy, Publishable
+from models.ranks import from_first, is_first
 from models.sampling import UniformSampler
 from models.trainer import Trainer
 from models.trainer_config import Criterion, TrainerConfig
@@ -110,7 +112,15 @@ class TrainParams(LearnerConfigs, BaseModel):
         ge=1,
         le=64,
         description="Learners that train at the same time, each in a process of its own with its share of the cores; 1: one "
-        "after another. Empty: one for every four cores, on a GPU one. It does not change the policies.",
+        "after another. Empty: one for every four cores, on a GPU or with several ranks one. It does not change the policies.",
+    )
+
+    ranks: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that train one learner together, each on its rows of every batch, with a GPU each on a GPU. The policy "
+        "is that of one process but for rounding.",
     )
 
     @model_validator(mode="before")
@@ -168,7 +178,7 @@ def train_learner(
     timely = data.last_starts("validation", len(data.item), before_cut=True)
     held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))
 
-    simulated = None if fitted is None else FittedReturn(open_dataset(dataset), fitted, seed, place)
+    simulated = None if fitted is None or not is_first() else FittedReturn(open_dataset(dataset), fitted, seed, place)
 
     def metrics_of(policy: Publishable) -> dict[str, float]:
         found = validation_metrics(data, policy, cases)
@@ -182,6 +192,10 @@ def train_learner(
     run = Trainer(learning.learner, sampler, learning.gather_in_turn, validate, trainer, learning.returns, made_with)
     checkpoints = checkpoints_of(draft.digest)
     resume(run, checkpoints, config.name)
+    if not is_first():
+        with suppress(DivergenceError):  # the first rank reports it
+            run.run(lambda step, rows: None, lambda step, state: None)
+        return
     diverged = run_to_its_end(run, checkpoints, config.name, on_divergence)
     learning.learner.acting.load_state_dict(run.best_policy)
     facts = facts_of_run(run)
@@ -218,7 +232,7 @@ def resume(run: Trainer, checkpoints: Checkpoints, name: str) -> None:
     Raises:
         CheckpointError: it is of another dataset or learner.
     """
-    if (found := checkpoints.load_latest()) is None:
+    if (found := from_first(checkpoints.load_latest)) is None:
         return
     try:
         run.load_state_dict(found[1])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,9 +12,10 @@ from storage.artifacts.store import ArtifactRef
 from storage.errors import MarqueeError
 from tasks.caching import do_work
 from tasks.learning import folder_of, observing
+from tasks.ranks import launch, need_devices
 from tasks.train import Device, TrainParams, checkpoints_of, chosen_device, train_learner
 from tasks.warm_start import earlier_policy
-from tasks.work_process import WorkProcesses
+from tasks.work_process import WorkProcesses, fill
 
 CORES_EACH = 4  # of a training, by default; its small networks gain little from more
 
@@ -50,7 +52,7 @@ def train_learners(
         the policies by learner.
 
     Raises:
-        DeviceMissingError: see `chosen_device`.
+        DeviceMissingError: see `chosen_device` and `need_devices`.
         TrainingFailedError: some of several learners failed.
         Exception: the error of the learner, if only one is requested.
     """
@@ -71,8 +73,11 @@ def train_all(
     def train(one: Training) -> ArtifactRef:
         return train_one(dataset, params, one.learner, one.seed, device, states)
 
-    at_once = min(len(wanted), params.side_by_side or default_side_by_side(place))
-    return policies_of(one_by_one(wanted, train) if at_once == 1 else side_by_side(wanted, train, at_once))
+    need_devices(params.ranks, place)
+    at_once = min(len(wanted), params.side_by_side or default_side_by_side(place, params.ranks))
+    if at_once == params.ranks == 1:
+        return policies_of(one_by_one(wanted, train))
+    return policies_of(side_by_side(wanted, train, at_once, params.ranks))
 
 
 def train_one(
@@ -103,9 +108,9 @@ def train_one(
     return policy
 
 
-def default_side_by_side(device: str) -> int:
+def default_side_by_side(device: str, ranks: int) -> int:
     """How many learners train at the same time on a torch device if nobody says so: one for every `CORES_EACH` cores."""
-    return max(1, torch.get_num_threads() // CORES_EACH) if device == "cpu" else 1
+    return max(1, torch.get_num_threads() // CORES_EACH) if device == "cpu" and ranks == 1 else 1
 
 
 def one_by_one(wanted: Sequence[Training], train: Train) -> dict[Training, ArtifactRef | Exception]:
@@ -113,12 +118,15 @@ def one_by_one(wanted: Sequence[Training], train: Train) -> dict[Training, Artif
     return {one: attempt(train, one) for one in wanted}
 
 
-def side_by_side(wanted: Sequence[Training], train: Train, at_once: int) -> dict[Training, ArtifactRef | Exception]:
-    """The policy or the error of each training, each in a process with its share of torch's threads.
+def side_by_side(
+    wanted: Sequence[Training], train: Train, at_once: int, ranks: int
+) -> dict[Training, ArtifactRef | Exception]:
+    """The policy or the error of each training, each in a process or on several ranks with its share of torch's threads.
 
     A thread follows each process, in a copy of this thread's context, so that its task belongs to the running flow.
     """
-    processes = WorkProcesses(max(1, torch.get_num_threads() // at_once))
+    run = partial(launch, ranks) if ranks > 1 else fill
+    processes = WorkProcesses(max(1, torch.get_num_threads() // (at_once * ranks)), run)
 
     def attempt_there(one: Training) -> ArtifactRef | Exception:
         do_work.set(processes.work)

@@ -39,10 +39,12 @@ class WorkProcesses:
 
     Args:
         torch_threads: of each process.
+        run: what each process does: `fill`, or a function with its arguments that lets several processes do it together.
     """
 
-    def __init__(self, torch_threads: int) -> None:
+    def __init__(self, torch_threads: int, run: Callable[..., None]) -> None:
         self._torch_threads = torch_threads
+        self._run = run
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -64,10 +66,9 @@ class WorkProcesses:
         ours, its = multiprocessing.Pipe()
         name = f"{function.__module__}.{function.__qualname__}"
         process = multiprocessing.get_context("spawn").Process(
-            target=fill,
+            target=self._run,
             args=(its, self._torch_threads, function.__module__, function.__qualname__, draft, arguments),
-            daemon=True,
-        )
+        )  # not a daemon, which could start no processes; it ends when the pipe is closed
         try:
             process.start()
         except OSError as error:
@@ -129,25 +130,42 @@ def fill(
     owner: Connection, torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
 ) -> None:
     """In the process: fill a draft, and send progress, log and facts to the owner; end if the owner ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which ends this process
+    end_with(owner)
+    send = sender_to(owner)
+    try:
+        send("done", filled(send, torch_threads, module, name, draft, arguments))
+    except Exception as error:
+        send("failed", portable(error))
+
+
+def end_with(owner: Connection) -> None:
+    """End this process when its owner ends it or ends itself, and only then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner
     sys.stdout = sys.stderr  # the owner's output ends with lines for scripts
     threading.Thread(target=exit_with, args=(owner,), daemon=True).start()
+
+
+def sender_to(owner: Connection) -> Callable[..., None]:
+    """A function that sends the owner a message, from any thread."""
     lock = threading.Lock()
 
     def send(*message: Any) -> None:
         with lock:
             owner.send(message)
 
+    return send
+
+
+def filled(
+    send: Callable[..., None], torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Fill a draft in this process, which sends its progress and log; returns the draft's fields besides its files."""
     relay_progress(send)
     logging.getLogger().addHandler(_Log(send))
     logging.getLogger("marquee").setLevel(logging.INFO)
     torch.set_num_threads(torch_threads)
-    try:
-        inspect.unwrap(getattr(import_module(module), name))(draft, **arguments)
-    except Exception as error:
-        send("failed", portable(error))
-    else:
-        send("done", {name: getattr(draft, name) for name in FACTS})
+    inspect.unwrap(getattr(import_module(module), name))(draft, **arguments)
+    return {name: getattr(draft, name) for name in FACTS}
 
 
 def portable(error: Exception) -> Exception:

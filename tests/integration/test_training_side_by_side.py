@@ -5,30 +5,15 @@ from typing import Any
 
 import pytest
 from integration.prefect_support import post
+from integration.training_support import SHORT, params
 from prefect import flow
 from prefect.runtime import flow_run
 from small_artifacts_support import made_dataset
 
-from models.learners.ranking_config import RankingConfig
 from models.learners.td3 import TD3Config
-from models.ranking_policy_config import RankingPolicyConfig
-from models.trainer_config import TrainerConfig
 from storage.artifacts.store import ArtifactRef
 from tasks.caching import artifact_store
-from tasks.train import TrainParams
 from tasks.train_learners import TrainingFailedError, train_learners
-
-SHORT = TrainerConfig(steps=6, batch_size=8, log_every=2, validate_every=3, checkpoint_every=3)
-
-
-def params(side_by_side: int, **more: Any) -> TrainParams:
-    """A learner from transitions, and one from sequences, whose dropout draws from torch's global random numbers."""
-    policy = RankingPolicyConfig(width=8, length=5, critic_width=8)
-    values: dict[str, Any] = {
-        "learners": ("td3", "ranking"), "td3": TD3Config(hidden_dim=8), "trainer": SHORT, "sequence_trainer": SHORT,
-        "ranking": RankingConfig(policy=policy, sequences=4, negatives=10), "validation_steps": 10,
-    }  # fmt: skip
-    return TrainParams(**values | more, side_by_side=side_by_side)
 
 
 def test_tasks_overlap_and_policies_are_those_trained_one_by_one(
@@ -39,7 +24,7 @@ def test_tasks_overlap_and_policies_are_those_trained_one_by_one(
     @flow
     def train(side_by_side: int) -> dict[str, ArtifactRef]:
         runs.append(str(flow_run.id))
-        return train_learners(made_dataset(), params(side_by_side), "cpu")
+        return train_learners(made_dataset(), params(side_by_side=side_by_side), "cpu")
 
     found = []
     for side_by_side in (1, 2):
@@ -71,7 +56,7 @@ def test_a_learner_that_fails_is_named_and_the_other_is_kept(prefect_here: None)
 
     @flow
     def train(**more: Any) -> dict[str, ArtifactRef]:
-        return train_learners(made_dataset(), params(1, **more), "cpu")
+        return train_learners(made_dataset(), params(side_by_side=1, **more), "cpu")
 
     with pytest.raises(
         TrainingFailedError,
