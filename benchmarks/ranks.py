@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from shaped import conditions, write_dataset
 from torch import distributed
+from torch.multiprocessing.spawn import spawn
 
 from models.learners.registry import LEARNERS
 from models.ranks import shared_update
@@ -42,7 +43,7 @@ def train(rank: int, ranks: int, folder: Path, name: str) -> None:
         add_up(*given)
         exchanged += time.perf_counter() - began
 
-    distributed.all_reduce = timed
+    distributed.all_reduce = timed  # type: ignore[assignment]
     for turn in range(2):  # the first one warms up
         began, exchanged = time.perf_counter(), 0.0
         for _ in range(UPDATES if turn else 3):
@@ -66,7 +67,7 @@ def main() -> None:
             for _ in range(ROUNDS):
                 for ranks, found in taken.items():
                     (folder / "meet").unlink(missing_ok=True)
-                    torch.multiprocessing.spawn(train, (ranks, folder, learner), nprocs=ranks)
+                    spawn(train, (ranks, folder, learner), nprocs=ranks)
                     found.append(torch.load(folder / "seconds.pt", weights_only=True).tolist())
             for ranks, found in taken.items():
                 whole, exchange = (statistics.median(column) for column in zip(*found, strict=True))

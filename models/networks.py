@@ -63,7 +63,7 @@ class Actor(nn.Module):
         state = self.state_encoder(observation)
         with products_in(self.precision, state.device):
             values = by_rows(self.layers, state)
-        return self.bounded(values.to(self.layers[-1].bias.dtype))
+        return self.bounded(values.to(next(self.layers.parameters()).dtype))
 
     def bounded(self, values: Tensor) -> Tensor:
         """max_action tanh of the last layer's values (B, D)."""
@@ -94,7 +94,7 @@ class StateValue(nn.Module):
         state = self.state_encoder(observation)
         with products_in(self.precision, state.device):
             values = by_rows(self.layers, state)
-        v: Tensor = values.to(self.layers[-1].bias.dtype).squeeze(-1)
+        v: Tensor = values.to(next(self.layers.parameters()).dtype).squeeze(-1)
         return v
 
 

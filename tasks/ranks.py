@@ -72,6 +72,10 @@ def launch(
         )
 
 
+def silent(*message: object) -> None:
+    """Send nothing: the first rank reports for all."""
+
+
 def fill_as_rank(
     owner: Connection, torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
 ) -> None:
@@ -81,7 +85,7 @@ def fill_as_rank(
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     first = distributed.get_rank() == 0
-    send = sender_to(owner) if first else lambda *message: None
+    send = sender_to(owner) if first else silent
     try:
         send("done", filled(send, torch_threads, module, name, draft, arguments))
     except Exception as error:

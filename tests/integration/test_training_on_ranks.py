@@ -69,7 +69,7 @@ def test_two_ranks_make_the_policy_of_one_process_and_show_their_progress(
 def test_a_killed_rank_is_named_and_one_process_continues(
     prefect_here: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    long = SHORT.model_copy(update={"steps": 300, "validate_every": 150, "log_every": 150})
+    long = SHORT.model_copy(update={"steps": 1000, "validate_every": 500, "log_every": 500, "checkpoint_every": 50})
 
     @flow
     def train(ranks: int) -> dict[str, ArtifactRef]:
