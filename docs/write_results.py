@@ -1,9 +1,9 @@
 """Write docs/results.md from the template docs/results.md.j2, stored reports and the output of benchmarks.
 
-    python docs/write_results.py REPORT.json [REPORT.json …] [--measured FOLDER]
+    python docs/write_results.py REPORT.json [REPORT.json …] [--ml-1m REPORT.json …] [--measured FOLDER]
 
-The reports are of one dataset and its learners, one per training seed; FOLDER (default .marquee/benchmarks) holds what `make bench`
-keeps: one file per benchmark, its command line first.
+The reports are of one dataset and its learners, one per training seed; those of --ml-1m are of MovieLens 1M. FOLDER
+(default .marquee/benchmarks) holds what `make bench` keeps: one file per benchmark, its command line first.
 """
 
 import argparse
@@ -167,12 +167,14 @@ def shown(value: float | None) -> str:
     return f"{value:.4f}".removeprefix("0") if 0 <= value < 1 else f"{value:.3f}"
 
 
-def render(results: Results) -> str:
-    """The page, as Markdown."""
+def render(results: Results, ml_1m: Results | None = None) -> str:
+    """The page, as Markdown; with tables of MovieLens 1M if there are reports of it."""
     environment = Environment(  # noqa: S701 - Markdown
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("results.md.j2").render(r=results, report=results.first, seeds=results.seeds)
+    page = environment.get_template("results.md.j2").render(
+        r=results, report=results.first, seeds=results.seeds, m=ml_1m
+    )
     return page.rstrip() + "\n"
 
 
@@ -180,9 +182,11 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reports", nargs="+", type=Path)
+    parser.add_argument("--ml-1m", nargs="+", type=Path, default=[])
     parser.add_argument("--measured", type=Path, default=Path(".marquee/benchmarks"))
     given: Any = parser.parse_args()
-    page = render(Results([read_report(path) for path in given.reports], given.measured))
+    first, second = ([read_report(path) for path in paths] for paths in (given.reports, given.ml_1m))
+    page = render(Results(first, given.measured), Results(second, given.measured) if second else None)
     (HERE / "results.md").write_text(page)
 
 
