@@ -1,5 +1,6 @@
 """What a policy's critics think of its own actions, and of items."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -35,3 +36,18 @@ def action_values(policy: object, histories: Histories) -> Tensor | None:
         state = policy.state(histories)
         return policy.values(state, policy.actions(state))
     return None
+
+
+def item_values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> list[list[float | None]]:
+    """The critics' values of each row's items; None without critics. Rows of equally many items are computed together."""
+    values: list[list[float | None]] = [[None] * len(some) for some in items]
+    if not isinstance(scorer, ValuesItems):
+        return values
+    for size in {len(some) for some in items} - {0}:
+        rows = [row for row, some in enumerate(items) if len(some) == size]
+        some = histories if len(rows) == len(items) else Histories(histories.items[rows], histories.rewards[rows])
+        found = scorer.item_values(some, torch.stack([items[row] for row in rows]))
+        if found is not None:
+            for row, of_row in zip(rows, found.tolist(), strict=True):
+                values[row] = of_row
+    return values

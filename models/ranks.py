@@ -12,7 +12,6 @@ parts of L are computed by rows, and which by every rank.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import torch
@@ -21,8 +20,9 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import Parameter
 
 T = TypeVar("T")
-# Whether this process computes an update together with the other ranks.
-_shared: ContextVar[bool] = ContextVar("shared", default=False)
+_shared = (
+    False  # whether this process computes an update together with the other ranks; ONNX's exporter can follow a bool
+)
 
 
 def count() -> int:
@@ -47,11 +47,12 @@ def from_first(make: Callable[[], T]) -> T:
 @contextmanager
 def shared_update() -> Iterator[None]:
     """Context in which `by_rows` and `average_gradients` involve all ranks, which must all be in it."""
-    before = _shared.set(count() > 1)
+    global _shared  # noqa: PLW0603
+    _shared = count() > 1
     try:
         yield
     finally:
-        _shared.reset(before)
+        _shared = False
 
 
 def by_rows(network: Callable[..., Tensor], *inputs: Tensor, dim: int = 0) -> Tensor:
@@ -65,7 +66,7 @@ def by_rows(network: Callable[..., Tensor], *inputs: Tensor, dim: int = 0) -> Te
     Returns:
         The output for all N rows, equal on all ranks.
     """
-    if not _shared.get() or len(inputs[0]) < count():
+    if not _shared or len(inputs[0]) < count():
         return network(*inputs)
     rows, rank, ranks = len(inputs[0]), distributed.get_rank(), count()
     begin, end = rows * rank // ranks, rows * (rank + 1) // ranks
@@ -76,7 +77,7 @@ def by_rows(network: Callable[..., Tensor], *inputs: Tensor, dim: int = 0) -> Te
 
 def average_gradients(parameters: Iterable[Parameter]) -> None:
     """Within `shared_update`: replace each gradient by its mean over the ranks."""
-    if not _shared.get():
+    if not _shared:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     means = torch.cat([gradient.flatten() for gradient in gradients]).div_(count())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evaluation.protocols.distances import Acting, ByDistance, Distance
-from models.action_values import ValuesItems
+from models.action_values import item_values_of
 from models.baselines.popularity import Popularity
 from models.critic_weight import with_critic_weight
 from models.histories import Histories, Scorer
@@ -187,7 +187,7 @@ class Recommender:
             self._chosen(question, best[row, :count], best_scores[row, :count])
             for row, (question, count) in enumerate(zip(questions, allowed, strict=True))
         ]
-        values = values_of(scorer, histories, [items for items, _ in chosen])
+        values = item_values_of(scorer, histories, [items for items, _ in chosen])
         return [
             Answer.model_validate(
                 {
@@ -271,21 +271,6 @@ class Recommender:
                 nearest.indices.tolist(), nearest.values.double().round(decimals=4).tolist(), strict=True
             )
         ]
-
-
-def values_of(scorer: Scorer, histories: Histories, items: Sequence[Tensor]) -> list[list[float | None]]:
-    """The critics' values of each row's items; None without critics. Rows of equally many items are computed together."""
-    values: list[list[float | None]] = [[None] * len(some) for some in items]
-    if not isinstance(scorer, ValuesItems):
-        return values
-    for size in {len(some) for some in items} - {0}:
-        rows = [row for row, some in enumerate(items) if len(some) == size]
-        some = histories if len(rows) == len(items) else Histories(histories.items[rows], histories.rewards[rows])
-        found = scorer.item_values(some, torch.stack([items[row] for row in rows]))
-        if found is not None:
-            for row, of_row in zip(rows, found.tolist(), strict=True):
-                values[row] = of_row
-    return values
 
 
 def candidates_of(question: Question) -> int:

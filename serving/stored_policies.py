@@ -16,7 +16,7 @@ from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import Policy, Publishable
 from models.policy_formats import policy_from
-from models.stored_policy import need_finite, unfit
+from models.stored_policy import need_finite
 from models.term_weights import TunedWeights
 from models.translated import Translated
 from models.windows import HistoryEncoder
@@ -86,9 +86,10 @@ def load_policy(folder: Path, embedding: Tensor) -> Publishable:
         PolicyError: a file is missing or damaged, or the policy is of another format or not valid.
     """
     config = config_of(folder)
+    tensors = mapped_tensors(folder)
     try:
         need_finite(mapped_tensors(folder))  # in a mapping of its own, so that what only the check reads leaves memory
-        return policy_from(config, mapped_tensors(folder), embedding)
+        return policy_from(config, tensors, embedding)
     except PolicyError as error:
         raise PolicyError(f"{folder}: {error}") from error
 
@@ -99,11 +100,14 @@ def mapped_tensors(folder: Path) -> dict[str, Tensor]:
     Raises:
         PolicyError: the file is missing or damaged.
     """
+    path = folder / "policy.safetensors"
     try:
-        tensors: dict[str, Tensor] = load_file(folder / "policy.safetensors")
+        tensors: dict[str, Tensor] = load_file(path)
         return tensors
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise unfit("the weights of a policy in policy.safetensors", error) from error
+        raise PolicyError(
+            f"{path}: expected the weights of a policy; found {error}. Pull it again or train it again."
+        ) from error
 
 
 def config_of(folder: Path) -> dict[str, Any]:

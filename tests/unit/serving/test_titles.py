@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving.titles import Match, Titles, plain
+from serving.titles import Match, Titles, searchable
 
 NAMES = ["The Matrix", "The Matrix Reloaded", "Heat", "Amélie", "Solaris", "Solaris", "Seven Samurai", "Heathers"]
 YEARS = [1999, 2003, 1995, 2001, 1972, 2002, 1954, 0]
@@ -50,4 +50,4 @@ def test_a_search_finds_words_and_mends_typing_errors(titles: Titles, query: str
 
 def test_the_most_are_returned(titles: Titles) -> None:
     assert titles.search("a", 2) == (3, 0)
-    assert plain("Amélie,  The") == "the amelie"
+    assert searchable("Amélie,  The") == "the amelie"
