@@ -10,8 +10,8 @@ REST ?= nightly
 # The versions that were tested together on this Python.
 CONSTRAINTS := constraints/python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 
-# Four workers for two cores: while some wait for a server or a killed process, others compute.
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=4 --dist=worksteal
+# Three workers for two cores: while one waits for a server or a killed process, another computes.
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses=3 --dist=worksteal
 
 .PHONY: setup demo test test-all docs bench constraints
 

@@ -28,6 +28,7 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
 from storage.errors import ArtifactError, MarqueeError
 from tasks.caching import artifact_store, artifact_task
+from tasks.datasets import open_dataset
 from tasks.policies import policies_on, policy_named
 from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
@@ -73,7 +74,7 @@ def train_in_environment(
     from models.online.gail import Expert  # noqa: PLC0415  # the package is an extra
     from models.online.training import train_online  # noqa: PLC0415
 
-    data = TransitionDataset.open(artifact_store().open(dataset) / "transitions.h5")
+    data = open_dataset(dataset)
     simulated = known_users(data, sample) if sample is not None else fitted_users(data, fitted or FittedParams())
     progress = Progress(f"train-{learner}".replace("_", "-"), f"Training {learner}")
     trained = train_online(

@@ -48,7 +48,7 @@ def trying(some: int) -> pytest.MarkDecorator:
 
 
 @pytest.mark.usefixtures("strace")
-@trying(3)
+@trying(7)
 def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     home = tmp_path / "home"
     in_child(lambda: make_artifact(tmp_path / "usual"))
@@ -69,7 +69,7 @@ def test_an_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pyt
 
 
 @pytest.mark.usefixtures("strace")
-@trying(3)
+@trying(7)
 def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     in_child(lambda: make_artifact(tmp_path / "home"))
     data = next((tmp_path / "home").rglob("transitions.h5"))
@@ -97,7 +97,7 @@ def test_a_dense_file_is_old_or_new(every: int, tmp_path: Path, request: pytest.
 
 
 @pytest.mark.usefixtures("strace")
-@trying(3)
+@trying(7)
 def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     artifacts, ref = own_artifact(tmp_path / "home")
     to = tmp_path / "published"
@@ -123,7 +123,7 @@ def test_an_alias_names_a_whole_artifact(every: int, tmp_path: Path, request: py
 
 
 @pytest.mark.usefixtures("strace")
-@trying(3)
+@trying(7)
 def test_a_pulled_artifact_is_whole_or_absent(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     artifacts, ref = own_artifact(tmp_path / "home")
     in_child(lambda: publish(open_store(str(tmp_path / "published")), artifacts, ref))
@@ -173,7 +173,7 @@ def train(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("strace")
-@trying(31)
+@trying(61)
 def test_training_ends_with_the_usual_policy(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     home = tmp_path / "home"
     in_child(lambda: train(tmp_path / "usual"))

@@ -31,7 +31,7 @@ def proxy(moto: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
+@pytest.mark.parametrize("every", [41, pytest.param(1, marks=pytest.mark.nightly)], ids=["some", "all"])
 def test_a_published_artifact_is_old_or_new(
     every: int, proxy: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -34,6 +34,7 @@ def ranks_of_this_process() -> list[psutil.Process]:
     return sorted(found, key=psutil.Process.create_time)
 
 
+@pytest.mark.nightly
 def test_two_ranks_make_the_policy_of_one_process_and_show_their_progress(
     prefect_here: None, prefect_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
