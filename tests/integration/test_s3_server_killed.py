@@ -22,7 +22,7 @@ from tests_support import Shared, free_port, wait_for
 from storage.artifacts.object_stores import open_store
 from storage.artifacts.publishing import pull
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, pytest.mark.kills_server]
 # When the server is started again, and how many times fewer boundaries are tried so: without a server a command tries for
 # ten seconds.
 RESTARTS = {"at once": 1, "when the command has ended": 2}
