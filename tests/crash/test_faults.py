@@ -173,7 +173,7 @@ def train(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("strace")
-@trying(61)
+@trying(31)
 def test_training_ends_with_the_usual_policy(every: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     home = tmp_path / "home"
     in_child(lambda: train(tmp_path / "usual"))
