@@ -26,7 +26,7 @@ def movies_suite() -> "gx.ExpectationSuite":
                 column="tmdb_id", severity="warning", notes="Two movies with one TMDB id get the same metadata."
             ),
             gxe.ExpectColumnValuesToBeBetween(
-                column="year", min_value=1870, max_value=2100, severity="warning", notes="The first films were made in the 1870s."
+                column="year", min_value=1870, max_value=2100, severity="warning", notes="The first movies were made in the 1870s."
             ),
             gxe.ExpectColumnValuesToBeInSet(
                 column="has_metadata", value_set=[True], mostly=0.5, severity="warning",

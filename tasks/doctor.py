@@ -171,7 +171,7 @@ def text_encoder(name: str) -> CheckResult:
             "Run once with internet, or use the offline encoder: minilm.",
         )
     try:
-        width = find_encoder(name).load(16, "float32").encode(["A film."]).shape[1]
+        width = find_encoder(name).load(16, "float32").encode(["A movie."]).shape[1]
     except EncoderError as error:
         return CheckResult("fail", f"{name} does not load", str(error))
     return CheckResult("ok", f"{name}, {width} dimensions, needs no internet")

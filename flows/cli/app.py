@@ -26,7 +26,7 @@ def app_command(
     host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 8501,
 ) -> None:
-    """Show a page on which to rate films and compare what two methods recommend."""
+    """Show a page on which to rate movies and compare what two methods recommend."""
     from serving.loading import CHAMPION
     from serving.page.run import PageSettings, run_page
 

@@ -57,7 +57,7 @@ def retrain(
     typer.echo(f"To pull the policy elsewhere: marquee pull policy@latest --from {result.published} --to pulled")
     typer.echo(f"To get recommendations:\n  {recommend_command(path_of(result.policies[best]), result.published)}")
     others = (name for name in result.policies if name != best)
-    typer.echo(f"To rate films and compare policies on a page:\n  {page_command(result.published, *others)}\n")
+    typer.echo(f"To rate movies and compare policies on a page:\n  {page_command(result.published, *others)}\n")
     print_values(
         DATASET=path_of(result.dataset, "transitions.h5"),
         POLICY=path_of(result.policies[best]),

@@ -1,1 +1,1 @@
-"""The page of `marquee app`: rate films, see what two methods recommend side by side."""
+"""The page of `marquee app`: rate movies, see what two methods recommend side by side."""

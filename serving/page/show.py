@@ -21,17 +21,17 @@ from serving.recommend import Recommender
 from serving.served import ServedPolicies
 from storage.markdown import plain
 
-FOUND = 8  # films that a search lists
-EXAMPLE_FILMS = 5
+FOUND = 8  # movies that a search lists
+EXAMPLE_MOVIES = 5
 MAP_ITEMS = 1500  # the most popular items, as a background of the map
-OTHERS = "other films"
+OTHERS = "other movies"
 CRITIC_WEIGHTS = (None, 0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0, 100.0)
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 QUESTIONS: dict[ServeFor, str] = {
-    "next": "the next film",
-    "later": "films from now on",
-    "liked": "films that are liked",
-    "new": "new films",
+    "next": "the next movie",
+    "later": "movies from now on",
+    "liked": "movies that are liked",
+    "new": "new movies",
 }
 
 
@@ -45,9 +45,9 @@ def show(served: ServedPolicies, posters: Path | None = None) -> None:
     ratings: dict[int, float] = st.session_state.ratings
     left, right = st.columns(2)
     with left:
-        rate_films(first, ratings)
+        rate_movies(first, ratings)
     with right:
-        rated_films(first, ratings)
+        rated_movies(first, ratings)
     names = (*served.served, *first.baselines)
     recommenders = {name: one for name in names if (one := served.recommender_for(name)) is not None}
     asked = settings(ratings, any(one.has_critics(name) for name, one in recommenders.items()))
@@ -59,8 +59,8 @@ def show(served: ServedPolicies, posters: Path | None = None) -> None:
                 list(recommenders),
                 index=min(side, len(recommenders) - 1),
                 key=f"method{side}",
-                help="Each film has the score that the method ranks it by, the return that the policy's critics expect of "
-                "recommending it, and the most similar films among your ratings (cosine 1: the same embedding).",
+                help="Each movie has the score that the method ranks it by, the return that the policy's critics expect of "
+                "recommending it, and the most similar movies among your ratings (cosine 1: the same embedding).",
             )
             answer = recommended(recommenders[name], asked, name, posters)
             if answer is not None:
@@ -68,14 +68,14 @@ def show(served: ServedPolicies, posters: Path | None = None) -> None:
     show_map(first.catalogue, ratings, answers)
 
 
-def rate_films(recommender: Recommender, ratings: dict[int, float]) -> None:
-    """Search films and rate them, or take an example user."""
+def rate_movies(recommender: Recommender, ratings: dict[int, float]) -> None:
+    """Search movies and rate them, or take an example user."""
     catalogue, scale = recommender.catalogue, recommender.ratings.scale
-    st.subheader("Rate films")
-    query = st.text_input("Search a film", key="query", placeholder="part of a title")
+    st.subheader("Rate movies")
+    query = st.text_input("Search a movie", key="query", placeholder="part of a title")
     found = catalogue.by_title.search(query, FOUND) if query else popular(catalogue, FOUND)
     if found:
-        item = st.selectbox("Film", found, format_func=catalogue.with_year, key="film")
+        item = st.selectbox("Movie", found, format_func=catalogue.with_year, key="movie")
         values = [round(scale.lowest + scale.step * place, 6) for place in range(scale.codes)]
         slider, button = st.columns([3, 1], vertical_alignment="bottom")
         rating = slider.select_slider("Rating", values, values[-1], format_func="{:g}".format, key="rating")
@@ -84,7 +84,7 @@ def rate_films(recommender: Recommender, ratings: dict[int, float]) -> None:
             ratings.pop(movie_id, None)  # a new rating is the newest
             ratings[movie_id] = rating
     else:
-        st.info("No film has such a title.")
+        st.info("No movie has such a title.")
     genres = sorted(catalogue.genre_masks)
     choice, button = st.columns([3, 1], vertical_alignment="bottom")
     genre = choice.selectbox(
@@ -93,13 +93,13 @@ def rate_films(recommender: Recommender, ratings: dict[int, float]) -> None:
         index=None,
         format_func="likes {}".format,
         placeholder="likes a genre",
-        help=f"Gives {scale.highest:g} to the {EXAMPLE_FILMS} most rated films of a genre.",
+        help=f"Gives {scale.highest:g} to the {EXAMPLE_MOVIES} most rated movies of a genre.",
         key="example",
     )
     if button.button("Take", key="take", disabled=genre is None, width="stretch") and genre is not None:
         ratings.clear()
         mask = catalogue.genre_masks[genre]
-        liked = [item for item in popular(catalogue, len(catalogue)) if mask[item]][:EXAMPLE_FILMS]
+        liked = [item for item in popular(catalogue, len(catalogue)) if mask[item]][:EXAMPLE_MOVIES]
         ratings.update({int(catalogue.ids[item]): scale.highest for item in liked})
 
 
@@ -109,7 +109,7 @@ def popular(catalogue: Catalogue, most: int) -> tuple[int, ...]:
     return tuple(order[:most].tolist())
 
 
-def rated_films(recommender: Recommender, ratings: dict[int, float]) -> None:
+def rated_movies(recommender: Recommender, ratings: dict[int, float]) -> None:
     """The ratings, with a button that removes each."""
     catalogue = recommender.catalogue
     st.subheader("Your ratings")
@@ -119,7 +119,7 @@ def rated_films(recommender: Recommender, ratings: dict[int, float]) -> None:
     with st.container(horizontal=True, gap="small"):
         for movie_id in reversed(list(ratings)):
             (item,) = items_of(catalogue, [movie_id]) or (None,)
-            title = f"film {movie_id}" if item is None else catalogue.with_year(item)
+            title = f"movie {movie_id}" if item is None else catalogue.with_year(item)
             st.button(
                 f"✕ {ratings[movie_id]:g} · {plain(title)}",
                 key=f"remove{movie_id}",
@@ -158,10 +158,10 @@ def settings(ratings: Mapping[int, float], critics: bool) -> Question:
                 format_func=lambda weight: "as tuned" if weight is None else f"{weight:g}",
                 key="critic_weight",
                 disabled=distance is not None,
-                help="How much the critics' value counts against the score, when the best films are ranked again. "
+                help="How much the critics' value counts against the score, when the best movies are ranked again. "
                 "0: not at all; 1: as much as the score. A distance ranks without critics.",
             )
-        k = st.slider("Films in a list", 1, 50, 10, key="k")
+        k = st.slider("Movies in a list", 1, 50, 10, key="k")
     history = tuple(Rated(movie_id=movie_id, rating=rating) for movie_id, rating in ratings.items())
     return Question(
         history=history,
@@ -190,7 +190,7 @@ def recommended(recommender: Recommender, asked: Question, name: str, posters: P
     if answer.note:
         st.caption(answer.note)
     elif answer.unknown_ids:
-        st.caption(f"This method does not know {len(answer.unknown_ids)} of your films.")
+        st.caption(f"This method does not know {len(answer.unknown_ids)} of your movies.")
     for place, item in enumerate(answer.items, 1):
         with st.container(border=True):
             poster = picture(posters, item.movie_id)
@@ -220,7 +220,7 @@ def picture(posters: Path | None, movie_id: int) -> Path | None:
 
 def show_map(catalogue: Catalogue, ratings: Mapping[int, float], answers: Mapping[str, Answer]) -> None:
     """The rated and the recommended items among the catalogue's embeddings."""
-    st.subheader("Map of films")
+    st.subheader("Map of movies")
     group = dict.fromkeys(popular(catalogue, MAP_ITEMS), OTHERS)
     for side, answer in answers.items():
         for item in items_of(catalogue, [item.movie_id for item in answer.items]):
@@ -228,7 +228,7 @@ def show_map(catalogue: Catalogue, ratings: Mapping[int, float], answers: Mappin
     group |= dict.fromkeys(items_of(catalogue, list(ratings)), "rated")
     items = sorted(group, key=lambda item: group[item] != OTHERS)  # what comes later is drawn on top
     st.altair_chart(chart(catalogue, items, [group[item] for item in items]), width="stretch")
-    st.caption("The first two principal components of the embeddings: near films have similar metadata.")
+    st.caption("The first two principal components of the embeddings: near movies have similar metadata.")
 
 
 def items_of(catalogue: Catalogue, movie_ids: Sequence[int]) -> list[int]:
@@ -241,7 +241,7 @@ def chart(catalogue: Catalogue, items: Sequence[int], groups: Sequence[str]) -> 
     """Items as points, coloured by group."""
     x, y = catalogue.plane[items].T.tolist()
     titles = [catalogue.with_year(item) for item in items]
-    table = pd.DataFrame({"x": x, "y": y, "film": titles, "group": groups})
+    table = pd.DataFrame({"x": x, "y": y, "movie": titles, "group": groups})
     domain = [OTHERS, "rated", "on the left", "on the right", "on both lists"]
     colours = alt.Scale(domain=domain, range=["#b4bac2", "#cc79a7", "#0072b2", "#d55e00", "#009e73"])
     is_other = alt.datum.group == OTHERS
@@ -253,7 +253,7 @@ def chart(catalogue: Catalogue, items: Sequence[int], groups: Sequence[str]) -> 
             y=alt.Y("y", axis=None),
             color=alt.Color("group", scale=colours, legend=alt.Legend(orient="bottom", title=None, columns=3)),
             size=alt.condition(is_other, alt.value(12), alt.value(90)),
-            tooltip=["film", "group"],
+            tooltip=["movie", "group"],
         )
         .properties(height=420)
     )

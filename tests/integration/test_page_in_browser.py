@@ -20,7 +20,7 @@ WIDER = "[...document.querySelectorAll('*')].filter((one) => one.scrollWidth > i
 def app(small_run: SmallRun, tmp_path: Path) -> Iterator[str]:
     """The URL of the page, by the command at the end of the small run."""
     port = free_port()
-    _, *words = small_run.command("To rate films and compare policies on a page:")
+    _, *words = small_run.command("To rate movies and compare policies on a page:")
     words += ["--from", small_run.values["PUBLISHED"], "--port", str(port)]
     variables = os.environ | {"MARQUEE_HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, "-m", "flows.cli", *words], env=variables) as process:
@@ -42,7 +42,7 @@ def test_a_film_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, ch
         page.on("request", lambda one: None if one.url.startswith(own) else complaints.append(one.url))
         page.on("websocket", lambda one: None if one.url.startswith(own) else complaints.append(one.url))
         page.goto(app)
-        search = page.get_by_role("textbox", name="Search a film")
+        search = page.get_by_role("textbox", name="Search a movie")
         expect(page.locator(LISTED)).to_have_count(20)
         expect(page.get_by_text("Ordered by popularity, because there are no ratings.")).to_have_count(2)
         methods = [page.get_by_role("combobox", name=f"Method on the {side}") for side in ("left", "right")]
@@ -51,7 +51,7 @@ def test_a_film_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, ch
         wanted = page.locator(LISTED).nth(2).inner_text().removeprefix("3. ")
         search.press_sequentially(wanted.partition(" (")[0])
         search.press("Enter")
-        expect(page.get_by_role("combobox", name="Film")).to_have_value(wanted)
+        expect(page.get_by_role("combobox", name="Movie")).to_have_value(wanted)
         go_to(page, "Rate")
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name=f"✕ 5 · {wanted}")).to_be_visible()

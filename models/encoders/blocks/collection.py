@@ -1,4 +1,4 @@
-"""The series of films that an item belongs to."""
+"""The series of movies that an item belongs to."""
 
 from models.encoders.tabular import terms_block
 

@@ -1,4 +1,4 @@
-"""The type of an item (film, series or episode), its release status, and whether it is for adults."""
+"""The type of an item (movie, series or episode), its release status, and whether it is for adults."""
 
 from models.encoders.tabular import terms_block
 

@@ -132,7 +132,7 @@ def test_a_policy_of_another_catalogue_or_scale_says_what_it_cannot_use(tmp_path
     page.button(key="rate").click().run()
     rate(page, "heat")
     assert not page.exception
-    assert "does not know 1 of your films" in captions(page)
+    assert "does not know 1 of your movies" in captions(page)
 
     def twice(folder: Path) -> None:
         stored = json.loads((folder / "ratings.json").read_text())
