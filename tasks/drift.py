@@ -13,11 +13,11 @@ from evaluation.protocols.population_stability import Events, measure_stability
 from expectations.drift import drift_suite
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.reader import TransitionDataset
+from storage.markdown import markdown_table
 from tasks.caching import artifact_store, artifact_task
 from tasks.datasets import open_dataset
 from tasks.gates import PROCESS, keep, pass_gate
 from tasks.story import add_section, show_table
-from tasks.story import table as table_of
 
 KEYS = ["user", "movie", "timestamp"]
 COLUMNS = ("measure", "later_events", "psi", "warn_above", "fail_above", "note")  # in the summary of the run
@@ -97,7 +97,7 @@ def show_drift(drift: ArtifactRef, params: DriftParams) -> None:
     later = artifact_store().manifest(drift).facts["later_events"]
     show_table("drift", rows, f"Population stability of {later:,} later events against the base")
     shown = ({name: "–" if row[name] is None else str(row[name]) for name in COLUMNS} for row in rows)
-    add_section("Drift of later events", table_of(shown))
+    add_section("Drift of later events", markdown_table(shown))
     if (table["psi"] > table["warn_above"]).any():
         emit_event(
             event="marquee.drift.found",

@@ -59,11 +59,6 @@ def compare_policies(
     draft.facts = found.model_dump(mode="json")
 
 
-def comparison_of(compared: ArtifactRef) -> ChampionComparison:
-    """The numbers of a champion-comparison artifact."""
-    return ChampionComparison.model_validate(artifact_store().manifest(compared).facts)
-
-
 @task(name="promote")
 def promote(
     to: str,
@@ -90,7 +85,8 @@ def promote(
 
     def compare(digest: str) -> ChampionComparison:
         champion = comparable_champion(digest, dataset, store.uri)
-        return comparison_of(compare_policies(dataset, challenger, champion, params))
+        compared = compare_policies(dataset, challenger, champion, params)
+        return ChampionComparison.model_validate(artifact_store().manifest(compared).facts)
 
     decision = decide_and_move(store, challenger, why, rule, compare)
     announce(decision, store.uri)
@@ -194,16 +190,8 @@ def announce(decision: Decision, published: str) -> None:
         "is now policy@champion" if decision.promoted else "did not become policy@champion"
     )
     logger.info("%s. %s", headline, decision.why)
-    lines = [f"**{headline}.** {decision.why}", ""]
-    if (found := decision.comparison) is not None:
-        ends = "–" if found.low is None or found.high is None else f"{found.low:+.4f} to {found.high:+.4f}"
-        lines += [
-            f"| {found.metric} | users | challenger | champion | difference | {100 * found.confidence:g} % interval |",
-            "|---|---|---|---|---|---|",
-            f"| | {found.users} | {found.challenger:.4f} | {found.champion:.4f} | {found.difference:+.4f} | {ends} |",
-            "",
-        ]
-    lines += [f"- now: {decision.champion}", f"- before: {decision.previous}", f"- rule: {decision.rule}"]
+    lines = [f"**{headline}.** {decision.why}", "", f"- now: {decision.champion}"]
+    lines += [f"- before: {decision.previous}", f"- rule: {decision.rule}"]
     if decision.promoted and decision.previous:
         lines += ["", f"To go back: `marquee rollback policy@champion --from {published}`"]
     show_text("champion", "\n".join(lines), "Promotion of the best new policy")

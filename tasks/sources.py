@@ -14,6 +14,7 @@ from storage.dataset.scale import RatingScale
 from storage.errors import SourceError
 from storage.files import sha256_file
 from storage.home import home
+from storage.markdown import markdown_table
 from storage.sources.bad_rows import OnBadRows
 from storage.sources.generic.declaration import GenericParams
 from storage.sources.metadata.files import MetadataFile, find_metadata
@@ -26,7 +27,7 @@ from storage.sources.web.services import WebServices, enabled_services
 from tasks.caching import artifact_store, artifact_task, is_worth_retrying
 from tasks.progress import Progress
 from tasks.sample import SampleParams, write_sample
-from tasks.story import add_section, table
+from tasks.story import add_section
 
 logger = logging.getLogger("marquee.sources")
 
@@ -219,7 +220,7 @@ def hash_files(
     read_as |= {f"metadata-{place}": read_by(file) for place, file in enumerate(metadata)}
     named = [role for role in files if role.startswith("metadata-") or (generic is not None and role in tables)]
     sha256 = {role: sha256_file(path) for role, path in files.items()}
-    add_section("Made from", table(file_row(role, path, sha256[role]) for role, path in files.items()))
+    add_section("Made from", markdown_table(file_row(role, path, sha256[role]) for role, path in files.items()))
     sha256 |= {f"{role}-read-by": way for role, way in read_as.items()}
     return sha256 | {f"{role}-name": files[role].name for role in named}
 

@@ -14,6 +14,7 @@ from rich.filesize import decimal
 
 from storage.errors import MarqueeError
 from storage.home import home
+from storage.markdown import markdown_table
 from tasks.caching import artifact_store
 from tasks.steps import Run, Step, current_run
 
@@ -82,10 +83,10 @@ def summary(run: Run, seconds: float, error: BaseException | None = None) -> str
         for heading, text in (
             *(("Report", report_text(step)) for step in run.steps if step.ref.kind == "report"),
             *run.sections,
-            ("Policies", table(map(policy_row, of_kind(run.steps, "policy")))),
-            ("Datasets", table(map(dataset_row, of_kind(run.steps, "dataset")))),
-            ("Gates", table(map(gate_row, of_kind(run.steps, "validation-")))),
-            ("Steps", table(map(step_row, run.steps))),
+            ("Policies", markdown_table(map(policy_row, of_kind(run.steps, "policy")))),
+            ("Datasets", markdown_table(map(dataset_row, of_kind(run.steps, "dataset")))),
+            ("Gates", markdown_table(map(gate_row, of_kind(run.steps, "validation-")))),
+            ("Steps", markdown_table(map(step_row, run.steps))),
             ("Pages", pages(run.steps)),
         )
         if text
@@ -102,20 +103,6 @@ def add_section(heading: str, markdown: str) -> None:
 def of_kind(steps: Iterable[Step], kind: str) -> list[Step]:
     """The steps whose artifact's kind begins so, each artifact once."""
     return list({step.ref.digest: step for step in steps if step.ref.kind.startswith(kind)}.values())
-
-
-def table(rows: Iterable[Mapping[str, str]]) -> str:
-    """Rows with the same columns as a table in markdown; "" if there are none."""
-    found = list(rows)
-    if not found:
-        return ""
-    cells = [list(found[0]), ["---"] * len(found[0]), *([escaped(value) for value in row.values()] for row in found)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
-
-
-def escaped(text: str) -> str:
-    """Text that cannot end a cell of a table."""
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def step_row(step: Step) -> dict[str, str]:
@@ -168,9 +155,9 @@ def report_text(step: Step) -> str:
     chart = folder / "verdict.png"
     parts = [
         facts["markdown"],
-        f"![The challenger's difference to each opponent]({picture(chart)})" if chart.is_file() else "",
+        f"![The challenger's difference to each opponent]({data_uri(chart)})" if chart.is_file() else "",
     ]
-    parts += [table(narrow(rows)) for rows in (facts["methods"], facts["costs"])]
+    parts += [markdown_table(narrow(rows)) for rows in (facts["methods"], facts["costs"])]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -204,7 +191,7 @@ def link(path: Path, text: str | None = None) -> str:
     return f"[{text or path}]({address})"
 
 
-def picture(path: Path) -> str:
+def data_uri(path: Path) -> str:
     """A PNG file as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
@@ -221,4 +208,4 @@ def show_table(key: str, rows: Sequence[Mapping[str, Any]], description: str) ->
 
 def show_image(key: str, path: Path, description: str) -> None:
     """Show a PNG file, as part of the artifact itself."""
-    create_image_artifact(key=key, image_url=picture(path), description=description)
+    create_image_artifact(key=key, image_url=data_uri(path), description=description)

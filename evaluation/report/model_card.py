@@ -1,6 +1,5 @@
 """The card of a published policy in markdown: data, licence, metrics with intervals, limits, files, and how to load it."""
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -9,7 +8,7 @@ from evaluation.report.sections.cards.dataset_card import caveats
 from evaluation.report.sections.cards.numbers import ModelCard, Setting, model_card, not_readable
 from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
-from storage.markdown import plain
+from storage.markdown import markdown_table, plain
 
 COUNTED = ("users", "items", "events", "transitions")
 
@@ -37,7 +36,7 @@ def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Mani
     """
     card = model_card("unknown", "policy", policy)
     limits = (*caveats(policy.generated, None, None), *card.limits)
-    files = ((one.path, f"{one.size_bytes:,}", one.sha256) for one in policy.files)
+    files = ({"file": one.path, "bytes": f"{one.size_bytes:,}", "SHA-256": one.sha256} for one in policy.files)
     sections = (
         f"# Policy {plain(card.learner)}, {policy.digest[:12]}",
         f"{card.summary} {f'Source: {card.paper}.' if card.paper else ''}",
@@ -47,7 +46,7 @@ def model_card_markdown(policy: Manifest, dataset: Manifest | None, report: Mani
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits),
         f"## Load it\n\n{loading_text(policy, uri)}",
         f"## Training\n\n{training_text(card, policy.created_at)}",
-        f"## Files\n\n{table(('file', 'bytes', 'SHA-256'), files)}",
+        f"## Files\n\n{markdown_table(files, plain)}",
     )
     return "\n\n".join(part.strip() for part in sections) + "\n"
 
@@ -82,10 +81,8 @@ def metrics_text(policy: Manifest, validation: float | None, report: Manifest | 
         f"report `{report.digest}`; 95 %: the interval of NDCG@10. This policy is {plain(names[0])}.",
         "",
     ]
-    if facts.methods:
-        rows = ([number(value) for value in row.values()] for row in facts.methods)
-        lines.append(table(tuple(facts.methods[0]), rows))
-    lines += ["", plain(facts.headline)]
+    rows = ({name: as_text(value) for name, value in row.items()} for row in facts.methods)
+    lines += [markdown_table(rows, plain), "", plain(facts.headline)]
     return "\n".join(lines)
 
 
@@ -114,7 +111,8 @@ def training_text(card: ModelCard, created_at: str) -> str:
         **{f"shares of the score for “{one.question}”": shares_text(one) for one in card.questions},
         **card.hyper_parameters,
     }
-    return table(("parameter", "value"), ((name, number(value)) for name, value in facts.items() if value is not None))
+    rows = ({"parameter": name, "value": as_text(value)} for name, value in facts.items() if value is not None)
+    return markdown_table(rows, plain)
 
 
 def shares_text(tuned: TunedWeights) -> str:
@@ -123,12 +121,6 @@ def shares_text(tuned: TunedWeights) -> str:
     return f"{', '.join(named)}; critics' weight {tuned.critic:g}"
 
 
-def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    """A table in markdown."""
-    lines = [" | ".join(plain(cell) for cell in line) for line in (columns, *rows)]
-    return "\n".join(f"| {line} |" for line in (lines[0], " | ".join(["---"] * len(columns)), *lines[1:]))
-
-
-def number(value: object) -> str:
+def as_text(value: object) -> str:
     """A value as text."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -15,6 +15,7 @@ from evaluation.report.registry import SECTIONS
 from evaluation.report.sections import methods, popularity, verdict
 from evaluation.report.sections.methods.numbers import Table
 from evaluation.report.sections.verdict.numbers import VerdictSection
+from storage.markdown import markdown_table
 
 FORMAT: Literal["marquee-report/4"] = "marquee-report/4"
 TEMPLATE = "report.html.j2"
@@ -140,16 +141,17 @@ def main_tables(report: Report) -> list[Table]:
 def verdict_markdown(report: Report) -> str:
     """The verdict for the Prefect UI."""
     found: VerdictSection = report.verdict
-    rows = [
-        f"| {one.role if one.role == one.other else f'{one.role} ({one.other})'} | {one.other_value:.4f} | {one.difference:+.4f} "
-        f"| {one.low:+.4f} to {one.high:+.4f} | {one.p:.3g} | {one.outcome} |"
+    rows = (
+        {
+            f"{found.challenger} against": one.role if one.role == one.other else f"{one.role} ({one.other})",
+            "NDCG@10": f"{one.other_value:.4f}",
+            "difference": f"{one.difference:+.4f}",
+            "95 % interval": f"{one.low:+.4f} to {one.high:+.4f}",
+            "p (Holm)": f"{one.p:.3g}",
+            "verdict": one.outcome,
+        }
         for one in found.opponents
-    ]
-    table = [
-        f"| {found.challenger} against | NDCG@10 | difference | 95 % interval | p (Holm) | verdict |",
-        "|---|---|---|---|---|---|",
-        *rows,
-    ]
+    )
     facts = [f"- **{fact.value}** {fact.label}" + (f" ({fact.note})" if fact.note else "") for fact in found.facts]
     cautions = [f"- ⚠ {caution}" for caution in found.cautions]
     answers = [f"- **{answer.question}** {answer.sentence}" for answer in found.answers]
@@ -161,7 +163,7 @@ def verdict_markdown(report: Report) -> str:
         critics,
         promotion,
         "\n".join(facts),
-        "\n".join(table) if rows else "",
+        markdown_table(rows),
         "\n".join(cautions),
     ]
     return "\n\n".join(block for block in blocks if block)

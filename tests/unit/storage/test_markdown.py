@@ -1,8 +1,8 @@
-"""Text from elsewhere is shown as it is written."""
+"""Text from elsewhere is shown as it is written, and in its cell of a table."""
 
 import pytest
 
-from storage.markdown import plain
+from storage.markdown import markdown_table, plain
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from storage.markdown import plain
 )
 def test_markdown_is_escaped(text: str, expected: str) -> None:
     assert plain(text) == expected
+
+
+def test_a_cell_cannot_break_its_table() -> None:
+    assert markdown_table([{"name": "a|b\nc"}]).splitlines() == ["| name |", "| --- |", "| a\\|b c |"]
+    assert markdown_table([{"name": "*a*|b"}], plain).splitlines()[2] == r"| \*a\*\|b |"
+    assert markdown_table([]) == ""

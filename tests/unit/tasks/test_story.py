@@ -13,7 +13,7 @@ from storage.artifacts.store import ArtifactRef
 from storage.errors import SourceError
 from tasks.caching import artifact_store
 from tasks.steps import Run, in_words, mark_made, timed
-from tasks.story import add_section, link, summary, table, with_summary
+from tasks.story import add_section, link, summary, with_summary
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 
@@ -152,11 +152,6 @@ def test_links_lead_to_where_the_work_directory_is_served(
     if served:
         monkeypatch.setenv("MARQUEE_HOME_URL", served)
     assert link(home / "artifacts" / "report.html", "open") == f"[open]({address.format(home=home)})"
-
-
-def test_a_cell_cannot_break_its_table() -> None:
-    assert table([{"name": "a|b\nc"}]).splitlines() == ["| name |", "| --- |", "| a\\|b c |"]
-    assert table([]) == ""
 
 
 def test_facts_in_words_are_one_short_line() -> None:
