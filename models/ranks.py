@@ -25,19 +25,19 @@ _shared = (
 )
 
 
-def count() -> int:
+def rank_count() -> int:
     """How many ranks train together; 1 without torch.distributed."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def is_first() -> bool:
     """Whether this is the rank that validates, logs and writes files."""
-    return count() == 1 or distributed.get_rank() == 0
+    return rank_count() == 1 or distributed.get_rank() == 0
 
 
 def from_first(make: Callable[[], T]) -> T:
     """What `make` returns on the first rank; on the others it is not called."""
-    if count() == 1:
+    if rank_count() == 1:
         return make()
     found = [make() if is_first() else None]
     distributed.broadcast_object_list(found)
@@ -48,7 +48,7 @@ def from_first(make: Callable[[], T]) -> T:
 def shared_update() -> Iterator[None]:
     """Context in which `by_rows` and `average_gradients` involve all ranks, which must all be in it."""
     global _shared  # noqa: PLW0603
-    _shared = count() > 1
+    _shared = rank_count() > 1
     try:
         yield
     finally:
@@ -66,9 +66,9 @@ def by_rows(network: Callable[..., Tensor], *inputs: Tensor, dim: int = 0) -> Te
     Returns:
         The output for all N rows, equal on all ranks.
     """
-    if not _shared or len(inputs[0]) < count():
+    if not _shared or len(inputs[0]) < rank_count():
         return network(*inputs)
-    rows, rank, ranks = len(inputs[0]), distributed.get_rank(), count()
+    rows, rank, ranks = len(inputs[0]), distributed.get_rank(), rank_count()
     begin, end = rows * rank // ranks, rows * (rank + 1) // ranks
     part = network(*(whole[begin:end] for whole in inputs))
     joined: Tensor = _Joined.apply(part, dim, begin, rows)  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ def average_gradients(parameters: Iterable[Parameter]) -> None:
     if not _shared:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    means = torch.cat([gradient.flatten() for gradient in gradients]).div_(count())
+    means = torch.cat([gradient.flatten() for gradient in gradients]).div_(rank_count())
     distributed.all_reduce(means)
     for gradient, mean in zip(gradients, means.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))

@@ -5,17 +5,15 @@ import time
 import uuid
 from datetime import timedelta
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from storage.artifacts.store import Draft
 from storage.errors import MarqueeError
 from tasks.train import DeviceMissingError, checkpoints_of
-from tasks.work_process import end_with, filled, portable, sender_to
+from tasks.work_process import Job, end_with, fill_here, portable, sender_to
 
 PATIENCE = timedelta(days=7)  # ranks wait while the first one validates; the launcher sees one that has ended
 BLAME_SECONDS = 5  # a rank that lost the connection to another ends later than that one, which the launcher then names
@@ -37,9 +35,7 @@ def need_devices(ranks: int, device: str) -> None:
         )
 
 
-def launch(
-    ranks: int, owner: Connection, torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
-) -> None:
+def launch(ranks: int, owner: Connection, job: Job) -> None:
     """In a process of its own: fill a draft on several ranks; if one of them ends before, all do, and the owner gets an error."""
     end_with(owner)
     config = LaunchConfig(
@@ -54,10 +50,10 @@ def launch(
         signals_to_handle="SIGTERM",
     )
     try:
-        elastic_launch(config, fill_as_rank)(owner, torch_threads, module, name, draft, arguments)
+        elastic_launch(config, fill_as_rank)(owner, job)
     except ChildFailedError as error:
         rank, failure = next(iter(error.failures.items()))
-        newest = checkpoints_of(draft.digest).newest()
+        newest = checkpoints_of(job.draft.digest).newest()
         kept = (
             f"Its last checkpoint is {newest}; run again to continue from it."
             if newest
@@ -76,9 +72,7 @@ def silent(*message: object) -> None:
     """Send nothing: the first rank reports for all."""
 
 
-def fill_as_rank(
-    owner: Connection, torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
-) -> None:
+def fill_as_rank(owner: Connection, job: Job) -> None:
     """In the process of a rank: fill a draft together with the other ranks; the first one reports to the owner."""
     end_with(owner)
     if torch.cuda.is_available():
@@ -87,7 +81,7 @@ def fill_as_rank(
     first = distributed.get_rank() == 0
     send = sender_to(owner) if first else silent
     try:
-        send("done", filled(send, torch_threads, module, name, draft, arguments))
+        send("done", fill_here(send, job))
     except Exception as error:
         if first and isinstance(error, MarqueeError | ValueError):
             send("failed", portable(error))

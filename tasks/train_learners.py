@@ -15,7 +15,7 @@ from tasks.learning import folder_of, observing
 from tasks.ranks import launch, need_devices
 from tasks.train import Device, TrainParams, checkpoints_of, chosen_device, train_learner
 from tasks.warm_start import earlier_policy
-from tasks.work_process import WorkProcesses, fill
+from tasks.work_process import WorkProcesses, fill_for_owner
 
 CORES_EACH = 4  # of a training, by default; its small networks gain little from more
 
@@ -76,7 +76,7 @@ def train_all(
     need_devices(params.ranks, place)
     at_once = min(len(wanted), params.side_by_side or default_side_by_side(place, params.ranks))
     if at_once == params.ranks == 1:
-        return policies_of(one_by_one(wanted, train))
+        return policies_of({one: attempt(train, one) for one in wanted})
     return policies_of(side_by_side(wanted, train, at_once, params.ranks))
 
 
@@ -113,11 +113,6 @@ def default_side_by_side(device: str, ranks: int) -> int:
     return max(1, torch.get_num_threads() // CORES_EACH) if device == "cpu" and ranks == 1 else 1
 
 
-def one_by_one(wanted: Sequence[Training], train: Train) -> dict[Training, ArtifactRef | Exception]:
-    """The policy or the error of each training, in this process."""
-    return {one: attempt(train, one) for one in wanted}
-
-
 def side_by_side(
     wanted: Sequence[Training], train: Train, at_once: int, ranks: int
 ) -> dict[Training, ArtifactRef | Exception]:
@@ -125,7 +120,7 @@ def side_by_side(
 
     A thread follows each process, in a copy of this thread's context, so that its task belongs to the running flow.
     """
-    run = partial(launch, ranks) if ranks > 1 else fill
+    run = partial(launch, ranks) if ranks > 1 else fill_for_owner
     processes = WorkProcesses(max(1, torch.get_num_threads() // (at_once * ranks)), run)
 
     def attempt_there(one: Training) -> ArtifactRef | Exception:

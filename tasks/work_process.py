@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -34,12 +34,22 @@ class WorkProcessError(MarqueeError):
     """The process that makes an artifact could not start, or has ended before it was done."""
 
 
+class Job(NamedTuple):
+    """What a process is to do: fill a draft by a function of a module, given its other arguments, which are pickled."""
+
+    torch_threads: int
+    module: str
+    function: str
+    draft: Draft
+    arguments: dict[str, Any]
+
+
 class WorkProcesses:
     """Processes that each make one artifact. Each thread that calls `work` has one.
 
     Args:
         torch_threads: of each process.
-        run: what each process does: `fill`, or a function with its arguments that lets several processes do it together.
+        run: what each process does with its `Job`: `fill_for_owner`, or a function that lets several processes do it together.
     """
 
     def __init__(self, torch_threads: int, run: Callable[..., None]) -> None:
@@ -67,7 +77,7 @@ class WorkProcesses:
         name = f"{function.__module__}.{function.__qualname__}"
         process = multiprocessing.get_context("spawn").Process(
             target=self._run,
-            args=(its, self._torch_threads, function.__module__, function.__qualname__, draft, arguments),
+            args=(its, Job(self._torch_threads, function.__module__, function.__qualname__, draft, arguments)),
         )  # not a daemon, which could start no processes; it ends when the pipe is closed
         try:
             process.start()
@@ -126,14 +136,12 @@ class _Log(logging.handlers.QueueHandler):
         self._send("log", record)
 
 
-def fill(
-    owner: Connection, torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
-) -> None:
+def fill_for_owner(owner: Connection, job: Job) -> None:
     """In the process: fill a draft, and send progress, log and facts to the owner; end if the owner ends."""
     end_with(owner)
     send = sender_to(owner)
     try:
-        send("done", filled(send, torch_threads, module, name, draft, arguments))
+        send("done", fill_here(send, job))
     except Exception as error:
         send("failed", portable(error))
 
@@ -156,16 +164,14 @@ def sender_to(owner: Connection) -> Callable[..., None]:
     return send
 
 
-def filled(
-    send: Callable[..., None], torch_threads: int, module: str, name: str, draft: Draft, arguments: dict[str, Any]
-) -> dict[str, Any]:
+def fill_here(send: Callable[..., None], job: Job) -> dict[str, Any]:
     """Fill a draft in this process, which sends its progress and log; returns the draft's fields besides its files."""
     relay_progress(send)
     logging.getLogger().addHandler(_Log(send))
     logging.getLogger("marquee").setLevel(logging.INFO)
-    torch.set_num_threads(torch_threads)
-    inspect.unwrap(getattr(import_module(module), name))(draft, **arguments)
-    return {name: getattr(draft, name) for name in FACTS}
+    torch.set_num_threads(job.torch_threads)
+    inspect.unwrap(getattr(import_module(job.module), job.function))(job.draft, **job.arguments)
+    return {name: getattr(job.draft, name) for name in FACTS}
 
 
 def portable(error: Exception) -> Exception:

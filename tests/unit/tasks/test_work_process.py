@@ -18,7 +18,7 @@ import tasks.work_process
 from models.errors import DivergenceError
 from storage.artifacts.store import Draft
 from storage.errors import MarqueeError
-from tasks.work_process import WorkProcessError, WorkProcesses, fill, portable
+from tasks.work_process import WorkProcessError, WorkProcesses, fill_for_owner, portable
 
 
 def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
@@ -33,7 +33,7 @@ def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
     monkeypatch.setattr(tasks.work_process, "Progress", begin)
     caplog.set_level(logging.INFO, "marquee.toy")
     draft = Draft(tmp_path, "digest")
-    WorkProcesses(3, fill).work(work.fill_well, draft, {"text": "hello"})
+    WorkProcesses(3, fill_for_owner).work(work.fill_well, draft, {"text": "hello"})
     assert (tmp_path / "text").read_text() == "hello"
     assert (draft.rows, draft.facts["threads"]) == (2, 3)
     assert draft.facts["process"] != os.getpid()
@@ -43,7 +43,7 @@ def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
 
 
 def test_a_failed_a_killed_and_a_stopped_process_are_told_apart(tmp_path: Path) -> None:
-    processes = WorkProcesses(1, fill)
+    processes = WorkProcesses(1, fill_for_owner)
     with ThreadPoolExecutor(4) as threads:
         failed, killed, silent, busy = (
             threads.submit(processes.work, function, Draft(tmp_path, "digest"), {})
