@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -15,9 +15,9 @@ from torch import Tensor
 from models.errors import PolicyError
 from models.histories import Scorer
 from models.policy import Policy, Publishable
+from models.policy_facts import PolicyFacts
 from models.policy_formats import policy_from
 from models.stored_policy import need_finite
-from models.term_weights import TunedWeights
 from models.translated import Translated
 from models.windows import HistoryEncoder
 from serving.errors import invalid_values
@@ -31,37 +31,6 @@ if TYPE_CHECKING:  # a server needs no pandas, which takes 40 MiB
     import pandas as pd
 
 MAX_CONFIG_BYTES = 1 << 20
-
-
-class Warned(BaseModel):
-    """An early warning of a training."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: str
-    step: int
-    message: str
-
-
-class PolicyFacts(BaseModel):
-    """What the report reads of a policy's manifest: facts, and parameters of the recipe."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-    learner: str = Field(min_length=1, max_length=64)
-    device: str | None = None
-    diverged: str | None = None
-    updates: int | None = None
-    selected_update: int | None = None
-    selected_by: str | None = None
-    validation: float | None = Field(None, alias="validation_ndcg@10")
-    peak_mib: float | None = None
-    seconds_of_members: float = Field(0.0, ge=0)
-    questions: tuple[TunedWeights, ...] = ()
-    warnings: tuple[Warned, ...] | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-    trainer: dict[str, Any] = Field(default_factory=dict)
-    seed: int | None = None
 
 
 def facts_of(manifest: Manifest) -> PolicyFacts:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from evaluation.protocols.population_stability import Stability
 from evaluation.record import Record
 from evaluation.report.sections.cards.dataset_card import DatasetCard
 from models.learners.registry import entry_of
 from models.online.params import method_of
+from models.policy_facts import PolicyFacts
 from models.term_weights import TunedWeights
 from storage.artifacts.manifest import Manifest
 from storage.errors import ArtifactError
@@ -28,6 +29,7 @@ LIMITS = (
 )
 ENSEMBLE_OF = "The mean of {} policies with different seeds. "
 NEAREST_LIMIT = "Ranks by nearness to one predicted point: if a user might like different items next, their mean is near none of them."
+TRAINING = {"updates", "selected_update", "selected_by", "validation", "diverged", "device", "seed", "questions"}
 
 
 class ModelCard(Record):
@@ -51,32 +53,6 @@ class ModelCard(Record):
     seed: int | None
     questions: tuple[TunedWeights, ...] = Field(description="The weights of a ranking policy's terms, by question.")
     hyper_parameters: dict[str, Setting]
-
-
-class CardFacts(BaseModel):
-    """What a model card needs of the facts in a policy's manifest, which may come from elsewhere."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    learner: str | None = None
-    members: tuple[str, ...] = ()
-    updates: int | None = None
-    selected_update: int | None = None
-    selected_by: str | None = None
-    validation: float | None = Field(None, alias="validation_ndcg@10")
-    diverged: str | None = None
-    device: str | None = None
-    questions: tuple[TunedWeights, ...] = ()
-
-
-class PolicyParameters(BaseModel):
-    """What a model card needs of the parameters in a policy's recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    config: dict[str, Any] = {}
-    trainer: dict[str, Any] = {}
-    seed: int | None = None
 
 
 class GridSearch(Record):
@@ -135,21 +111,14 @@ def model_card(name: str, kind: str, manifest: Manifest) -> ModelCard:
         ArtifactError: the manifest says something else than policies of this version do.
     """
     try:
-        facts = CardFacts.model_validate(manifest.facts)
-        parameters = PolicyParameters.model_validate(manifest.recipe.parameters)
-        return card_of(name, kind, manifest, facts, parameters)
+        facts = PolicyFacts.model_validate(manifest.recipe.parameters | manifest.facts)
     except ValidationError as error:
         raise not_readable(manifest, error) from error
-
-
-def card_of(name: str, kind: str, manifest: Manifest, facts: CardFacts, parameters: PolicyParameters) -> ModelCard:
-    """The model card from what is read of a manifest."""
-    learner = facts.learner or name
-    entry = entry_of(learner) or method_of(learner)
+    entry = entry_of(facts.learner) or method_of(facts.learner)
     return ModelCard(
         name=name,
         kind=kind,
-        learner=learner,
+        learner=facts.learner,
         digest=manifest.digest,
         summary=(ENSEMBLE_OF.format(len(facts.members)) if facts.members else "") + (entry.summary if entry else ""),
         paper=entry.paper if entry else "",
@@ -160,10 +129,8 @@ def card_of(name: str, kind: str, manifest: Manifest, facts: CardFacts, paramete
             *((NEAREST_LIMIT,) if entry and entry.learns_from != "sequences" else ()),
         ),
         trained_on=manifest.recipe.inputs.get("dataset", ""),
-        **facts.model_dump(exclude={"learner", "members"}),
-        seed=parameters.seed,
-        hyper_parameters=flat(parameters.config)
-        | {f"trainer.{key}": value for key, value in flat(parameters.trainer).items()},
+        **facts.model_dump(include=TRAINING),
+        hyper_parameters=flat(facts.config) | flat({"trainer": facts.trainer}),
     )
 
 
