@@ -16,6 +16,7 @@ import torch
 
 from evaluation.report.sections.environment.numbers import EnvironmentParams, measure_environment
 from evaluation.report.sections.environment.simulation import known_simulation
+from evaluation.validation_return import ValidationReturn
 from models.histories import Scorer
 from models.networks import Actor
 from models.online.gail import Expert
@@ -28,7 +29,7 @@ from tasks.caching import artifact_store
 from tasks.evaluate import about_dataset
 from tasks.policies import policies_on
 from tasks.sample import simulated_dataset
-from tasks.train_online import actor_of, liked_choices, return_on_validation_users, training_problem
+from tasks.train_online import actor_of, liked_choices, training_problem
 
 METHODS: dict[str, dict[str, str]] = {
     "online_ppo": {},
@@ -71,7 +72,7 @@ def main() -> None:
         trained = train_online(
             training_problem(simulated),
             params,
-            return_on_validation_users(simulated, params),
+            ValidationReturn(simulated, params.validation_users, params.seed).of,
             start=start,
             expert=Expert(*liked_choices(data, params.seed)),
         )

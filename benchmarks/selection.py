@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from evaluation.fitted_return import USERS, FittedReturn
+from evaluation.fitted_dataset import FittedDataset
 from evaluation.protocols.cases import validation_cases
 from evaluation.protocols.validation import validation_metrics
 from evaluation.simulated_dataset import SimulatedDataset
+from evaluation.validation_return import CRITERION_USERS, ValidationReturn
 from flows.parameters import load_profile
 from models.environments.controls import of_policy
 from models.environments.returns import returns_of
@@ -38,9 +39,9 @@ class Judge:
     def __init__(self, data: TransitionDataset, simulated: SimulatedDataset, params: TrainParams) -> None:
         self.data, self.simulated = data, simulated
         self.cases = validation_cases(data, 2000, 0)
-        self.fitted = FittedReturn(data, params.fitted, 0)
+        self.fitted = ValidationReturn(FittedDataset.for_training(data, params.fitted), CRITERION_USERS, 0)
         rows = simulated.rows[data.user_split == 1]
-        self.rows = np.sort(np.random.default_rng(0).permutation(rows)[:USERS])
+        self.rows = np.sort(np.random.default_rng(0).permutation(rows)[:CRITERION_USERS])
 
     def __call__(self, policy: Policy) -> list[float]:
         """NDCG@10, the fitted return, the true return."""

@@ -5,7 +5,7 @@ the noise, the weights of choices and the length of stay on validation users up 
 user on the first part of that user's own history. Later events of test users are used to measure predictions alone.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -127,6 +127,15 @@ class FittedDataset:
         self.length = mean_length(self.logged_survival("validation"))
         self.users = self.with_strength(params.strength)
 
+    @classmethod
+    def for_training(cls, data: TransitionDataset, params: FittedParams) -> Self:
+        """The users with whom policies may be trained and selected: no test user is among them.
+
+        Raises:
+            NoEnvironmentError: there are too few users.
+        """
+        return cls(data, params, ("train", "validation"))
+
     @staticmethod
     def can_be_fitted(data: TransitionDataset) -> bool:
         """Whether there are training users, and validation users with later events."""
@@ -159,7 +168,7 @@ class FittedDataset:
         return simulated_survival(self.users, self.paths(self.users, split))
 
     def later(self, split: str) -> Later:
-        """The events of a split's users after the part that told their taste."""
+        """The events of a split's users after the part that their taste is fitted to."""
         offset = self.data.head.offset
         of_split = np.flatnonzero((self.data.user_split == SPLIT_NAMES.index(split)) & (self.rows >= 0))
         first, last = self._known()[of_split], self._ends()[of_split]
@@ -178,7 +187,7 @@ class FittedDataset:
         return np.where(self.data.user_split == SPLIT_NAMES.index("test"), offset[1:], offset[:-1] + self.data.timely)
 
     def _known(self) -> Ints:
-        """The event after each user's last one that tells the taste, (U,)."""
+        """The event after the last one that each user's taste is fitted to, (U,)."""
         begin, end = self.data.head.offset[:-1], self._ends()
         part = begin + ((end - begin) * self.params.known).astype(np.int64)
         return np.where(self.data.user_split == SPLIT_NAMES.index("train"), end, part)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from evaluation.baselines import training_data
-from evaluation.protocols.cases import Cases, choose, fold_in_cases, mult_vae_cases, validation_cases
+from evaluation.protocols.cases import Cases, at_most, fold_in_cases, mult_vae_cases, validation_cases
 from models.fitted_terms import LogCounts, counts_of
 from models.serve_for import ServeFor
 from storage.dataset.reader import TransitionDataset
@@ -54,7 +54,7 @@ def asked_of_validation_users(
         found = [fold_in_cases(dataset, "validation", share) for share in FOLD_IN_SHARES]
     else:
         found = [mult_vae_cases(dataset, "validation", seed + draw) for draw in range(MULT_VAE_DRAWS)]
-    few = [cases.at(choose(torch.arange(len(cases)), -(-most // len(found)), seed)) for cases in found]
+    few = [cases.at(at_most(torch.arange(len(cases)), -(-most // len(found)), seed)) for cases in found]
     return [Asked(cases, known) for cases in few if len(cases)]
 
 

@@ -1,4 +1,4 @@
-"""What a policy's critics think of its own actions, and of items."""
+"""The values that a policy's critics give to its own actions and to items."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable

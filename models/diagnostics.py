@@ -16,20 +16,13 @@ SATURATED = 0.99  # fraction of the largest coordinate above which a tanh has al
 
 @one_thread()  # such small matrices gain nothing from a second one, and wait for it where cores are shared
 def diagnose(found: ActionComparison) -> dict[str, float]:
-    """All diagnostics of what a learner's `compare` found; without critics there are none of values."""
-    return action_diagnostics(found.actions, found.logged, found.max_action) | value_diagnostics(found.values)
+    """All diagnostics of what a learner's `compare` found: of its actions, and of values (B,) by name, as `value_<name>…`."""
+    metrics = action_diagnostics(found.actions, found.logged, found.max_action)
+    for name, values in found.values.items():
+        metrics |= moments_and_quantiles(f"value_{name}", values)
+    return metrics
 
 
-@one_thread()
-def value_diagnostics(values: dict[str, Tensor]) -> dict[str, float]:
-    """Moments and quantiles of values (B,) by name, as `value_<name>`, `value_<name>_std`, `value_<name>_q05` … `_q95`."""
-    found: dict[str, float] = {}
-    for name, sample in values.items():
-        found |= described(f"value_{name}", sample)
-    return found
-
-
-@one_thread()
 def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None = None) -> dict[str, float]:
     """Distances of a policy's actions (B, D) to those logged in the same states, and among one another.
 
@@ -52,13 +45,13 @@ def action_diagnostics(actions: Tensor, logged: Tensor, max_action: float | None
         ("action_cosine_among", 1 - (directions @ directions.T)[first, second]),
         ("action_euclidean_among", torch.pdist(some)),
     ):
-        found |= described(name, sample)
+        found |= moments_and_quantiles(name, sample)
     if max_action is not None:
         found["action_saturation"] = float((actions.abs() >= SATURATED * max_action).float().mean())
     return found
 
 
-def described(name: str, sample: Tensor) -> dict[str, float]:
+def moments_and_quantiles(name: str, sample: Tensor) -> dict[str, float]:
     """Mean, standard deviation (without correction) and quantiles of a sample (N,)."""
     sample = sample.double()
     levels = torch.tensor(list(QUANTILES.values()), dtype=torch.float64, device=sample.device)

@@ -5,7 +5,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.serve_for import ServeFor
-from models.states import HEADS, StateName
+from models.states import StateName, need_whole_heads
 from models.term_weights import LEARNT_TERMS, TERMS, Term, TermWeights
 
 FORMAT: Literal["marquee-ranking-policy/6"] = "marquee-ranking-policy/6"
@@ -41,10 +41,7 @@ class RankingPolicyConfig(BaseModel):
 
     @model_validator(mode="after")
     def _attention_splits_the_width(self) -> Self:
-        if self.state == "attention" and self.width % HEADS:
-            raise ValueError(
-                f"width: expected a multiple of {HEADS} for the state attention; found {self.width}. Set another width."
-            )
+        need_whole_heads(self.state, self.width)
         return self
 
     @property

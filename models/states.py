@@ -90,3 +90,15 @@ def make_state(name: StateName, dim: int, width: int, frame: int, dropout: float
     if name == "frame":
         return FrameState(dim, width, frame)
     return GruState(dim, width) if name == "gru" else AttentionState(dim, width, dropout)
+
+
+def need_whole_heads(name: StateName, width: int) -> None:
+    """Refuse a width that the heads of attention cannot share.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if name == "attention" and width % HEADS:
+        raise ValueError(
+            f"width: expected a multiple of {HEADS} for the state attention; found {width}. Set another width."
+        )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from models.batch import Batch, BatchSource
 from models.histories import Histories
-from models.states import HEADS, StateName, make_state
+from models.states import StateName, make_state, need_whole_heads
 
 
 class StateConfig(BaseModel):
@@ -37,10 +37,7 @@ class StateConfig(BaseModel):
 
     @model_validator(mode="after")
     def _attention_splits_the_width(self) -> Self:
-        if self.kind == "attention" and self.width % HEADS:
-            raise ValueError(
-                f"width: expected a multiple of {HEADS} for the state attention; found {self.width}. Set another width."
-            )
+        need_whole_heads(self.kind, self.width)
         return self
 
     @property

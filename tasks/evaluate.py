@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,8 +29,6 @@ from evaluation.report.report import (
 from evaluation.report.sections.cards.numbers import Provenance, flat, input_of
 from evaluation.report.sections.methods.numbers import Cost, Kind
 from models.learners.registry import entry_of
-from models.policy import Publishable
-from models.translated import Translated
 from serving.stored_policies import curves_of, facts_of, load_on
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
@@ -168,11 +166,10 @@ class Rankings:
 
 
 def compared_method(name: str, ref: ArtifactRef, data: TransitionDataset, kind: Kind) -> ComparedMethod:
-    """A stored policy as a compared_method; sequential learners count as baselines."""
+    """A stored policy as one of the methods of a report; a learner that is a trained baseline counts as one."""
     store = artifact_store()
     manifest = store.manifest(ref)
     scorer = load_on(store.open(ref), data)
-    acting = None if isinstance(scorer, Translated) else cast(Publishable, scorer)
     facts = facts_of(manifest)
     entry = entry_of(facts.learner)
     actual: Kind = "baseline" if entry is not None and entry.baseline and kind == "policy" else kind
@@ -181,7 +178,7 @@ def compared_method(name: str, ref: ArtifactRef, data: TransitionDataset, kind: 
         fit_seconds=manifest.seconds + facts.seconds_of_members,
         peak_mib=facts.peak_mib,
     )
-    return ComparedMethod(name, actual, scorer, acting, cost)
+    return ComparedMethod(name, actual, scorer, cost)
 
 
 def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max_items: int) -> list[ComparedMethod]:
@@ -190,7 +187,7 @@ def fitted(data: TransitionDataset, chosen: Mapping[str, Mapping[str, Any]], max
     for name, config in chosen.items():
         scorers, seconds, peak = measured(partial(fit_baselines, data, {name: config}, max_items))
         cost = Cost(work="one fit", fit_seconds=seconds, peak_mib=peak)
-        found.append(ComparedMethod(name, "baseline", scorers[name], cost=cost))
+        found.append(ComparedMethod(name, "baseline", scorers[name], cost))
     return found
 
 

@@ -5,7 +5,7 @@ import logging
 import torch
 from prefect import task
 
-from evaluation.protocols.cases import choose
+from evaluation.protocols.cases import at_most
 from models.errors import PolicyError
 from models.histories import Histories
 from models.wolpertinger import best_unseen
@@ -37,7 +37,7 @@ def make_item_index(draft: Draft, dataset: ArtifactRef, policy: ArtifactRef, par
     ranks = load_policy(artifact_store().open(policy), data.embedding)
     vectors, measure = searched_vectors(ranks)
     index = build_index(draft.path, vectors.numpy(), measure, params)
-    starts = choose(data.starts("validation"), QUERIES, 0)
+    starts = at_most(data.starts("validation"), QUERIES, 0)
     asked, shared = [], []
     for part in starts.split(256):
         histories = Histories(*data.histories(part))

@@ -10,10 +10,10 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, create_model, model_validator
 
 from evaluation.costs import Memory
-from evaluation.fitted_dataset import FittedParams
-from evaluation.fitted_return import FittedReturn
-from evaluation.protocols.cases import choose, validation_cases
+from evaluation.fitted_dataset import FittedDataset, FittedParams
+from evaluation.protocols.cases import at_most, validation_cases
 from evaluation.protocols.validation import validation_metrics
+from evaluation.validation_return import CRITERION_USERS, ValidationReturn
 from models.diagnostics import diagnose
 from models.early_warnings import Row
 from models.errors import DivergenceError, LearnerError
@@ -176,9 +176,12 @@ def train_learner(
     sampler = UniformSampler(learning.starts, learning.batch_size, seed, learning.lengths)
     cases = validation_cases(data, validation_steps, seed)
     timely = data.last_starts("validation", len(data.item), before_cut=True)
-    held_out = learning.gather(choose(timely, 4 * learning.batch_size, seed))
+    held_out = learning.gather(at_most(timely, 4 * learning.batch_size, seed))
 
-    simulated = None if fitted is None or not is_first() else FittedReturn(open_dataset(dataset), fitted, seed, place)
+    simulated = None
+    if fitted is not None and is_first():
+        users = FittedDataset.for_training(open_dataset(dataset), fitted)
+        simulated = ValidationReturn(users, CRITERION_USERS, seed, place)
 
     def metrics_of(policy: Publishable) -> dict[str, float]:
         found = validation_metrics(data, policy, cases)

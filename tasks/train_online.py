@@ -3,21 +3,17 @@
 Of a generated sample, the users are those that its ratings are from; of another dataset, they are fitted to it.
 """
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from evaluation.fitted_dataset import FittedDataset, FittedParams, NoEnvironmentError
-from evaluation.protocols.cases import choose, validation_cases
+from evaluation.protocols.cases import at_most, validation_cases
 from evaluation.protocols.validation import validation_metrics
 from evaluation.simulated_dataset import SimulatedDataset
-from models.environments.controls import of_policy
+from evaluation.validation_return import ValidationReturn
 from models.environments.marquee import Problem
-from models.environments.returns import returns_of
-from models.environments.world import Ints
 from models.errors import PolicyError
 from models.learners.registry import LEARNERS
 from models.networks import Actor
@@ -34,7 +30,6 @@ from tasks.policy_files import write_catalogue, write_policy
 from tasks.progress import Progress
 from tasks.sample import simulated_dataset
 
-Simulated = SimulatedDataset | FittedDataset
 EXPERT = 20_000  # liked choices of the log that GAIL imitates, at most
 
 
@@ -75,12 +70,12 @@ def train_in_environment(
     from models.online.training import train_online  # noqa: PLC0415
 
     data = open_dataset(dataset)
-    simulated = known_users(data, sample) if sample is not None else fitted_users(data, fitted or FittedParams())
+    simulated = known_users(data, sample) if sample else FittedDataset.for_training(data, fitted or FittedParams())
     progress = Progress(f"train-{learner}".replace("_", "-"), f"Training {learner}")
     trained = train_online(
         training_problem(simulated),
         config,
-        return_on_validation_users(simulated, config),
+        ValidationReturn(simulated, config.validation_users, config.seed).of,
         start=None if fine_tune is None else actor_of(artifact_store().open(fine_tune), data),
         expert=Expert(*liked_choices(data, config.seed)) if config.reward == "gail" else None,
         show=lambda step: progress.show(step, config.steps),
@@ -114,42 +109,16 @@ def known_users(data: TransitionDataset, sample: ArtifactRef) -> SimulatedDatase
     return found
 
 
-def fitted_users(data: TransitionDataset, params: FittedParams) -> FittedDataset:
-    """Users that are fitted to the training and validation users of a dataset.
-
-    Raises:
-        NoEnvironmentError: there are too few.
-    """
-    return FittedDataset(data, params, ("train", "validation"))
-
-
-def users_of(simulated: Simulated, split: int) -> Ints:
-    """Rows of the world of a split's users."""
-    rows: Ints = simulated.rows[(simulated.data.user_split == split) & (simulated.rows >= 0)]
-    return rows
-
-
-def training_problem(simulated: Simulated) -> Problem:
+def training_problem(simulated: SimulatedDataset | FittedDataset) -> Problem:
     """The environment of a dataset's training users alone."""
-    return Problem(simulated.users, simulated.view, "item", users_of(simulated, 0))
-
-
-def return_on_validation_users(simulated: Simulated, config: OnlineParams) -> Callable[[Policy], float]:
-    """A function that measures a policy's mean return on some of a dataset's validation users."""
-    rows = np.random.default_rng(config.seed).permutation(users_of(simulated, 1))
-    rows = np.sort(rows[: config.validation_users])
-
-    def measure(policy: Policy) -> float:
-        chooser = of_policy(policy)
-        return float(returns_of(chooser, simulated.users, simulated.view, rows, config.seed).values.mean())
-
-    return measure
+    rows = simulated.rows[(simulated.data.user_split == 0) & (simulated.rows >= 0)]
+    return Problem(simulated.users, simulated.view, "item", rows)
 
 
 def liked_choices(data: TransitionDataset, seed: int) -> tuple[Tensor, Tensor]:
     """Observations (N, S) and actions (N, D) of at most `EXPERT` training transitions with a liked rating."""
     starts = data.starts("train")
-    batch = data.gather(choose(starts[data.liked(starts + data.frame)], EXPERT, seed))
+    batch = data.gather(at_most(starts[data.liked(starts + data.frame)], EXPERT, seed))
     return batch.observation, batch.action
 
 

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from evaluation.baselines import training_data
-from evaluation.protocols.cases import choose
+from evaluation.protocols.cases import at_most
 from models.baselines.training import TrainingData
 from models.histories import Histories, Scorer, seen_items
 from models.nearest import top_items
 from models.off_policy.behaviour import Behaviour, fit_behaviour
 from models.off_policy.estimators import Estimates, Value, estimate, logged_value, user_draws
 from models.off_policy.features import NAMES, FeatureConfig, Features
-from models.off_policy.fitted_q import Floats, LoggedSteps
+from models.off_policy.fitted_q import Doubles, LoggedSteps
 from storage.dataset.reader import TransitionDataset
 
 CELLS_AT_ONCE = 2_500_000  # rows × items whose features are in memory at a time: 100 MB
@@ -121,7 +121,7 @@ def evaluate_off_policy(
         log_propensities: of the choices, where they are known; None: those of the fitted behaviour policy.
     """
     most = max(1, min(params.calibration_steps, CALIBRATION_CELLS // int(dataset.items)))
-    fitting = fresh(dataset, choose(dataset.last_starts("validation", 20), most, params.seed))
+    fitting = fresh(dataset, at_most(dataset.last_starts("validation", 20), most, params.seed))
     starts = fresh(dataset, evaluated_starts(dataset, params))
     if len(fitting) == 0 or len(starts) == 0:
         return None
@@ -157,7 +157,7 @@ def evaluated_starts(dataset: TransitionDataset, params: OffPolicyParams) -> Ten
     """The evaluated steps: consecutive last steps of some test users, (T,) int64."""
     starts = dataset.last_starts("test", params.steps_per_user)
     users = dataset.users_of(starts)
-    return starts[torch.isin(users, choose(users.unique(), params.users, params.seed))]
+    return starts[torch.isin(users, at_most(users.unique(), params.users, params.seed))]
 
 
 def fresh(dataset: TransitionDataset, starts: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ def capped(data: TrainingData, params: OffPolicyParams) -> TrainingData:
     if share >= 1:
         return data
     people = data.users.unique()
-    rows = torch.isin(data.users, choose(people, max(1, int(share * len(people))), params.seed))
+    rows = torch.isin(data.users, at_most(people, max(1, int(share * len(people))), params.seed))
     return TrainingData(
         data.users[rows], data.items[rows], data.rewards[rows], data.times[rows], data.embedding, data.max_items
     )
@@ -263,5 +263,5 @@ class _Walk:
         """The logged steps."""
         users = torch.unique_consecutive(self.user_rows, return_inverse=True)[1]
         following = (self.starts[1:] == self.starts[:-1] + 1) & (users[1:] == users[:-1])
-        rewards: Floats = self.dataset.target_rewards(self.starts).double().numpy()
+        rewards: Doubles = self.dataset.target_rewards(self.starts).double().numpy()
         return LoggedSteps(users.numpy(), self.chosen, rewards, np.append(following.numpy(), False))

@@ -133,8 +133,8 @@ def later_ratings(
     items = dataset.item.cpu().numpy()[event].astype(np.int64)
     listed = np.where(best >= 0, np.arange(len(best))[:, None] * dataset.items + best, -1)
     found = np.isin(case * dataset.items + items, listed)
-    scale, code = dataset.scale, dataset.rating_code.cpu().numpy()[event[found]]
-    return case[found], scale.rating_min + scale.step * code.astype(float)
+    code = dataset.rating_code.cpu().numpy()[event[found]]
+    return case[found], dataset.scale.ratings()[code]
 
 
 def _listed(

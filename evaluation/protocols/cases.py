@@ -72,11 +72,8 @@ def next_item_cases(
         seed: of the draw.
     """
     starts = dataset.last_starts(split, per_user, before_cut=split == "validation")
-    return next_item_cases_at(dataset, split, starts if most is None else choose(starts, most, seed))
-
-
-def next_item_cases_at(dataset: TransitionDataset, split: Split, starts: Tensor) -> Cases:
-    """The transitions at `starts` (T,), as cases."""
+    if most is not None:
+        starts = at_most(starts, most, seed)
     users, action = dataset.users_of(starts), starts + dataset.frame
     known = torch.stack((dataset.offset[users], action), 1)
     return Cases("next-item", split, users, known, torch.stack((action, action + 1), 1))
@@ -173,7 +170,7 @@ def last_events(dataset: TransitionDataset, split: Split) -> Tensor:
     return dataset.timely_end if split == "validation" else dataset.offset[1:]
 
 
-def choose(starts: Tensor, most: int, seed: int) -> Tensor:
+def at_most(starts: Tensor, most: int, seed: int) -> Tensor:
     """At most `most` of the starts (T,), drawn without replacement, in their order: (min(T, most),)."""
     if len(starts) <= most:
         return starts

@@ -80,16 +80,16 @@ def measure_stability(base: Events, later: Events, ratings: int) -> list[Stabili
         ratings: number of codes that ratings can have, with the unused code 0.
     """
     in_base, of_later = (np.bincount(events.codes, minlength=ratings) for events in (base, later))
-    found = [compared("ratings", in_base, of_later)]
+    found = [stability_of("ratings", in_base, of_later)]
     in_base, of_later, unknown = by_popularity(base.movie_ids, later.movie_ids)
     share = 100 * unknown / max(len(later.movie_ids), 1)
     note = f"{share:.1f} % of the later events are of items without events in the base; they are not counted."
-    found.append(compared("catalogue", in_base, of_later, note))
-    found.append(compared("activity", by_activity(base), by_activity(later)))
+    found.append(stability_of("catalogue", in_base, of_later, note))
+    found.append(stability_of("activity", by_activity(base), by_activity(later)))
     return found
 
 
-def compared(measure: str, base: Counts, later: Counts, note: str = "") -> Stability:
+def stability_of(measure: str, base: Counts, later: Counts, note: str = "") -> Stability:
     """One measure from the counts (B,) of its bins; bins that are empty in both are left out."""
     used = (base + later) > 0
     base, later = base[used], later[used]

@@ -94,7 +94,7 @@ def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, met
     `step` is the number of known events, `rank` is 0-based and, like `rating`, in the order of `target_movie_ids`.
     """
     events, _ = cases.target_events()
-    scale, code = dataset.scale, dataset.rating_code[events].cpu().numpy()
+    ratings = dataset.scale.ratings()[dataset.rating_code[events].cpu().numpy()]
     offset = pa.array(ranked.offset, pa.int32())
 
     def of_case(values: NDArray[Any]) -> pa.Array:
@@ -110,7 +110,7 @@ def rankings_table(dataset: TransitionDataset, cases: Cases, ranked: Ranked, met
             "user_id": dataset.user_ids[ranked.users],
             "step": (cases.known[:, 1] - cases.known[:, 0]).cpu().numpy(),
             "target_movie_ids": of_case(dataset.movie_ids[ranked.items]),
-            "rating": of_case((scale.rating_min + scale.step * code).astype(np.float32)),
+            "rating": of_case(ratings.astype(np.float32)),
             "rank": of_case(ranked.ranks),
             "top_movie_ids": top,
         }

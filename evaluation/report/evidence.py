@@ -34,14 +34,12 @@ class ComparedMethod:
         name: unique among all.
         kind: its role in the comparison.
         scorer: ranks items.
-        acting: the same method if it answers with a point among the item embeddings.
         cost: what its training or fit took, if known.
     """
 
     name: str
     kind: "Kind"
     scorer: Scorer
-    acting: Acting | None = None
     cost: "Cost | None" = None
 
 
@@ -124,8 +122,9 @@ class Evidence:
 
     @property
     def acting(self) -> dict[str, Acting]:
-        """The policies with an action, by name."""
-        return {one.name: one.acting for one in self.compared_methods if one.acting and one.kind != "baseline"}
+        """The policies that answer with a point among the item embeddings, by name."""
+        policies = {one.name: one.scorer for one in self.compared_methods if one.kind != "baseline"}
+        return {name: scorer for name, scorer in policies.items() if isinstance(scorer, Acting)}
 
     @property
     def baselines(self) -> list[str]:

@@ -30,7 +30,7 @@ def render_page(template: str, title: str, charts: Sequence[Chart] = (), **value
     """
     page = environment().get_template(template)
     code = {"bundle": bundle(), "script": script()}
-    return page.render(title=title, charts=drawn(charts), policy=content_security_policy(), **code, **values)
+    return page.render(title=title, charts=chart_texts(charts), policy=content_security_policy(), **code, **values)
 
 
 def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Markup:
@@ -43,7 +43,7 @@ def render_partial(template: str, charts: Sequence[Chart], **values: Any) -> Mar
     """
     loaded = environment()
     macro = loaded.get_template("charts.html.j2").module.chart_figures  # type: ignore[attr-defined]
-    text = loaded.get_template(template).render(charts=drawn(charts), chart_figures=macro, **values)
+    text = loaded.get_template(template).render(charts=chart_texts(charts), chart_figures=macro, **values)
     wide = text.replace("<table", '<div class="scroll" tabindex="0"><table').replace("</table>", "</table></div>")
     return Markup(wide)  # noqa: S704
 
@@ -89,7 +89,7 @@ def environment() -> Environment:
     return found
 
 
-def drawn(charts: Sequence[Chart]) -> list[tuple[str, str, str, Markup]]:
+def chart_texts(charts: Sequence[Chart]) -> list[tuple[str, str, str, Markup]]:
     """Charts with their specifications as text; titles and notes become the charts' descriptions for screen readers."""
     return [
         (name, title, note, in_script(spec | {"description": f"{title}. {note}"})) for name, title, note, spec in charts

@@ -13,10 +13,9 @@ from scipy.linalg import eigh
 
 from models.autoencoder import fit_autoencoder
 from models.encoders.errors import EncoderError
+from models.encoders.tabular import Floats, Mask
 
 Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Layers = tuple[tuple[Floats, Floats], ...]  # of each dense layer: weight (in, out) and bias (out,)
 
 LEAST_VARIANCE = 1e-5  # as a share of the largest component's; smaller ones are rounding errors of float32 sums
@@ -100,7 +99,7 @@ def reduce_blocks(
     *first, (weight, bias) = layers
     weight, bias = np.pad(weight / size, ((0, 0), (0, missing))), np.pad(bias / size, (0, missing))
     last = weight.astype(np.float32), bias.astype(np.float32)
-    return measured(blocks, fit, embedding, train, Reducer(mean, scale, (*first, last)))
+    return measure_kept(blocks, fit, embedding, train, Reducer(mean, scale, (*first, last)))
 
 
 def fit_scales(blocks: Mapping[str, Floats], weights: Mapping[str, float], train: Mask) -> tuple[Floats, Floats]:
@@ -160,7 +159,9 @@ def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> tup
     return np.asarray((latent - mean) * signs, dtype=np.float32), layers
 
 
-def measured(blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask, reducer: Reducer) -> Reduced:
+def measure_kept(
+    blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask, reducer: Reducer
+) -> Reduced:
     """What the embedding keeps of every block, by least squares from the embedding to the columns.
 
     Args:

@@ -82,7 +82,7 @@ def not_all_zero(values: Floats) -> Mask:
     return np.asarray(values.any(axis=1))
 
 
-def side_by_side(blocks: Mapping[str, Block]) -> Block:
+def as_one_block(blocks: Mapping[str, Block]) -> Block:
     """Several blocks of the same items as one, names prefixed by the mapping's keys; the key "" gives no prefix."""
     return Block(
         np.concatenate([block.values for block in blocks.values()], axis=1),
@@ -145,7 +145,7 @@ def columns_of_terms(items: ItemColumns, columns: Mapping[str, str], least: int,
         least: training items that a term needs.
         most: the largest number of terms of each column.
     """
-    return side_by_side(
+    return as_one_block(
         {prefix: multi_hot(items.terms.get(name), items.train, least, most) for prefix, name in columns.items()}
     )
 

@@ -72,7 +72,7 @@ class LearnerEntry:
     Attributes:
         config: its hyper-parameters, an `ActorConfig` or a `SequenceConfig`; the default of `name` is the learner's name.
         learner: makes it; from transitions called with (config, space, device, seed), from sequences with
-            (config, training data, device, seed).
+            (config, space, training data, device, seed).
         summary: how it works, in one sentence, for the report and the parameters' form.
         paper: where it is from.
         article: the hyper-parameters of the preset `article`; none where the article has no such method.

@@ -8,7 +8,7 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from models.baselines.training import TrainingData
 from models.batch import Sequences
@@ -18,7 +18,6 @@ from models.learners.n_step import n_step_targets
 from models.learners.negatives import corrected
 from models.learners.ranking_config import RankingConfig
 from models.learners.sequence_learner import SequenceLearner
-from models.learners.smoothing import smoothed
 from models.networks import frozen, move_towards
 from models.optimisers import Optimiser
 from models.space import Space
@@ -114,6 +113,16 @@ class Ranking(SequenceLearner):
     def networks(self) -> dict[str, nn.Module]:
         """As the base's, with the target networks if there are critics."""
         return super().networks() | ({"target_policy": self.target_policy} if self.config.has_critics else {})
+
+
+def smoothed(actions: Tensor, noise: float, clip: float, generator: torch.Generator) -> Tensor:
+    """Compute π'(s') + clip(ε, -c, c), ε ~ N(0, σ), of actions (N, D) of length 1; the result has length 1 again.
+
+    The noise keeps the actor from narrow peaks of a critic (Fujimoto et al. 2018, §5.3, eq. 14). TD3's σ and c are in units of
+    the largest coordinate. Here they are in units of D^-½, so that the noise has a length of about σ for every D.
+    """
+    shift = noise * torch.randn(actions.shape, generator=generator, device=actions.device, dtype=actions.dtype)
+    return normalize(actions + shift.clamp(-clip, clip) * actions.shape[-1] ** -0.5, dim=-1)
 
 
 ENTRY = LearnerEntry(

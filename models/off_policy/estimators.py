@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.off_policy.fitted_q import Floats, LoggedSteps, drawn, folds, q_sums, q_weights
+from models.off_policy.fitted_q import Doubles, LoggedSteps, drawn, folds, q_sums, q_weights
 
 
 class Value(NamedTuple):
@@ -48,7 +48,7 @@ class Estimates:
     clipped: float
 
 
-def user_draws(users: int, draws: int, seed: int) -> Floats:
+def user_draws(users: int, draws: int, seed: int) -> Doubles:
     """How often each user is drawn, (1 + draws, U): the first row all ones, then bootstrap draws with replacement."""
     counts = np.random.default_rng(seed).multinomial(users, np.full(users, 1 / users), size=draws)
     return np.concatenate((np.ones((1, users)), counts))
@@ -56,9 +56,9 @@ def user_draws(users: int, draws: int, seed: int) -> Floats:
 
 def estimate(
     logged: LoggedSteps,
-    weights: Floats,
-    expected: Floats,
-    counts: Floats,
+    weights: Doubles,
+    expected: Doubles,
+    counts: Doubles,
     *,
     clip_quantile: float,
     discount: float,
@@ -113,18 +113,18 @@ def estimate(
     )
 
 
-def logged_value(logged: LoggedSteps, counts: Floats) -> Value:
+def logged_value(logged: LoggedSteps, counts: Doubles) -> Value:
     """The mean of logged rewards over users: the value of the log's own choices."""
     return _value(drawn(counts, logged.by_user(logged.rewards)) / counts.sum(1))
 
 
-def effective_sample_size(weights: Floats) -> float:
+def effective_sample_size(weights: Doubles) -> float:
     """(Σw)² / Σw² (Kish 1965): the number of equally weighted observations with the same variance; 0 if all weights are 0."""
     squares = float(np.square(weights).sum())
     return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
-def _value(draws: Floats) -> Value:
+def _value(draws: Doubles) -> Value:
     """The first of `draws` is the estimate, the others its bootstrap; draws without any weight are left out."""
     told: NDArray[np.float64] = draws[1:][np.isfinite(draws[1:])]
     if not np.isfinite(draws[0]) or not len(told):

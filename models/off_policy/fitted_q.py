@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 FOLDS = 2  # by five, no estimate on 190 generated users moves by more than 0.02 stars
 RIDGE = 1e-3  # times each feature's mean square, so that the shrinkage does not depend on units
 
@@ -22,11 +22,11 @@ class LoggedSteps:
     """
 
     users: NDArray[np.int64]
-    features: Floats
-    rewards: Floats
+    features: Doubles
+    rewards: Doubles
     followed: NDArray[np.bool_]
 
-    def by_user(self, values: Floats) -> Floats:
+    def by_user(self, values: Doubles) -> Doubles:
         """Means of values (T, …) over each user's steps: (U, …), so that every user counts once."""
         number = np.bincount(self.users)
         first = np.cumsum(number) - number
@@ -45,14 +45,14 @@ class QSums:
         start         (U, F)     ψ(h)
     """
 
-    squares: Floats
-    rewards: Floats
-    next_squares: Floats
-    passing: Floats
-    start: Floats
+    squares: Doubles
+    rewards: Doubles
+    next_squares: Doubles
+    passing: Doubles
+    start: Doubles
 
 
-def q_sums(logged: LoggedSteps, expected: Floats) -> QSums:
+def q_sums(logged: LoggedSteps, expected: Doubles) -> QSums:
     """Sums for a policy with mean features ψ = `expected` (T, F)."""
     phi = logged.features
     follows = logged.followed[:, None] * phi
@@ -66,7 +66,7 @@ def q_sums(logged: LoggedSteps, expected: Floats) -> QSums:
     )
 
 
-def drawn(counts: Floats, sums: Floats) -> Floats:
+def drawn(counts: Doubles, sums: Doubles) -> Doubles:
     """Σ_u counts[d, u] sums[u, …]: (draws, …)."""
     return np.asarray(np.tensordot(counts, sums, axes=1))
 
@@ -76,7 +76,7 @@ def folds(users: int) -> NDArray[np.bool_]:
     return np.asarray(np.arange(users) % FOLDS == np.arange(FOLDS)[:, None])
 
 
-def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> tuple[Floats, Floats]:
+def q_weights(counts: Doubles, sums: QSums, discount: float, horizon: int) -> tuple[Doubles, Doubles]:
     """w_1 of the reward model Q_1 = φ · w_1, and w_H of Q_H, a row per draw of users: (draws, F) each.
 
     Q_H is the discounted sum of H rewards when π chooses after the first: w_{k+1} = w_1 + γ M w_k, where M ψ-regresses the
@@ -84,7 +84,7 @@ def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> tup
     no user was drawn.
     """
     solved = np.linalg.solve(_ridged(drawn(counts, sums.squares)), drawn(counts, sums.rewards)[..., None])[..., 0]
-    first: Floats = np.where(counts.sum(1, keepdims=True) > 0, solved, np.nan)
+    first: Doubles = np.where(counts.sum(1, keepdims=True) > 0, solved, np.nan)
     moves = np.linalg.solve(_ridged(drawn(counts, sums.next_squares)), drawn(counts, sums.passing))
     weights = first
     for _ in range(horizon - 1):
@@ -92,7 +92,7 @@ def q_weights(counts: Floats, sums: QSums, discount: float, horizon: int) -> tup
     return first, weights
 
 
-def _ridged(squares: Floats) -> Floats:
+def _ridged(squares: Doubles) -> Doubles:
     diagonal = np.einsum("dff->df", squares)
     tiny = 1e-12 + 1e-9 * diagonal.max(axis=1, keepdims=True)
     return np.asarray(squares + np.einsum("df,fg->dfg", RIDGE * diagonal + tiny, np.eye(squares.shape[1])))

@@ -1,4 +1,4 @@
-"""What simulated users are in, in numbers: the critic may know it in training, the actor never does."""
+"""The true state of simulated users, in numbers: the critic may know it in training, the actor never does."""
 
 import numpy as np
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, multi_hot, side_by_side, term_rows
+from models.encoders.tabular import Block, FeatureBlock, as_one_block, multi_hot, term_rows
 
 COLUMNS = {"cast": "cast", "director": "directors", "writer": "writers"}
 
@@ -15,7 +15,7 @@ def people_block(items: ItemColumns, least: int, most: int) -> Block:
     one person.
     """
     wanted = {"cast": most, "director": most // 2, "writer": most // 2}
-    return side_by_side(
+    return as_one_block(
         {
             prefix: multi_hot(items.terms.get(name), items.train, least, wanted[prefix])
             for prefix, name in COLUMNS.items()

@@ -16,9 +16,9 @@ from storage.sources.movielens.releases import Release
 from storage.sources.movielens.text_tables import (
     CSV,
     header_names,
+    parsed_rows,
     read_rows,
     refuse_other_kinds,
-    rows_of,
     whole_number,
 )
 
@@ -191,7 +191,7 @@ def _strict_scores(
 ) -> _Scores:
     movies, tags, values, lines = [], [], [], []
     places = [names.index(name) for name in GENOME_COLUMNS]
-    for row in rows_of(data, line, len(names), path.name, bad, CSV):
+    for row in parsed_rows(data, line, len(names), path.name, bad, CSV):
         texts = [row.fields[place] for place in places]
         movie, tag = whole_number(texts[0]), whole_number(texts[1])
         value = float(texts[2].strip()) if DECIMAL.fullmatch(texts[2].strip()) else -1.0

@@ -59,13 +59,13 @@ def read_rows(path: Path, columns: tuple[str, ...], bad: BadRows, dialect: TextF
     """
     data = read_table_bytes(path)
     if not dialect.header:
-        yield from rows_of(data, 1, len(columns), path.name, bad, dialect)
+        yield from parsed_rows(data, 1, len(columns), path.name, bad, dialect)
         return
     head, _, body = data.partition(b"\n")
     names = header_names(path, head, columns)
     places = [names.index(name) for name in columns]
     as_they_are = places == list(range(len(names)))
-    for row in rows_of(body, 2, len(names), path.name, bad, dialect):
+    for row in parsed_rows(body, 2, len(names), path.name, bad, dialect):
         yield row if as_they_are else row._replace(fields=[row.fields[place] for place in places])
 
 
@@ -114,7 +114,7 @@ def header_names(path: Path, head: bytes, columns: tuple[str, ...]) -> list[str]
     return names
 
 
-def rows_of(
+def parsed_rows(
     data: bytes, first_line: int, width: int, file: str, bad: BadRows, dialect: TextFormat
 ) -> Iterator[TextRow]:
     """The well-formed rows of a part of a table that begins with a row; other rows go to `bad` (see `read_rows`)."""

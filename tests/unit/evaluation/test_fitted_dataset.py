@@ -9,7 +9,7 @@ from rankings_support import small_dataset
 from unit.evaluation.off_policy.off_policy_support import Generated, generated
 
 from evaluation.fitted_dataset import FittedDataset, FittedParams, NoEnvironmentError
-from evaluation.fitted_return import FittedReturn
+from evaluation.validation_return import ValidationReturn
 from models.environments.controls import Chooser, greedy, most_popular, of_policy, planned, random_items, static_ranker
 from models.environments.fitted import STRENGTHS, Strength
 from models.environments.marquee import MarqueeEnv, Problem
@@ -114,17 +114,17 @@ def test_no_return_is_measured_without_validation_users(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "t.h5")
     data.user_split[:] = 0  # as with leave-one-out
     with pytest.raises(NoEnvironmentError, match="leave-one-out has no validation users"):
-        FittedReturn(data, PARAMS, seed=0)
+        FittedDataset.for_training(data, PARAMS)
 
 
 def test_the_fitted_return_is_of_validation_users_and_tells_policies_apart(data: Generated) -> None:
-    criterion = FittedReturn(data.dataset, PARAMS, seed=0)
-    split = data.dataset.user_split
-    assert (criterion.fitted.rows[split == 2] == -1).all()
-    assert set(criterion.rows) <= set(criterion.fitted.rows[split == 1])
+    fitted = FittedDataset.for_training(data.dataset, PARAMS)
+    criterion = ValidationReturn(fitted, 50, seed=0)
+    split, rows = data.dataset.user_split, criterion.begun.states.user
+    assert (fitted.rows[split == 2] == -1).all()
+    assert set(rows) <= set(fitted.rows[split == 1])
     quality = torch.from_numpy(data.rewards.mean(0))
     good, bad = criterion.of(Best(quality)), criterion.of(Best(-quality))
     assert good > bad
-    users = criterion.fitted.users
-    alone = returns_of(of_policy(Best(quality)), users, criterion.fitted.view, criterion.rows, 0)
+    alone = returns_of(of_policy(Best(quality)), fitted.users, fitted.view, rows, 0)
     assert good == alone.values.mean()

@@ -8,10 +8,10 @@ from models.diagnostics import (
     COMPONENTS,
     RIDGE,
     action_diagnostics,
-    described,
     diagnose,
     effective_rank,
     kl_to_logged,
+    moments_and_quantiles,
 )
 from models.learners.policy_learning import PolicyLearningConfig
 from models.learners.registry import make_learner
@@ -28,7 +28,7 @@ def actions(rows: int, dim: int = 12) -> Matrix:
 
 def test_moments_and_quantiles_are_numpys() -> None:
     sample = RNG.normal(size=101).astype(np.float32) * 30 + 4
-    found = described("x", torch.from_numpy(sample))
+    found = moments_and_quantiles("x", torch.from_numpy(sample))
     levels = np.quantile(sample.astype(np.float64), (0.05, 0.25, 0.5, 0.75, 0.95))
     assert list(found) == ["x", "x_std", "x_q05", "x_q25", "x_q50", "x_q75", "x_q95"]
     assert np.allclose(list(found.values()), [sample.mean(), sample.std(), *levels], rtol=1e-5)

@@ -9,7 +9,7 @@ from unit.models.ranking_support import ITEMS, LENGTH, config, learner_of, piece
 
 from models.histories import Histories
 from models.learners.negatives import Negatives
-from models.learners.smoothing import smoothed
+from models.learners.ranking import smoothed
 
 
 @pytest.mark.parametrize("state", ["frame", "gru", "attention"])

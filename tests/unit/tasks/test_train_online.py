@@ -12,7 +12,7 @@ import torch
 from rankings_support import small_dataset
 from safetensors.torch import save_file
 
-from evaluation.fitted_dataset import FittedParams, NoEnvironmentError
+from evaluation.fitted_dataset import FittedDataset, FittedParams
 from evaluation.simulated_dataset import SimulatedDataset, Truth
 from models.environments.logs import Log
 from models.environments.mechanics import Mechanics
@@ -26,7 +26,6 @@ from tasks.learning import make_learning
 from tasks.train_online import (
     MissingPackageError,
     actor_of,
-    fitted_users,
     liked_choices,
     need_stable_baselines,
     training_problem,
@@ -71,17 +70,10 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch: pyte
 
 def test_users_of_a_dataset_without_a_sample_are_fitted_to_it(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "t.h5")
-    made = fitted_users(data, FittedParams(steps=20, paths=2))
+    made = FittedDataset.for_training(data, FittedParams(steps=20, paths=2))
     drawn = training_problem(made).some_users(1000, np.random.default_rng(0))
     assert set(drawn) == set(made.rows[(data.user_split == 0)])
     assert not (made.rows[data.user_split == 2] >= 0).any()  # test users are not in the world
-
-
-def test_a_dataset_with_too_few_users_is_refused(tmp_path: Path) -> None:
-    data = small_dataset(tmp_path / "t.h5")
-    data.user_split[:] = 0
-    with pytest.raises(NoEnvironmentError, match="2 validation users or more"):
-        fitted_users(data, FittedParams())
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean", "dot"])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from evaluation.protocols.cases import choose
+from evaluation.protocols.cases import at_most
 from evaluation.protocols.distances import Acting, Distance
 from evaluation.protocols.distribution import (
     KINDS,
@@ -131,8 +131,11 @@ def measure_actions(
             f"{dataset.path}: expected training and held-out users with more than {dataset.frame} events; found "
             f"{len(training)} training and {len(held_out)} held-out transitions. Give more ratings or raise export.splits."
         )
-    train, test = choose(training, sample, seed), choose(held_out, sample, seed)
-    autoencoder = fit(logged(dataset, choose(training, 20 * sample, seed + 1)), seed)
+    train, test = at_most(training, sample, seed), at_most(held_out, sample, seed)
+    with one_thread():
+        # Its narrow layer, of half the width, makes it reconstruct real actions well and noise badly.
+        known = logged(dataset, at_most(training, 20 * sample, seed + 1))
+        autoencoder = fit_autoencoder(known, 2 * dataset.dim, max(dataset.dim // 2, 1), AUTOENCODER_STEPS, seed=seed)
     real = logged(dataset, test)
     noise = random_directions(real, seed)
     actions, errors = {}, {}
@@ -157,8 +160,10 @@ def measure_actions(
         policies=tuple(
             PolicyActions(
                 policy=name,
-                distances={kind: described(kind, distances[kind][name], sets, grids[kind]) for kind in KINDS},
-                errors=compared(errors[name], grids["error"]),
+                distances={
+                    kind: summary_of_distances(kind, distances[kind][name], sets, grids[kind]) for kind in KINDS
+                },
+                errors=summary_of_errors(errors[name], grids["error"]),
                 values=measure_values(dataset, policies[name], test, seed),
             )
             for name, sets in actions.items()
@@ -170,13 +175,6 @@ def logged(dataset: TransitionDataset, starts: Tensor) -> Tensor:
     """The logged actions (B, D) of `starts` (B,)."""
     actions: Tensor = dataset.embedding[dataset.target_items(starts)]
     return actions
-
-
-def fit(actions: Tensor, seed: int) -> Autoencoder:
-    """Train an autoencoder of real actions (N, D) with a bottleneck of D / 2: it reconstructs real actions well and noise badly."""
-    dim = actions.shape[1]
-    with one_thread():
-        return fit_autoencoder(actions, 2 * dim, max(dim // 2, 1), AUTOENCODER_STEPS, seed=seed)
 
 
 def act_on(dataset: TransitionDataset, policy: Acting, starts: Tensor) -> Tensor:
@@ -212,7 +210,7 @@ def distances_of_pairs(kind: Distance, actions: Actions) -> dict[str, Sample]:
     return found
 
 
-def described(kind: Distance, pairs: dict[str, Sample], actions: Actions, grid: Sample) -> Distances:
+def summary_of_distances(kind: Distance, pairs: dict[str, Sample], actions: Actions, grid: Sample) -> Distances:
     """Summarise the distances of one policy and kind."""
     rows = np.concatenate([spread(actions[name], MATRIX_ROWS) for name in IN_MATRICES])
     return Distances(
@@ -227,7 +225,7 @@ def described(kind: Distance, pairs: dict[str, Sample], actions: Actions, grid: 
     )
 
 
-def compared(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
+def summary_of_errors(errors: dict[str, Sample], grid: Sample) -> dict[str, Errors]:
     """Summarise the errors of one policy's sets and compare them with one another.
 
     Args:

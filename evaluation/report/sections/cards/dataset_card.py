@@ -75,7 +75,7 @@ def dataset_card(dataset: TransitionDataset, manifest: Manifest) -> DatasetCard:
     times = dataset.timestamps()
     codes = np.bincount(dataset.rating_code.cpu().numpy(), minlength=256)
     given = np.flatnonzero(codes)
-    ratings = dataset.scale.rating_min + dataset.scale.step * given
+    ratings = dataset.scale.ratings()[given]
     per_item = np.bincount(dataset.item.cpu().numpy(), minlength=dataset.items)
     apart, inside = np.diff(times), np.ones(max(len(times) - 1, 0), dtype=bool)
     borders = dataset.head.offset[1:-1]
@@ -93,9 +93,9 @@ def dataset_card(dataset: TransitionDataset, manifest: Manifest) -> DatasetCard:
         transitions=len(dataset),
         frame=dataset.frame,
         dim=dataset.dim,
-        first_event=date(int(times.min())) if len(times) else None,
-        last_event=date(int(times.max())) if len(times) else None,
-        time_cut=date(dataset.head.time_cut),
+        first_event=day_of(int(times.min())) if len(times) else None,
+        last_event=day_of(int(times.max())) if len(times) else None,
+        time_cut=day_of(dataset.head.time_cut),
         splits=split_sizes(dataset, sizes),
         ratings=tuple(
             RatingCount(rating=float(rating), events=int(codes[code]))
@@ -181,6 +181,6 @@ def quantiles(counts: NDArray[np.int64]) -> Quantiles:
     return Quantiles(**dict(zip(Quantiles.model_fields, values, strict=True)))
 
 
-def date(seconds: int) -> str:
+def day_of(seconds: int) -> str:
     """The day of a Unix time, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -23,7 +23,7 @@ def draw(section: EnvironmentSection) -> list[Chart]:
             "environment-settings",
             "Return with other mechanisms",
             "Mean returns of the best policy, the best baseline and controls; the same users.",
-            settings(section),
+            by_setting(section),
         ),
     ]
     if section.fit is not None:
@@ -64,7 +64,7 @@ def frontier(section: EnvironmentSection) -> Spec:
     return figures.finished((rule + said + bar + dot + text).properties(width=560, height=330))
 
 
-def settings(section: EnvironmentSection) -> Spec:
+def by_setting(section: EnvironmentSection) -> Spec:
     """Bars of returns, a panel per setting."""
     shown = [name for name in (section.best_policy, section.best_baseline, *SHOWN) if name is not None]
     rows = [

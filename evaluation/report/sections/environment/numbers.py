@@ -24,7 +24,7 @@ from models.environments.controls import (
 )
 from models.environments.episodes import Episodes
 from models.environments.fitted import STRENGTHS, Strength
-from models.environments.returns import Returns, roll_out
+from models.environments.returns import Returns, returns_of, roll_out
 from models.environments.world import Ints
 from models.histories import Scorer
 
@@ -183,8 +183,7 @@ def measure_environment(
     means = {name: float(one.values.mean()) for name, one in found[main].items()}
     uncritical = None
     if challenger is not None and (part := without_critics(scorers[challenger])) is not None:
-        begun = Episodes(simulation.settings[main], simulation.view, rows, np.random.default_rng(params.seed))
-        less = roll_out(of_policy(part), begun).values
+        less = returns_of(of_policy(part), simulation.users, simulation.view, rows, params.seed).values
         difference, low, high = mean_interval(found[main][challenger].values - less, params.seed)
         uncritical = WithoutCritics(
             policy=challenger, value=means[challenger], without=float(less.mean()), difference=difference, low=low, high=high

@@ -18,8 +18,9 @@ from models.environments.world import Ints
 class Simulation(NamedTuple):
     """The simulated users of a dataset.
 
-    view: how policies see them; rows (U,) of their world of the dataset's users, -1: not in it; split (U,) as in the dataset;
-    settings: the same users with other mechanics, by name, the first is what the section is about; fitted: None if known.
+    view: how policies see them; rows (U,): the row of each of the dataset's users in their world, -1 if there is none; split (U,):
+    as in the dataset; settings: by name the same users with other mechanics, first those that the section is about; fitted: None
+    if the users are known.
     """
 
     view: DatasetView

@@ -72,10 +72,12 @@ def measure_answers(methods: MethodsSection, environment: EnvironmentSection | N
     for question, wanted in CASES.items():
         rows = [found[cases] for cases in wanted if cases in found]
         answers.append(
-            VerdictAnswer(question=question, sentence=sentence(rows, "There are too few such cases."), rows=tuple(rows))
+            VerdictAnswer(
+                question=question, sentence=answer_in_words(rows, "There are too few such cases."), rows=tuple(rows)
+            )
         )
     rows = best_return(environment) if environment else []
-    text = sentence(rows, "No return was measured: there are too few users, or the section is left out.")
+    text = answer_in_words(rows, "No return was measured: there are too few users, or the section is left out.")
     return (*answers, VerdictAnswer(question=RETURN, sentence=text, rows=tuple(rows)))
 
 
@@ -127,7 +129,7 @@ def outcome_of(difference: float, decided: bool) -> Outcome:
     return "undecided" if not decided or difference == 0 else "better" if difference > 0 else "worse"
 
 
-def sentence(rows: Sequence[BestPair], otherwise: str) -> str:
+def answer_in_words(rows: Sequence[BestPair], otherwise: str) -> str:
     """Who is best, in one sentence: with the numbers if there is one measure, else measure by measure.
 
     Args:
@@ -143,13 +145,9 @@ def sentence(rows: Sequence[BestPair], otherwise: str) -> str:
     values = f"{one.metric} {one.policy_value:.{one.digits}f} against {one.baseline_value:.{one.digits}f}"
     span = f"{one.difference:+.{one.digits}f}, 95 % interval {one.low:+.{one.digits}f} to {one.high:+.{one.digits}f}"
     at = "" if one.ndcg is None else f" {one.policy} has an NDCG@10 of {one.ndcg:.4f}."
-    return f"{in_words(one)} ({values}; {span}).{at}"
-
-
-def in_words(one: BestPair) -> str:
-    """Who is best by one measure."""
-    return {
+    best = {
         "better": f"{one.policy} is better than the best baseline, {one.baseline}",
         "worse": f"the baseline {one.baseline} is better than the best policy, {one.policy}",
         "undecided": f"{one.policy} and the best baseline, {one.baseline}, cannot be distinguished",
     }[one.outcome]
+    return f"{best} ({values}; {span}).{at}"

@@ -71,7 +71,11 @@ def measure_critics(
         effects.append(Effect(quantity="return with simulated users", **returns.model_dump(exclude={"policy"})))
     changed = changed_share(mine, theirs)
     return CriticsPart(
-        policy=name, weights=weights, changed=changed, effects=tuple(effects), sentence=sentence(name, changed, effects)
+        policy=name,
+        weights=weights,
+        changed=changed,
+        effects=tuple(effects),
+        sentence=what_critics_add(name, changed, effects),
     )
 
 
@@ -109,7 +113,7 @@ def no_part(name: str, policy: Scorer) -> str:
     return f"No critics re-rank what {name} ranks."
 
 
-def sentence(name: str, changed: float, effects: list[Effect]) -> str:
+def what_critics_add(name: str, changed: float, effects: list[Effect]) -> str:
     """What the critics change and gain, in words."""
     found = [
         f"{one.quantity} {signed(one.difference)} (95 % interval {signed(one.low)} to {signed(one.high)})"

@@ -88,7 +88,7 @@ def measure_verdict(
     results = {one.name: one for one in methods.of("test", "next-item")}
     own = results.get(methods.challenger or "")
     opponents = opponents_of(methods, results) if own else {}
-    against = tuple(found for role, other in opponents.items() if (found := compared(methods, own, role, other)))
+    against = tuple(found for role, other in opponents.items() if (found := tested_against(methods, own, role, other)))
     if own is None or not against:
         why = (
             "There are no test users to evaluate on."
@@ -127,7 +127,7 @@ def opponents_of(methods: MethodsSection, results: Mapping[str, MethodResult]) -
     return found
 
 
-def compared(methods: MethodsSection, own: MethodResult | None, role: str, other: MethodResult) -> Against | None:
+def tested_against(methods: MethodsSection, own: MethodResult | None, role: str, other: MethodResult) -> Against | None:
     """The tested difference to one opponent, if there is one."""
     for one in methods.comparisons:
         if (one.split, one.protocol, one.metric, one.other) == ("test", "next-item", METRIC, other.name) and own:

@@ -8,7 +8,7 @@ from unit.storage.dataset.transitions_support import written
 from evaluation.evaluate import EvaluateParams, all_cases
 from evaluation.protocols.cases import (
     Cases,
-    choose,
+    at_most,
     fold_in_cases,
     mult_vae_cases,
     next_item_cases,
@@ -88,10 +88,10 @@ def test_no_step_after_the_time_cut_chooses_anything(data: TransitionDataset) ->
 
 
 def test_choose_keeps_order_and_size() -> None:
-    chosen = choose(torch.arange(100), 10, seed=0)
+    chosen = at_most(torch.arange(100), 10, seed=0)
     assert len(chosen) == 10
     assert chosen.tolist() == sorted(set(chosen.tolist()))
-    assert choose(torch.arange(5), 10, 0).tolist() == [0, 1, 2, 3, 4]
+    assert at_most(torch.arange(5), 10, 0).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_leave_one_out_has_next_items_only(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def measured(
         torch.manual_seed(place)
         sizes = data.observation_dim, data.dim, 8
         policy = Policy(Actor(*sizes, 2.0), data.embedding, "cosine", Critics(2, *sizes), 20)
-        compared_methods.append(ComparedMethod(name, "policy", policy, policy))
+        compared_methods.append(ComparedMethod(name, "policy", policy))
     fitted = fit_baselines(data, CHOSEN, max_items=100)
     compared_methods += [ComparedMethod(name, "baseline", scorer) for name, scorer in fitted.items()]
     tables: list[pa.Table] = []

@@ -7,7 +7,7 @@ import torch
 from evaluation.protocols.cases import Cases, next_item_cases
 from evaluation.protocols.ranking import rank_cases
 from evaluation.report.sections.environment.numbers import WithoutCritics
-from evaluation.report.sections.verdict.critics import Effect, measure_critics, sentence
+from evaluation.report.sections.verdict.critics import Effect, measure_critics, what_critics_add
 from models.fitted_terms import TrainingCatalogue
 from models.networks import Actor, Critics
 from models.policy import Policy
@@ -93,4 +93,4 @@ def test_critics_without_a_weight_have_no_part(data: TransitionDataset) -> None:
 )
 def test_a_gain_is_one_whose_interval_lies_above_zero(low: float, words: str) -> None:
     one = Effect(quantity="stars", value=4, without=3.9, difference=low + 0.1, low=low, high=low + 0.2)
-    assert sentence("td3", 0.123, [one]).endswith(words)
+    assert what_critics_add("td3", 0.123, [one]).endswith(words)
