@@ -82,7 +82,7 @@ def test_facts_that_no_version_of_marquee_wrote_are_refused_by_name(
     published: str, tmp_path: Path, kind: str, facts: dict[str, Any], where: str
 ) -> None:
     store, maker = open_store(published), tmp_path / "maker"
-    policy = made(maker, "policy", {}, facts if kind == "policy" else {})
+    policy = made(maker, "policy", {}, {"learner": "td3"} | (facts if kind == "policy" else {}))
     report = made(maker, "report", {"policies.x": policy.digest}, facts if kind == "report" else {})
     for ref in (policy, report):
         publish(store, ArtifactStore(maker / "artifacts"), ref)
