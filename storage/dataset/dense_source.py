@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from storage.dataset.compact_source import LoadedHistories
 from storage.dataset.dense_writer import BLOCK_ROWS
-from storage.dataset.format import opened
+from storage.dataset.format import ATTRIBUTES_OF, PROVENANCE, opened
 from storage.dataset.gather import Compact
 from storage.dataset.head import all_finite
 from storage.dataset.histories import rows_of
-from storage.dataset.structure import need
+from storage.dataset.structure import attributes_of, need
 from storage.errors import DatasetError
 
 BUFFER_BYTES = 64 << 20
@@ -48,9 +48,10 @@ class DenseSource:
             DatasetError: it is no dense file, or lacks the split.
         """
         with opened(path, "dense") as file:
-            self.frame, self.dim = int(file.attrs["frame"]), int(file.attrs["dim"])
+            known = attributes_of(file, ATTRIBUTES_OF["dense"], PROVENANCE)
             self.dtype: torch.dtype = getattr(torch, file["observations"].dtype.name)
-            names, bounds = file.attrs["splits"].split(","), file.attrs["split_rows"].tolist()
+        self.frame, self.dim = known["frame"], known["dim"]
+        names, bounds = known["splits"].split(","), known["split_rows"]
         if split is not None and split not in names:
             raise DatasetError(f"{path}: expected split {split}; found {names}. Export it with export_dense(splits=…).")
         begin, end = (0, bounds[-1]) if split is None else bounds[names.index(split) :][:2]

@@ -14,6 +14,7 @@ from storage.dataset.compact_source import CompactSource, LoadedHistories
 from storage.dataset.format import DENSE, FORMAT, Split, scale_attributes
 from storage.dataset.gather import new_batch
 from storage.dataset.new_file import new_file
+from storage.dataset.structure import set_attributes
 from storage.dataset.writer import read_back
 from storage.errors import DatasetError, StorageFullError
 from storage.files import replacing, writing_to
@@ -75,12 +76,11 @@ def export_dense(
                     writer.add(source.load([block]))
                     progress(writer.written + writer.held, total)
             writer.flush()
-            file.attrs.update(first.head.provenance)
-            file.attrs.update(scale_attributes(first.head.scale, first.head.reward))
-            file.attrs.update({"frame": first.frame, "dim": first.dim, "time_cut": first.head.time_cut})
-            file.attrs["splits"] = ",".join(splits)
-            file.attrs["split_rows"] = np.cumsum([0, *rows.values()])
-            file.attrs.update({"layout": "dense", "format": FORMAT})  # last: a file without them was not finished
+            set_attributes(file, first.head.provenance)
+            set_attributes(file, scale_attributes(first.head.scale, first.head.reward))
+            set_attributes(file, {"frame": first.frame, "dim": first.dim, "time_cut": first.head.time_cut})
+            set_attributes(file, {"splits": ",".join(splits), "split_rows": np.cumsum([0, *rows.values()])})
+            set_attributes(file, {"layout": "dense", "format": FORMAT})  # last: a file without them was not finished
         read_back(temporary, DENSE)
     return {
         "rows": total,

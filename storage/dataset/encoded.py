@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from storage.dataset.dense_writer import BLOCK_ROWS, chunk_rows
-from storage.dataset.format import DENSE, FORMAT, Split, opened, scale_attributes
+from storage.dataset.format import ATTRIBUTES_OF, DENSE, FORMAT, PROVENANCE, Split, opened, scale_attributes
 from storage.dataset.head import all_finite
 from storage.dataset.histories import rows_of
 from storage.dataset.new_file import new_file
 from storage.dataset.reader import TransitionDataset
-from storage.dataset.structure import need
+from storage.dataset.structure import attributes_of, need, set_attributes
 from storage.dataset.writer import read_back
 from storage.errors import DatasetError
 from storage.files import replacing, writing_to
@@ -77,12 +77,12 @@ def write_encoded(
                         members[name][done : done + len(values)] = values
                     done += int(number[users].sum())
                     progress(done, total)
-            file.attrs.update({f"provenance_{name}": digest for name, digest in provenance.items()})
-            file.attrs.update(scale_attributes(data.scale, data.reward))
-            file.attrs.update({"frame": data.frame, "dim": data.dim, "width": width, "time_cut": data.head.time_cut})
-            file.attrs["splits"] = ",".join(splits)
-            file.attrs["split_rows"] = np.cumsum([0, *rows.values()])
-            file.attrs.update({"layout": "encoded", "format": FORMAT})  # last: a file without them was not finished
+            set_attributes(file, {f"provenance_{name}": digest for name, digest in provenance.items()})
+            set_attributes(file, scale_attributes(data.scale, data.reward))
+            cut = data.head.time_cut
+            set_attributes(file, {"frame": data.frame, "dim": data.dim, "width": width, "time_cut": cut})
+            set_attributes(file, {"splits": ",".join(splits), "split_rows": np.cumsum([0, *rows.values()])})
+            set_attributes(file, {"layout": "encoded", "format": FORMAT})  # last: a file without them was not finished
         read_back(temporary, DENSE)
     return {"rows": total, "rows_by_split": rows, "width": width}
 
@@ -147,10 +147,10 @@ class EncodedDataset:
         """
         self.data, self.frame, self.embedding = data, data.frame, data.embedding
         with opened(path, "encoded") as file:
-            self.width = int(file.attrs["width"])
-            names, bounds = file.attrs["splits"].split(","), file.attrs["split_rows"].tolist()
-            starts = [data.starts(name) for name in names]
-            found = [int(file.attrs["dim"]), *np.diff(bounds).tolist()]
+            known = attributes_of(file, ATTRIBUTES_OF["encoded"], PROVENANCE)
+            self.width, bounds = known["width"], known["split_rows"]
+            starts = [data.starts(name) for name in known["splits"].split(",")]
+            found = [known["dim"], *np.diff(bounds).tolist()]
             need(file, found == [data.dim, *map(len, starts)], "the transitions of this dataset", "others")
             same = torch.from_numpy(file["rewards"][...]).equal(data.target_rewards(torch.cat(starts)).cpu())
             need(file, same, "the rewards of this dataset", "others")

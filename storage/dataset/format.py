@@ -14,7 +14,7 @@ from storage.dataset.structure import Member, attribute, attributes_of, need, ne
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
 
-FORMAT = "marquee-transitions/1"
+FORMAT = "marquee-transitions/2"
 SPLIT_NAMES = ("train", "validation", "test")  # their place is the code in /users/split
 MODE_OF_SPLITS: dict[str, SplitMode] = {
     ",".join(SPLIT_NAMES): "users",

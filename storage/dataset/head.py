@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.dataset.format import (
+    ATTRIBUTES_OF,
     MODE_OF_SPLITS,
     PROVENANCE,
     SCALE_ATTRIBUTES,
@@ -72,13 +73,14 @@ class Head:
         """
         found = {name: file[name][...] for name in ("users/id", "users/offset", "users/split", "items/id")}
         embedding = file["items/embedding"][...]
-        offset, events, frame = found["users/offset"], len(file["events/item"]), int(file.attrs["frame"])
+        known = attributes_of(file, ATTRIBUTES_OF["compact"], PROVENANCE)
+        offset, events, frame = found["users/offset"], len(file["events/item"]), known["frame"]
         need(file, (offset[0], offset[-1]) == (0, events), f"offsets 0 … {events}", f"{offset[0]} … {offset[-1]}")
         need(file, ascending(offset, strictly=False), "ascending offsets", "others")
         need(file, int(np.diff(offset).max(initial=0)) > frame, f"a user with more than {frame} events", "none")
         need(file, ascending(found["users/id"]), "ascending user ids", "others")
         need(file, ascending(found["items/id"]), "ascending item ids", "others")
-        codes, mode = np.unique(found["users/split"]), MODE_OF_SPLITS[file.attrs["splits"]]
+        codes, mode = np.unique(found["users/split"]), MODE_OF_SPLITS[known["splits"]]
         most = 1 if mode == "leave-one-out" else len(SPLIT_NAMES)
         need(file, bool((codes < most).all()), f"split codes below {most}", codes.tolist())
         need(file, all_finite(embedding), "finite embeddings", "NaN or infinity")
@@ -86,7 +88,7 @@ class Head:
         return cls(
             path=Path(file.filename),
             frame=frame,
-            time_cut=int(file.attrs["time_cut"]),
+            time_cut=known["time_cut"],
             mode=mode,
             scale=scale,
             reward=reward,
@@ -95,7 +97,7 @@ class Head:
             offset=offset,
             movie_ids=found["items/id"],
             embedding=embedding,
-            provenance={name: text for name, text in file.attrs.items() if name.startswith(PROVENANCE)},
+            provenance={name: text for name, text in known.items() if name.startswith(PROVENANCE)},
         )
 
     @property

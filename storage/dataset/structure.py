@@ -1,4 +1,4 @@
-"""Check that an HDF5 file has exactly the declared members and attributes, and that all of them are stored in the file itself.
+"""Check that an HDF5 file has exactly the declared members and attributes, all stored in the file itself; write attributes.
 
 HDF5 follows external storage, external and soft links and virtual datasets to other files, so a foreign file could make a reader
 return the content of any file that this user can read. It also allows shapes that no memory can hold, and filters that are loaded
@@ -16,6 +16,7 @@ import numpy as np
 from storage.errors import DatasetError
 
 MAX_LIST = 16  # numbers of an attribute
+MAX_TEXT = 1024  # bytes of an attribute; HDF5 keeps those beyond 4 KiB without checksum
 
 
 class Member(NamedTuple):
@@ -67,6 +68,26 @@ def need_members(file: h5py.File, members: Mapping[str, Member]) -> dict[str, in
     return sizes
 
 
+def set_attributes(node: h5py.File | h5py.Dataset, values: Mapping[str, Any]) -> None:
+    """Give a group or dataset attributes as `attribute` reads them: numbers, lists of int, and text of fixed length.
+
+    HDF5 keeps text of variable length in a heap without checksum, and can loop for ever when it reads a damaged one. Text of
+    fixed length is kept with a checksum, in the object header or beside it.
+
+    Raises:
+        DatasetError: a text is empty, longer than MAX_TEXT or not ASCII.
+    """
+    for name, value in values.items():
+        if not isinstance(value, str):
+            node.attrs[name] = value
+            continue
+        if not (value.isascii() and 0 < len(value) <= MAX_TEXT):
+            raise DatasetError(
+                f"attribute {name}: expected 1 … {MAX_TEXT} ASCII characters; found {value[:80]!r}. Give a digest."
+            )
+        node.attrs[name] = np.bytes_(value.encode())
+
+
 def attributes_of(
     node: h5py.File | h5py.Dataset, kinds: Mapping[str, type], prefix: str | None = None
 ) -> dict[str, Any]:
@@ -87,27 +108,28 @@ def attributes_of(
 
 
 def attribute(node: h5py.File | h5py.Dataset, name: str, kind: type) -> Any:
-    """One attribute, which must be there; its declaration is checked before it is read.
+    """One attribute, which must be there; its declaration is checked before it is read, and text of variable length is never read.
 
     Raises:
         DatasetError: it is of another type.
     """
     stored = h5py.h5a.open(node.id, name.encode())
     dtype, shape = stored.dtype, stored.shape
-    if kind is str:
-        text = h5py.check_string_dtype(dtype)
-        need(
-            node,
-            text is not None and text.length is None and shape == (),
-            f"attribute {name} of str",
-            f"{dtype} {shape}",
+    text = h5py.check_string_dtype(dtype)
+    if text is not None and text.length is None:
+        raise DatasetError(
+            f"{node.file.filename}: expected attribute {name} of fixed length; found one of variable length, as earlier "
+            "versions wrote them. Run build-dataset again, and publish the dataset again."
         )
-        return node.attrs[name]
-    good = dtype == (np.float64 if kind is float else np.int64) and len(shape) == (1 if kind is list else 0)
-    need(node, good and math.prod(shape) <= MAX_LIST, f"attribute {name} of {kind.__name__}", f"{dtype} {shape}")
+    if kind is str:
+        good = text is not None and text.length <= MAX_TEXT and shape == ()
+    else:
+        good = dtype == (np.float64 if kind is float else np.int64) and len(shape) == (1 if kind is list else 0)
+        good = good and math.prod(shape) <= MAX_LIST
+    need(node, good, f"attribute {name} of {kind.__name__}", f"{dtype} {shape}")
     value = np.empty(shape, dtype)
     stored.read(value)
-    return value.tolist()
+    return value.item().decode() if kind is str else value.tolist()
 
 
 def need(node: h5py.HLObject, good: bool, expected: str, found: object) -> None:

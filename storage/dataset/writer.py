@@ -1,4 +1,4 @@
-"""Write the compact layout of a transition dataset, `marquee-transitions/1`: each event once, not F + 1 times."""
+"""Write the compact layout of a transition dataset, `marquee-transitions/2`: each event once, not F + 1 times."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +22,7 @@ from storage.dataset.histories import UserHistories
 from storage.dataset.new_file import new_file
 from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import HELD_OUT, SplitMode
+from storage.dataset.structure import set_attributes
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
 
@@ -92,17 +93,17 @@ def write_transitions(
                 f"a user with more than {frame} events",
                 f"at most {length.max(initial=0)}",
             )
-            file["events/rating"].attrs.update(scale_attributes(scale, reward or RewardMap.default(scale)))
+            set_attributes(file["events/rating"], scale_attributes(scale, reward or RewardMap.default(scale)))
             _put(file, "users/id", user_ids.astype(np.int64))
             _put(file, "users/offset", np.concatenate(([0], np.cumsum(length))))
             _put(file, "users/split", split.astype(np.uint8))
             _put(file, "items/id", movie_ids.astype(np.int64))
             _put(file, "items/embedding", embeddings.astype(np.float32))
             # A file without its format was not finished.
-            file.attrs.update({f"provenance_{name}": digest for name, digest in sorted(provenance.items())})
+            set_attributes(file, {f"provenance_{name}": digest for name, digest in sorted(provenance.items())})
             splits = next(names for names, known in MODE_OF_SPLITS.items() if known == mode)
-            file.attrs.update({"splits": splits, "frame": frame, "time_cut": time_cut})
-            file.attrs.update({"layout": "compact", "format": FORMAT})
+            set_attributes(file, {"splits": splits, "frame": frame, "time_cut": time_cut})
+            set_attributes(file, {"layout": "compact", "format": FORMAT})
         read_back(path, COMPACT)
     except BaseException:
         path.unlink(missing_ok=True)

@@ -73,6 +73,7 @@ def test_the_states_are_those_that_the_policy_acts_in(dataset: ArtifactRef, stat
 
 def test_the_file_is_read_like_a_dense_one(dataset: ArtifactRef, states: Path) -> None:
     data = open_dataset(dataset)
+    assert b"GCOL" not in (states / "transitions.h5").read_bytes(), "a heap without checksum"
     with h5py.File(states / "transitions.h5") as file:
         first, last = file.attrs["split_rows"][:2]
         rows = slice(first, last)

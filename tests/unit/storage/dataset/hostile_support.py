@@ -80,7 +80,17 @@ def attribute(name: str, value: Any, of: str = "/") -> Attack:
         if value is None:
             del file[of].attrs[name]
         else:
-            file[of].attrs[name] = value
+            file[of].attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
+
+    return change
+
+
+def text_of_variable_length(name: str, of: str = "/") -> Attack:
+    """Store an attribute as text in the heap that has no checksum, as the first version of the format did."""
+
+    def change(file: h5py.File, _: Path) -> None:
+        text = file[of].attrs[name]
+        file[of].attrs[name] = text.decode() if isinstance(text, bytes) else str(text)
 
     return change
 

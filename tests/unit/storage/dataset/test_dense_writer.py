@@ -31,6 +31,7 @@ def test_values_equal_gather(data: TransitionDataset, tmp_path: Path, dtype: Den
     facts = export_dense(data.path, tmp_path / "dense.h5", dtype=dtype, splits=("train", "test"))
     expected = [data.gather(data.starts(split), dtype=getattr(torch, dtype)) for split in ("train", "test")]
     joined = [torch.cat(parts).numpy() for parts in zip(*expected, strict=True)]
+    assert b"GCOL" not in (tmp_path / "dense.h5").read_bytes(), "a heap without checksum"
     with h5py.File(tmp_path / "dense.h5") as file:
         assert sorted(file) == sorted(DENSE)
         for name, values in zip(tuple(DENSE)[:5], joined, strict=True):
@@ -40,8 +41,8 @@ def test_values_equal_gather(data: TransitionDataset, tmp_path: Path, dtype: Den
         assert file["rewards"].dtype == np.float32
         assert file["terminals"].dtype == file["timeouts"].dtype == bool
         assert file.attrs["split_rows"].tolist() == [0, len(expected[0].reward), facts["rows"]]
-        assert file.attrs["provenance_events"] == "e"
-        assert (file.attrs["format"], file.attrs["layout"]) == ("marquee-transitions/1", "dense")
+        assert file.attrs["provenance_events"] == b"e"
+        assert (file.attrs["format"], file.attrs["layout"]) == (b"marquee-transitions/2", b"dense")
 
 
 def test_timeouts_are_where_a_split_leaves_a_history_that_goes_on(data: TransitionDataset, tmp_path: Path) -> None:

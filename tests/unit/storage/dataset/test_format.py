@@ -16,6 +16,7 @@ from unit.storage.dataset.hostile_support import (
     external_storage,
     replaced,
     spoilt,
+    text_of_variable_length,
     values,
 )
 from unit.storage.dataset.transitions_support import arguments, some_histories, written
@@ -27,6 +28,7 @@ from storage.dataset.extension import extend_transitions
 from storage.dataset.format import COMPACT, DENSE, MAX_FRAME
 from storage.dataset.reader import TransitionDataset
 from storage.dataset.splits import SplitParams
+from storage.dataset.structure import MAX_TEXT
 from storage.errors import DatasetError
 from storage.tables import LATEST_SECOND
 
@@ -64,7 +66,7 @@ def declared_huge(name: str) -> Attack:
 
     def change(file: h5py.File, secret: Path) -> None:
         shape = (1 << 40, *file[name].shape[1:])
-        replaced(name, data=None, shape=shape, dtype=file[name].dtype, chunks=(1 << 10, *shape[1:]))(file, secret)
+        replaced(name, data=None, shape=shape, dtype=file[name].dtype, chunks=(1 << 9, *shape[1:]))(file, secret)
 
     return change
 
@@ -131,8 +133,9 @@ DECLARATIONS: dict[str, tuple[Attack, str]] = {
     "compressed": (replaced("users/id", compression="gzip"), "Fletcher-32 checksums only"),
     "without checksums": (replaced("users/id", fletcher32=False), "Fletcher-32 checksums only"),
     "contiguous": (replaced("users/id", chunks=None, fletcher32=False), "contiguous storage"),
-    "format as an array": (attribute("format", ["marquee-transitions/1"] * 9), "attribute format of str"),
-    "format of bytes": (attribute("format", np.bytes_(b"marquee-transitions/1")), "attribute format of str"),
+    "format as an array": (attribute("format", np.array([b"marquee-transitions/2"] * 9)), "attribute format of str"),
+    "format of no value": (attribute("format", h5py.Empty("S21")), "attribute format of str"),
+    "format of another alphabet": (attribute("format", np.bytes_(b"\xff")), "decode byte 0xff"),
     "no layout": (attribute("layout", None), "found None"),
     "no frame": (attribute("frame", None), "attributes"),
     "frame 0": (attribute("frame", 0), f"frame of 1 … {MAX_FRAME}; found 0"),
@@ -144,6 +147,7 @@ DECLARATIONS: dict[str, tuple[Attack, str]] = {
     "time cut after 2100": (attribute("time_cut", LATEST_SECOND + 1), "time_cut of 0"),
     "splits": (attribute("splits", "test,validation,train"), "splits train,validation,test"),
     "provenance": (attribute("provenance_items", np.zeros(4)), "provenance_items of str"),
+    "long provenance": (attribute("provenance_items", "i" * (MAX_TEXT + 1)), "provenance_items of str"),
     "a further attribute": (attribute("note", "x"), "attributes"),
     "no scale": (attribute("rating_step", None, RATING), "attributes"),
     "scale of NaN": (attribute("rating_step", np.nan, RATING), "attributes of a rating scale"),
@@ -173,6 +177,22 @@ def test_a_file_that_declares_something_else_is_refused_by_every_reader(tmp_path
         assert message in str(refused.value)
         assert "PRIVATE" not in str(refused.value)
     assert not {found.name for found in tmp_path.iterdir()} & {"exported.h5", "extended.h5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("format", "/"), ("layout", "/"), ("splits", "/"), ("provenance_events", "/"), ("rating_step", RATING)],
+)
+def test_text_of_variable_length_is_refused_and_not_read(tmp_path: Path, whole: Path, name: str, of: str) -> None:
+    path = spoilt(copied(whole, tmp_path), text_of_variable_length(name, of))
+    heap = path.read_bytes()
+    assert heap.count(b"GCOL") == 1
+    path.write_bytes(heap.replace(b"GCOL", b"\0\0\0\0"))  # whoever reads the text now gets another error
+    with h5py.File(path) as file, pytest.raises(OSError, match="heap"):
+        file[of].attrs[name]
+    for read in COMPACT_READERS.values():
+        with pytest.raises(DatasetError, match=f"expected attribute {name} of fixed length; found one of variable"):
+            read(path)
 
 
 DENSE_DECLARATIONS: dict[str, tuple[Attack, str]] = {
@@ -206,24 +226,36 @@ def test_a_dense_file_that_declares_something_else_is_refused(tmp_path: Path, wh
     assert message in str(refused.value)
 
 
-# The same flips every time: among all flips there are some that make HDF5 itself loop for ever (docs/security.md).
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def compact_values(path: Path) -> list[object]:
+    data = TransitionDataset.open(path)
+    parts = (data.item, data.rating_code, data.embedding, data.offset, data.reward_of_code, data.timestamps())
+    return [data.frame, data.scale, data.head.provenance, data.timely.tolist(), *(part.tolist() for part in parts)]
+
+
+def dense_values(path: Path) -> list[object]:
+    source = DenseSource(path)
+    loaded = source.load(range(len(source.rows)))
+    parts = (*loaded.compact, loaded.rows, loaded.last_of_run)
+    return [source.frame, source.dim, *(part.tolist() for part in parts)]
+
+
+@pytest.mark.parametrize("read", [compact_values, dense_values])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_flipped_byte_gives_an_error_or_the_same_values(whole: Path, tmp_path: Path, data: st.DataObject) -> None:
-    content = bytearray(whole.read_bytes())
+def test_a_flipped_byte_gives_an_error_or_the_same_values(
+    whole: Path, whole_dense: Path, tmp_path: Path, read: Callable[[Path], object], data: st.DataObject
+) -> None:
+    good = whole if read is compact_values else whole_dense
+    content = bytearray(good.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1), label="place")
     content[place] ^= data.draw(st.integers(1, 255), label="flip")
     path = tmp_path / "flipped.h5"
     path.write_bytes(content)
     try:
-        found = TransitionDataset.open(path)
+        found = read(path)
     except DatasetError:
         return
-    expected = TransitionDataset.open(whole)
-    for name in ("item", "rating_code", "embedding", "offset", "reward_of_code"):
-        assert getattr(found, name).equal(getattr(expected, name)), name
-    assert (found.timestamps() == expected.timestamps()).all()
-    assert (found.frame, found.scale, found.timely.tolist()) == (3, expected.scale, expected.timely.tolist())
+    assert found == read(good)
 
 
 DENSE_VALUES: dict[str, Attack] = {

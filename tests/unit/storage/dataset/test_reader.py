@@ -149,11 +149,12 @@ def test_format_attributes(tmp_path: Path) -> None:
     facts = write_transitions(tmp_path / "t.h5", [histories], **arguments(histories))
     assert facts["transitions"] == 5 + 6
     assert facts["users_without_transitions"] == 1
+    assert b"GCOL" not in (tmp_path / "t.h5").read_bytes(), "a heap without checksum"
     with h5py.File(tmp_path / "t.h5") as file:
-        assert file.attrs["format"] == "marquee-transitions/1"
+        assert file.attrs["format"] == b"marquee-transitions/2"
         assert file["events/item"].dtype == np.uint16
         file.visititems(lambda name, node: None if isinstance(node, h5py.Group) else _checksummed(name, node))
-        assert file.attrs["provenance_events"] == "e"
+        assert file.attrs["provenance_events"] == b"e"
         assert dict(file["events/rating"].attrs) == {
             "rating_min": 0, "rating_step": 0.5, "rating_lowest": 0.5, "rating_highest": 5, "reward_scale": 2,
             "reward_offset": -5,
