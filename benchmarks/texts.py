@@ -7,8 +7,8 @@ At float32 the gain is the padding that is saved: 2 times for short texts (50 to
 Naive: batches of 64 in file order, padded to their longest text, at float32; of a random sample of at most 600 of the texts,
 since its rate does not depend on how many there are.
 One core: every way on one thread with the same sample, per second of CPU time, so that a busy machine matters less.
-All cores: naive on all threads that torch uses by default, ours on as many Dask workers with all texts, as `build-dataset`
-does it, per second of wall time. The start of the workers is reported separately.
+All cores: naive on all threads that torch uses by default; ours with all texts, on threads as `build-dataset` does it, and on
+Dask workers as with `cluster.scheduler: local`; per second of wall time. The start of the workers is reported separately.
 With MARQUEE_REAL_DATA the texts are those of its TMDB export (10,862 have an overview), else generated (about 56 tokens).
 Prints texts per second (median of the rounds, which alternate), the ratio to naive, and cosines to naive's vectors.
 """
@@ -25,16 +25,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from distributed import Client
 from numpy.typing import NDArray
 
 from models.encoders.text import Precision, item_text, resolve_precision
 from models.encoders.text_encoders.minilm import load_minilm
 from models.encoders.text_encoders.transformer import TransformerEncoder
 from storage.artifacts.exchange import Exchange
+from storage.machine import usable_cores
 from storage.sources.sample.release import FACTORS
-from tasks.dask_cluster import dask_client
-from tasks.encode_texts import EncoderSpec, encode_texts, worker_encoder
+from tasks.dask_cluster import Submit, dask_client, in_this_process, on_dask
+from tasks.encode_texts import EncoderSpec, encode_texts
 
 MAX_TOKENS = 128
 SAMPLE = 600
@@ -75,10 +75,10 @@ def naive(encoder: TransformerEncoder, texts: list[str], size: int = 64) -> Vect
     return np.concatenate(parts)
 
 
-def through_dask(client: Client, spec: EncoderSpec, texts: list[str]) -> Vectors:
-    """The same on workers, through an exchange that is empty at first."""
+def in_partitions(submit: Submit, spec: EncoderSpec, texts: list[str]) -> Vectors:
+    """The same in partitions, through an exchange that is empty at first."""
     with tempfile.TemporaryDirectory() as folder:
-        return encode_texts(texts, spec, client, Exchange(f"file://{folder}/job")).vectors
+        return encode_texts(texts, spec, submit, Exchange(f"file://{folder}/job")).vectors
 
 
 def cosines(one: Vectors, other: Vectors) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def main() -> None:
     full = encoders["float32"]
     tokens = [len(ids) for ids in full.tokenizer(texts, truncation=True, max_length=MAX_TOKENS)["input_ids"]]
     spec = EncoderSpec("minilm", MAX_TOKENS, resolve_precision("auto"))
-    cores = torch.get_num_threads()
+    cores = usable_cores()
     print(f"{len(texts):,} {'real' if real else 'generated'} texts of {np.mean(tokens):.0f} tokens, {rounds} rounds;")
     print(f"{len(sample)} of them, chosen at random, for naive and for one core")
     print(f"{cores} cores; precision auto means {spec.precision} here")
@@ -111,15 +111,17 @@ def main() -> None:
         alone[f"one core: ours, {precision}"] = (partial(encoder.encode, sample), everything)
     measure(alone, rounds, time.process_time, 1)
     began = time.perf_counter()
-    with dask_client(None, cores) as client:
-        client.run(worker_encoder, spec)
+    with dask_client("local") as client, in_this_process(cores) as threads:
+        for submit in (threads, on_dask(client)):
+            in_partitions(submit, spec, sample[:cores])
         ready = time.perf_counter() - began
         together: dict[str, Way] = {
             "all cores: naive, float32": (lambda: naive(full, sample), everything),
-            f"all cores: Dask, {spec.precision}": (lambda: through_dask(client, spec, texts), rows),
+            f"all cores: threads, {spec.precision}": (lambda: in_partitions(threads, spec, texts), rows),
+            f"all cores: Dask, {spec.precision}": (lambda: in_partitions(on_dask(client), spec, texts), rows),
         }
         measure(together, rounds, time.perf_counter, cores)
-    print(f"not in the rates: {ready:.1f} s until the workers had started and loaded the encoder")
+    print(f"not in the rates: {ready:.1f} s until the workers had started and one of them had loaded the encoder")
 
 
 def measure(ways: dict[str, Way], rounds: int, clock: Callable[[], float], threads: int) -> None:

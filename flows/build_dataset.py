@@ -31,7 +31,7 @@ def build_dataset(
         source: the files or web services that ratings and metadata are read from.
         features: what the item embeddings are computed from.
         export: how histories become transitions, and which users are held out.
-        cluster: the Dask cluster that encodes texts.
+        cluster: where texts are encoded: in this process or on Dask.
     """
     preset = load_profile(profile)
     source, features = source or preset.source, features or preset.features

@@ -31,7 +31,7 @@ def extend_dataset(
         profile: a name in `flows/profiles/` or the path of a YAML file; it sets what the other parameters leave out.
         dataset: its digest, the first digits of it, or `latest`.
         source: the later ratings and the new movies; it may also hold ratings that the dataset has.
-        cluster: the Dask cluster that encodes texts.
+        cluster: where texts are encoded: in this process or on Dask.
         move_time_cut: whether the time cut moves to the same quantile of all events, old and new. Events after the cut are not
             used in training, so a retraining moves it; without it, numbers after the cut stay comparable.
     """

@@ -1,6 +1,5 @@
 """Checks of the machine and of the services that a run needs, each with a next step; they change nothing that is kept."""
 
-import os
 import platform
 import shutil
 import sys
@@ -10,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import psutil
 import torch
 from huggingface_hub import try_to_load_from_cache
 from packaging.requirements import Requirement
@@ -25,6 +23,7 @@ from storage.artifacts.object_stores import open_store
 from storage.errors import MarqueeError
 from storage.files import fsync_path, locked
 from storage.home import home
+from storage.machine import free_memory, usable_cores
 from tasks.dask_cluster import dask_client
 
 GIB = 1 << 30
@@ -107,7 +106,7 @@ def python() -> CheckResult:
 
 def cpu() -> CheckResult:
     """The number of cores that this process may use, and whether they multiply bfloat16 natively."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     fast = "native" if bfloat16_is_fast("cpu") else "emulated, so float32 is used"
     return CheckResult("ok", f"{cores} cores; bfloat16 is {fast}")
 
@@ -129,11 +128,7 @@ def gpu() -> CheckResult:
 
 def memory() -> CheckResult:
     """Memory that is available, within the limit of the container."""
-    free = psutil.virtual_memory().available
-    limit, used = (_number(Path(f"/sys/fs/cgroup/memory.{name}")) for name in ("max", "current"))
-    if limit is not None:
-        free = min(free, limit - (used or 0))
-    return _room(free, warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
+    return _room(free_memory(), warn=4, fail=1, next_step="Stop other programs, or use a larger machine.")
 
 
 def disk() -> CheckResult:
@@ -196,7 +191,7 @@ def prefect_server() -> CheckResult:
 
 def dask_scheduler(address: str) -> CheckResult:
     """Whether the scheduler answers, and has workers."""
-    with dask_client(address, 1) as client:
+    with dask_client(address) as client:
         workers = len(client.scheduler_info(n_workers=-1)["workers"])
     if not workers:
         return CheckResult("warn", f"{address} without workers", f"Start some: dask worker {address}")
@@ -222,15 +217,6 @@ def _room(free: int, warn: int, fail: int, next_step: str) -> CheckResult:
         return CheckResult("ok", found)
     status: Status = "warn" if free >= fail * GIB else "fail"
     return CheckResult(status, found, f"{next_step} Expected {warn} GiB or more.")
-
-
-def _number(path: Path) -> int | None:
-    """The number in a file of the kernel; None if there is no such file, or no limit."""
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
 
 
 def _nearest(folder: Path) -> Path:

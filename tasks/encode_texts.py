@@ -1,29 +1,25 @@
-"""Encode texts in partitions on Dask workers; an exchange keeps finished partitions if the run is killed."""
+"""Encode texts in partitions; an exchange keeps finished partitions if the run is killed."""
 
-import ctypes
 import hashlib
-import io
 import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
-from distributed import Client, as_completed
 from numpy.typing import NDArray
 
 from models.encoders.text import Precision, TextEncoder, item_text
 from models.encoders.text_encoders import find_encoder
-from storage.artifacts.exchange import Exchange, ExchangeError
+from storage.artifacts.exchange import Exchange
+from tasks.dask_cluster import Submit
 
 logger = logging.getLogger("marquee.texts")
 _LOADING = threading.Lock()
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names and numbers, malloc.h
 
 
 @dataclass(frozen=True)
@@ -46,66 +42,40 @@ class Encoded(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _load(spec: EncoderSpec) -> TextEncoder:
-    torch.set_num_threads(1)  # Dask runs one task per core
-    keep_freed_memory()
     return find_encoder(spec.name).load(spec.max_tokens, spec.precision)
 
 
-def keep_freed_memory() -> None:
-    """Let this process reuse freed memory (glibc only; without effect elsewhere).
-
-    Dask makes its workers return freed memory to the system at once. Encoding allocates and frees activations of a few
-    MB all the time. Getting these pages from the system again took as long as the encoding itself.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        mallopt(M_TRIM_THRESHOLD, 256 << 20)
-
-
-def worker_encoder(spec: EncoderSpec) -> TextEncoder:
-    """The encoder of this worker process, loaded once."""
+def loaded_encoder(spec: EncoderSpec) -> TextEncoder:
+    """The encoder of this process, loaded once."""
     with _LOADING:
         return _load(spec)
 
 
+def unload_encoder() -> None:
+    """Free the encoder of this process."""
+    _load.cache_clear()
+
+
 def encode_partition(texts: list[str], spec: EncoderSpec) -> NDArray[np.float32]:
-    """The vectors of one partition's texts, (P, width) float32; it runs on a worker, and may run twice."""
-    return worker_encoder(spec).encode(texts)
+    """The vectors of one partition's texts, (P, width) float32."""
+    return loaded_encoder(spec).encode(texts)
 
 
 def encode_on_exchange(name: str, spec: EncoderSpec, url: str) -> None:
-    """Read a partition's texts from the exchange and write its vectors there.
-
-    It runs on a worker, and may run twice.
+    """Read a partition's texts from the exchange and write its vectors there; it may run twice.
 
     Raises:
-        ExchangeError: this worker does not see what the client wrote.
+        ExchangeError: this process does not see what the client wrote.
     """
     exchange = Exchange(url)
-    blob = exchange.read(f"{name}.json")
-    if blob is None:
-        raise ExchangeError(
-            f"{url}: expected the texts of partition {name}; this worker finds none. "
-            "The exchange must be a folder or bucket that the client and all workers share."
-        )
-    write_vectors(exchange, name, encode_partition(json.loads(blob), spec))
-
-
-def write_vectors(exchange: Exchange, name: str, vectors: NDArray[np.float32]) -> None:
-    """Write a partition's vectors to the exchange as .npy."""
-    stream = io.BytesIO()
-    np.save(stream, vectors, allow_pickle=False)
-    exchange.write(f"{name}.npy", stream.getvalue())
+    exchange.write_array(f"{name}.npy", encode_partition(json.loads(exchange.need(f"{name}.json")), spec))
 
 
 def read_vectors(exchange: Exchange, name: str, rows: int) -> NDArray[np.float32] | None:
     """A partition's vectors, (rows, width) float32, or None if they are missing, damaged or of another shape."""
-    blob = exchange.read(f"{name}.npy")
-    if blob is None:
-        return None
-    vectors = np.load(io.BytesIO(blob), allow_pickle=False)
-    return vectors if vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == rows else None
+    vectors = exchange.read_array(f"{name}.npy")
+    fits = vectors is not None and vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == rows
+    return vectors if fits else None
 
 
 def partition_name(texts: Sequence[str], spec: EncoderSpec) -> str:
@@ -123,23 +93,21 @@ def item_texts(movies: pa.Table) -> list[str]:
 def encode_texts(
     texts: Sequence[str],
     spec: EncoderSpec,
-    client: Client,
+    submit: Submit,
     exchange: Exchange,
-    shared: bool = True,
     partition_rows: int = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoded:
-    """Encode texts on the client's workers.
+    """Encode texts in partitions.
 
     Equal texts are encoded once. Partitions that the exchange already holds are not encoded again.
 
     Args:
         texts: (N,), N ≥ 1.
         spec: the encoder.
-        client: connected to the Dask cluster.
-        exchange: keeps finished partitions, for this run or the next one.
-        shared: whether workers can reach the exchange; if not, texts and vectors pass through the scheduler.
-        partition_rows: texts in one Dask task.
+        submit: has a partition encoded; see `tasks.dask_cluster.workers`.
+        exchange: through which texts and vectors pass; keeps finished partitions, for this run or the next one.
+        partition_rows: texts of one partition.
         progress: called with the numbers of finished and of all distinct texts after each partition.
 
     Returns:
@@ -156,28 +124,14 @@ def encode_texts(
         if (found := read_vectors(exchange, name, len(part))) is not None:
             results[place] = found
     resumed = sum(len(parts[place]) for place in results)
-    futures = {}
+    futures: dict[int, Any] = {}
     # Long texts first, so that the last tasks are short.
     for place in reversed([place for place in range(len(parts)) if place not in results]):
-        if shared:
-            exchange.write(f"{names[place]}.json", json.dumps(parts[place]).encode())
-            work = client.submit(encode_on_exchange, names[place], spec, exchange.url, pure=False, retries=2)
-        else:
-            work = client.submit(encode_partition, parts[place], spec, pure=False, retries=2)
-        futures[work] = place
-    for future in as_completed(futures):
-        place = futures[future]
-        vectors = future.result()
-        if not shared:
-            write_vectors(exchange, names[place], vectors)
-        else:
-            vectors = read_vectors(exchange, names[place], len(parts[place]))
-        if vectors is None:
-            raise ExchangeError(
-                f"{exchange.url}: expected the vectors of partition {names[place]}, which a worker has written; found "
-                "none. The exchange must be a folder or bucket that the client and all workers share."
-            )
-        results[place] = vectors
+        exchange.write(f"{names[place]}.json", json.dumps(parts[place]).encode())
+        futures[place] = submit(encode_on_exchange, names[place], spec, exchange.url)
+    for place, future in futures.items():
+        future.result()
+        results[place] = exchange.need_array(f"{names[place]}.npy")
         if progress is not None:
             progress(sum(len(parts[done]) for done in results), len(unique))
     row = {text: place for place, text in enumerate(unique)}

@@ -29,6 +29,7 @@ INFRASTRUCTURE = {
     "storage.files": "writes files safely",
     "storage.home": "names the work directory",
     "storage.lifeline": "ends processes",
+    "storage.machine": "describes this machine",
     "storage.tensorboard": "writes logs beside the artifact",
     "storage.threads": "runs work in threads",
     "tasks.caching": "looks artifacts up",

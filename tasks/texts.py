@@ -16,10 +16,10 @@ from storage.artifacts.exchange import Exchange, ExchangeError
 from storage.artifacts.manifest import Manifest, package_versions
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.errors import ArtifactError
-from storage.home import home
+from storage.machine import usable_cores
 from tasks.caching import artifact_store, artifact_task
-from tasks.dask_cluster import ClusterParams, dask_client
-from tasks.encode_texts import EncoderSpec, encode_partition, encode_texts, item_texts
+from tasks.dask_cluster import ClusterParams, workers
+from tasks.encode_texts import EncoderSpec, encode_partition, encode_texts, item_texts, unload_encoder
 from tasks.fingerprint import code_fingerprint
 from tasks.ingest import read_table
 from tasks.progress import Progress
@@ -113,8 +113,7 @@ def make_texts(
 
 def exchange(movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams) -> Exchange:
     """The folder that keeps the finished partitions of one run: below the cluster's exchange, or in this work directory."""
-    root = cluster.exchange or f"file://{home() / 'scratch'}"
-    return Exchange(f"{root.rstrip('/')}/texts-{movies.digest[:16]}-{_identity(params, weights)[:16]}")
+    return Exchange(f"{cluster.exchange_root}/texts-{movies.digest[:16]}-{_identity(params, weights)[:16]}")
 
 
 def _identity(params: TextParams, weights: str) -> str:
@@ -126,12 +125,13 @@ def _encode(
     texts: list[str], movies: ArtifactRef, params: TextParams, weights: str, cluster: ClusterParams
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     progress = Progress("encode-texts", f"Texts encoded by {params.encoder}")
-
     spec = EncoderSpec(params.encoder, params.max_tokens, cast(Precision, params.precision), _identity(params, weights))
     place = exchange(movies, params, weights, cluster)
-    shared = cluster.scheduler is None or cluster.exchange is not None
-    with dask_client(cluster.scheduler, cluster.workers) as client:
-        result = encode_texts(texts, spec, client, place, shared, progress=progress.show)
+    try:
+        with workers(cluster, usable_cores()) as submit:
+            result = encode_texts(texts, spec, submit, place, progress=progress.show)
+    finally:
+        unload_encoder()
     if result.resumed:
         logger.info("%d texts that were encoded before an interruption are used again", result.resumed)
     return result.vectors

@@ -20,7 +20,6 @@ SMALL = {
     "source.sample": "{users: 60, movies: 120, mechanics: {exit_rate: 0.05}}",
     "features.dim": "16",
     "features.text.max_tokens": "16",
-    "cluster.workers": "1",
     "train.learners": "[ranking, td3_bc, iql]",
     "train.trainer": "{steps: 60, batch_size: 32, validate_every: 20, checkpoint_every: 20, log_every: 20}",
     "train.sequence_trainer": "{steps: 6, validate_every: 3, checkpoint_every: 3, log_every: 3}",

@@ -1,9 +1,13 @@
 """A folder or bucket through which the processes of one distributed job pass files, each with a checksum."""
 
 import hashlib
+import io
 import secrets
+from typing import Any
 
 import fsspec
+import numpy as np
+from numpy.typing import NDArray
 
 from storage.errors import MarqueeError
 
@@ -75,6 +79,36 @@ class Exchange:
             raise self._unusable("read", error) from error
         blob, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
         return blob if hashlib.sha256(blob).digest() == checksum else None
+
+    def need(self, name: str) -> bytes:
+        """Read a blob that another process has written.
+
+        Raises:
+            ExchangeError: it is missing or damaged, or the folder or bucket cannot be read.
+        """
+        blob = self.read(name)
+        if blob is None:
+            raise ExchangeError(
+                f"{self.url}: expected {name}, which another process has written; found none. The exchange must be a folder or "
+                "bucket that the client and all workers share."
+            )
+        return blob
+
+    def write_array(self, name: str, array: NDArray[Any]) -> None:
+        """Write an array as .npy; raises as `write`."""
+        stream = io.BytesIO()
+        np.save(stream, array, allow_pickle=False)
+        self.write(name, stream.getvalue())
+
+    def read_array(self, name: str) -> NDArray[Any] | None:
+        """Read an array; None and errors as of `read`."""
+        blob = self.read(name)
+        return None if blob is None else np.load(io.BytesIO(blob), allow_pickle=False)
+
+    def need_array(self, name: str) -> NDArray[Any]:
+        """Read an array that another process has written; raises as `need`."""
+        array: NDArray[Any] = np.load(io.BytesIO(self.need(name)), allow_pickle=False)
+        return array
 
     def remove(self) -> None:
         """Remove all blobs and the folder, if there are any.

@@ -94,7 +94,6 @@ def test_a_run_whose_worker_is_killed_can_be_run_again(prefect_env: dict[str, st
         {
             "source": {"sample": {"users": 60, "movies": 120, "mechanics": {"exit_rate": 0.05}}},
             "features": {"dim": 8, "text": {"max_tokens": 16}},
-            "cluster": {"workers": 1},
         }
     )
     name = "build-dataset/killed"

@@ -33,7 +33,7 @@ def test_a_killed_command_leaves_no_process_and_nothing_that_is_not_swept(
     own = {"MARQUEE_HOME": str(home), "PREFECT_HOME": str(tmp_path / "prefect"), "TMPDIR": str(scratch)}
     env = prefect_env | own
     del env["PREFECT_API_URL"]  # so that Prefect starts its temporary server
-    command = [sys.executable, "-m", "flows.cli", "build-dataset", *changes(cluster__workers="2")]
+    command = [sys.executable, "-m", "flows.cli", "build-dataset", *changes(cluster__scheduler="local")]
     process = subprocess.Popen(command, env=env, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(home.glob("scratch/.draft.dask.*/dask/*")):
         time.sleep(0.01)

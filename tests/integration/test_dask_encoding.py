@@ -3,12 +3,10 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from dask_support import running_scheduler
 from small_artifacts_support import making
 from tests_support import REPOSITORY, free_port
 
@@ -25,7 +24,15 @@ from storage.artifacts.exchange import Exchange, ExchangeError
 from storage.artifacts.store import ArtifactRef
 from storage.errors import ArtifactError
 from tasks.caching import artifact_store
-from tasks.dask_cluster import ClusterParams, DaskUnreachableError, dask_client
+from tasks.dask_cluster import (
+    ClusterParams,
+    DaskUnreachableError,
+    OtherWorkerError,
+    dask_client,
+    in_this_process,
+    on_dask,
+    workers,
+)
 from tasks.encode_texts import EncoderSpec, encode_texts
 from tasks.texts import TextParams, make_texts
 
@@ -57,63 +64,29 @@ def exchange(tmp_path: Path) -> Exchange:
     return Exchange(f"file://{tmp_path}/exchange/job")
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    dask = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--no-dashboard",
-    ]
-    worker = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        address,
-        "--nworkers",
-        "1",
-        "--nthreads",
-        "1",
-        "--no-dashboard",
-    ]
-    env = os.environ | {"PYTHONWARNINGS": "ignore"}
-    processes = [
-        subprocess.Popen(command, env=env, cwd=Path.cwd(), stderr=subprocess.DEVNULL) for command in (dask, worker)
-    ]
-    while True:  # a client tries for 15 s only, and imports may take longer
-        assert processes[0].poll() is None
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 60):
-            break
-        time.sleep(0.1)
-    yield address
-    for process in reversed(processes):
-        process.terminate()
-        process.wait(600)
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    with running_scheduler() as address:
+        yield address
 
 
-def test_local_cluster_equals_one_process_to_the_bit(alone: np.ndarray, exchange: Exchange) -> None:
+@pytest.mark.parametrize("scheduler", [None, "local"])
+def test_threads_and_local_workers_equal_one_thread_to_the_bit(
+    scheduler: str | None, alone: np.ndarray, exchange: Exchange
+) -> None:
     seen: list[tuple[int, int]] = []
-    with dask_client(None, 2) as client:
-        result = encode_texts(
-            TEXTS, SPEC, client, exchange, partition_rows=16, progress=lambda *step: seen.append(step)
-        )
+    with workers(ClusterParams(scheduler=scheduler), 2) as submit:
+        result = encode_texts(TEXTS, SPEC, submit, exchange, 16, progress=lambda *step: seen.append(step))
     assert np.array_equal(result.vectors, alone)
     assert not result.vectors[TEXTS.index("")].any()
     assert seen[-1][0] == seen[-1][1] == result.encoded == len(set(TEXTS))
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["shared folder", "through the scheduler"])
-def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray, exchange: Exchange, shared: bool) -> None:
-    with dask_client(scheduler, 9) as client:
+def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray, exchange: Exchange) -> None:
+    with dask_client(scheduler) as client:
         client.wait_for_workers(1, timeout=600)
-        result = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
-        again = encode_texts(TEXTS, SPEC, client, exchange, shared, partition_rows=32)
+        result = encode_texts(TEXTS, SPEC, on_dask(client), exchange, partition_rows=32)
+        again = encode_texts(TEXTS, SPEC, on_dask(client), exchange, partition_rows=32)
     assert np.array_equal(result.vectors, alone)
     assert np.array_equal(again.vectors, alone)
     assert (again.encoded, again.resumed) == (0, len(set(TEXTS)))
@@ -121,9 +94,9 @@ def test_existing_scheduler_by_address(scheduler: str, alone: np.ndarray, exchan
 
 def test_through_a_bucket(s3: tuple[object, str], alone: np.ndarray) -> None:
     exchange = Exchange(s3[1])
-    with dask_client(None, 1) as client:
-        encode_texts(TEXTS[:20], SPEC, client, exchange, partition_rows=8)
-        result = encode_texts(TEXTS[:20], SPEC, client, exchange, partition_rows=8)
+    with dask_client("local") as client:
+        encode_texts(TEXTS[:20], SPEC, on_dask(client), exchange, partition_rows=8)
+        result = encode_texts(TEXTS[:20], SPEC, on_dask(client), exchange, partition_rows=8)
     assert np.array_equal(result.vectors, alone[:20])
     assert (result.encoded, result.resumed) == (0, 20)
     exchange.remove()
@@ -133,7 +106,7 @@ def test_through_a_bucket(s3: tuple[object, str], alone: np.ndarray) -> None:
 
 @pytest.mark.nightly
 def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange) -> None:
-    with dask_client(None, 2) as client:
+    with dask_client("local") as client:
         killed: list[str] = []
 
         def kill_one(done: int, total: int) -> None:
@@ -141,7 +114,7 @@ def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange
                 killed.append(next(iter(client.scheduler_info()["workers"])))
                 client.run(os._exit, 1, workers=killed, wait=False, on_error="ignore")
 
-        result = encode_texts(TEXTS, SPEC, client, exchange, partition_rows=8, progress=kill_one)
+        result = encode_texts(TEXTS, SPEC, on_dask(client), exchange, partition_rows=8, progress=kill_one)
     assert killed
     assert np.array_equal(result.vectors, alone)
 
@@ -149,11 +122,11 @@ def test_death_of_a_worker_changes_nothing(alone: np.ndarray, exchange: Exchange
 ENCODE = """
 import sys, json
 from storage.artifacts.exchange import Exchange
-from tasks.dask_cluster import dask_client
+from tasks.dask_cluster import dask_client, on_dask
 from tasks.encode_texts import EncoderSpec, encode_texts
 if __name__ == "__main__":
-    with dask_client(None, 1) as client:
-        encode_texts(json.loads(sys.argv[1]), EncoderSpec("minilm", 32), client, Exchange(sys.argv[2]), partition_rows=4)
+    with dask_client("local") as client:
+        encode_texts(json.loads(sys.argv[1]), EncoderSpec("minilm", 32), on_dask(client), Exchange(sys.argv[2]), partition_rows=4)
 """
 
 
@@ -179,9 +152,9 @@ def test_death_of_the_whole_process_costs_only_what_was_not_done(
     torn = min(done)
     torn.write_bytes(torn.read_bytes()[:-100])
     del done[torn]
-    with dask_client(None, 1) as client:
+    with dask_client("local") as client:
         assert len(list(scratch.iterdir())) == 1, "the next cluster has its own folder only"
-        result = encode_texts(TEXTS, SPEC, client, exchange, partition_rows=4)
+        result = encode_texts(TEXTS, SPEC, on_dask(client), exchange, partition_rows=4)
     assert not list(scratch.iterdir())
     assert np.array_equal(result.vectors, alone)
     assert 4 * len(done) - 3 <= result.resumed <= 4 * len(done)
@@ -190,10 +163,10 @@ def test_death_of_the_whole_process_costs_only_what_was_not_done(
 
 
 def test_partitions_of_another_encoder_are_not_taken(exchange: Exchange) -> None:
-    with dask_client(None, 1) as client:
-        encode_texts(TEXTS[:4], SPEC, client, exchange)
+    with in_this_process(1) as submit:
+        encode_texts(TEXTS[:4], SPEC, submit, exchange)
         others = [
-            encode_texts(TEXTS[:4], spec, client, exchange).encoded
+            encode_texts(TEXTS[:4], spec, submit, exchange).encoded
             for spec in (replace(SPEC, max_tokens=16), replace(SPEC, identity="other"), SPEC)
         ]
     assert others == [4, 4, 0]
@@ -206,9 +179,9 @@ def test_a_folder_that_workers_do_not_share_is_a_typed_error(scheduler: str, tmp
         def write(self, name: str, blob: bytes) -> None:
             Exchange(f"{self.url}-mine").write(name, blob)
 
-    with dask_client(scheduler, 1) as client, pytest.raises(ExchangeError, match="client and all workers share"):
+    with dask_client(scheduler) as client, pytest.raises(ExchangeError, match="client and all workers share"):
         client.wait_for_workers(1, timeout=600)
-        encode_texts(TEXTS[:4], SPEC, client, Elsewhere(f"file://{tmp_path}/theirs"))
+        encode_texts(TEXTS[:4], SPEC, on_dask(client), Elsewhere(f"file://{tmp_path}/theirs"))
 
 
 def movies_of(texts: list[str], name: str) -> ArtifactRef:
@@ -231,7 +204,7 @@ def movies_of(texts: list[str], name: str) -> ArtifactRef:
 def test_texts_of_an_earlier_artifact_are_kept_and_bytes_are_those_of_a_full_run(
     prefect_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params, cluster = TextParams(max_tokens=32), ClusterParams(workers=1, exchange=f"file://{tmp_path}/exchange")
+    params, cluster = TextParams(max_tokens=32), ClusterParams(exchange=f"file://{tmp_path}/exchange")
     grown = ["new one", *TEXTS[:20], "new two"]
     monkeypatch.setenv("MARQUEE_HOME", str(tmp_path / "grown"))
     base = make_texts(movies_of(TEXTS[:20], "small"), params, cluster)
@@ -268,7 +241,17 @@ def test_an_exchange_that_cannot_be_used_is_a_typed_error(tmp_path: Path) -> Non
         Exchange("nosuchthing://place")
 
 
+def test_a_worker_with_another_package_version_is_refused(exchange: Exchange, tmp_path: Path) -> None:
+    folder = tmp_path / "packages" / "scikit_learn-0.1.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 0.1\n")
+    with running_scheduler(PYTHONPATH=f"{folder.parent}:{REPOSITORY}") as address, dask_client(address) as client:
+        client.wait_for_workers(1, timeout=600)
+        with pytest.raises(OtherWorkerError, match=r"found scikit-learn 0.1 \(expected 1."):
+            encode_texts(TEXTS[:4], SPEC, on_dask(client), exchange)
+
+
 def test_no_scheduler_is_a_typed_error() -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
-    with pytest.raises(DaskUnreachableError, match="local cluster"), dask_client(address, 1):
+    with pytest.raises(DaskUnreachableError, match="scheduler to local"), dask_client(address):
         pass

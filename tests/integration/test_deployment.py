@@ -61,7 +61,6 @@ def test_deploy_all_and_an_own_profile_and_run_by_name(worker: dict[str, str], t
         "description: My own.\n"
         "source: {sample: {users: 60, movies: 120, mechanics: {exit_rate: 0.05}}}\n"
         "features: {dim: 8, text: {max_tokens: 16}}\n"
-        "cluster: {workers: 1}\n"
     )
     own = ["flows.build_dataset.build_dataset", "--name", "mine", "--pool", "marquee", "--param", f"profile={profile}"]
     deploy(worker, *own)
