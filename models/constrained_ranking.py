@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from models.errors import PolicyError
 from models.histories import Histories, seen_items
 from models.ranking_policy import RankingPolicy
 from models.ranking_policy_config import StoredConfig
@@ -125,9 +124,7 @@ class ConstrainedRanking(nn.Module):
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        if config.get("format") != FORMAT:
-            raise PolicyError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
-        fields = parsed(StoredConstrained, config, "config")
+        fields = parsed(StoredConstrained, config)
         if unknown := sorted(name for name in tensors if not name.startswith(("imitation.", "values."))):
             raise unfit("weights of imitation and values", unknown[:5])
         of_imitation, of_values = (

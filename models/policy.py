@@ -8,7 +8,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from models.errors import PolicyError
 from models.histories import Histories, Scorer, flat_observation
 from models.nearest import NearestItems, Similarity
 from models.networks import Actor, Critics
@@ -185,10 +184,7 @@ class Policy:
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        own = cls.stored.model_fields["format"].default
-        if config.get("format") != own:
-            raise PolicyError(f"policy: expected format {own}; found {config.get('format')!r}. Train it again.")
-        fields = parsed(cls.stored, config, "config")
+        fields = parsed(cls.stored, config)
         dim, frames = embedding.shape[1], fields.observation_dim / (fields.action_dim + 1)
         fits = frames.is_integer() if fields.state is None else fields.observation_dim == fields.state.width
         if fields.action_dim != dim or not fits:

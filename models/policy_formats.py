@@ -37,7 +37,7 @@ def policy_from(config: dict[str, Any], tensors: dict[str, Tensor], embedding: T
     if config.get("format") != ENSEMBLE:
         kind = SINGLE.get(str(config.get("format")), Policy)  # which refuses an unknown format
         return kind.from_tensors(config, tensors, embedding)
-    members = parsed(EnsembleConfig, config, "config").members
+    members = parsed(EnsembleConfig, config).members
     parts: list[dict[str, Tensor]] = [{} for _ in members]
     for name, value in tensors.items():
         place, _, rest = name.partition(".")

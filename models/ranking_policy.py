@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear, normalize
 
-from models.errors import PolicyError
 from models.fitted_terms import FittedTerms, LogCounts, TrainingCatalogue
 from models.histories import Histories
 from models.networks import Critics
-from models.ranking_policy_config import FORMAT, RankingPolicyConfig, StoredConfig
+from models.ranking_policy_config import RankingPolicyConfig, StoredConfig
 from models.serve_for import SERVE_FOR, ServeFor
 from models.states import make_state
 from models.stored_policy import need_tensors, parsed, unfit
@@ -208,9 +207,7 @@ class RankingPolicy(nn.Module):
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        if config.get("format") != FORMAT:
-            raise PolicyError(f"policy: expected format {FORMAT}; found {config.get('format')!r}. Train it again.")
-        fields = parsed(StoredConfig, config, "config")
+        fields = parsed(StoredConfig, config)
         need_tensors(tensors, cls._expected(fields, tensors, embedding))
         fitted = {name.removeprefix("fitted."): value for name, value in tensors.items() if name.startswith("fitted.")}
         bounds = torch.tensor([-1, *fitted["items"].tolist(), len(embedding)])

@@ -1,7 +1,7 @@
 """Checks of a policy that comes from a file, before anything is allocated for it."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -12,25 +12,23 @@ from models.errors import PolicyError
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def parsed(model: type[Config], values: object, name: str) -> Config:
-    """The config of a stored policy: exactly the fields of `model`, without conversions.
-
-    Args:
-        model: the fields and their bounds.
-        values: from JSON.
-        name: of the part that is parsed, for the message.
+def parsed(model: type[Config], values: Mapping[str, Any]) -> Config:
+    """The config of a stored policy, from JSON: exactly the fields of `model`, without conversions.
 
     Raises:
-        PolicyError: a field is missing, unknown, of another type or out of bounds.
+        PolicyError: the format is another one, or a field is missing, unknown, of another type or out of bounds.
     """
+    own = model.model_fields["format"].default
+    if values.get("format") != own:
+        raise PolicyError(f"policy: expected format {own}; found {values.get('format')!r}. Train it again.")
     try:
         return model.model_validate(values, strict=True)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or name}: {one['msg']}, found {str(one['input'])[:40]!r}"
+            f"{'.'.join(map(str, one['loc'])) or 'config'}: {one['msg']}, found {str(one['input'])[:40]!r}"
             for one in error.errors()[:5]
         )
-        raise unfit(f"a valid {name}", problems) from error
+        raise unfit("a valid config", problems) from error
 
 
 def need_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

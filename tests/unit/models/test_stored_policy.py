@@ -1,4 +1,5 @@
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -11,21 +12,22 @@ from models.stored_policy import need_finite, need_tensors, parsed
 class Example(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    format: Literal["example/1"] = "example/1"
     width: int = Field(ge=1, le=8)
 
 
 def test_a_config_has_exactly_its_fields_without_conversions() -> None:
-    assert parsed(Example, {"width": 3}, "config").width == 3
+    assert parsed(Example, {"format": "example/1", "width": 3}).width == 3
     for values, message in (
         ({"width": 9}, "width: Input should be less than or equal to 8, found '9'"),
         ({"width": "3"}, "width: Input should be a valid integer"),
         ({"width": True}, "width: Input should be a valid integer"),
         ({}, "width: Field required"),
         ({"width": 3, "more": "x" * 900}, "more: Extra inputs are not permitted, found 'x{40}'"),
-        ([3], "config: Input should be a valid dictionary"),
+        ({"format": "example/2"}, "expected format example/1; found 'example/2'"),
     ):
         with pytest.raises(PolicyError, match=message):
-            parsed(Example, values, "config")
+            parsed(Example, {"format": "example/1"} | values)
 
 
 def test_tensors_have_the_expected_names_shapes_and_dtypes() -> None:
