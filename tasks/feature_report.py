@@ -70,11 +70,11 @@ def make_feature_report(
     draft.facts = {"blocks": numbers["blocks"], "explained_variance": numbers["explained_variance"]}
 
 
-def main_genres(movies: pa.Table, common: float = 0.05) -> list[str]:
-    """Every item's main genre: its rarest genre among those that a share `common` of all items have; "" if none."""
+def main_genres(movies: pa.Table) -> list[str]:
+    """Every item's main genre: its rarest genre among those that 5 % of all items have; "" if none."""
     genres = [row or [] for row in movies["genres"].to_pylist()]
     counts = Counter(name for row in genres for name in row)
-    least = common * len(genres)
+    least = 0.05 * len(genres)
     return [
         min((name for name in row if counts[name] >= least), key=lambda name: (counts[name], name), default="")
         for row in genres

@@ -26,7 +26,7 @@ from storage.errors import MarqueeError
 from storage.lifeline import exit_with
 from tasks.progress import Progress, relay_progress
 
-SECONDS = 0.5  # between two looks whether the work shall stop
+SECONDS = 0.5  # between two checks whether to stop
 FACTS = ("rows", "facts", "licences", "generated")  # the fields of a draft besides its files
 
 

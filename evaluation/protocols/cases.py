@@ -113,7 +113,7 @@ def fold_in_cases(dataset: TransitionDataset, split: Split, share: float = 0.8) 
     return Cases("fold-in", split, users, torch.stack((first[users], middle), 1), torch.stack((middle, end[users]), 1))
 
 
-def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, share: float = 0.2) -> Cases:
+def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0) -> Cases:
     """One case per user, after Liang et al. 2018, §4.1: of the items rated 4 or more a random fifth are the targets.
 
     They use users with five such items or more; here F or more must be known too, since a policy's state needs them. Known
@@ -130,7 +130,7 @@ def mult_vae_cases(dataset: TransitionDataset, split: Split, seed: int = 0, shar
     users, events, known, targets, place = [], [], [], [], 0
     for user in np.flatnonzero(number > 0).tolist():
         rows = offset[user] + np.flatnonzero(positive[offset[user] : end_of[user]])
-        count = max(1, int(len(rows) * share))
+        count = max(1, int(len(rows) * 0.2))
         if len(rows) - count < max(dataset.frame, 4):
             continue
         out = np.zeros(len(rows), dtype=bool)

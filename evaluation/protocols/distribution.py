@@ -65,11 +65,11 @@ def wasserstein(a: Sample, b: Sample) -> float | None:
     return float(wasserstein_distance(a, b)) if len(a) and len(b) else None
 
 
-def kl_divergence(p: Sample, q: Sample, bins: int = 50) -> float | None:
-    """KL(P ‖ Q) in nats, of histograms with common bins and one count added to every bin; None if a sample is empty."""
+def kl_divergence(p: Sample, q: Sample) -> float | None:
+    """KL(P ‖ Q) in nats, of histograms with 50 common bins and one count added to every bin; None if a sample is empty."""
     if not len(p) or not len(q):
         return None
-    edges = np.histogram_bin_edges(np.concatenate((p, q)), bins=bins)
+    edges = np.histogram_bin_edges(np.concatenate((p, q)), bins=50)
     p_share = np.histogram(p, edges)[0] + 1.0
     q_share = np.histogram(q, edges)[0] + 1.0
     p_share, q_share = p_share / p_share.sum(), q_share / q_share.sum()

@@ -188,9 +188,9 @@ def mult_vae_per_user(ranked: Ranked) -> PerUser:
     )
 
 
-def lists_per_user(ranked: Ranked, items: ItemFacts, ks: Sequence[int] = KS) -> PerUser:
+def lists_per_user(ranked: Ranked, items: ItemFacts) -> PerUser:
     """All metrics of lists at every k up to the depth of the lists, as means over each user's lists."""
-    ks = [k for k in ks if k <= ranked.best.shape[1]]
+    ks = [k for k in KS if k <= ranked.best.shape[1]]
     columns: dict[str, Values] = {}
     for name, metric in METRICS.items():
         if metric.of == "lists":
@@ -201,11 +201,11 @@ def lists_per_user(ranked: Ranked, items: ItemFacts, ks: Sequence[int] = KS) -> 
     return mean_by_user(ranked.users, columns)
 
 
-def catalogue_metrics(best: NDArray[np.int64], catalogue: int, ks: Sequence[int] = KS) -> dict[str, float]:
+def catalogue_metrics(best: NDArray[np.int64], catalogue: int) -> dict[str, float]:
     """All metrics of the catalogue, of lists (T, depth), at every k up to depth."""
     exposed = np.zeros(catalogue, dtype=np.int64)
     found: dict[str, float] = {}
-    for begin, k in pairwise((0, *(k for k in ks if k <= best.shape[1]))):
+    for begin, k in pairwise((0, *(k for k in KS if k <= best.shape[1]))):
         exposed += exposure(best[:, begin:k], catalogue)
         found |= {f"{name}@{k}": one.function(exposed) for name, one in METRICS.items() if one.of == "catalogue"}
     return found

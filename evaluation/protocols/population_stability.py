@@ -59,16 +59,15 @@ def population_stability_index(base: Counts, later: Counts) -> float:
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def psi_by_chance(bins: int, base: int, later: int, confidence: float = CONFIDENCE) -> float:
-    """The PSI that two independent samples of one population stay below with this confidence (Yurdakul & Naranjo 2020).
+def psi_by_chance(bins: int, base: int, later: int) -> float:
+    """The PSI that two independent samples of one population stay below in 95 % of cases (Yurdakul & Naranjo 2020).
 
     Args:
         bins: B; the PSI is distributed like χ² with B - 1 degrees of freedom, times 1 / base + 1 / later.
         base: number of things in the base.
         later: number of later things.
-        confidence: of staying below.
     """
-    return float(chi2.ppf(confidence, bins - 1) * (1 / max(base, 1) + 1 / max(later, 1))) if bins > 1 else 0.0
+    return float(chi2.ppf(CONFIDENCE, bins - 1) * (1 / max(base, 1) + 1 / max(later, 1))) if bins > 1 else 0.0
 
 
 def measure_stability(base: Events, later: Events, ratings: int) -> list[Stability]:

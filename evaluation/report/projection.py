@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 MOST_POINTS = 2_500
 GROUPS = 9  # that have their own colour
+LONGEST_TITLE = 80
 Way = Literal["tsne", "pca"]
 WAYS: dict[Way, str] = {"tsne": "t-SNE by cosine: neighbourhoods are preserved, large distances are not", "pca": "PCA"}
 
@@ -55,7 +56,7 @@ def main_groups(groups: Sequence[str]) -> tuple[list[str], list[str]]:
     return grouped, [name for name in [*names, "other"] if name in grouped]
 
 
-def shortened(title: str, longest: int = 80) -> str:
+def shortened(title: str) -> str:
     """A title short enough for a tooltip."""
     plain = re.sub(r"\s+", " ", title)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    return plain if len(plain) <= LONGEST_TITLE else plain[: LONGEST_TITLE - 1] + "…"

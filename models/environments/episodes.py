@@ -59,7 +59,7 @@ class Episodes:
     Attributes:
         items: the latest watched items, (B, F + horizon), newest last; -1: none.
         rewards: theirs, (B, F + horizon).
-        states: what the users are in.
+        states: of the users.
         active: (B,) whether the episode goes on.
     """
 

@@ -14,7 +14,7 @@ USERS_AT_ONCE = 256
 
 
 class Log(NamedTuple):
-    """N ratings, by user and in order, and what the user was in before each."""
+    """N ratings, by user and in order, and the user's state before each."""
 
     user: Ints  # (N,) rows of the world
     item: Ints  # (N,)

@@ -26,7 +26,7 @@ Bools = NDArray[np.bool_]
 
 
 class UserStates(NamedTuple):
-    """What B simulated users are in; a step changes the arrays in place."""
+    """The states of B simulated users; a step changes the arrays in place."""
 
     user: Ints  # (B,) rows of the world
     satisfaction: Doubles  # (B,) m
@@ -124,7 +124,7 @@ class SimulatedUsers:
         return np.minimum(1.0, self.mechanics.exit_rate * np.exp(-self.mechanics.exit_slope * satisfaction))
 
     def next_satisfaction(self, satisfaction: Doubles, experience: Doubles, appeal: Doubles, watched: Bools) -> Doubles:
-        """M after an item; arguments and result of one shape."""
+        """The satisfaction m after an item; arguments and result of one shape."""
         mechanics = self.mechanics
         felt = np.where(watched, experience, -mechanics.refusal)
         kept = mechanics.memory * satisfaction + (1 - mechanics.memory) * felt

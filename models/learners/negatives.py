@@ -24,7 +24,7 @@ class Negatives:
             the items, ascending, (C,) int64, and the log-probability that each was among them, (C,); None if all are.
         """
         if len(self.draws) <= self.most:
-            return (self.draws > 0).nonzero().squeeze(1), None  # others would only be learnt to be never next
+            return (self.draws > 0).nonzero().squeeze(1), None  # the loss would only push the others down
         drawn = torch.multinomial(self.draws, self.most, replacement=True, generator=generator)
         chosen = torch.cat((drawn, targets)).unique()
         often = self.draws[chosen] / self.draws.sum() * self.most + self.share[chosen] * len(targets)
