@@ -105,13 +105,7 @@ def _need_layout(file: h5py.File, layout: Layout) -> None:
             scale_and_reward(file, attributes_of(file["events/rating"], SCALE_ATTRIBUTES))
         else:
             _need_dense(file, sizes, known)
-    except (
-        KeyError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        UnicodeError,
-    ) as error:  # of h5py, on declarations that it does not know
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of h5py, on declarations that it does not know
         raise _damaged(Path(file.filename), error) from error
 
 

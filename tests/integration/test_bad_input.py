@@ -26,16 +26,18 @@ def release(folder: Path, ratings: str) -> Path:
     ("ratings", "error", "advice"),
     [
         (HEADER + GOOD + "1,2,7,100\n", "RatingsValueError", "found 7"),
-        ("user,item,stars,when\n1,1,4,3\n", "RatingsSchemaError", "columns="),
-        (
+        pytest.param("user,item,stars,when\n1,1,4,3\n", "RatingsSchemaError", "columns=", marks=pytest.mark.nightly),
+        pytest.param(
             HEADER + "".join(f"{user},{movie},4,{movie}\n" for user in (1, 2) for movie in range(1, 20)),
             "GateError",
             "expect_column_distinct_values_to_equal_set",
+            marks=pytest.mark.nightly,
         ),
-        (
+        pytest.param(
             HEADER + "".join(f"{user},{movie},4,{movie}\n" for user in range(1, 30) for movie in range(1, 9)),
             "DatasetError",
             "more than 10 events",
+            marks=pytest.mark.nightly,
         ),
         (
             HEADER + "".join(f"{movie},{user},4.0,{movie}\n" for user in range(1, 100) for movie in range(1, 20)),

@@ -201,6 +201,7 @@ def movies_of(texts: list[str], name: str) -> ArtifactRef:
     return draft.committed
 
 
+@pytest.mark.nightly  # `make test` keeps texts in test_later_ratings_are_appended_without_encoding_old_items_again
 def test_texts_of_an_earlier_artifact_are_kept_and_bytes_are_those_of_a_full_run(
     prefect_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

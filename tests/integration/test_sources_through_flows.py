@@ -72,6 +72,7 @@ def test_bad_rows_stop_a_run_or_are_set_aside_and_counted(marquee: Marquee, rele
     assert store.manifest(store.select("catalogue")).facts["quarantined_by_file"] == {"movies.csv": 1}
 
 
+@pytest.mark.nightly  # the parts of this way are tested one by one in tests/unit/storage/sources
 def test_an_archive_of_the_first_kind_of_release(marquee: Marquee, release: Path, tmp_path: Path) -> None:
     rows = [line.split(",") for line in (release / "ratings.csv").read_text().splitlines()[1:]]
     stars = "".join(f"{user}::{movie}::{max(1, round(float(stars)))}::{at}\n" for user, movie, stars, at in rows)

@@ -67,6 +67,7 @@ def test_two_ranks_make_the_policy_of_one_process_and_show_their_progress(
         assert two["value"].to_numpy() == pytest.approx(one["value"].to_numpy(), rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.nightly
 def test_a_killed_rank_is_named_and_one_process_continues(
     prefect_here: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

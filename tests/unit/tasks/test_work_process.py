@@ -21,8 +21,14 @@ from storage.errors import MarqueeError
 from tasks.work_process import WorkProcessError, WorkProcesses, fill_for_owner, portable
 
 
+@pytest.fixture
+def others() -> set[Any]:
+    """The processes that earlier tests have left to this one, for instance Great Expectations' own."""
+    return set(multiprocessing.active_children())
+
+
 def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, others: set[Any]
 ) -> None:
     shown: list[Any] = []
 
@@ -39,10 +45,10 @@ def test_progress_log_facts_and_files_come_from_a_process_with_its_threads(
     assert draft.facts["process"] != os.getpid()
     assert shown == [("toy", "Writing"), (1, 2), (2, 2)]
     assert caplog.messages == ["half of hello"]
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
-def test_a_failed_a_killed_and_a_stopped_process_are_told_apart(tmp_path: Path) -> None:
+def test_a_failed_a_killed_and_a_stopped_process_are_told_apart(tmp_path: Path, others: set[Any]) -> None:
     processes = WorkProcesses(1, fill_for_owner)
     with ThreadPoolExecutor(4) as threads:
         failed, killed, silent, busy = (
@@ -62,7 +68,7 @@ def test_a_failed_a_killed_and_a_stopped_process_are_told_apart(tmp_path: Path) 
         for stopped in (silent, busy):
             with pytest.raises(WorkProcessError, match="the flow has been stopped"):
                 stopped.result(600)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_an_error_of_several_arguments_is_copied_whole() -> None:
