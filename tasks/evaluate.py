@@ -232,10 +232,10 @@ def about_dataset(dataset: ArtifactRef) -> dict[str, ArtifactRef]:
     ratings = events.recipe.parameters.get("sha256", {}).get("ratings") if events else None
     for sample in store.manifests("sample"):
         if ratings in [entry.sha256 for entry in sample.files if entry.path == "ratings.csv"]:
-            about["sample"] = store.ref(sample)
+            about.setdefault("sample", store.ref(sample))
     for drift in store.manifests("drift"):
         if drift.recipe.inputs["dataset"] == dataset.digest:
-            about["drift"] = store.ref(drift)
+            about.setdefault("drift", store.ref(drift))
     return about
 
 

@@ -30,7 +30,7 @@ def policies_on(dataset: ArtifactRef, digests: list[str] | None = None) -> dict[
     """
     store = artifact_store()
     found: dict[str, ArtifactRef] = {}
-    for manifest in sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at):
+    for manifest in reversed(store.manifests("policy")):
         wanted = digests is None or any(manifest.digest.startswith(digest) for digest in digests)
         if wanted and manifest.recipe.inputs.get("dataset") == dataset.name_as_input:
             found[facts_of(manifest).learner] = store.ref(manifest)

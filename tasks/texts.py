@@ -157,8 +157,9 @@ def _base(params: TextParams, weights: str, given: ArtifactRef | None) -> str | 
                 f"{params.precision}, complete and made by this version; found others. Build the dataset again with build-dataset."
             )
         return given.digest
-    newest_first = sorted(store.manifests("texts"), key=lambda manifest: manifest.created_at, reverse=True)
-    return next((found.digest for found in newest_first if fits(found) and store.find("texts", found.digest)), None)
+    return next(
+        (found.digest for found in store.manifests("texts") if fits(found) and store.find("texts", found.digest)), None
+    )
 
 
 def _vectors_of(base: str | None) -> tuple[dict[str, int], np.ndarray[Any, np.dtype[np.float32]]]:

@@ -33,7 +33,7 @@ def earlier_policy(dataset: ArtifactRef, config: LearnerConfig, seed: int) -> Ar
     why = f"dataset/{dataset.digest} extends no other dataset"
     if base is not None:
         why = f"no policy with these hyper-parameters was trained here on dataset/{base}"
-        made = sorted(store.manifests("policy"), key=lambda manifest: manifest.created_at, reverse=True)
+        made = store.manifests("policy")  # the newest first, also after this sort
         made.sort(key=lambda manifest: manifest.recipe.parameters.get("seed") != seed)
         for manifest in made:
             recipe = manifest.recipe

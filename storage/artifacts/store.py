@@ -187,7 +187,7 @@ class ArtifactStore:
         return folder
 
     def manifests(self, kind: str) -> list[Manifest]:
-        """The readable manifests of all artifacts of a kind."""
+        """The readable manifests of all artifacts of a kind, the newest first."""
         found = []
         for path in sorted((self.root / kind).glob(f"*/{MANIFEST}")):
             if path.parent.name.startswith("."):
@@ -196,7 +196,7 @@ class ArtifactStore:
                 found.append(self._manifest_in(path.parent))
             except ArtifactError as error:
                 logger.warning("Skipped a damaged artifact: %s", error)
-        return found
+        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
 
     def select(self, kind: str, name: str = "latest") -> ArtifactRef:
         """An artifact by the first digits of its digest, or the newest one of its kind for `latest`.
@@ -210,7 +210,7 @@ class ArtifactStore:
                 f"{self.root}: expected one {kind} artifact named {name!r}; found {len(found)}. "
                 "Give more digits of its digest, or make it first."
             )
-        return self.ref(max(found, key=lambda manifest: manifest.created_at))
+        return self.ref(found[0])
 
     def _manifest_in(self, folder: Path) -> Manifest:
         """The manifest of a folder, which must be named by it.
