@@ -247,6 +247,9 @@ def test_bad_histories_are_refused_and_leave_no_file(tmp_path: Path, change: dic
         ({"embeddings": np.zeros((19, 4), np.float32)}, "20 embeddings"),
         ({"split": np.zeros(3, np.uint8)}, "2 splits"),
         ({"user_ids": np.array([101, 100])}, "ascending user ids"),
+        ({"provenance": {"events": "é"}}, "provenance_events: expected 1 … 1024 ASCII characters; found 'é'"),
+        ({"provenance": {"events": "e" * 1025}}, "1024 ASCII characters"),
+        ({"provenance": {"events": ""}}, "1024 ASCII characters"),
     ],
 )
 def test_bad_arguments_are_refused_and_leave_no_file(tmp_path: Path, change: dict[str, Any], message: str) -> None:
