@@ -1,9 +1,9 @@
 """Values of the recommended items against those of the actions that led to them."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from evaluation.protocols.per_user import mean_by_user
 from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
 from models.action_values import ValuesItems, action_values
@@ -44,10 +44,8 @@ def measure_values(dataset: TransitionDataset, policy: object, starts: Tensor, s
         if generated is None or recommended is None:
             return None
         found.append(torch.stack((generated, recommended.squeeze(1)), 1))
-    values = torch.cat(found).double().cpu().numpy()
-    _, user = np.unique(dataset.users_of(starts).cpu().numpy(), return_inverse=True)
-    sums = np.stack([np.bincount(user, weights=column) for column in values.T], axis=1)
-    means = sums / np.bincount(user)[:, None]
-    difference, low, high = mean_interval(means[:, 1] - means[:, 0], seed)
-    of_generated, of_recommended = means.mean(0).tolist()
+    of_action, of_item = torch.cat(found).double().cpu().numpy().T
+    per_user = mean_by_user(dataset.users_of(starts).cpu().numpy(), {"generated": of_action, "recommended": of_item})
+    difference, low, high = mean_interval(per_user.column("recommended") - per_user.column("generated"), seed)
+    of_generated, of_recommended = per_user.values.mean(0).tolist()
     return Values(generated=of_generated, recommended=of_recommended, difference=difference, low=low, high=high)
