@@ -17,7 +17,6 @@ from evaluation.report.evidence import ComparedMethod, Evidence, ShownLists, Sub
 from evaluation.report.projection import Way
 from evaluation.report.registry import OPTIONAL, SECTIONS
 from evaluation.report.report import Report
-from evaluation.report.sections.embedding_map.numbers import MOST_POINTS
 from evaluation.report.sections.environment.numbers import EnvironmentParams
 from evaluation.report.sections.methods.numbers import (
     Cost,
@@ -60,7 +59,7 @@ class EvaluateParams(BaseModel):
     max_steps: int = Field(50_000, ge=10, description="Number of targets per split, at most; drawn at random.")
     sample: int = Field(500, ge=50, le=10_000, description="Actions per set in distances and reconstruction errors.")
     distance_cases: int = Field(200, ge=10, le=10_000, description="Steps ranked by each of the eight distances.")
-    map_points: int = Field(800, ge=10, le=MOST_POINTS, description="Number of items on the map, at most.")
+    map_points: int = Field(800, ge=10, le=2_000, description="Number of items on the map, at most.")
     map_projection: Way = Field("tsne", description="Projection of the items to the plane; pca is fast.")
     examples: int = Field(6, ge=0, le=50, description="Number of test users whose recommendations are shown.")
     leave_out: tuple[

@@ -41,7 +41,7 @@ from tasks.progress import Progress
 from tasks.sample import simulated_dataset
 from tasks.story import link, show_image, show_table, show_text
 
-LEAVE_ONE_OUT = (
+LEAVE_ONE_OUT_CAUTION = (
     "The dataset holds out the last two events of every user, so every test user was also trained on. Compare these numbers "
     "only with others of the leave-one-out protocol.",
 )
@@ -105,7 +105,7 @@ def make_report(
         policies=manifests,
         curves={name: curves_of(store.open(ref)) for name, ref in learnt.items()},
         tuning=tuning["tuning"],
-        cautions=LEAVE_ONE_OUT if data.head.leave_one_out else (),
+        cautions=LEAVE_ONE_OUT_CAUTION if data.head.leave_one_out else (),
         comparison=compared,
         drift=drift,
         provenance=Provenance(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.report.features import FeatureReportInput, write_feature_report
 from evaluation.report.page import template_sha256
-from evaluation.report.projection import MOST_POINTS, Way
+from evaluation.report.projection import Way
 from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.event_table import Column
 from storage.dataset.item_index import ItemIndex
@@ -28,9 +28,7 @@ class FeatureReportParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     projection: Way = Field("tsne", description="Projection of the items to the plane; pca is fast.")
-    points: int = Field(
-        1_000, ge=10, le=MOST_POINTS, description="At most so many items in the chart, the most rated ones."
-    )
+    points: int = Field(1_000, ge=10, le=2_500, description="At most so many items in the chart, the most rated ones.")
     seed: int = Field(0, ge=0, description="Seed of the projection.")
 
 

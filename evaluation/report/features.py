@@ -15,7 +15,7 @@ from evaluation.report import feature_charts, figures
 from evaluation.report.figures import Chart
 from evaluation.report.formats import without_nan
 from evaluation.report.page import render_page
-from evaluation.report.projection import MOST_POINTS, WAYS, Way, framed, main_groups, most_rated, plane, shortened
+from evaluation.report.projection import WAYS, Way, framed, main_groups, most_rated, plane, shortened
 
 SHOWN_TITLES, NEIGHBOURS = 12, 10
 
@@ -107,7 +107,7 @@ def neighbours(data: FeatureReportInput) -> list[dict[str, Any]]:
 
 def projection_figure(data: FeatureReportInput) -> figures.Spec:
     """The picture of the embedding: the most rated items in the plane, coloured by group."""
-    items = most_rated(data.events, min(data.points, MOST_POINTS))
+    items = most_rated(data.events, data.points)
     position = framed(plane(data.embedding[items], data.projection, data.seed))
     grouped, legend = main_groups([data.groups[item] for item in items])
     points = pd.DataFrame(
@@ -124,7 +124,7 @@ def projection_figure(data: FeatureReportInput) -> figures.Spec:
 
 def charts(data: FeatureReportInput) -> list[Chart]:
     """All charts of the page."""
-    shown = min(data.points, MOST_POINTS, len(data.titles))
+    shown = min(data.points, len(data.titles))
     note = f"The {shown:,} most rated items ({WAYS[data.projection]}). Colour: an item's rarest genre of the common ones. Hover for titles."
     made = [Chart("projection", "The embedding in the plane", note, projection_figure(data))]
     by_dimension = [float(share) for share in data.facts.get("explained_by_dimension", ())]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-MOST_POINTS = 2_500
 GROUPS = 9  # that have their own colour
 LONGEST_TITLE = 80
 Way = Literal["tsne", "pca"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-POPULARITY = 0.5  # items are sampled in proportion to their training events to this power
+POPULARITY_POWER = 0.5  # items are sampled in proportion to their training events to this power
 
 
 class Negatives:
@@ -14,7 +14,7 @@ class Negatives:
 
     def __init__(self, counts: Tensor, most: int) -> None:
         self.most = most
-        self.draws = counts.double() ** POPULARITY
+        self.draws = counts.double() ** POPULARITY_POWER
         self.share = (counts / counts.sum()).float()
 
     def with_targets(self, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:

@@ -8,11 +8,11 @@ from evaluation.report import figures
 from evaluation.report.figures import REFERENCE_COLOUR, Chart, Spec
 from evaluation.report.sections.actions.numbers import IN_MATRICES, MATRIX_ROWS, PAIRS, SETS, ActionsSection, rounded
 
-COLOURS = {
+SET_COLOURS = {
     "real": REFERENCE_COLOUR, "train": "#4c8bd6", "test": "#e08a3c", "noise": "#9a76c9",
     "real-real": REFERENCE_COLOUR, "train-train": "#4c8bd6", "test-test": "#e08a3c", "real-test": "#57a773",
 }  # fmt: skip
-DASHES = {"real-test": [5, 3], "noise": [2, 2]}
+SET_DASHES = {"real-test": [5, 3], "noise": [2, 2]}
 TITLES = {"cosine": "Cosine distance (1 − cos)", "euclidean": "Euclidean distance"}
 Curve = tuple[str, str, tuple[float, ...]]  # policy, set or pair of sets, density
 
@@ -65,8 +65,8 @@ def densities(curves: list[Curve], grid: tuple[float, ...], x: alt.X, scale: str
     ]
     names, policies = list(dict.fromkeys(row[1] for row in curves)), list(dict.fromkeys(row[0] for row in curves))
     columns = min(3, len(policies))
-    colour = alt.Scale(domain=names, range=[COLOURS[name] for name in names])
-    dash = alt.Scale(domain=names, range=[DASHES.get(name, [1, 0]) for name in names])
+    colour = alt.Scale(domain=names, range=[SET_COLOURS[name] for name in names])
+    dash = alt.Scale(domain=names, range=[SET_DASHES.get(name, [1, 0]) for name in names])
     chart = (
         alt.Chart(alt.Data(values=rows))
         .transform_flatten(["x", "height"])

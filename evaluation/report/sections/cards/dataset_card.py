@@ -121,7 +121,7 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
         "test": "evaluation, in every report of this dataset; no method was fitted, tuned or selected on them",
     }
     if dataset.head.leave_one_out:
-        return tuple(_held_out_size(dataset, name) for name in LEAVE_ONE_OUT)
+        return tuple(_held_out_size(dataset, name) for name in LEAVE_ONE_OUT_SPLITS)
     found = []
     for code, name in enumerate(SPLIT_NAMES):
         users = dataset.user_split == code
@@ -137,7 +137,7 @@ def split_sizes(dataset: TransitionDataset, sizes: NDArray[np.int64]) -> tuple[S
     return (*found, SplitSize(name="time", what=what, users=users_late, events=None, transitions=len(late)))
 
 
-LEAVE_ONE_OUT: Mapping[Split, str] = {
+LEAVE_ONE_OUT_SPLITS: Mapping[Split, str] = {
     "train": "training: all events of every user but the last two",
     "validation": "selection of checkpoints and hyper-parameters: the last event but one of every user",
     "test": "evaluation: the last event of every user; no method was fitted, tuned or selected on it",
@@ -149,7 +149,7 @@ def _held_out_size(dataset: TransitionDataset, name: Split) -> SplitSize:
     starts = dataset.starts(name)
     return SplitSize(
         name=name,
-        what=LEAVE_ONE_OUT[name],
+        what=LEAVE_ONE_OUT_SPLITS[name],
         users=len(dataset.users_of(starts).unique()),
         events=int(dataset.timely.sum()) if name == "train" else len(starts),
         transitions=len(starts),

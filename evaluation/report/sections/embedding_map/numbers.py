@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from evaluation.record import Record
 from evaluation.report.projection import Way, framed, main_groups, most_rated, plane, shortened
 
-MOST_POINTS = 2_000
 MARKED = 40  # most recommended items that are ringed
 LISTED = 15  # most recommended items in the table
 
@@ -78,7 +77,7 @@ def measure_embedding_map(
     marked = often[: min(MARKED, int((lists > 0).sum()))]
     rated = most_rated(events, len(embedding))
     rest = rated[~np.isin(rated, marked)]
-    items = np.concatenate((marked, rest))[: min(points, MOST_POINTS)]
+    items = np.concatenate((marked, rest))[:points]
     position = framed(plane(embedding[items], way, seed))
     grouped, legend = main_groups([groups[item] for item in items])
     rank = np.empty(len(rated), dtype=np.int64)

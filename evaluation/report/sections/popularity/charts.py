@@ -9,7 +9,7 @@ from evaluation.report.figures import Chart, Spec
 from evaluation.report.labels import cases_title
 from evaluation.report.sections.popularity.numbers import COLD_KS, PopularitySection, PopularityView
 
-GROUP_COLOURS = ("#3b6fb6", "#8fb3e0", "#d1a54a", "#a3a9b0")  # head, middle, tail, cold
+ITEM_GROUP_COLOURS = ("#3b6fb6", "#8fb3e0", "#d1a54a", "#a3a9b0")  # head, middle, tail, cold
 
 
 def draw(section: PopularitySection) -> list[Chart]:
@@ -48,7 +48,7 @@ def shown(view: PopularityView) -> Spec:
         for name, shares in named.items()
         for group, share in shares.items()
     ]
-    colours = alt.Scale(domain=list(GROUPS), range=list(GROUP_COLOURS))
+    colours = alt.Scale(domain=list(GROUPS), range=list(ITEM_GROUP_COLOURS))
     chart = (
         alt.Chart(pd.DataFrame(rows))
         .mark_bar(height={"band": 0.75})

@@ -101,7 +101,7 @@ CHECKS = {
     "actor-saturates": "saturated actions",
     "actions-collapse": "collapsed actions (all nearly equal)",
 }
-MOST_POINTS = 60  # of one curve: a panel has no room for more
+MOST_CURVE_POINTS = 60  # of one curve: a panel has no room for more
 
 
 class Curve(Record):
@@ -164,7 +164,7 @@ def measure_training(
         wanted = table[table["metric"].isin(DRAWN)]
         for (split, metric), rows in wanted.groupby(["split", "metric"], sort=True):
             # Evenly spaced rows, the first and the last among them.
-            places = np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).round().astype(int)
+            places = np.linspace(0, len(rows) - 1, min(len(rows), MOST_CURVE_POINTS)).round().astype(int)
             steps, values = rows["step"].to_numpy()[places], rows["value"].to_numpy(dtype=float)[places]
             known = [float(value) if np.isfinite(value) else None for value in values]
             kept.append(
