@@ -218,7 +218,8 @@ class RankingPolicy(nn.Module):
                 raise unfit("counts of 0 or more", float(fitted[name].min()))
         policy = cls(fields.policy, TrainingCatalogue(embedding, **fitted, largest_reward=fields.largest_reward))
         policy.weights = dict(fields.weights)
-        policy.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("fitted.")})
+        learnt = {name: value for name, value in tensors.items() if not name.startswith("fitted.")}
+        policy.load_state_dict(learnt, assign=True)  # as they are: copies would take memory beside a mapped file
         policy.fixed = policy.vectors().detach()
         return policy.eval()
 

@@ -19,6 +19,7 @@ from storage.checked_tables import read_columns
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
 from storage.errors import DatasetError
+from storage.tables import array_of
 
 T = TypeVar("T")
 COLUMNS = {
@@ -61,10 +62,10 @@ class Catalogue:
         """
         ids, embedding = read_item_embeddings(path)
         table = read_columns(path, COLUMNS, nullable=("external_id", "title", "year", "genres"))
-        events = table["training_events"].to_numpy()
+        events = array_of(table["training_events"].combine_chunks())
         if events.min() < 0:
             raise DatasetError(f"{path}: expected counts of training events; found {events.min()}. Pull it again.")
-        years = table["year"].fill_null(0).to_numpy().astype(np.int64)
+        years = np.array([year or 0 for year in table["year"].to_pylist()], dtype=np.int64)
         titles = (title or f"item {item}" for item, title in zip(ids.tolist(), table["title"].to_pylist(), strict=True))
         return cls(
             ids=ids,

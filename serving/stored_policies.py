@@ -25,10 +25,11 @@ from storage.artifacts.manifest import Manifest
 from storage.checked_tables import read_columns
 from storage.dataset.item_index import ItemIndex
 from storage.dataset.item_table import read_item_embeddings
-from storage.dataset.reader import TransitionDataset
 
-if TYPE_CHECKING:  # a server needs no pandas, which takes 40 MiB
+if TYPE_CHECKING:  # a server needs neither pandas nor h5py, which take 40 and 12 MiB
     import pandas as pd
+
+    from storage.dataset.reader import TransitionDataset
 
 MAX_CONFIG_BYTES = 1 << 20
 
@@ -97,7 +98,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_on(folder: Path, dataset: TransitionDataset) -> Scorer:
+def load_on(folder: Path, dataset: "TransitionDataset") -> Scorer:
     """The policy in an artifact's folder as a scorer of a dataset's items, also if it was trained on another dataset.
 
     Raises:

@@ -1,5 +1,7 @@
 """The schemas of the Parquet tables that stages exchange."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ EVENTS_SCHEMA = pa.schema(
 )
 
 LATEST_SECOND = 4_102_444_800  # 2100-01-01; larger numbers are milliseconds taken for seconds
+MAX_DIM = 4096  # width of an item embedding
 
 # What a metadata source can know of a movie, null or empty if it does not; `movies.parquet` has these columns too.
 METADATA_SCHEMA = pa.schema(
@@ -104,5 +107,9 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
 def embedding_matrix(items: pa.Table) -> NDArray[np.float32]:
     """The (I, D) float32 embeddings of an items table."""
     column = items["embedding"].combine_chunks()
-    width = column.type.list_size
-    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(-1, width)
+    return np.asarray(array_of(column.flatten()), dtype=np.float32).reshape(-1, column.type.list_size)
+
+
+def array_of(values: pa.Array) -> NDArray[Any]:
+    """Numbers without nulls as an array; nothing is copied. `to_numpy` imports pandas, which takes 40 MiB of a server."""
+    return np.from_dlpack(values)

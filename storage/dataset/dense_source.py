@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from storage.dataset.arrays import all_finite
 from storage.dataset.compact_source import LoadedHistories
 from storage.dataset.dense_writer import BLOCK_ROWS
 from storage.dataset.format import ATTRIBUTES_OF, PROVENANCE, opened
 from storage.dataset.gather import Compact
-from storage.dataset.head import all_finite
 from storage.dataset.histories import rows_of
 from storage.dataset.structure import attributes_of, need
 from storage.errors import DatasetError

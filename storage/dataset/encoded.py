@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from storage.dataset.arrays import all_finite
 from storage.dataset.dense_writer import BLOCK_ROWS, chunk_rows
 from storage.dataset.format import ATTRIBUTES_OF, DENSE, FORMAT, PROVENANCE, Split, opened, scale_attributes
-from storage.dataset.head import all_finite
 from storage.dataset.histories import rows_of
 from storage.dataset.new_file import new_file
 from storage.dataset.reader import TransitionDataset

@@ -12,7 +12,7 @@ from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import SplitMode
 from storage.dataset.structure import Member, attribute, attributes_of, need, need_members
 from storage.errors import DatasetError
-from storage.tables import LATEST_SECOND
+from storage.tables import LATEST_SECOND, MAX_DIM
 
 FORMAT = "marquee-transitions/2"
 SPLIT_NAMES = ("train", "validation", "test")  # their place is the code in /users/split
@@ -21,7 +21,6 @@ MODE_OF_SPLITS: dict[str, SplitMode] = {
     "leave-one-out": "leave-one-out",
 }  # attribute `splits`
 MAX_FRAME = 200  # events of an observation
-MAX_DIM = 4096  # width of an item embedding
 COMPACT = {
     "events/item": Member(("N",), ("uint16", "int32")),
     "events/rating": Member(("N",), ("uint8",)),

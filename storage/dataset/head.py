@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.dataset.arrays import all_finite, ascending
 from storage.dataset.format import (
     ATTRIBUTES_OF,
     MODE_OF_SPLITS,
@@ -185,14 +186,3 @@ def slices(member: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:
         count = min(EVENTS_AT_ONCE, len(member) - begin)
         member.read_direct(buffer, np.s_[begin : begin + count], np.s_[:count])
         yield begin, buffer[:count]
-
-
-def ascending(values: NDArray[Any], strictly: bool = True) -> bool:
-    """Whether each value is above the one before it, or not below it."""
-    return bool((values[1:] > values[:-1] if strictly else values[1:] >= values[:-1]).all())
-
-
-def all_finite(values: NDArray[Any]) -> bool:
-    """Whether no value is NaN or infinite. A finite sum shows it in half the time."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum(dtype=np.float32)) or np.isfinite(values).all())

@@ -8,10 +8,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from storage.checked_tables import read_columns
-from storage.dataset.format import MAX_DIM
-from storage.dataset.head import all_finite, ascending
+from storage.dataset.arrays import all_finite, ascending
 from storage.errors import DatasetError
-from storage.tables import embedding_matrix
+from storage.tables import MAX_DIM, array_of, embedding_matrix
 
 FEATURES = "features.safetensors"  # the file beside items.parquet that has the fitted features
 DATASET = b"marquee.dataset"  # in the metadata of a Parquet schema
@@ -64,7 +63,7 @@ def made_for(path: Path) -> str | None:
 
 
 def _ids(path: Path, table: pa.Table) -> NDArray[np.int64]:
-    ids = np.asarray(table["movie_id"].to_numpy())
+    ids: NDArray[np.int64] = array_of(table["movie_id"].combine_chunks())
     if not len(ids) or not ascending(ids):
         raise DatasetError(
             f"{path}: expected ascending movie ids; found {ids[:5].tolist()}. Pull it again or make it again."

@@ -12,7 +12,6 @@ from storage.dataset.format import (
     COMPACT,
     EVENT_MEMBERS,
     FORMAT,
-    MAX_DIM,
     MAX_FRAME,
     MODE_OF_SPLITS,
     SPLIT_NAMES,
@@ -24,7 +23,7 @@ from storage.dataset.scale import RatingScale, RewardMap
 from storage.dataset.splits import HELD_OUT, SplitMode
 from storage.dataset.structure import set_attributes
 from storage.errors import DatasetError
-from storage.tables import LATEST_SECOND
+from storage.tables import LATEST_SECOND, MAX_DIM
 
 EVENT_CHUNK = 1 << 18
 ITEM_CHUNK_BYTES = 1 << 20
