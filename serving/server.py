@@ -1,5 +1,6 @@
 """Run the HTTP API of published policies."""
 
+import gc
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def serve(
     pa.set_memory_pool(pa.system_memory_pool())  # which gives memory back; Arrow's own pool keeps what a table took
     followed = ServedPolicies(served_from(where, policies, baselines, items), refresh_seconds)
     followed.start()
+    gc.collect()
+    gc.freeze()  # else full collections, of a quarter of a million objects, stop all answers for 0.1 s
     config = uvicorn.Config(
         create_app(followed, most_waiting),
         host=host,
