@@ -18,7 +18,6 @@ from models.nearest import top_items, without
 from models.policy_formats import shortest_history
 from models.ranking_policy import RankingPolicy
 from models.serve_for import ServeFor, serving
-from models.translated import Translated
 from serving.asking import Answer, Question, Rated
 from serving.catalogue import Catalogue
 from serving.diversity import CANDIDATES_PER_ITEM, diversified
@@ -152,7 +151,8 @@ class Recommender:
 
     def _histories(self, histories: Sequence[KnownHistory], scorer: Scorer) -> Histories:
         """The histories as a batch, padded on the left; for policies of F events shorter ones begin with their oldest again."""
-        size = max(1, *(len(history.items) for history in histories))
+        shortest = shortest_history(scorer)
+        size = max(shortest, *(len(history.items) for history in histories))
         items = np.full((len(histories), size), -1, dtype=np.int64)
         rewards = np.zeros((len(histories), size), dtype=np.float32)
         reward = self.ratings.reward
@@ -160,12 +160,12 @@ class Recommender:
             if count := len(history.items):
                 items[row, -count:] = history.items
                 rewards[row, -count:] = reward.scale * np.array(history.ratings) + reward.offset
-        batch = Histories(torch.from_numpy(items), torch.from_numpy(rewards))
-        if (shortest := shortest_history(scorer)) == 1:
-            return batch
-        return Translated(scorer, torch.arange(len(self.catalogue)), shortest).translated(batch)
+                if count < shortest:
+                    items[row, -shortest:-count] = items[row, -count]
+                    rewards[row, -shortest:-count] = rewards[row, -count]
+        return Histories(torch.from_numpy(items), torch.from_numpy(rewards))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _ranked(self, asked: RankedBy, questions: Sequence[Question], known: Sequence[KnownHistory]) -> list[Answer]:
         """Answers to questions that are ranked by the same scores."""
         scorer = serving(self._scorer(asked.method), asked.serve_for)
@@ -193,12 +193,14 @@ class Recommender:
                 {
                     "method": asked.method,
                     "digest": self.digest if asked.method == self.name else None,
-                    "items": self._described(history, *of_row, of_items),
+                    "items": self._described(*of_row, of_items, reasons),
                     "unknown_ids": history.unknown_ids,
                     "note": None if history.items else note_of(history, asked.method),
                 }
             )
-            for history, of_row, of_items in zip(known, chosen, values, strict=True)
+            for history, of_row, of_items, reasons in zip(
+                known, chosen, values, self._reasons(known, [items for items, _ in chosen]), strict=True
+            )
         ]
 
     def _without_barred(self, scores: Tensor, histories: Histories, questions: Sequence[Question]) -> Tensor:
@@ -222,7 +224,7 @@ class Recommender:
         return items[places], scores[places]
 
     def _described(
-        self, history: KnownHistory, items: Tensor, scores: Tensor, values: Sequence[float | None]
+        self, items: Tensor, scores: Tensor, values: Sequence[float | None], reasons: Sequence[list[dict[str, Any]]]
     ) -> list[dict[str, Any]]:
         """The fields of each recommended item; pydantic makes all objects of an answer in one call, which is quicker."""
         catalogue, places = self.catalogue, items.tolist()
@@ -234,42 +236,46 @@ class Recommender:
                 "genres": catalogue.genres[place],
                 "score": score,
                 "value": value,
-                "because": reasons,
+                "because": because,
             }
-            for place, movie_id, score, value, reasons in zip(
-                places,
-                catalogue.ids[places].tolist(),
-                scores.tolist(),
-                values,
-                self._reasons(history, items),
-                strict=True,
+            for place, movie_id, score, value, because in zip(
+                places, catalogue.ids[places].tolist(), scores.tolist(), values, reasons, strict=True
             )
         ]
 
-    def _reasons(self, history: KnownHistory, items: Tensor) -> list[list[dict[str, Any]]]:
-        """For each item the nearest rated items, among liked ones if there are any: the fields of each `Reason`."""
-        if not history.items or not len(items):
-            return [[]] * len(items)
-        rating_of = dict(zip(history.items, history.ratings, strict=True))  # the latest rating of an item
-        scale = self.ratings.scale
+    def _reasons(
+        self, histories: Sequence[KnownHistory], recommended: Sequence[Tensor]
+    ) -> list[list[list[dict[str, Any]]]]:
+        """For each item of each row the nearest rated items, among liked ones if there are any: the fields of each `Reason`."""
+        scale, unit = self.ratings.scale, self.catalogue.unit
         liked = scale.rating_min + scale.step * (scale.liked_code - ON_GRID)
-        told = [item for item, rating in rating_of.items() if rating >= liked] or list(rating_of)
-        ids, titles, unit = self.catalogue.ids[told].tolist(), self.catalogue.titles, self.catalogue.unit
-        of_told = unit.index_select(0, torch.tensor(told))
-        nearest = (unit.index_select(0, items) @ of_told.T).topk(min(REASONS, len(told)), dim=1)
+        rating_of = [dict(zip(history.items, history.ratings, strict=True)) for history in histories]  # the latest ones
+        told = [[item for item, rating in of.items() if rating >= liked] or list(of) for of in rating_of]
+        everything = torch.tensor([item for items in told for item in items], dtype=torch.int64)
+        of_told = unit.index_select(0, everything).split([len(items) for items in told])
+        of_items = unit.index_select(0, torch.cat(list(recommended))).split([len(items) for items in recommended])
+        return [
+            self._nearest(ratings, items, mine @ theirs.T)
+            for ratings, items, mine, theirs in zip(rating_of, told, of_items, of_told, strict=True)
+        ]
+
+    def _nearest(
+        self, rating_of: Mapping[int, float], told: Sequence[int], cosines: Tensor
+    ) -> list[list[dict[str, Any]]]:
+        """The fields of the nearest `Reason`s, by the cosines (K, T) of K recommended items and T rated ones."""
+        nearest = cosines.topk(min(REASONS, len(told)), dim=1)
+        ids, titles = self.catalogue.ids[told].tolist(), self.catalogue.titles
         return [
             [
                 {
                     "movie_id": ids[place],
                     "title": titles[told[place]],
                     "rating": rating_of[told[place]],
-                    "similarity": cosine,
+                    "similarity": round(cosine, 4),
                 }
-                for place, cosine in zip(places, cosines, strict=True)
+                for place, cosine in zip(places, of_item, strict=True)
             ]
-            for places, cosines in zip(
-                nearest.indices.tolist(), nearest.values.double().round(decimals=4).tolist(), strict=True
-            )
+            for places, of_item in zip(nearest.indices.tolist(), nearest.values.tolist(), strict=True)
         ]
 
 

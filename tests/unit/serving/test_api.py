@@ -67,7 +67,7 @@ def of(**more: Any) -> bytes:
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {
-    "broken JSON": (b'{"history": [', "invalid_request", "JSON decode error"),
+    "broken JSON": (b'{"history": [', "invalid_request", "Invalid JSON"),
     "no JSON": (b"\xff\xfe", "invalid_request", ""),
     "deep JSON": (b"[" * 100_000, "invalid_request", ""),
     "a list": (b"[]", "invalid_request", ""),
