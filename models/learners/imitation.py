@@ -47,9 +47,19 @@ class ImitatesFirst(TargetActorCritic):
             q = self.critics(batch.observation, pi, count=1)[0]
         return error + self.likeness(pi), {"value_policy": q.mean(), "imitation_error": error}
 
+    @property
+    def imitates(self) -> bool:
+        """Whether the present update is one of imitation."""
+        return self.steps <= self.config.imitation_steps
+
+    @property
+    def actor_is_due(self) -> bool:
+        """Whether the actor moves at this step too: `policy_delay` is for following the critics, and imitation needs none."""
+        return self.imitates or super().actor_is_due
+
     def step_actor(self, batch: Batch) -> None:
         """Take one step of the actor down the loss of the present phase."""
-        if self.steps > self.config.imitation_steps:
-            super().step_actor(batch)
-        else:
+        if self.imitates:
             self.actor_metrics = self.descend("actor", *self.imitation_loss(batch), by="imitation")
+        else:
+            super().step_actor(batch)

@@ -29,6 +29,17 @@ def test_the_actor_imitates_before_it_follows_the_critics(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_actor_is_not_delayed_while_it_imitates(name: str) -> None:
+    learner = learner_of(CONFIGS[name].model_copy(update={"imitation_steps": 3, "policy_delay": 100}))
+    moved = []
+    for seed in range(5):
+        before = learner.act(bandit(5).observation)
+        learner.update(bandit(16, seed))
+        moved.append(not torch.equal(before, learner.act(bandit(5).observation)))
+    assert moved == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_resumes_in_the_middle_of_the_imitation(name: str) -> None:
     config = CONFIGS[name].model_copy(update={"imitation_steps": 6})
     whole, half = learner_of(config), learner_of(config)
