@@ -10,15 +10,14 @@ from models.batch_constrained import BestOfCandidates, Decoder, Perturbation
 from models.nearest import Similarity
 from models.networks import Critics
 from models.policy import Policy, PolicyConfig
+from models.stored_policy import format_of
 from models.windows import make_encoder
-
-FORMAT: Literal["marquee-batch-constrained-policy/2"] = "marquee-batch-constrained-policy/2"
 
 
 class BatchConstrainedConfig(PolicyConfig):
     """All of BCQ's policy but its tensors."""
 
-    format: Literal["marquee-batch-constrained-policy/2"] = FORMAT  # type: ignore[assignment]
+    format: Literal["marquee-batch-constrained-policy/2"] = "marquee-batch-constrained-policy/2"  # type: ignore[assignment]
     critics: int = Field(ge=1, le=64, description="Number of critics; the first chooses, and all re-rank.")
     latent_dim: int = Field(ge=1, le=8192, description="Z, width of a latent vector.")
     samples: int = Field(ge=1, le=1000, description="n, candidates among which the best is chosen.")
@@ -38,7 +37,7 @@ class BatchConstrainedPolicy(Policy):
         """All of this policy but its tensors, as JSON."""
         samples, latent_dim = self.best.decoder.latents.shape
         fields = super().config() | {
-            "format": FORMAT,
+            "format": format_of(BatchConstrainedConfig),
             "critics": self.best.critics.count,
             "latent_dim": latent_dim,
             "samples": samples,

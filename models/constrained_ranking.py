@@ -11,9 +11,7 @@ from torch.nn.functional import embedding
 from models.histories import Histories, seen_items
 from models.ranking_policy import RankingPolicy
 from models.ranking_policy_config import StoredConfig
-from models.stored_policy import need_tensors, parsed, unfit
-
-FORMAT: Literal["marquee-constrained-ranking-policy/3"] = "marquee-constrained-ranking-policy/3"
+from models.stored_policy import format_of, need_tensors, parsed, unfit
 
 
 class StoredConstrained(BaseModel):
@@ -21,7 +19,7 @@ class StoredConstrained(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-constrained-ranking-policy/3"] = FORMAT
+    format: Literal["marquee-constrained-ranking-policy/3"] = "marquee-constrained-ranking-policy/3"
     imitation: StoredConfig = Field(description="The behaviour policy.")
     threshold: float = Field(ge=0, le=1, description="τ.")
 
@@ -54,6 +52,8 @@ class ConstrainedRanking(nn.Module):
 
     G, the behaviour policy, is the softmax of a `RankingPolicy`, whose state Q uses too.
     """
+
+    stored = StoredConstrained
 
     def __init__(self, imitation: RankingPolicy, values: ItemValues, threshold: float) -> None:
         super().__init__()
@@ -109,7 +109,11 @@ class ConstrainedRanking(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """All of this policy but its tensors, as JSON."""
-        return {"format": FORMAT, "imitation": self.imitation.config(), "threshold": self.threshold}
+        return {
+            "format": format_of(StoredConstrained),
+            "imitation": self.imitation.config(),
+            "threshold": self.threshold,
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that scoring needs, except the items' embeddings, by name, on the CPU."""
@@ -124,7 +128,7 @@ class ConstrainedRanking(nn.Module):
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        fields = parsed(StoredConstrained, config)
+        fields = parsed(cls.stored, config)
         if unknown := sorted(name for name in tensors if not name.startswith(("imitation.", "values."))):
             raise unfit("weights of imitation and values", unknown[:5])
         of_imitation, of_values = (

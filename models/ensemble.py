@@ -11,15 +11,13 @@ from models.histories import Histories
 from models.policy import Publishable
 from models.serve_for import ServeFor, serving
 
-FORMAT: Literal["marquee-ensemble-policy/1"] = "marquee-ensemble-policy/1"
-
 
 class EnsembleConfig(BaseModel):
     """All of an ensemble but its tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-ensemble-policy/1"] = FORMAT
+    format: Literal["marquee-ensemble-policy/1"] = "marquee-ensemble-policy/1"
     members: list[dict[str, Any]] = Field(
         min_length=2, max_length=64, description="The configs of the members; none of them is an ensemble."
     )

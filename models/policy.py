@@ -16,15 +16,13 @@ from models.stored_policy import need_tensors, parsed, unfit
 from models.windows import HistoryEncoder, StoredState, latest, make_encoder
 from models.wolpertinger import re_ranked
 
-FORMAT: Literal["marquee-policy/3"] = "marquee-policy/3"
-
 
 class PolicyConfig(BaseModel):
     """All of a policy but its tensors; the bounds are those of the learners' parameters, or wider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-policy/3"] = FORMAT
+    format: Literal["marquee-policy/3"] = "marquee-policy/3"
     state: StoredState | None = Field(description="State encoder; none: the observation is a frame.")
     observation_dim: int = Field(ge=2, le=1_000_000, description="S = F * D + F, or the width of an encoded state.")
     action_dim: int = Field(ge=1, le=4096, description="D.")

@@ -4,25 +4,17 @@ from typing import Any
 
 from torch import Tensor
 
-from models.batch_constrained_policy import FORMAT as BATCH_CONSTRAINED
 from models.batch_constrained_policy import BatchConstrainedPolicy
-from models.constrained_ranking import FORMAT as CONSTRAINED
 from models.constrained_ranking import ConstrainedRanking
-from models.ensemble import FORMAT as ENSEMBLE
 from models.ensemble import Ensemble, EnsembleConfig
 from models.histories import Scorer
-from models.policy import FORMAT as NEAREST
 from models.policy import Policy, Publishable
 from models.ranking_policy import RankingPolicy
-from models.ranking_policy_config import FORMAT as RANKING
-from models.stored_policy import parsed, unfit
+from models.stored_policy import format_of, parsed, unfit
 
-SINGLE: dict[str, type[Policy | RankingPolicy | ConstrainedRanking]] = {
-    NEAREST: Policy,
-    BATCH_CONSTRAINED: BatchConstrainedPolicy,
-    RANKING: RankingPolicy,
-    CONSTRAINED: ConstrainedRanking,
-}
+Single = Policy | RankingPolicy | ConstrainedRanking
+KINDS: tuple[type[Single], ...] = (Policy, BatchConstrainedPolicy, RankingPolicy, ConstrainedRanking)
+SINGLE = {format_of(kind.stored): kind for kind in KINDS}
 
 # Ends of the names of stored tensors that have one row per item; it is zeros for an item without training events.
 PER_ITEM = ("free", "fitted.counts", "fitted.recent", "values.vectors", "values.bias")
@@ -34,7 +26,7 @@ def policy_from(config: dict[str, Any], tensors: dict[str, Tensor], embedding: T
     Raises:
         PolicyError: the format is unknown, the config is not valid, or config, tensors and items do not fit one another.
     """
-    if config.get("format") != ENSEMBLE:
+    if config.get("format") != format_of(EnsembleConfig):
         kind = SINGLE.get(str(config.get("format")), Policy)  # which refuses an unknown format
         return kind.from_tensors(config, tensors, embedding)
     members = parsed(EnsembleConfig, config).members

@@ -32,6 +32,7 @@ class RankingPolicy(nn.Module):
     Legend of shapes: items, rewards (B, L); states (B, L, H); actions π(s) (B, L, D), of length 1 as the embeddings e.
     """
 
+    stored = StoredConfig
     unit: Tensor
     log_count: Tensor
     log_recent: Tensor
@@ -207,7 +208,7 @@ class RankingPolicy(nn.Module):
         Raises:
             PolicyError: the format is another one, the config is not valid, or config, tensors and items do not fit one another.
         """
-        fields = parsed(StoredConfig, config)
+        fields = parsed(cls.stored, config)
         need_tensors(tensors, cls._expected(fields, tensors, embedding))
         fitted = {name.removeprefix("fitted."): value for name, value in tensors.items() if name.startswith("fitted.")}
         bounds = torch.tensor([-1, *fitted["items"].tolist(), len(embedding)])

@@ -8,8 +8,6 @@ from models.serve_for import ServeFor
 from models.states import StateName, need_whole_heads
 from models.term_weights import LEARNT_TERMS, TERMS, Term, TermWeights
 
-FORMAT: Literal["marquee-ranking-policy/6"] = "marquee-ranking-policy/6"
-
 
 class RankingPolicyConfig(BaseModel):
     """State, terms and re-ranking of a ranking policy; the weights of the terms are tuned after training."""
@@ -55,7 +53,7 @@ class StoredConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["marquee-ranking-policy/6"] = FORMAT
+    format: Literal["marquee-ranking-policy/6"] = "marquee-ranking-policy/6"
     policy: RankingPolicyConfig = Field(description="State, terms and re-ranking.")
     weights: dict[ServeFor, TermWeights] = Field(description="The weights of the terms, by question.")
     largest_reward: float = Field(gt=0, le=1e19, description="The largest absolute reward there can be.")

@@ -12,15 +12,21 @@ from models.errors import PolicyError
 Config = TypeVar("Config", bound=BaseModel)
 
 
+def format_of(model: type[BaseModel]) -> str:
+    """The format of the stored policies whose configs are of a model."""
+    return str(model.model_fields["format"].default)
+
+
 def parsed(model: type[Config], values: Mapping[str, Any]) -> Config:
     """The config of a stored policy, from JSON: exactly the fields of `model`, without conversions.
 
     Raises:
         PolicyError: the format is another one, or a field is missing, unknown, of another type or out of bounds.
     """
-    own = model.model_fields["format"].default
-    if values.get("format") != own:
-        raise PolicyError(f"policy: expected format {own}; found {values.get('format')!r}. Train it again.")
+    if values.get("format") != format_of(model):
+        raise PolicyError(
+            f"policy: expected format {format_of(model)}; found {values.get('format')!r}. Train it again."
+        )
     try:
         return model.model_validate(values, strict=True)
     except ValidationError as error:

@@ -31,7 +31,7 @@ def app(small_run: SmallRun, tmp_path: Path) -> Iterator[str]:
             process.kill()
 
 
-def test_a_film_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, chromium: str) -> None:
+def test_a_movie_is_found_and_rated_by_keyboard_and_the_lists_change(app: str, chromium: str) -> None:
     complaints: list[str] = []
     own = (app, app.replace("http:", "ws:"), "data:", "blob:")
     with sync_playwright() as playwright:

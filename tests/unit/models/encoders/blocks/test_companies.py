@@ -3,7 +3,7 @@ from items_support import items_of
 from models.encoders.blocks.companies import BLOCK
 
 
-def test_companies_that_share_a_film_are_both_there() -> None:
+def test_companies_that_share_a_movie_are_both_there() -> None:
     lists = [["A Pictures", "B Films"], ["A Pictures"], [], ["B Films", "only here"]]
     block = BLOCK.build(items_of([True, True, True, False], {"companies": lists}), least=1, most=8)
     assert block.names == [

@@ -3,7 +3,7 @@ from items_support import items_of
 from models.encoders.blocks.countries import BLOCK
 
 
-def test_a_film_of_two_countries_has_both() -> None:
+def test_a_movie_of_two_countries_has_both() -> None:
     lists = [["France", "Italy"], ["France"], [], ["Italy", "only here"]]
     block = BLOCK.build(items_of([True, True, True, False], {"countries": lists}), least=1, most=8)
     assert block.names == ["France", "Italy"]  # the commonest first; what only an item outside training has is unknown
