@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, str] = {
     "presets": "presets.py TRANSITIONS.h5",
     "ablation": "ablation.py TRANSITIONS.h5",
     "leave_one_out": "leave_one_out.py",
+    "in_sardine": "in_sardine.py --users 100 --log 150 --updates 2000 --steps 100000",
 }
 NEEDS_REAL_DATA = ("retrain", "texts", "off_policy_jester", "leave_one_out")
 

@@ -124,6 +124,28 @@ class Results:
             lines.append(f"| {' | '.join([one.name, *cells])} |")
         return "\n".join(lines)
 
+    def returns(self) -> str:
+        """Markdown: returns with simulated users in the first report, the best first."""
+        heads = [
+            "method",
+            "kind",
+            "return",
+            "to the best baseline",
+            "watched",
+            "mean rating",
+            "of a topic that bores",
+            "NDCG@10",
+        ]
+        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for one in self.first.environment.methods:
+            gain = "–" if one.gain is None else f"{one.gain:+.1f} ({one.gain_low:+.1f} to {one.gain_high:+.1f})"
+            found = ["–"] * 3
+            if one.parts is not None and one.parts.rating is not None:
+                found = [f"{one.parts.watched:.0%}", f"{one.parts.rating:.2f}", f"{one.parts.boring:.0%}"]
+            cells = [f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})", gain, *found, shown(one.ndcg)]
+            lines.append(f"| {' | '.join([one.name, one.kind, *cells])} |")
+        return "\n".join(lines)
+
     def overlap(self, name: str, other: str, metric: str = "ndcg@10") -> bool:
         """Whether the first report's intervals of two methods overlap, on test users' next items."""
         mine, others = (self.of(one, "test", "next-item")[0].intervals[metric] for one in (name, other))

@@ -10,16 +10,17 @@ from models.ranking_policy import RankingPolicy
 CANDIDATES = 50  # that the critics of a `Policy` re-rank if tuning let them re-rank none
 
 
-def with_critic_weight(policy: Scorer, weight: float) -> Publishable | None:
+def with_critic_weight(policy: Scorer, weight: float, candidates: int = CANDIDATES) -> Publishable | None:
     """The same policy with another weight of its critics; None if it has none that can re-rank.
 
     Args:
         policy: a policy or a baseline; the result shares its tensors.
         weight: of the critics' standardised value against the standardised score in re-ranking the best items; 0: they do
-            not re-rank.
+            not re-rank; ∞: they alone order these items.
+        candidates: how many items those of a `Policy` re-rank if tuning let them re-rank none.
     """
     if isinstance(policy, Ensemble):
-        members = [one for member in policy.members if (one := with_critic_weight(member, weight)) is not None]
+        members = [one for member in policy.members if (one := with_critic_weight(member, weight, candidates))]
         return Ensemble(members) if len(members) == len(policy.members) else None
     if isinstance(policy, RankingPolicy) and policy.params.critic_candidates > 0:
         ranking = copy(policy)
@@ -27,7 +28,7 @@ def with_critic_weight(policy: Scorer, weight: float) -> Publishable | None:
         return ranking
     if isinstance(policy, Policy) and policy.critics is not None and policy.ranker is None:
         nearest = copy(policy)
-        nearest.candidates, nearest.critic_weight = policy.candidates or CANDIDATES, weight
+        nearest.candidates, nearest.critic_weight = policy.candidates or candidates, weight
         return nearest
     return None
 

@@ -6,15 +6,17 @@ import numpy as np
 
 from models.environments.controls import Chooser
 from models.environments.episodes import DatasetView, Episodes
-from models.environments.users import SimulatedUsers
+from models.environments.users import SimulatedUsers, bores
 from models.environments.world import Doubles, Ints
 
 
 class Returns(NamedTuple):
-    """By user: undiscounted returns (U,), and recommendations until the end (U,)."""
+    """By user, (U,) each, what happens until the end of the episode."""
 
-    values: Doubles
-    lengths: Ints
+    values: Doubles  # undiscounted returns
+    lengths: Ints  # recommendations
+    watched: Ints  # how many of them were watched
+    boring: Ints  # how many of them were of a topic that bored the user then
 
 
 def returns_of(choose: Chooser, users: SimulatedUsers, view: DatasetView, rows: Ints, seed: int) -> Returns:
@@ -36,8 +38,11 @@ def returns_of(choose: Chooser, users: SimulatedUsers, view: DatasetView, rows: 
 def roll_out(choose: Chooser, episodes: Episodes) -> Returns:
     """Roll a chooser out in episodes that have just begun; they change."""
     rows = episodes.states.user
-    values, lengths = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
+    values, counts = np.zeros(len(rows)), np.zeros((3, len(rows)), dtype=np.int64)
     while (active := episodes.active.copy()).any():
-        values += np.where(active, episodes.step(choose(episodes)).rewards, 0.0)
-        lengths += active
-    return Returns(values, lengths)
+        items, events = choose(episodes), (episodes.items >= 0).sum(1)
+        boring = bores(episodes.states.bored, episodes.users.world.topics[items[:, None]])[:, 0]
+        values += np.where(active, episodes.step(items).rewards, 0.0)
+        watched = (episodes.items >= 0).sum(1) > events
+        counts += active & np.stack((active, watched, boring))
+    return Returns(values, *counts)

@@ -83,7 +83,7 @@ class SimulatedUsers:
         topics = np.broadcast_to(world.topics, states.shown.shape) if items is None else world.topics[items]
         liking = world.affinity(states.user, items)
         liking += mechanics.appeal * (world.appeal if items is None else world.appeal[items])
-        liking -= mechanics.boredom * (np.take_along_axis(states.bored, topics, 1) > 0)
+        liking -= mechanics.boredom * bores(states.bored, topics)
         if mechanics.satiation > 0:
             liking -= mechanics.satiation * (states.latest[:, None, :] == topics[:, :, None]).mean(2)
         return liking
@@ -132,15 +132,26 @@ class SimulatedUsers:
 
     def change(self, states: UserStates, items: Ints, experience: Doubles, watched: Bools) -> None:
         """Change the states by one item per user, whose `experience` (B,) is known; `watched` (B,) says whether they did."""
-        rows, mechanics = np.arange(len(items)), self.mechanics
+        rows = np.arange(len(items))
         states.shown[rows, items] = True
         states.steps[:] += 1
         states.satisfaction[:] = self.next_satisfaction(
             states.satisfaction, experience, self.world.appeal[items].astype(np.float64), watched
         )
-        active, topics = rows[watched], self.world.topics[items[watched]]
-        states.bored[active] = np.maximum(states.bored[active] - 1, 0)
-        states.latest[active, :-1] = states.latest[active, 1:]
-        states.latest[active, -1] = topics
-        often = (states.latest[active] == topics[:, None]).sum(1) >= mechanics.bored_after
-        states.bored[active[often], topics[often]] = mechanics.bored_for
+        active = rows[watched]
+        latest, bored = states.latest[active], states.bored[active]
+        self.bore(latest, bored, self.world.topics[items[watched]])
+        states.latest[active], states.bored[active] = latest, bored
+
+    def bore(self, latest: Ints, bored: Ints, topics: Ints) -> None:
+        """Change the latest topics (N, bored_within) and the boredom (N, T) of N users who watch items of these topics (N,)."""
+        bored[:] = np.maximum(bored - 1, 0)
+        latest[:, :-1] = latest[:, 1:]
+        latest[:, -1] = topics
+        often = (latest == topics[:, None]).sum(1) >= self.mechanics.bored_after
+        bored[often, topics[often]] = self.mechanics.bored_for
+
+
+def bores(bored: Ints, topics: Ints) -> Bools:
+    """Whether topics (B, C) bore users with this boredom (B, T): (B, C)."""
+    return np.asarray(np.take_along_axis(bored, topics, 1) > 0)

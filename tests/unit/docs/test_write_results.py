@@ -61,7 +61,29 @@ def report(seed: int, dataset: str = "d", extra: float = 0.0, without: str = "")
     view = SimpleNamespace(
         split="test", protocol="next-item", cold_users=3, cold_sought=4, cases=20, methods=cold,
     )  # fmt: skip
+    parts = SimpleNamespace(watched=0.75, rating=3.5, boring=0.25)
+    rows = [
+        SimpleNamespace(
+            name=name,
+            kind="policy",
+            value=value,
+            low=1.0,
+            high=9.0,
+            gain=value - 5,
+            gain_low=-4.0,
+            gain_high=4.0,
+            parts=parts,
+            ndcg=0.1,
+        )
+        for name, value in (("td3", 6.5), ("ranking", 4.0))
+    ]
+    fit = SimpleNamespace(
+        events=1234, users=10, errors=[SimpleNamespace(name="this model", rmse=0.875)],
+        sessions=SimpleNamespace(logged_mean=20.5, simulated_mean=19.5),
+        boredom=SimpleNamespace(share=0.25, assumed=-1.5, difference=-0.02, low=-0.05, high=0.01),
+    )  # fmt: skip
     return SimpleNamespace(
+        environment=SimpleNamespace(methods=rows, users=50, horizon=30, fit=fit, critic_candidates=200),
         popularity=SimpleNamespace(views=[view]),
         methods=SimpleNamespace(results=[*results, *published(MULT_VAE, "mult-vae")], comparisons=[compared]),
         cards=SimpleNamespace(dataset=SimpleNamespace(digest=dataset), models=models),
@@ -117,6 +139,8 @@ def test_the_page_says_what_the_benchmarks_printed(ratio: str, says: str, tmp_pa
         f"| markov | .1250 (.0000 to .2500) | {spread} | .9000 (.8000 to 1.000) |"
     )
     assert cold in page
+    assert "| td3 | policy | 6.5 (1.0 to 9.0) | +1.5 (-4.0 to +4.0) | 75% | 3.50 | 25% | .1000 |" in page
+    assert "rated them -0.02 (-0.05 to +0.01) against the prediction" in page
     assert "+0.1000 (seed 3; 95 % interval" in page
     assert says in page
     assert "`precision: auto` is bfloat16 on this processor" in page

@@ -5,8 +5,9 @@ import pandas as pd
 
 from evaluation.report import figures
 from evaluation.report.figures import REFERENCE_COLOUR, Chart, Spec
+from evaluation.report.sections.environment.choosers import GREEDY, PLAN
 from evaluation.report.sections.environment.fit import Fit
-from evaluation.report.sections.environment.numbers import GREEDY, PLAN, EnvironmentSection
+from evaluation.report.sections.environment.numbers import EnvironmentSection
 
 SHOWN = ("true liking, no state", GREEDY, PLAN)  # the controls in the chart of settings
 
@@ -37,7 +38,7 @@ def frontier(section: EnvironmentSection) -> Spec:
     rows = [one.model_dump() for one in section.methods if one.ndcg is not None]
     columns = ["name", "kind", "value", "low", "high", "length", "ndcg"]
     data = pd.DataFrame(rows, columns=columns).rename(columns={"name": "method"})
-    order = [one.name for one in section.methods if one.kind != "control"]
+    order = [one.name for one in section.methods if one.kind in ("policy", "baseline")]
     scale = figures.method_scale({one.name: one.kind == "baseline" for one in section.methods if one.name in order})
     base = alt.Chart(data).encode(x=alt.X("ndcg:Q", title="NDCG@10 of the next item"))
     colour = alt.Color("method:N", scale=scale, legend=None)

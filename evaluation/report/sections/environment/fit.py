@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from evaluation.fitted_dataset import FittedDataset
+from evaluation.fitted_dataset import FittedDataset, Later
+from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
 from models.environments.sessions import mean_length
+from models.environments.users import Bools, bores
 from models.environments.world import Doubles
 
 BINS = 10
@@ -39,6 +41,18 @@ class SessionFit(Record):
     distance: float = Field(description="The largest difference between the two shares (Kolmogorov-Smirnov).")
 
 
+class LoggedBoredom(Record):
+    """What the log shows of boredom: later choices of test users that would bore simulated users, beside their other choices."""
+
+    share: float = Field(
+        description="Of the later events, of a topic that bores simulated users after the same events."
+    )
+    difference: float = Field(description="Their rating less its prediction without boredom, against the other events.")
+    low: float = Field(description="Lower end of the difference's 95 % interval over users.")
+    high: float = Field(description="Upper end of it.")
+    assumed: float = Field(description="The same difference of simulated users.")
+
+
 class Fit(Record):
     """What was fitted, and how well it predicts."""
 
@@ -53,6 +67,7 @@ class Fit(Record):
     acceptance_slope: float
     exit_rate: float
     choices: dict[str, float] = Field(description="Weights of users' own choices.")
+    boredom: LoggedBoredom | None = Field(None, description="None if fewer than two users have choices of both kinds.")
 
 
 def measure_fit(fitted: FittedDataset) -> Fit | None:
@@ -87,6 +102,7 @@ def measure_fit(fitted: FittedDataset) -> Fit | None:
         acceptance_slope=mechanics.acceptance_slope,
         exit_rate=mechanics.exit_rate,
         choices={"affinity": choices.affinity, "similarity": choices.similarity},
+        boredom=logged_boredom(fitted, later, ratings - predicted),
     )
 
 
@@ -94,6 +110,43 @@ def error(name: str, predicted: Doubles, ratings: Doubles) -> PredictionError:
     """Root of the mean squared error, and mean absolute error."""
     rest = predicted - ratings
     return PredictionError(name=name, rmse=float(np.sqrt(np.square(rest).mean())), mae=float(np.abs(rest).mean()))
+
+
+def logged_boredom(fitted: FittedDataset, later: Later, rest: Doubles) -> LoggedBoredom | None:
+    """Compare what is left of the ratings of later events after their prediction, (N,): of boring topics, and of others."""
+    boring = boring_choices(fitted, later)
+    users, places = np.unique(later.users.numpy(), return_inverse=True)
+
+    def means(part: Bools) -> Doubles:
+        counts = np.bincount(places[part], minlength=len(users)).astype(np.float64)
+        counts[counts == 0] = np.nan
+        return np.asarray(np.bincount(places[part], rest[part], len(users)) / counts)
+
+    differences = means(boring) - means(~boring)
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < 2:
+        return None
+    difference, low, high = mean_interval(differences, fitted.params.seed)
+    assumed = -fitted.users.mechanics.boredom * fitted.users.ratings.slope
+    return LoggedBoredom(share=float(boring.mean()), difference=difference, low=low, high=high, assumed=assumed)
+
+
+def boring_choices(fitted: FittedDataset, later: Later) -> Bools:
+    """Whether each later event is of a topic that bores simulated users who watched all that the user did before it: (N,)."""
+    users, data = fitted.users, fitted.data
+    rows, places = np.unique(later.users.numpy(), return_inverse=True)
+    begin = data.head.offset[fitted.chosen.numpy()[rows]]
+    end = begin.copy()
+    np.maximum.at(end, places, later.events.numpy() + 1)
+    states, found = users.start(rows), np.zeros(len(data.item), dtype=bool)
+    for step in range(int((end - begin).max())):
+        active = np.flatnonzero(begin + step < end)
+        events, latest, bored = begin[active] + step, states.latest[active], states.bored[active]
+        topics = users.world.topics[data.item[torch.from_numpy(events)].numpy()]
+        found[events] = bores(bored, topics[:, None])[:, 0]
+        users.bore(latest, bored, topics)
+        states.latest[active], states.bored[active] = latest, bored
+    return np.asarray(found[later.events.numpy()])
 
 
 def session_fit(logged: Doubles, simulated: Doubles) -> SessionFit:

@@ -9,38 +9,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from evaluation.fitted_dataset import FittedParams
 from evaluation.protocols.statistics import mean_interval
 from evaluation.record import Record
+from evaluation.report.sections.environment.choosers import (
+    CONTROLS,
+    GREEDY,
+    IN_ALL_SETTINGS,
+    by_critics,
+    controls,
+    tuned_price,
+)
 from evaluation.report.sections.environment.fit import Fit, measure_fit
 from evaluation.report.sections.environment.simulation import Simulation, without_mechanisms
 from models.critic_weight import without_critics
-from models.environments.controls import (
-    Chooser,
-    greedy,
-    look_ahead,
-    most_popular,
-    of_policy,
-    planned,
-    random_items,
-    static_ranker,
-)
-from models.environments.episodes import Episodes
+from models.environments.controls import of_policy
+from models.environments.episodes import DatasetView, Episodes
 from models.environments.fitted import STRENGTHS, Strength
 from models.environments.returns import Returns, returns_of, roll_out
-from models.environments.world import Ints
 from models.histories import Scorer
 
-Kind = Literal["policy", "baseline", "control"]
-PRICES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of appeal, tried for the plan
-GREEDY, PLAN = "greedy on the true reward", "plan that knows the mechanisms"
-CONTROLS: Mapping[str, str] = {
-    "random items": "knows nothing",
-    "most chosen items": "recommends the same items to everybody",
-    "true liking, no state": "knows what each user likes at the start, not what bores them or what satisfies them now",
-    GREEDY: "knows what each user likes at every step, and takes the best next reward",
-    "one step ahead": "the same, with the best reward of the step after",
-    PLAN: "the true liking at every step, minus a price for appeal that was tuned on other users",
-}
-
-IN_ALL_SETTINGS = ("random items", "most chosen items", "true liking, no state", GREEDY, PLAN)  # the other takes long
+Kind = Literal["policy", "critics", "baseline", "control"]
 
 
 class EnvironmentParams(BaseModel):
@@ -56,6 +42,13 @@ class EnvironmentParams(BaseModel):
         50, ge=2, le=10_000, description="Number of training users on whom the plan's price is tuned."
     )
     seed: int = Field(0, ge=0, description="Seed of all that the users do.")
+    critic_candidates: int = Field(
+        200,
+        ge=0,
+        le=100_000,
+        description="A policy whose critics do not re-rank is rolled out a second time, with this many items nearest to its action "
+        "in the order of its critics; 0: it is not.",
+    )
     fitted: FittedParams = Field(
         FittedParams(), description="How users are fitted to ratings that are not of simulated users."
     )
@@ -64,6 +57,14 @@ class EnvironmentParams(BaseModel):
         min_length=1,
         description="Strengths of their mechanisms that are compared; the first is that of the section's main table.",
     )
+
+
+class Parts(Record):
+    """Why a return is what it is: it is the number of recommendations × the share watched × the mean reward of those."""
+
+    watched: float = Field(description="Share of the recommendations that is watched.")
+    rating: float | None = Field(description="Mean rating of what is watched; none if nothing is.")
+    boring: float = Field(description="Share of the recommendations of a topic that bores the user at that time.")
 
 
 class MethodReturn(Record):
@@ -79,6 +80,7 @@ class MethodReturn(Record):
     gain: float | None = Field(None, description="Return less that of the best baseline, on the same users.")
     gain_low: float | None = Field(None, description="Lower end of the gain's 95 % interval.")
     gain_high: float | None = Field(None, description="Upper end of it.")
+    parts: Parts | None = Field(None, description="None in reports of earlier versions.")
 
 
 class Setting(Record):
@@ -122,6 +124,9 @@ class EnvironmentSection(Record):
     methods: tuple[MethodReturn, ...] = Field(description="The best first.")
     best_policy: str | None
     best_baseline: str | None
+    critic_candidates: int = Field(
+        0, description="Number of items that critics order in methods of the kind `critics`."
+    )
     settings: tuple[Setting, ...] = Field(description="The first is the one of `methods`.")
     check: Check | None = Field(None, description="None if no setting is without mechanisms.")
     price: float = Field(description="Of appeal, of the plan.")
@@ -138,6 +143,19 @@ class EnvironmentSection(Record):
     def named(self, name: str) -> MethodReturn:
         """The return of a method or control."""
         return next(one for one in self.methods if one.name == name)
+
+    @property
+    def explained(self) -> list[MethodReturn]:
+        """Whose parts the page puts in words: the best policy, the best baseline, and who has the highest NDCG@10."""
+        ranked = [one for one in self.methods if one.ndcg is not None]
+        foremost = max(ranked, key=lambda one: one.ndcg or 0.0).name if ranked else None
+        names = dict.fromkeys((self.best_policy, self.best_baseline, foremost))
+        return [one for name in names if name is not None and (one := self.named(name)).parts is not None]
+
+    @property
+    def best_by_critics(self) -> MethodReturn | None:
+        """The highest return of a policy whose items are ordered by its critics, although they do not re-rank."""
+        return next((one for one in self.methods if one.kind == "critics"), None)
 
 
 def measure_environment(
@@ -168,8 +186,12 @@ def measure_environment(
     )
     if len(rows) < 2:
         return None
-    price = _tuned_price(simulation, others, params.seed)
-    choosers = {name: of_policy(scorer) for name, scorer in scorers.items()} | _controls(price, params.seed)
+    price = tuned_price(simulation, others, params.seed)
+    ordered = by_critics(scorers, params.critic_candidates)
+    choosers = {name: of_policy(scorer) for name, scorer in {**scorers, **ordered}.items()}
+    choosers |= controls(price, params.seed)
+    kinds: dict[str, Kind] = {**dict.fromkeys(scorers, "policy"), **dict.fromkeys(baselines, "baseline")}
+    kinds |= {**dict.fromkeys(ordered, "critics"), **dict.fromkeys(CONTROLS, "control")}
     main = next(iter(simulation.settings))
     found = {}
     for setting, users in simulation.settings.items():
@@ -178,7 +200,7 @@ def measure_environment(
         found[setting] = {
             name: roll_out(one, begun.copy())
             for name, one in choosers.items()
-            if setting == main or name not in CONTROLS or name in IN_ALL_SETTINGS
+            if setting == main or name in scorers or name in IN_ALL_SETTINGS
         }
     means = {name: float(one.values.mean()) for name, one in found[main].items()}
     uncritical = None
@@ -193,9 +215,10 @@ def measure_environment(
     return EnvironmentSection(
         users=len(rows),
         horizon=simulation.users.mechanics.horizon,
-        methods=_methods(found[main], baselines, best_baseline, ndcg or {}, params.seed),
+        methods=_methods(found[main], kinds, best_baseline, ndcg or {}, simulation.view, params.seed),
         best_policy=max(policies, key=means.__getitem__, default=None),
         best_baseline=best_baseline,
+        critic_candidates=params.critic_candidates,
         settings=tuple(
             Setting(name=setting, returns={name: float(one.values.mean()) for name, one in returns.items()})
             for setting, returns in found.items()
@@ -214,29 +237,17 @@ def measure_environment(
     )
 
 
-def _controls(price: float, seed: int) -> dict[str, Chooser]:
-    choosers = (random_items(seed), most_popular, static_ranker, greedy, look_ahead, planned(price))
-    return dict(zip(CONTROLS, choosers, strict=True))
-
-
-def _tuned_price(simulation: Simulation, rows: Ints, seed: int) -> float:
-    """The price of `PRICES` with the highest return on these users."""
-    begun = Episodes(simulation.users, simulation.view, rows, np.random.default_rng(seed))
-    values = {price: roll_out(planned(price), begun.copy()).values.mean() for price in PRICES}
-    return max(PRICES, key=values.__getitem__)
-
-
 def _methods(
     found: Mapping[str, Returns],
-    baselines: Collection[str],
+    kinds: Mapping[str, Kind],
     best_baseline: str | None,
     ndcg: Mapping[str, float],
+    view: DatasetView,
     seed: int,
 ) -> tuple[MethodReturn, ...]:
     """The returns of every method and control, the best first."""
     methods = []
     for name, one in found.items():
-        kind: Kind = "control" if name in CONTROLS else "baseline" if name in baselines else "policy"
         mean, low, high = mean_interval(one.values, seed)
         gains = {}
         if best_baseline is not None:
@@ -244,11 +255,17 @@ def _methods(
             gains = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
         methods.append(
             MethodReturn(
-                name=name, kind=kind, value=mean, low=low, high=high, length=float(one.lengths.mean()), ndcg=ndcg.get(name),
-                **gains,
+                name=name, kind=kinds[name], value=mean, low=low, high=high, length=float(one.lengths.mean()), ndcg=ndcg.get(name),
+                parts=_parts(one, view), **gains,
             )
         )  # fmt: skip
     return tuple(sorted(methods, key=lambda one: -one.value))
+
+
+def _parts(found: Returns, view: DatasetView) -> Parts:
+    watched, shown = int(found.watched.sum()), found.lengths.sum()
+    rating = (found.values.sum() / watched - view.offset) / view.scale if watched else None
+    return Parts(watched=watched / shown, rating=rating, boring=float(found.boring.sum() / shown))
 
 
 def _check(setting: str, found: Mapping[str, Returns], seed: int) -> Check:

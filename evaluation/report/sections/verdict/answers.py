@@ -78,6 +78,8 @@ def measure_answers(methods: MethodsSection, environment: EnvironmentSection | N
         )
     rows = best_return(environment) if environment else []
     text = answer_in_words(rows, "No return was measured: there are too few users, or the section is left out.")
+    if rows and environment is not None and (one := environment.best_by_critics) is not None:
+        text += f" {one.name}: {one.value:.1f}, if they alone order its items."
     return (*answers, VerdictAnswer(question=RETURN, sentence=text, rows=tuple(rows)))
 
 

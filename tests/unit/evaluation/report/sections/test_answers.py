@@ -76,6 +76,14 @@ def test_returns_are_compared_by_their_interval_and_told_with_the_ndcg(low: floa
     assert answer.sentence.endswith("iql has an NDCG@10 of 0.0910.")
 
 
+def test_an_answer_tells_the_return_of_critics_that_do_not_re_rank() -> None:
+    section = returns(-9.0, -1.0)
+    row = MethodReturn(name="td3 by its critics", kind="critics", value=57.625, low=50, high=60, length=28)
+    told = measure_answers(methods(0.05, 0.01), section.model_copy(update={"methods": (row, *section.methods)}))[2]
+    assert told.rows == measure_answers(methods(0.05, 0.01), section)[2].rows
+    assert told.sentence.endswith("0.0910. td3 by its critics: 57.6, if they alone order its items.")
+
+
 def test_what_was_not_measured_is_not_answered() -> None:
     nearest, order, of_return = measure_answers(MethodsSection(challenger=None, results=()), None)
     assert nearest.sentence == order.sentence == "There are too few such cases."

@@ -6,17 +6,12 @@ import torch
 from unit.evaluation.off_policy.off_policy_support import Generated, generated
 
 from evaluation.baselines import fit_baselines
-from evaluation.fitted_dataset import FittedDataset, FittedParams
+from evaluation.fitted_dataset import FittedDataset, FittedParams, Later
 from evaluation.report.page import render_partial
 from evaluation.report.sections.environment.charts import draw
-from evaluation.report.sections.environment.numbers import (
-    CONTROLS,
-    GREEDY,
-    PLAN,
-    EnvironmentParams,
-    EnvironmentSection,
-    measure_environment,
-)
+from evaluation.report.sections.environment.choosers import CONTROLS, GREEDY, PLAN
+from evaluation.report.sections.environment.fit import boring_choices, logged_boredom
+from evaluation.report.sections.environment.numbers import EnvironmentParams, EnvironmentSection, measure_environment
 from evaluation.report.sections.environment.simulation import fitted_simulation, known_simulation
 from models.environments.controls import of_policy
 from models.environments.fitted import STRENGTHS
@@ -165,6 +160,81 @@ def test_no_section_without_test_users(data: Generated, tmp_path_factory: pytest
     alone = generated(tmp_path_factory.mktemp("few"), SampleParams(users=30, movies=60, mechanics=Mechanics(horizon=2)))
     alone.dataset.user_split = np.zeros_like(alone.dataset.user_split)
     assert measure_environment(known_simulation(alone.simulated), {}, PARAMS) is None
+
+
+def test_a_return_is_the_product_of_its_parts(section: EnvironmentSection, data: Generated) -> None:
+    view = data.simulated.view
+    for one in section.methods:
+        assert one.parts is not None
+        assert one.parts.rating is not None
+        reward = view.scale * one.parts.rating + view.offset
+        assert one.value == pytest.approx(one.length * one.parts.watched * reward)
+    boring = {one.name: one.parts.boring for one in section.methods if one.parts}
+    assert boring["content similarity"] > boring["random items"] > 0
+    assert boring[GREEDY] < boring["true liking, no state"]  # it knows what bores
+    assert [one.name for one in section.explained] == ["content similarity", section.best_baseline, "markov"][
+        : 2 + (section.best_baseline != "markov")
+    ]
+    text = str(render_partial("environment/template.html.j2", [], section=section))
+    assert f"{100 * boring['content similarity']:.0f} % is of a topic that bores" in " ".join(text.split())
+
+
+def test_policies_are_rolled_out_in_the_order_of_their_critics_too(data: Generated) -> None:
+    torch.manual_seed(0)
+    sizes = data.dataset.observation_dim, data.dataset.dim, 8
+    policies = {name: Policy(Actor(*sizes, 2.0), data.dataset.embedding, "cosine", Critics(2, *sizes)) for name in "ab"}
+    policies["b"].candidates = 5  # its critics re-rank already
+    everything = known_simulation(data.simulated)
+    simulation = everything._replace(
+        settings={name: everything.settings[name] for name in ("all mechanisms", "no mechanism")}
+    )
+    params = PARAMS.model_copy(update={"users": 4, "tuning_users": 2, "critic_candidates": 20})
+    found = measure_environment(simulation, policies, params)
+    assert found is not None
+    assert {one.name for one in found.methods if one.kind == "critics"} == {"a by its critics"}
+    assert found.best_by_critics == found.named("a by its critics")
+    assert found.best_policy in policies
+    assert "a by its critics" not in found.settings[1].returns
+    policies["a"].candidates = 20
+    again = measure_environment(simulation, policies, params)
+    assert again is not None
+    assert again.named("a").value == found.named("a by its critics").value != found.named("a").value
+    assert again.best_by_critics is None
+    text = str(render_partial("environment/template.html.j2", draw(found), section=found))
+    assert "the 20 items nearest" in " ".join(text.split())
+
+
+def test_the_log_shows_boredom_if_ratings_of_boring_topics_are_lower(
+    data: Generated, of_fitted: EnvironmentSection
+) -> None:
+    assert of_fitted.fit is not None
+    assert of_fitted.fit.boredom is not None
+    assert of_fitted.fit.boredom.assumed == pytest.approx(-2 * 0.75)
+    fitted = FittedDataset(data.dataset, FittedParams())
+    later = fitted.later("test")
+    boring, noise = boring_choices(fitted, later), np.random.default_rng(0).normal(0, 0.1, len(later.events))
+    nothing, bored = (logged_boredom(fitted, later, noise - lower * boring) for lower in (0.0, 1.0))
+    assert nothing is not None
+    assert bored is not None
+    assert nothing.low < 0 < nothing.high
+    assert bored.low < -1 < bored.high < -0.9
+    assert bored.share == pytest.approx(boring.mean())
+    assert logged_boredom(fitted, Later(later.users[:1], later.events[:1]), noise[:1]) is None  # one kind alone
+
+
+def test_boring_choices_follow_the_rule_event_by_event(data: Generated) -> None:
+    fitted = FittedDataset(data.dataset, FittedParams())
+    later, mechanics = fitted.later("test"), fitted.users.mechanics
+    found = dict(zip(later.events.tolist(), boring_choices(fitted, later).tolist(), strict=True))
+    user = int(np.flatnonzero(data.dataset.user_split == 2)[0])
+    begin, end = (int(one) for one in data.dataset.head.offset[user : user + 2])
+    topics = fitted.users.world.topics[data.dataset.item[begin:end].numpy()].tolist()
+    until = dict.fromkeys(topics, 0)
+    for place, topic in enumerate(topics):
+        if begin + place in found:
+            assert found[begin + place] == (place < until[topic])
+        if topics[max(0, place - mechanics.bored_within + 1) : place + 1].count(topic) >= mechanics.bored_after:
+            until[topic] = place + 1 + mechanics.bored_for
 
 
 def test_the_challenger_is_rolled_out_without_its_critics_too(data: Generated) -> None:
