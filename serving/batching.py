@@ -11,6 +11,7 @@ from serving.asking import Answer, Question
 from serving.recommend import Recommender
 
 MOST_TOGETHER = 32
+GATHER_SECONDS = 0.002  # from the first question of a batch that is not full
 
 
 class Overloaded(Exception):  # noqa: N818
@@ -28,7 +29,8 @@ class Waiting(NamedTuple):
 class Batcher:
     """Answers questions in one thread, so that the server reads and writes meanwhile; those that wait are answered together.
 
-    Nothing is delayed to fill a batch: while one is computed the next one gathers.
+    A batch gathers while the one before is computed, and then for 2 ms more, in which clients that were just answered ask
+    again: one batch of 16 questions takes a quarter less CPU time than two of 8.
 
     Args:
         registry: of the metrics.
@@ -60,6 +62,8 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             together = [await self.queue.get()]
+            if self.queue.qsize() + 1 < MOST_TOGETHER:
+                await asyncio.sleep(GATHER_SECONDS)
             while len(together) < MOST_TOGETHER and not self.queue.empty():
                 together.append(self.queue.get_nowait())
             together = [one for one in together if not one.answer.done()]  # whose client is gone
