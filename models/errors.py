@@ -23,3 +23,7 @@ class DivergenceError(LearnerError):
     def with_message(self, message: str) -> "DivergenceError":
         """A copy with another message."""
         return DivergenceError(message, self.step, self.metric, self.value, self.bound, self.best_step)
+
+
+class EncoderError(ValueError):
+    """A text encoder cannot be loaded, or features cannot be reduced."""

@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from models.baselines.ease import ease_weights
-from models.baselines.training import TrainingData, most_frequent
+from models.baselines.training import TrainingData, most_frequent, rows_of_items
 from models.errors import LearnerError
-from models.rows import rows_of_items
 
 
 class KernelConfig(BaseModel):

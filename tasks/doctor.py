@@ -17,8 +17,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 
 from models.bfloat16 import bfloat16_is_fast
-from models.encoders.errors import EncoderError
 from models.encoders.text_encoders import ENCODERS, find_encoder
+from models.errors import EncoderError
 from storage.artifacts.object_stores import open_store
 from storage.errors import MarqueeError
 from storage.files import fsync_path, locked

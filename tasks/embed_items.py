@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from models.encoders.errors import EncoderError
 from models.encoders.fitted import FittedFeatures
 from models.encoders.text import Precision
 from models.encoders.text_encoders import find_encoder
+from models.errors import EncoderError
 from storage.artifacts.manifest import MANIFEST, read_manifest, verify_files
 from storage.artifacts.store import ArtifactStore
 from storage.dataset.item_table import for_dataset, read_item_ids

@@ -17,7 +17,6 @@ from typing import Any, cast
 FIRST_PARTY = ("flows", "tasks", "serving", "models", "expectations", "evaluation", "storage")
 # Modules whose code does not count, because no byte of an artifact depends on it.
 INFRASTRUCTURE = {
-    "models.encoders.errors": "errors",
     "models.errors": "errors",
     "storage.artifacts.exchange": "passes files between processes",
     "storage.artifacts.foreign": "keeps artifacts of others apart",

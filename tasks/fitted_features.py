@@ -6,8 +6,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from models.encoders.errors import EncoderError
 from models.encoders.fitted import FittedFeatures
+from models.errors import EncoderError
 from storage.dataset.item_table import FEATURES
 from storage.errors import DatasetError
 

@@ -40,8 +40,7 @@ from flows.cli.rollback import rollback
 from flows.cli.serve import serve
 from flows.cli.train_online import train_online
 from flows.cli.train_policy import train_policy
-from models.encoders.errors import EncoderError
-from models.errors import LearnerError
+from models.errors import EncoderError, LearnerError
 from storage.errors import MarqueeError
 
 

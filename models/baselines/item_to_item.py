@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from models.baselines.recency import Recency
+from models.baselines.training import rows_of_items
 from models.histories import Histories
-from models.rows import rows_of_items
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from torch import Tensor
 from models.baselines.descent import BatchSize, Descent, Epochs, LearningRate
 from models.baselines.entry import BaselineEntry
 from models.baselines.recency import RECENCY, Recency
-from models.baselines.training import TrainingData, most_frequent
+from models.baselines.training import TrainingData, most_frequent, rows_of_items
 from models.errors import LearnerError
 from models.histories import Histories
-from models.rows import rows_of_items
 from models.threads import one_thread
 
 

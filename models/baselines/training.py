@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from models.errors import LearnerError
-from models.rows import rows_of_items
 
 USER_BLOCK = 2048  # users whose rows are dense at a time
 
@@ -83,3 +82,10 @@ def most_frequent(counts: Tensor, most: int, least: int) -> Tensor:
     """The `most` items with the highest counts, (I,), that have `least` or more, ascending: (M,) int64."""
     ordered = torch.argsort(counts, descending=True, stable=True)[:most]
     return ordered[counts[ordered] >= least].sort().values
+
+
+def rows_of_items(items: Tensor, catalogue: int) -> Tensor:
+    """The place of each of the I items of a catalogue in `items` (M,), or -1: (I,) int64."""
+    row = torch.full((catalogue,), -1, device=items.device)
+    row[items] = torch.arange(len(items), device=items.device)
+    return row

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from models.autoencoder import fit_autoencoder
-from models.encoders.errors import EncoderError
 from models.encoders.tabular import Floats, Mask
+from models.errors import EncoderError
 
 Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
 Layers = tuple[tuple[Floats, Floats], ...]  # of each dense layer: weight (in, out) and bias (out,)

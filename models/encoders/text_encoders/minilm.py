@@ -3,9 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.encoders.errors import EncoderError
 from models.encoders.text import EncoderSource, Precision
 from models.encoders.text_encoders.transformer import TransformerEncoder, folder_sha256
+from models.errors import EncoderError
 
 
 def minilm_folder() -> Path:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from models.encoders.errors import EncoderError
 from models.encoders.text import EncoderSource, Precision
+from models.errors import EncoderError
 
 DECIMALS = 5  # other machines and numbers of threads differ in the 7th
 LENGTH_STEP = 8  # texts are padded to a multiple of so many tokens

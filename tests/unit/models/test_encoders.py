@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from models.encoders.errors import EncoderError
 from models.encoders.text import TextEncoder, item_text
 from models.encoders.text_encoders import find_encoder
 from models.encoders.text_encoders.minilm import load_minilm
+from models.errors import EncoderError
 
 
 @pytest.fixture(scope="module")

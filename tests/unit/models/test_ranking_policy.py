@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from unit.models.ranking_support import DATA, DIM, ITEMS, LENGTH, SMALL, config, learner_of, pieces, train
 
+from models.baselines.training import rows_of_items
 from models.diagnostics import diagnose
 from models.errors import LearnerError
 from models.histories import Histories
@@ -16,7 +17,6 @@ from models.learners.gru4rec import Gru4RecConfig
 from models.learners.ranking_config import RankingConfig
 from models.learners.sasrec import SasRecConfig
 from models.ranking_policy import RankingPolicy
-from models.rows import rows_of_items
 from models.serve_for import SERVE_FOR
 from models.states import LONGEST, make_state
 from models.term_weights import TermWeights

@@ -15,8 +15,8 @@ from items_tables_support import MOVIES, artifact, build_items, events_table, mo
 from safetensors.torch import save_file
 from unit.serving.serving_support import SCALE
 
-from models.encoders.errors import EncoderError
 from models.encoders.text_encoders import find_encoder
+from models.errors import EncoderError
 from models.networks import Actor
 from models.policy import Policy
 from serving.asking import Question, Rated

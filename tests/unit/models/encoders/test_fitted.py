@@ -11,9 +11,9 @@ from items_support import events_of, items_of
 
 from models.encoders.blocks import BLOCKS
 from models.encoders.columns import NO_EVENTS, Genome, ItemColumns, Terms
-from models.encoders.errors import EncoderError
 from models.encoders.fitted import FittedFeatures
 from models.encoders.reduce import Reduction, reduce_blocks
+from models.errors import EncoderError
 
 ITEMS, RATED = 30, 24
 COLUMNS = ("genres", "metadata_genres", "countries", "languages", "original_language", "companies", "collection", "cast",

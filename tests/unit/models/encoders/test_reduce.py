@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from models.encoders.errors import EncoderError
 from models.encoders.reduce import Reduction, fit_scales, join_blocks, reduce_blocks
+from models.errors import EncoderError
 
 RNG = np.random.default_rng(0)
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
