@@ -75,3 +75,15 @@ def test_a_policy_is_rolled_out_as_a_control_is() -> None:
     assert one.values.tolist() == other.values.tolist()
     assert one.lengths.tolist() == other.lengths.tolist()
     assert one.lengths.max() <= 60
+
+
+def test_what_happens_after_the_end_does_not_count() -> None:
+    """Users who watch whatever is recommended watch as many items as they were recommended, though others go on."""
+    mechanics = Mechanics(acceptance=10, acceptance_slope=0, exit_rate=0.1, horizon=20)
+    problem = Problem.drawn(MarqueeParams(users=60, items=100, mechanics=mechanics))
+    found = returns_of(random_items(0), problem.users, problem.view, USERS, 0)
+    assert found.lengths.min() < found.lengths.max() == 20
+    assert (found.watched >= found.lengths - 1).all()  # P(watch) is σ(10)
+    assert (found.watched <= found.lengths).all()
+    assert 0 < found.boring.sum() < found.lengths.sum()
+    assert (found.boring <= found.lengths).all()
