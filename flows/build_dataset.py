@@ -5,7 +5,7 @@ from prefect import flow
 from flows.parameters import load_profile
 from storage.artifacts.store import ArtifactRef
 from tasks.crawl import crawl_services
-from tasks.dask_cluster import ClusterParams
+from tasks.dask_cluster import ClusterParams, log_where
 from tasks.export import ExportParams, make_dataset
 from tasks.feature_report import report_features
 from tasks.features import FeatureParams, build_items
@@ -31,7 +31,7 @@ def build_dataset(
         source: the files or web services that ratings and metadata are read from.
         features: what the item embeddings are computed from.
         export: how histories become transitions, and which users are held out.
-        cluster: where texts are encoded: in this process or on Dask.
+        cluster: where texts are encoded and features computed: in this process or on Dask.
     """
     preset = load_profile(profile)
     source, features = source or preset.source, features or preset.features
@@ -41,6 +41,7 @@ def build_dataset(
     with validating():
         raw = open_source(source)
         catalogue = make_catalogue(raw, raw.of("movies", "genres", "links"), bad_rows)
+        log_where(cluster, catalogue.rows)
         web = crawl_services(catalogue, source)
         movies = make_movies(raw, raw.of("metadata", "imdb"), catalogue, web, bad_rows)
         show_bad_rows("movies", catalogue, movies)

@@ -56,7 +56,7 @@ def retrain(
         source: the files or web services that ratings and metadata are read from.
         features: what the item embeddings are computed from.
         export: how histories become transitions, and which users are held out.
-        cluster: where texts are encoded: in this process or on Dask.
+        cluster: where texts are encoded and features computed: in this process or on Dask.
         train: learners, their hyper-parameters, the length of training and the seed.
         device: `auto` uses the GPU if there is one.
         evaluation: length of the lists, steps per user, sample sizes.

@@ -18,12 +18,13 @@ from storage.artifacts.manifest import package_versions
 from storage.drafts import draft_beside
 from storage.errors import MarqueeError
 from storage.home import home
-from storage.machine import usable_cores
+from storage.machine import free_memory, usable_cores
 from tasks.fingerprint import code_fingerprint
 
 logger = logging.getLogger("marquee.cluster")
 Submit = Callable[..., Any]  # of a function and its arguments, which may be futures; gives a future
 LOCAL = "local"
+BYTES_PER_ITEM = 16 << 10  # at most, while features are computed: 2,000 columns, the item's data and its embedding
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names and numbers, malloc.h
 
 
@@ -69,6 +70,21 @@ class ClusterParams(BaseModel):
     def exchange_root(self) -> str:
         """The URL below which steps make the folders of their exchanges."""
         return self.exchange.rstrip("/") if self.exchange else f"file://{home() / 'scratch'}"
+
+
+def log_where(cluster: ClusterParams, items: int) -> None:
+    """Log where texts and features of so many items are computed, and why; warn if this process may lack memory for them."""
+    size, free = items * BYTES_PER_ITEM, free_memory()
+    amount = f"{items:,} items, at most {size / (1 << 30):.2f} GiB while their features are computed"
+    if cluster.scheduler is not None:
+        logger.info("%s: texts and features on Dask, because cluster.scheduler is %s", amount, cluster.scheduler)
+    elif size > free:
+        logger.warning(
+            "%s, and %.2f GiB of memory are free: texts and features in this process, because cluster.scheduler is empty. "
+            "Set it to keep a part of the items in memory at a time.", amount, free / (1 << 30),
+        )  # fmt: skip
+    else:
+        logger.info("%s: texts and features in this process, because cluster.scheduler is empty", amount)
 
 
 class DaskUnreachableError(MarqueeError):

@@ -1,11 +1,11 @@
-"""Read Parquet tables into the plain arrays that the feature blocks are built from."""
+"""Read Parquet tables into one table with a row per item, and its rows into the arrays that feature blocks are made from."""
 
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.encoders.columns import NO_EVENTS, Genome, ItemColumns, Terms, TrainingEvents
+from models.encoders.blocks import BLOCKS
+from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
 from storage.dataset.item_index import ItemIndex
 
 TERMS = (
@@ -25,17 +26,18 @@ NUMBERS = (
     "imdb_votes", "metascore", "rotten_tomatoes",
 )  # fmt: skip
 TEXTS = ("title", "tagline", "overview")
+OF_EVENTS = "of_events."  # prefix of the columns of `ItemColumns.of_events`
 
 
-def item_columns(
+def item_rows(
     movies: pa.Table,
     text_vectors: NDArray[np.float32],
     events: Path,
     users: pa.Table,
     tags: Path | None = None,
     genome: Path | None = None,
-) -> ItemColumns:
-    """Read the inputs of the feature blocks for every movie, in the table's order; only training events and tags are read.
+) -> pa.Table:
+    """Everything that the feature blocks are made from, one row per movie; only training events and tags are read.
 
     Args:
         movies: I rows in MOVIES_SCHEMA, sorted by movie_id.
@@ -45,22 +47,61 @@ def item_columns(
         tags: folder with tags.parquet, in TAGS_SCHEMA.
         genome: folder with genome.npy (M, T), genome_movies.npy (M,) and genome_tags.json if the release has a tag
             genome. The genome is not made from training users alone.
+
+    Returns:
+        The movies with the columns `text_vector`, `train`, `of_events.<block>`, and `tags`, `genome` and `genome_known` if the
+        source has them; the metadata has the genome's tags.
     """
     movie_ids = movies["movie_id"].to_numpy()
     training = read_training_events(events, movie_ids, users)
     train = np.zeros(len(movie_ids), dtype=bool)
     train[training.item] = True
-    known = further_columns(movies, text_vectors)
-    terms = dict(known.terms)
+    columns = {"text_vector": rows_of(text_vectors), "train": pa.array(train)}
+    for name, block in BLOCKS.items():
+        if block.of_events is not None and (values := block.of_events(training, len(movie_ids))).shape[1]:
+            columns[OF_EVENTS + name] = rows_of(values)
     if tags is not None:
-        terms["tags"] = stored_tags(tags / "tags.parquet", movie_ids, users)
+        columns["tags"] = lists_of(stored_tags(tags / "tags.parquet", movie_ids, users), len(movie_ids))
+    found = stored_genome(genome, movie_ids) if genome is not None else None
+    if found is not None:
+        columns |= {"genome": rows_of(found.relevance), "genome_known": pa.array(found.known)}
+    table = pa.table(dict(zip(movies.column_names, movies.columns, strict=True)) | columns)
+    return table.replace_schema_metadata({"genome": json.dumps(found.tags)} if found is not None else None)
+
+
+def item_columns(rows: pa.Table) -> ItemColumns:
+    """The input of the feature blocks for some rows of `item_rows`."""
+    known = further_columns(rows, matrix_of(rows["text_vector"]))
+    names = [name for name in rows.column_names if name.startswith(OF_EVENTS)]
+    genome = None
+    if "genome" in rows.column_names:
+        tags = json.loads(rows.schema.metadata[b"genome"])
+        genome = Genome(matrix_of(rows["genome"]), rows["genome_known"].to_numpy(), tags)
     return replace(
         known,
-        train=train,
-        events=training,
-        terms=terms,
-        genome=stored_genome(genome, movie_ids) if genome is not None else None,
+        train=rows["train"].to_numpy(),
+        terms={**known.terms, **({"tags": terms_of(rows["tags"])} if "tags" in rows.column_names else {})},
+        genome=genome,
+        of_events={name.removeprefix(OF_EVENTS): matrix_of(rows[name]) for name in names},
     )
+
+
+def rows_of(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
+    """A matrix (I, C), C ≥ 1, as a column of lists, without a copy if it is contiguous."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+
+
+def matrix_of(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The matrix (I, C) of a column of lists without nulls."""
+    return np.asarray(column.combine_chunks().flatten().to_numpy()).reshape(-1, column.type.list_size)
+
+
+def lists_of(terms: Terms, items: int) -> pa.ListArray:
+    """The terms of each item as a column of lists."""
+    order = np.argsort(terms.item, kind="stable")
+    offsets = np.searchsorted(terms.item[order], np.arange(items + 1)).astype(np.int32)
+    values = pa.array(terms.vocabulary, pa.string()).take(pa.array(terms.code[order]))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
 def further_columns(movies: pa.Table, text_vectors: NDArray[np.float32]) -> ItemColumns:
@@ -75,7 +116,6 @@ def further_columns(movies: pa.Table, text_vectors: NDArray[np.float32]) -> Item
     parts = [pc.fill_null(movies[name], "") for name in TEXTS]
     return ItemColumns(
         train=np.zeros(movies.num_rows, dtype=bool),
-        events=NO_EVENTS,
         text_vectors=text_vectors,
         texts=pc.binary_join_element_wise(*parts, " ").to_pylist(),
         terms=terms,

@@ -15,6 +15,7 @@ from storage.artifacts.store import ArtifactRef, Draft
 from storage.dataset.splits import train_until
 from storage.tables import EVENTS_SCHEMA, MOVIES_SCHEMA, TAGS_SCHEMA
 from tasks.caching import artifact_store
+from tasks.dask_cluster import ClusterParams
 from tasks.extend import make_grown_items
 from tasks.features import FeatureParams, make_items
 
@@ -112,7 +113,9 @@ def build_items(
         "splits": artifact("splits", lambda draft: pq.write_table(users, draft.path / "users.parquet")),
         "tags": artifact("tags", lambda draft: write_tags(draft.path, tags, genome)),
     }
-    return artifact("items", lambda draft: make_items.__wrapped__(draft, params=params, **given))  # type: ignore[attr-defined]
+    return artifact(
+        "items", lambda draft: make_items.__wrapped__(draft, params=params, cluster=ClusterParams(), **given)
+    )  # type: ignore[attr-defined]
 
 
 def artifact(kind: str, fill: Callable[[Draft], Any], parameters: Mapping[str, Any] | None = None) -> ArtifactRef:

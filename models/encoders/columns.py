@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +36,16 @@ class TrainingEvents:
     timestamp: NDArray[np.int64]  # (N,) unix seconds
 
 
-NO_EVENTS = TrainingEvents(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int64))
-
-
 @dataclass(frozen=True)
 class ItemColumns:
-    """The data of I items; columns that a source does not have are left out."""
+    """The data of I items, which may be a part of all items; columns that a source does not have are left out."""
 
     train: NDArray[np.bool_]  # (I,) whether the item has training events: vocabularies, means, scales come from these
-    events: TrainingEvents
     text_vectors: NDArray[np.float32]  # (I, E) of the text encoder, zeros for an empty text
     texts: Sequence[str] = ()  # I of them
     terms: Mapping[str, Terms] = field(default_factory=dict)  # by column: genres, cast, tags …
     numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  # by column: (I,), NaN for unknown
     genome: Genome | None = None
+    of_events: Mapping[str, NDArray[Any]] = field(
+        default_factory=dict
+    )  # by block: (I, C), see `FeatureBlock.of_events`

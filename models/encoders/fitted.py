@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.encoders.blocks import BLOCKS
-from models.encoders.columns import NO_EVENTS, ItemColumns
+from models.encoders.columns import ItemColumns
+from models.errors import EncoderError
 from models.encoders.reduce import Reducer
 from models.encoders.tabular import Fit, Floats
-from models.errors import EncoderError
 
 FORMAT: Literal["marquee-features/1"] = "marquee-features/1"
 
@@ -44,7 +44,8 @@ class FittedFeatures(NamedTuple):
         """The embeddings (I, D) of further items, which have no events; nothing is fitted."""
         if not len(items.train):
             return np.zeros((0, len(self.reducer.layers[-1][1])), dtype=np.float32)
-        return self.reducer.embed([BLOCKS[name].rows(fit, items) for name, fit in self.blocks.items()])
+        columns = [BLOCKS[name].apply(fit, items).values for name, fit in self.blocks.items()]
+        return self.reducer.reduced(self.reducer.scaled(np.concatenate(columns, axis=1)))
 
     def config(self) -> dict[str, Any]:
         """All but the numbers, as JSON."""
@@ -95,6 +96,4 @@ class FittedFeatures(NamedTuple):
 
 def unknown_item(width: int) -> ItemColumns:
     """One item of which nothing is known, with text vectors of a width."""
-    return ItemColumns(
-        train=np.zeros(1, dtype=bool), events=NO_EVENTS, text_vectors=np.zeros((1, width), np.float32), texts=("",)
-    )
+    return ItemColumns(train=np.zeros(1, dtype=bool), text_vectors=np.zeros((1, width), np.float32), texts=("",))

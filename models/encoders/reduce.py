@@ -3,7 +3,7 @@
 Shapes: I items, n of them in training, W columns of all blocks together, D dimensions of the embedding.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from models.autoencoder import fit_autoencoder
-from models.encoders.tabular import Floats, Mask
 from models.errors import EncoderError
+from models.encoders.sums import Products
+from models.encoders.tabular import Floats
 
 Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
-Layers = tuple[tuple[Floats, Floats], ...]  # of each dense layer: weight (in, out) and bias (out,)
+Doubles = NDArray[np.float64]
+Layer = tuple[Floats, Floats]  # of a dense layer: weight (in, out) and bias (out,)
 
 LEAST_VARIANCE = 1e-5  # as a share of the largest component's; smaller ones are rounding errors of float32 sums
 HIDDEN, STEPS, BATCH = 256, 600, 256  # the autoencoder's
@@ -27,173 +29,153 @@ class Reducer(NamedTuple):
 
     mean: Floats  # (W,)
     scale: Floats  # (W,)
-    layers: Layers
+    layers: tuple[Layer, ...]
 
-    def embed(self, blocks: Sequence[Floats]) -> Floats:
-        """The embeddings (I, D) of the rows of blocks, (I, W_b) each; nothing is fitted."""
-        rows = join_blocks(blocks, self.mean, self.scale)
+    def scaled(self, rows: Floats) -> Floats:
+        """Rows of all blocks side by side, centred and scaled, (I, W)."""
+        return np.asarray((rows - self.mean) * self.scale)
+
+    def reduced(self, scaled: Floats) -> Floats:
+        """The embeddings (I, D) of scaled rows (I, W); nothing is fitted."""
+        rows = scaled
         for place, (weight, bias) in enumerate(self.layers):
             rows = (np.maximum(rows, 0) if place else rows) @ weight + bias
         return rows
 
 
-class Reduced(NamedTuple):
-    """What `reduce_blocks` makes."""
+class Kept(NamedTuple):
+    """What the embedding keeps of the blocks' variance among training items, by least squares from the embedding to the columns."""
 
-    embedding: Floats  # (I, D)
-    reducer: Reducer  # gives the same embeddings, but for rounding
     explained_variance: float  # share of the training items' variance, 0 … 1
     variance_share: dict[str, float]  # by block: its share of the whole variance; they add up to 1
     kept_share: dict[str, float]  # by block: the share of its own variance that the embedding keeps
     column_kept: dict[str, Floats]  # by block: (W_b,) share of the whole variance that is kept of each column
-    dimension_share: NDArray[np.float64]  # (D,) share of the variance along each dimension, where they are uncorrelated
+    dimension_share: Doubles  # (D,) share of the variance along each dimension, where they are uncorrelated
     loadings: dict[str, Floats]  # by block: (W_b, D) correlation of column and dimension
 
 
-def reduce_blocks(
-    blocks: Mapping[str, Floats],
+def fit_reducer(
+    columns: Products,
+    widths: Mapping[str, int],
     weights: Mapping[str, float],
     dim: int,
-    train: Mask,
-    reduction: Reduction = "pca",
-    seed: int = 0,
-) -> Reduced:
-    """Give every block its weight in variance, join them and reduce them to `dim` dimensions.
+    reduction: Reduction,
+    seed: int,
+    training_rows: Callable[[], Floats],
+) -> Reducer:
+    """Give every block its weight in variance, and fit the reduction of all columns to `dim` dimensions.
 
-    Means, scales and the reduction are fit on training items only; equal input gives equal output; signs are fixed;
-    the result's root mean square over training items is 1. Dimensions beyond the data's rank are zeros. What is kept
-    is measured in the same way for all reductions: the variance of the training items that a linear map from the embedding back
-    to the columns explains.
+    Means, scales and the reduction come from training items only; equal input gives equal output; signs are fixed; the
+    result's root mean square over training items is 1. Dimensions beyond the data's rank are zeros.
 
     Args:
-        blocks: name → (I, W_b) float32.
-        weights: name → standard deviation the whole block gets.
+        columns: of the training items' columns with themselves.
+        widths: by block, its number of columns W_b, in their order.
+        weights: by block, the standard deviation that the whole block gets.
         dim: D.
-        train: (I,) bool.
         reduction: `pca`; `pca_whitened`, with dimensions of equal variance; `svd`, PCA without centring, so that
             columns that are 0 for an item stay near 0; `autoencoder`, with one hidden layer in the encoder and one in the decoder.
         seed: of the autoencoder's weights and batches; the other reductions are deterministic.
+        training_rows: gives the training items' columns (n, W), of which the autoencoder learns; the others need the sums only.
 
     Raises:
         EncoderError: fewer than two training items, or nothing varies among them.
     """
-    if int(train.sum()) < 2:
+    if columns.count < 2:
         raise EncoderError(
-            f"{reduction}: expected at least 2 items with training events; found {int(train.sum())}. Give more ratings."
+            f"{reduction}: expected at least 2 items with training events; found {columns.count}. Give more ratings."
         )
-    mean, scale = fit_scales(blocks, weights, train)
-    centred = join_blocks(list(blocks.values()), mean, scale)
-    fit = centred[train]
-    if not fit.any():
+    covariance = columns.mean_product
+    by_block = np.split(np.diag(covariance), cuts(widths))
+    scales = []
+    for (name, width), variance in zip(widths.items(), by_block, strict=True):
+        total = float(np.sqrt(variance.sum()))
+        scales.append(np.full(width, weights[name] / total if total > 1e-9 else 0.0))
+    reducer = Reducer(columns.left.astype(np.float32), np.concatenate(scales).astype(np.float32), ())
+    scale = reducer.scale.astype(np.float64)
+    covariance = covariance * scale[:, None] * scale
+    if not np.diag(covariance).any():
         raise EncoderError(
             f"{reduction}: expected items that differ; found all alike. Give metadata or texts, or raise a block's weight."
         )
     if reduction == "autoencoder":
-        reduced, layers = encode_nonlinearly(centred, fit, dim, seed)
-    else:
-        reduced, layers = project(centred, mean * scale, fit, dim, reduction)
-    missing = dim - reduced.shape[1]
-    embedding = np.pad(reduced, ((0, 0), (0, missing)))
-    size = np.sqrt(np.square(embedding[train], dtype=np.float64).mean())
-    embedding /= size
-    *first, (weight, bias) = layers
-    weight, bias = np.pad(weight / size, ((0, 0), (0, missing))), np.pad(bias / size, (0, missing))
-    last = weight.astype(np.float32), bias.astype(np.float32)
-    return measure_kept(blocks, fit, embedding, train, Reducer(mean, scale, (*first, last)))
+        return reducer._replace(layers=nonlinear_layers(reducer.scaled(training_rows()), dim, seed))
+    return reducer._replace(layers=(linear_layer(covariance, columns.left * scale, dim, reduction),))
 
 
-def fit_scales(blocks: Mapping[str, Floats], weights: Mapping[str, float], train: Mask) -> tuple[Floats, Floats]:
-    """Mean and scale of all columns side by side, (W,) each.
+def cuts(widths: Mapping[str, int]) -> list[int]:
+    """Where the columns of one block end and those of the next one begin."""
+    ends: list[int] = np.cumsum(list(widths.values())).tolist()
+    return ends[:-1]
 
-    Scaled, each block's variances over training items add up to its weight squared; the scale of one that does not vary is 0.
+
+def linear_layer(covariance: Doubles, mean: Doubles, dim: int, reduction: Reduction) -> Layer:
+    """The layer that projects on the strongest directions of the training items, by one eigendecomposition.
+
+    Args:
+        covariance: (W, W) of scaled columns.
+        mean: (W,) of columns that are scaled and not centred.
+        dim: D.
+        reduction: see `fit_reducer`.
     """
-    means, scales = [], []
-    for name, block in blocks.items():
-        fit = block[train]
-        total = float(np.sqrt(fit.var(axis=0, dtype=np.float64).sum()))
-        means.append(fit.mean(axis=0, dtype=np.float64))
-        scales.append(np.full(block.shape[1], weights[name] / total if total > 1e-9 else 0.0))
-    return np.concatenate(means).astype(np.float32), np.concatenate(scales).astype(np.float32)
-
-
-def join_blocks(blocks: Sequence[Floats], mean: Floats, scale: Floats) -> Floats:
-    """All columns side by side, centred and scaled, (I, W)."""
-    joined = np.concatenate(blocks, axis=1)
-    joined -= mean
-    joined *= scale
-    return joined
-
-
-def project(centred: Floats, mean: Floats, fit: Floats, dim: int, reduction: Reduction) -> tuple[Floats, Layers]:
-    """Items along the strongest directions of the training items, (I, ≤ dim), by one eigendecomposition; and the layer that does it.
-
-    The mean (W,) is the scaled one.
-    """
-    moment = (fit.T @ fit).astype(np.float64) / len(fit)
-    if reduction == "svd":
-        moment += np.outer(mean, mean)
+    moment = covariance + np.outer(mean, mean) if reduction == "svd" else covariance
     kept = min(dim, len(moment))
     variances, directions = eigh(moment, subset_by_index=[len(moment) - kept, len(moment) - 1])
     strong = variances > LEAST_VARIANCE * variances[-1]
     variances, directions = variances[strong][::-1], directions[:, strong][:, ::-1]
     directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
     if reduction == "pca_whitened":
-        directions = directions / np.sqrt(variances)
-    directions = directions.astype(np.float32)
-    bias = mean @ directions if reduction == "svd" else np.zeros(directions.shape[1], dtype=np.float32)
-    return centred @ directions + bias, ((directions, bias),)
+        directions, variances = directions / np.sqrt(variances), np.ones_like(variances)
+    directions = directions / np.sqrt(variances.sum() / dim)
+    bias = mean @ directions if reduction == "svd" else np.zeros(directions.shape[1])
+    missing = dim - directions.shape[1]
+    return np.pad(directions, ((0, 0), (0, missing))).astype(np.float32), np.pad(bias, (0, missing)).astype(np.float32)
 
 
-def encode_nonlinearly(centred: Floats, fit: Floats, dim: int, seed: int) -> tuple[Floats, Layers]:
-    """The latent layer of an autoencoder, centred on training items, (I, dim), signs fixed; and the layers that give it."""
+def nonlinear_layers(rows: Floats, dim: int, seed: int) -> tuple[Layer, ...]:
+    """The two layers of an autoencoder's encoder that was fitted to the scaled rows (n, W) of the training items; signs fixed."""
     # Adam's step size fits values near 1.
-    scale = np.float32(np.sqrt(fit.shape[1] / np.square(fit, dtype=np.float64).sum(axis=1).mean()))
-    rows = torch.from_numpy(fit * scale)
-    model = fit_autoencoder(rows, HIDDEN, dim, STEPS, BATCH, seed)
-    seen = model.encode(rows).numpy()
+    scale = np.float32(np.sqrt(rows.shape[1] / np.square(rows, dtype=np.float64).sum(axis=1).mean()))
+    given = torch.from_numpy(rows * scale)
+    model = fit_autoencoder(given, HIDDEN, dim, STEPS, BATCH, seed)
+    seen = model.encode(given).numpy()
     mean = seen.mean(axis=0, dtype=np.float64).astype(np.float32)
-    signs = np.sign(seen[np.abs(seen - mean).argmax(axis=0), np.arange(dim)] - mean)
-    latent = model.encode(torch.from_numpy(centred * scale)).numpy()
+    seen = seen - mean
+    signs = np.sign(seen[np.abs(seen).argmax(axis=0), np.arange(dim)])
+    signs = (signs / np.sqrt(np.square(seen, dtype=np.float64).mean())).astype(np.float32)
     (first, first_bias), (second, second_bias) = model.encoding_layers()
-    layers = (first * scale, first_bias), (second * signs, (second_bias - mean) * signs)
-    return np.asarray((latent - mean) * signs, dtype=np.float32), layers
+    return (first * scale, first_bias), (second * signs, (second_bias - mean) * signs)
 
 
 def measure_kept(
-    blocks: Mapping[str, Floats], fit: Floats, embedding: Floats, train: Mask, reducer: Reducer
-) -> Reduced:
-    """What the embedding keeps of every block, by least squares from the embedding to the columns.
+    widths: Mapping[str, int], reducer: Reducer, columns: Products, cross: Products, spread: Products
+) -> Kept:
+    """What the embedding keeps of every block.
 
     Args:
-        blocks: for their names and widths.
-        fit: (n, W) centred columns of the training items.
-        embedding: (I, D).
-        train: (I,) bool.
+        widths: as of `fit_reducer`.
         reducer: that made the embedding.
+        columns: as of `fit_reducer`.
+        cross: of the training items' scaled columns and embeddings.
+        spread: of their embeddings with themselves.
     """
-    cuts = np.cumsum([block.shape[1] for block in blocks.values()])[:-1]
-    seen = embedding[train]
-    seen = seen - seen.mean(axis=0, dtype=np.float64).astype(np.float32)
-    cross = (fit.T @ seen).astype(np.float64) / len(fit)  # (W, D)
-    spread = (seen.T @ seen).astype(np.float64) / len(fit)  # (D, D)
-    readout = cross @ np.linalg.pinv(spread, rcond=1e-6, hermitian=True)  # (W, D)
-    variance = np.concatenate([np.square(part).mean(axis=0, dtype=np.float64) for part in np.split(fit, cuts, axis=1)])
-    kept = np.clip((readout * cross).sum(axis=1), 0, variance)
+    covariance = cross.mean_product  # (W, D)
+    readout = covariance @ np.linalg.pinv(spread.mean_product, rcond=1e-6, hermitian=True)  # (W, D)
+    variance = np.diag(columns.mean_product) * np.square(reducer.scale, dtype=np.float64)
+    kept = np.clip((readout * covariance).sum(axis=1), 0, variance)
     total = float(variance.sum())
-    size = np.sqrt(variance[:, None] * np.diag(spread)[None, :])
-    loadings = np.divide(cross, size, out=np.zeros_like(cross), where=size > 0).astype(np.float32)
+    size = np.sqrt(variance[:, None] * np.diag(spread.mean_product)[None, :])
+    loadings = np.divide(covariance, size, out=np.zeros_like(covariance), where=size > 0).astype(np.float32)
 
-    def by_block(values: NDArray[np.float64]) -> dict[str, float]:
-        return {name: float(part.sum()) for name, part in zip(blocks, np.split(values, cuts), strict=True)}
+    def by_block(values: Doubles) -> dict[str, float]:
+        return {name: float(part.sum()) for name, part in zip(widths, np.split(values, cuts(widths)), strict=True)}
 
     own, retained = by_block(variance), by_block(kept)
-    return Reduced(
-        embedding=embedding,
-        reducer=reducer,
+    return Kept(
         explained_variance=float(kept.sum() / total),
         variance_share={name: value / total for name, value in own.items()},
         kept_share={name: retained[name] / value if value > 0 else 0.0 for name, value in own.items()},
-        column_kept=dict(zip(blocks, np.split((kept / total).astype(np.float32), cuts), strict=True)),
-        dimension_share=(readout * cross).sum(axis=0) / total,
-        loadings=dict(zip(blocks, np.split(loadings, cuts), strict=True)),
+        column_kept=dict(zip(widths, np.split((kept / total).astype(np.float32), cuts(widths)), strict=True)),
+        dimension_share=(readout * covariance).sum(axis=0) / total,
+        loadings=dict(zip(widths, np.split(loadings, cuts(widths)), strict=True)),
     )

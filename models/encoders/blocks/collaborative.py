@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, blank_rows, empty_block, not_all_zero
+from models.encoders.columns import ItemColumns, TrainingEvents
+from models.encoders.sums import Counts, Sums
+from models.encoders.tabular import Block, FeatureBlock, Fit, blank_block, with_values
 
 PRIOR = 5.0  # events of an item at which its vector has half a popular one's squared length
 SPARE = 16  # additional columns, with which the wanted ones converge in fewer rounds
@@ -18,24 +19,41 @@ ROUNDS = 2  # of subspace iteration
 PARTS = 8  # of the users; fixed, so that sums have one order on any number of cores
 
 
-def collaborative_block(items: ItemColumns, most: int) -> Block:
-    """`most` factors of each item with training events, (I, most); the other items get zeros.
+def event_factors(events: TrainingEvents, items: int, most: int) -> NDArray[np.float32]:
+    """At most `most` factors of each item with training events, (I, ≤ most); the other items get zeros.
 
     Directions come from the normalised matrix of users and items; lengths from the number of events alone, so that
     items with few events have short vectors.
     """
-    count = np.bincount(items.events.item, minlength=len(items.train))
+    count = np.bincount(events.item, minlength=items)
     seen = np.flatnonzero(count)  # the factors must not depend on the number of items without events
-    place = np.zeros(len(count), dtype=np.int32)
+    place = np.zeros(items, dtype=np.int32)
     place[seen] = np.arange(len(seen))
-    factors = item_factors(items.events.user, place[items.events.item], count[seen], most)
-    if not factors.shape[1]:
-        return empty_block(len(items.train))
+    factors = item_factors(events.user, place[events.item], count[seen], most)
     length = np.linalg.norm(factors, axis=1, keepdims=True)
     strength = np.sqrt(count[seen] / (count[seen] + PRIOR))[:, None]
-    values = np.zeros((len(count), factors.shape[1]), dtype=np.float32)
+    values = np.zeros((items, factors.shape[1]), dtype=np.float32)
     values[seen] = factors / np.where(length > 0, length, 1) * strength
-    return Block(values, [f"factor {place + 1}" for place in range(values.shape[1])], not_all_zero(values))
+    return values
+
+
+def collect(items: ItemColumns) -> Sums:
+    """The names of the factors."""
+    factors = items.of_events.get("collaborative", np.zeros((0, 0)))
+    names = [f"factor {place + 1}" for place in range(factors.shape[1])]
+    return Sums(names=Counts(dict.fromkeys(names, len(items.train))))
+
+
+def finish(sums: Sums) -> Fit:
+    """One column for each factor."""
+    return Fit(list(sums["names"]))
+
+
+def apply(fit: Fit, items: ItemColumns) -> Block:
+    """The factors as they are, (I, W); an item without events is zeros."""
+    if "collaborative" not in items.of_events:
+        return blank_block(fit, items)
+    return with_values(items.of_events["collaborative"])
 
 
 def item_factors(
@@ -118,9 +136,11 @@ def gram_times(parts: list[csr_matrix], basis: NDArray[np.float32], pool: Thread
 
 BLOCK = FeatureBlock(
     "collaborative",
-    partial(collaborative_block, most=64),
-    blank_rows,
+    collect,
+    finish,
+    apply,
     weight=1.0,
     note="Factors of who watched what among training users.",
     named=False,
+    of_events=partial(event_factors, most=64),
 )

@@ -9,28 +9,44 @@ from functools import partial
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, blank_rows, empty_block
+from models.encoders.sums import Counts, Moments, Sums
+from models.encoders.tabular import Block, FeatureBlock, Fit, blank_block
 
 
-def genome_block(items: ItemColumns, most: int) -> Block:
-    """Relevance of the `most` tags that vary most among training items, (I, W); an unknown item is their mean."""
+def collect(items: ItemColumns) -> Sums:
+    """The moments of every tag's relevance over training items that have a genome."""
     if items.genome is None:
-        return empty_block(len(items.train))
-    relevance, known = items.genome.relevance, items.genome.known
-    fit = relevance[known & items.train]
-    if not len(fit):
-        return empty_block(len(items.train))
-    chosen = np.sort(np.argsort(-fit.var(axis=0, dtype=np.float64), kind="stable")[:most])
-    values = relevance[:, chosen].astype(np.float32)
-    blank = fit[:, chosen].mean(axis=0, dtype=np.float64)
-    values[~known] = blank
-    return Block(values, [items.genome.tags[place] for place in chosen], known, {"blank": blank})
+        return Sums()
+    known = items.genome.known & items.train
+    tags = Counts(dict.fromkeys(items.genome.tags, len(known)))
+    return Sums(tags=tags, relevance=Moments.of(items.genome.relevance[known].astype(np.float64)))
+
+
+def finish(sums: Sums, most: int) -> Fit:
+    """The `most` tags that vary most; `blank` is their mean."""
+    if not sums or not sums["relevance"].count.any():
+        return Fit([])
+    names, relevance = list(sums["tags"]), sums["relevance"]
+    chosen = np.sort(np.argsort(-relevance.variance, kind="stable")[:most])
+    return Fit([names[place] for place in chosen], {"blank": relevance.mean[chosen]})
+
+
+def apply(fit: Fit, items: ItemColumns) -> Block:
+    """Relevance of the chosen tags, (I, W); an unknown item is the mean of the training items."""
+    block = blank_block(fit, items)
+    if items.genome is None:
+        return block
+    column = {tag: place for place, tag in enumerate(items.genome.tags)}
+    known = items.genome.known
+    block.values[known] = items.genome.relevance[known][:, [column[name] for name in fit.names]]
+    return Block(block.values, known)
 
 
 BLOCK = FeatureBlock(
     "genome",
-    partial(genome_block, most=512),
-    blank_rows,
+    collect,
+    partial(finish, most=512),
+    apply,
     weight=0.5,
     note="The release's tag genome, computed by GroupLens from the ratings, tags and reviews of all users, held-out "
     "ones among them. For a strict protocol set features.weights.genome=0.",

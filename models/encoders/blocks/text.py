@@ -3,22 +3,24 @@
 import numpy as np
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, Fit, Floats, not_all_zero
+from models.encoders.sums import Counts, Sums
+from models.encoders.tabular import Block, FeatureBlock, Fit, with_values
 
 
-def text_block(items: ItemColumns) -> Block:
+def collect(items: ItemColumns) -> Sums:
+    """The names of the encoder's dimensions."""
+    names = [f"dimension {place}" for place in range(items.text_vectors.shape[1])]
+    return Sums(names=Counts(dict.fromkeys(names, len(items.train))))
+
+
+def finish(sums: Sums) -> Fit:
+    """One column for each dimension."""
+    return Fit(list(sums["names"]))
+
+
+def apply(_fit: Fit, items: ItemColumns) -> Block:
     """The encoder's vectors as they are, (I, E); an empty text is zeros."""
-    width = items.text_vectors.shape[1]
-    return Block(
-        items.text_vectors.astype(np.float32, copy=False),
-        [f"dimension {place}" for place in range(width)],
-        not_all_zero(items.text_vectors),
-    )
+    return with_values(items.text_vectors.astype(np.float32, copy=False))
 
 
-def text_rows(_fit: Fit, items: ItemColumns) -> Floats:
-    """The encoder's vectors of further items, (I, E)."""
-    return items.text_vectors
-
-
-BLOCK = FeatureBlock("text", text_block, text_rows, weight=1.0, note="Vectors of the text encoder.", named=False)
+BLOCK = FeatureBlock("text", collect, finish, apply, weight=1.0, note="Vectors of the text encoder.", named=False)

@@ -1,47 +1,56 @@
 """TF-IDF of the text's words: an encoder may lose names, places and professions."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from models.encoders.columns import ItemColumns
-from models.encoders.tabular import Block, FeatureBlock, Fit, Floats, empty_block, not_all_zero
+from models.encoders.sums import Counts, Sums
+from models.encoders.tabular import Block, FeatureBlock, Fit, inverse_frequency, with_values
+
+# Words of three letters or more.
+WORDS = {"stop_words": "english", "token_pattern": r"(?u)\b[^\W\d]{3,}\b", "dtype": np.float32}
 
 
-def text_terms_block(items: ItemColumns, least: int, most: int) -> Block:
-    """TF-IDF of the `most` commonest words, (I, W), rows of length 1; words and their idf come from training items."""
-    if not items.texts:
-        return empty_block(len(items.train))
-    training = [text for text, known in zip(items.texts, items.train, strict=True) if known]
-    vectoriser = make_vectoriser(min_df=least, max_df=1.0, max_features=most)
+def collect(items: ItemColumns) -> Sums:
+    """The number of training texts, of those with each word, and of each word's occurrences in them."""
+    training = [text for text, known in zip(items.texts, items.train, strict=bool(items.texts)) if known]
+    counter = CountVectorizer(**WORDS)
     try:
-        vectoriser.fit(training)
-    except ValueError:  # no word is left
-        return empty_block(len(items.train))
-    values = vectoriser.transform(items.texts).toarray()
-    arrays = {"idf": vectoriser.idf_.astype(np.float64)}
-    return Block(values, vectoriser.get_feature_names_out().tolist(), not_all_zero(values), arrays)
+        counts = counter.fit_transform(training)
+    except ValueError:  # no word in any of them
+        return Sums(texts=len(training), with_word=Counts(), occurrences=Counts())
+    words = counter.get_feature_names_out().tolist()
+    with_word = np.bincount(counts.indices, minlength=len(words)).tolist()
+    occurrences = np.bincount(counts.indices, counts.data, len(words)).astype(int).tolist()
+    return Sums(
+        texts=len(training),
+        with_word=Counts(dict(zip(words, with_word, strict=True))),
+        occurrences=Counts(dict(zip(words, occurrences, strict=True))),
+    )
 
 
-def text_term_rows(fit: Fit, items: ItemColumns) -> Floats:
-    """TF-IDF of further items' texts, (I, W)."""
-    vectoriser = make_vectoriser(vocabulary=fit.names)
+def finish(sums: Sums, least: int, most: int) -> Fit:
+    """The `most` commonest of the words that at least `least` training texts have, in alphabetical order, and their idf."""
+    words = sorted(word for word, texts in sums["with_word"].items() if texts >= least)
+    commonest = np.argsort([-np.float32(sums["occurrences"][word]) for word in words])[:most]
+    chosen = [words[place] for place in sorted(commonest.tolist())]
+    return Fit(chosen, {"idf": inverse_frequency(sums["texts"], [sums["with_word"][word] for word in chosen])})
+
+
+def apply(fit: Fit, items: ItemColumns) -> Block:
+    """TF-IDF of the texts, (I, W), rows of length 1."""
+    vectoriser = TfidfVectorizer(sublinear_tf=True, vocabulary=fit.names, **WORDS)
     vectoriser.idf_ = fit.arrays["idf"].astype(np.float32)
-    return np.asarray(vectoriser.transform(items.texts).toarray())
-
-
-def make_vectoriser(**given: Any) -> TfidfVectorizer:
-    """A vectoriser of words of three letters or more; `given` says which words have a column."""
-    pattern = r"(?u)\b[^\W\d]{3,}\b"
-    return TfidfVectorizer(stop_words="english", sublinear_tf=True, dtype=np.float32, token_pattern=pattern, **given)
+    return with_values(np.asarray(vectoriser.transform(items.texts).toarray()))
 
 
 BLOCK = FeatureBlock(
     "text_terms",
-    partial(text_terms_block, least=5, most=256),
-    text_term_rows,
+    collect,
+    partial(finish, least=5, most=256),
+    apply,
     weight=0.3,
     note="TF-IDF of the text's words.",
 )

@@ -1,11 +1,12 @@
 import operator
+import re
 import threading
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from tasks.dask_cluster import ClusterParams, OtherWorkerError, checked, identity_of, in_this_process
+from tasks.dask_cluster import ClusterParams, OtherWorkerError, checked, identity_of, in_this_process, log_where
 from tasks.encode_texts import partition_name
 
 
@@ -50,3 +51,21 @@ def test_other_packages_or_other_code_are_named(name: str) -> None:
     expected = identity_of(partition_name)
     with pytest.raises(OtherWorkerError, match=f"found {name} .* \\(expected 0.1\\)"):
         checked(expected | {name: "0.1"}, partition_name, [], None)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "items", "level", "text"),
+    [
+        (None, 1_000, "INFO", "1,000 items, at most 0.02 GiB .* in this process, because cluster.scheduler is empty"),
+        (None, 10**12, "WARNING", "GiB of memory are free: .* Set it"),
+        ("local", 10**12, "INFO", "on Dask, because cluster.scheduler is local"),
+    ],
+)
+def test_the_log_says_where_and_why(
+    scheduler: str | None, items: int, level: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "marquee.cluster"):
+        log_where(ClusterParams(scheduler=scheduler), items)
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert re.search(text, record.message)

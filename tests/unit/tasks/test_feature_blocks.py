@@ -15,6 +15,8 @@ from tasks.feature_blocks import (
     count_awards,
     dates_and_awards,
     item_columns,
+    item_rows,
+    lists_of,
     read_training_events,
     stored_genome,
     stored_tags,
@@ -99,8 +101,41 @@ def test_a_movie_of_which_nothing_is_known(tmp_path: Path) -> None:
     rows = [{"movie_id": movie, "external_id": str(movie)} for movie in MOVIES.tolist()]
     movies = pa.Table.from_pylist(rows, MOVIES_SCHEMA)
     pq.write_table(EVENTS_SCHEMA.empty_table(), tmp_path / "events.parquet")
-    columns = item_columns(movies, np.zeros((3, 4), np.float32), tmp_path / "events.parquet", USERS)
+    columns = item_columns(item_rows(movies, np.zeros((3, 4), np.float32), tmp_path / "events.parquet", USERS))
     assert list(columns.texts) == ["  ", "  ", "  "]
     assert all(np.isnan(values).all() for values in columns.numbers.values())
     assert not columns.train.any()
     assert np.isnan(dates_and_awards(movies)["release_month"]).all()
+
+
+def test_rows_keep_events_tags_and_genome_of_each_item(tmp_path: Path) -> None:
+    movies = pa.Table.from_pylist(
+        [{"movie_id": movie, "external_id": str(movie)} for movie in MOVIES.tolist()], MOVIES_SCHEMA
+    )
+    events = [(1, 10, 4.0, 5), (1, 30, 3.0, 6), (3, 30, 1.0, 10)]
+    names = EVENTS_SCHEMA.names
+    table = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in events], EVENTS_SCHEMA)
+    pq.write_table(table, tmp_path / "events.parquet")
+    tags = [(3, 30, "late", 2), (1, 10, "dark", 5), (3, 30, "dark", 5), (1, 30, "dark", 7)]
+    table = pa.Table.from_pylist([dict(zip(TAGS_SCHEMA.names, row, strict=True)) for row in tags], TAGS_SCHEMA)
+    pq.write_table(table, tmp_path / "tags.parquet")
+    np.save(tmp_path / "genome.npy", np.array([[0.1, 0.2]], np.float32))
+    np.save(tmp_path / "genome_movies.npy", np.array([30]))
+    (tmp_path / "genome_tags.json").write_text(json.dumps(["dark", "funny"]))
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)
+    rows = item_rows(movies, vectors, tmp_path / "events.parquet", USERS, tmp_path, tmp_path)
+    last = item_columns(rows.slice(2, 1))
+    assert item_columns(rows).train.tolist() == [True, False, True]
+    np.testing.assert_array_equal(last.text_vectors, vectors[2:])
+    assert [last.terms["tags"].vocabulary[code] for code in last.terms["tags"].code] == ["late", "dark", "dark"]
+    assert last.genome is not None
+    assert last.genome.tags == ["dark", "funny"]
+    np.testing.assert_allclose(last.genome.relevance, [[0.1, 0.2]])
+    np.testing.assert_allclose(last.of_events["ratings"][0, 0], 2)
+    assert item_columns(rows.slice(1, 1)).genome.known.tolist() == [False]  # type: ignore[union-attr]
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "é"]), max_size=4), min_size=1, max_size=8))
+def test_lists_of_terms_and_back(lists: list[list[str]]) -> None:
+    terms = terms_of(pa.chunked_array([lists], pa.list_(pa.string())))
+    assert lists_of(terms, len(lists)).to_pylist() == lists

@@ -1,16 +1,16 @@
 import numpy as np
-from items_support import items_of
+from items_support import built, items_of
 
-from models.encoders.blocks.numbers import numbers_block
+from models.encoders.blocks.numbers import BLOCK
 
 
 def column(name: str, values: list[float], train: list[bool] | None = None) -> list[float]:
-    block = numbers_block(items_of(train or [True] * len(values), numbers={name: values}))
+    block = built(BLOCK, items_of(train or [True] * len(values), numbers={name: values}))
     return [float(value) for value in block.values[:, block.names.index(name)]]
 
 
 def test_no_money_is_unknown_money_but_no_votes_are_no_votes() -> None:
-    block = numbers_block(items_of([True] * 3, numbers={"budget_usd": [0, 1e6, 1e8], "vote_count": [0, 10, 1000]}))
+    block = built(BLOCK, items_of([True] * 3, numbers={"budget_usd": [0, 1e6, 1e8], "vote_count": [0, 10, 1000]}))
     assert block.names == ["budget_usd", "vote_count", "budget_usd unknown", "vote_count unknown"]
     assert block.values[:, 2].tolist() == [1, 0, 0]
     assert block.values[0, 0] == 0  # unknown is average
@@ -26,7 +26,7 @@ def test_amounts_are_logarithmic_and_years_are_not() -> None:
 
 
 def test_december_is_beside_january() -> None:
-    block = numbers_block(items_of([True] * 12, numbers={"release_month": list(range(1, 13))}))
+    block = built(BLOCK, items_of([True] * 12, numbers={"release_month": list(range(1, 13))}))
     points = block.values[:, :2]
     distance = np.linalg.norm(points - points[0], axis=1)
     assert np.isclose(distance[11], distance[1], atol=1e-5)
@@ -35,6 +35,6 @@ def test_december_is_beside_january() -> None:
 
 def test_what_no_training_item_has_is_left_out() -> None:
     items = items_of([True, False], numbers={"metascore": [np.nan, 80], "year": [1990, np.nan]})
-    block = numbers_block(items)
+    block = built(BLOCK, items)
     assert block.names == ["year", "year unknown"]
     assert block.known.tolist() == [True, False]

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
-from items_support import events_of, items_of
+from items_support import built, events_of, items_of
 
 from models.encoders.blocks import ratings
-from models.encoders.blocks.ratings import rating_statistics, ratings_block
+from models.encoders.blocks.ratings import BLOCK, STATISTICS, rating_statistics
 
 
 def test_statistics_and_items_without_events() -> None:
     events = events_of([(0, 0, 5, 10), (1, 0, 4, 20), (1, 1, 1, 30)])
-    statistics = rating_statistics(events, items=3)
+    statistics = dict(zip(STATISTICS, rating_statistics(events, items=3).T, strict=False))
     assert statistics["count"].tolist() == [2, 1, 0]
     assert np.isclose(statistics["mean"][2], 10 / 3)  # the overall mean
     assert np.isclose(statistics["mean"][0], (9 + 5 * 10 / 3) / 7)
@@ -24,15 +24,12 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(int(u), int(i), float(r), int(t)) for u, i, r, t in rng.integers(1, 6, (40, 4))]
     whole = rating_statistics(events_of(rows), 6)
     monkeypatch.setattr(ratings, "CHUNK", 7)
-    for name, values in rating_statistics(events_of(rows), 6).items():
-        np.testing.assert_allclose(values, whole[name])
+    np.testing.assert_allclose(rating_statistics(events_of(rows), 6), whole)
 
 
 def test_an_unrated_item_is_average_but_for_its_count() -> None:
-    block = ratings_block(
-        items_of([True, True, False], events=events_of([(0, 0, 5, 10), (1, 0, 4, 20), (1, 1, 1, 30)]))
-    )
+    block = built(BLOCK, items_of([True, True, False], events=events_of([(0, 0, 5, 10), (1, 0, 4, 20), (1, 1, 1, 30)])))
     assert block.known.tolist() == [True, True, False]
     assert block.values[2, 0] < block.values[:2, 0].min()
     assert block.values[2, 2:].tolist() == [0, 0, 0, 0]
-    assert ratings_block(items_of([False, False])).values.any() == np.False_
+    assert built(BLOCK, items_of([False, False])).names == []
