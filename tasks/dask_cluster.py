@@ -75,13 +75,13 @@ class ClusterParams(BaseModel):
 def log_where(cluster: ClusterParams, items: int) -> None:
     """Log where texts and features of so many items are computed, and why; warn if this process may lack memory for them."""
     size, free = items * BYTES_PER_ITEM, free_memory()
-    amount = f"{items:,} items, at most {size / (1 << 30):.2f} GiB while their features are computed"
+    amount = f"{items:,} items, at most {size >> 20:,} MiB while their features are computed"
     if cluster.scheduler is not None:
         logger.info("%s: texts and features on Dask, because cluster.scheduler is %s", amount, cluster.scheduler)
     elif size > free:
         logger.warning(
-            "%s, and %.2f GiB of memory are free: texts and features in this process, because cluster.scheduler is empty. "
-            "Set it to keep a part of the items in memory at a time.", amount, free / (1 << 30),
+            "%s, and %s MiB of memory are free: texts and features in this process, because cluster.scheduler is empty. "
+            "Set it to keep a part of the items in memory at a time.", amount, f"{free >> 20:,}",
         )  # fmt: skip
     else:
         logger.info("%s: texts and features in this process, because cluster.scheduler is empty", amount)

@@ -1,5 +1,6 @@
 """Small tables of movies, ratings and tags, and the items that are made from them."""
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -114,8 +115,8 @@ def build_items(
         "tags": artifact("tags", lambda draft: write_tags(draft.path, tags, genome)),
     }
     return artifact(
-        "items", lambda draft: make_items.__wrapped__(draft, params=params, cluster=ClusterParams(), **given)
-    )  # type: ignore[attr-defined]
+        "items", lambda draft: inspect.unwrap(make_items)(draft, params=params, cluster=ClusterParams(), **given)
+    )
 
 
 def artifact(kind: str, fill: Callable[[Draft], Any], parameters: Mapping[str, Any] | None = None) -> ArtifactRef:

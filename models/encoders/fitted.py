@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.encoders.blocks import BLOCKS
 from models.encoders.columns import ItemColumns
-from models.errors import EncoderError
 from models.encoders.reduce import Reducer
 from models.encoders.tabular import Fit, Floats
+from models.errors import EncoderError
 
 FORMAT: Literal["marquee-features/1"] = "marquee-features/1"
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from models.autoencoder import fit_autoencoder
-from models.errors import EncoderError
 from models.encoders.sums import Products
 from models.encoders.tabular import Floats
+from models.errors import EncoderError
 
 Reduction = Literal["pca", "pca_whitened", "svd", "autoencoder"]
 Doubles = NDArray[np.float64]

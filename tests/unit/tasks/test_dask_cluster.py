@@ -56,8 +56,8 @@ def test_other_packages_or_other_code_are_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("scheduler", "items", "level", "text"),
     [
-        (None, 1_000, "INFO", "1,000 items, at most 0.02 GiB .* in this process, because cluster.scheduler is empty"),
-        (None, 10**12, "WARNING", "GiB of memory are free: .* Set it"),
+        (None, 1_000, "INFO", "1,000 items, at most 15 MiB .* in this process, because cluster.scheduler is empty"),
+        (None, 10**12, "WARNING", "MiB of memory are free: .* Set it"),
         ("local", 10**12, "INFO", "on Dask, because cluster.scheduler is local"),
     ],
 )

@@ -11,10 +11,10 @@ from items_support import at_once, built
 
 from models.encoders.blocks import BLOCKS
 from models.encoders.columns import ItemColumns, Terms
-from models.errors import EncoderError
 from models.encoders.fitted import FittedFeatures
 from models.encoders.passes import MemoryPartition, embed_partitions
 from models.encoders.reduce import Reduction
+from models.errors import EncoderError
 
 
 def further_of(items: ItemColumns) -> ItemColumns:

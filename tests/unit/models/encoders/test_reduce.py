@@ -7,10 +7,10 @@ from items_support import at_once, items_of
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from models.errors import EncoderError
 from models.encoders.passes import MemoryPartition, reduce
 from models.encoders.reduce import Kept, Reducer, Reduction
 from models.encoders.sums import Products
+from models.errors import EncoderError
 
 RNG = np.random.default_rng(0)
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
