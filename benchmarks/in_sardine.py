@@ -121,6 +121,13 @@ def greedy(episodes: Episodes) -> Ints:
     return best(episodes, relevance(episodes))
 
 
+def like_clicked(episodes: Episodes) -> Ints:
+    """The unseen item that is most similar to those that the user clicked in this episode; it knows no more than a policy."""
+    vectors = episodes.view.embedding
+    clicked = (vectors[episodes.items] * episodes.rewards[:, :, None]).sum(1)
+    return best(episodes, (clicked @ vectors.T).astype(np.float64))
+
+
 def half_greedy(seed: int) -> Chooser:
     """The logging policy: a random item, or with a chance of one half the greedy one."""
     rng = np.random.default_rng(seed)
@@ -200,6 +207,7 @@ def main() -> None:
     choosers = {
         "random items": random_items(0),
         "most clicked items": lambda episodes: best(episodes, np.broadcast_to(clicks, episodes.states.shown.shape)),
+        "similar to all clicked items": like_clicked,
         "logging policy": half_greedy(1),
         "greedy on the true relevance": greedy,
         "iql, from the log": of_policy(learnt_offline(transitions_of(logged), problem, asked.updates)),

@@ -31,10 +31,12 @@ def test_a_return_is_what_sardine_itself_paid() -> None:
 
 def test_greedy_is_bored_half_of_the_time_and_beats_chance() -> None:
     """5 clicks on a topic, then 5 steps without interest in anything, is the fate that SARDINE has for greedy rankers."""
-    greedily, randomly = (
-        in_sardine.returns_of(one, PROBLEM, USERS).mean() for one in (in_sardine.greedy, random_items(0))
+    greedily, alike, randomly = (
+        in_sardine.returns_of(one, PROBLEM, USERS).mean()
+        for one in (in_sardine.greedy, in_sardine.like_clicked, random_items(0))
     )
     assert randomly < 15
+    assert 20 < alike < greedily
     assert 40 < greedily < 60
 
 
