@@ -176,16 +176,13 @@ def accuracy_per_user(ranked: Ranked, ks: Sequence[int] = KS) -> PerUser:
 
 
 def mult_vae_per_user(ranked: Ranked) -> PerUser:
-    """Recall@20, Recall@50 and NDCG@100 as published for Mult-VAE (Liang et al. 2018)."""
-    targets = targets_of(ranked, 100)
-    columns = {
-        "recall@20": truncated_recall(targets, 20),
-        "recall@50": truncated_recall(targets, 50),
-        "ndcg@100": ndcg(targets, 100),
-    }
-    return mean_by_user(
-        ranked.users, {name: _of_cases_with_targets(targets, values) for name, values in columns.items()}
-    )
+    """The metrics of the protocol's table; recall is the share of min(k, n) items, as published (Liang et al. 2018)."""
+    targets, columns = targets_of(ranked, max(KS)), {}
+    for name in columns_of("mult-vae"):
+        key, _, k = name.partition("@")
+        function = truncated_recall if key == "recall" else METRICS[key].function
+        columns[name] = _of_cases_with_targets(targets, function(targets, int(k)))
+    return mean_by_user(ranked.users, columns)
 
 
 def lists_per_user(ranked: Ranked, items: ItemFacts) -> PerUser:

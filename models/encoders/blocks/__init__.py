@@ -1,6 +1,6 @@
 """The feature blocks that item embeddings are made of: one file each, registered here in the order of their columns.
 
-To add a block, write a file with a `BLOCK` and add it to the import and to `BLOCKS`. The parameter `features.weights`, the
+To add a block, write a file with a `BLOCK` and add it to the import and to `_MODULES`. The parameter `features.weights`, the
 feature report and the reduction read the registry.
 """
 

@@ -44,6 +44,11 @@ def test_every_flow_is_deployed_with_every_profile() -> None:
         assert entry["parameters"] == {"profile": entry["name"]} or entry["name"] not in profile_names()
 
 
+def test_every_flow_makes_a_summary() -> None:
+    flows = [path for path in FOLDER.parent.glob("*.py") if "@flow" in path.read_text()]
+    assert [path.name for path in flows if "\n@with_summary\n" not in path.read_text()] == []
+
+
 def test_a_profile_may_be_any_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("description: Mine.\nfeatures: {dim: 48}\n")

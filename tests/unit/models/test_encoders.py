@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.encoders.text import TextEncoder, item_text
-from models.encoders.text_encoders import find_encoder
+from models.encoders.text_encoders import ENCODERS, find_encoder
 from models.encoders.text_encoders.minilm import load_minilm
 from models.errors import EncoderError
 
@@ -23,10 +23,12 @@ def test_meaning_is_near_meaning(encoder: TextEncoder) -> None:
     assert np.isclose(np.linalg.norm(war), 1, atol=1e-3)
 
 
-def test_order_batches_and_odd_texts(encoder: TextEncoder) -> None:
+@pytest.mark.parametrize("name", ENCODERS)
+def test_order_batches_and_odd_texts(name: str) -> None:
+    encoder = find_encoder(name).load(64, "float32")
     texts = ["short", "", "a much longer text about ships and the sea", "nul\x00byte", "word " * 20_000, "   "]
     vectors = encoder.encode(texts)
-    assert vectors.shape == (6, 384)
+    assert vectors.shape == (6, encoder.width)
     assert not vectors[1].any()
     assert not vectors[5].any()
     assert np.isfinite(vectors).all()

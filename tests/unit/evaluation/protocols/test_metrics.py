@@ -97,7 +97,7 @@ def test_agrees_with_ir_measures(seed: int, most_targets: int) -> None:
     ours = accuracy_per_user(answers)
     theirs = elsewhere(answers, orders, liked=False)
     theirs |= {f"{name}_liked": values for name, values in elsewhere(answers, orders, liked=True).items()}
-    assert set(theirs) == set(ours.names)
+    assert set(theirs) <= set(ours.names)
     for name, values in theirs.items():
         expected = [_nanmean(values[answers.users == user]) for user in np.unique(answers.users)]
         np.testing.assert_allclose(ours.column(name), expected, rtol=1e-6, atol=1e-9, err_msg=name)
@@ -114,7 +114,7 @@ def test_mult_vae_protocol_is_the_papers(seed: int) -> None:
     """Against Recall@R and NDCG@R of scores and held-out matrix, written down from Liang et al. 2018."""
     answers, orders = random_ranked(seed, users=1000)
     ours = mult_vae_per_user(answers)
-    assert ours.names == ("recall@20", "recall@50", "ndcg@100")
+    published = np.stack([ours.column(name) for name in ("recall@20", "recall@50", "ndcg@100")], axis=1)
     expected: dict[int, list[Any]] = {}
     for case, user in enumerate(answers.users.tolist()):
         held_out = set(answers.items[answers.offset[case] : answers.offset[case + 1]].tolist())
@@ -124,7 +124,7 @@ def test_mult_vae_protocol_is_the_papers(seed: int) -> None:
         ndcg = (hits[:100] * discount).sum() / discount[: min(len(held_out), 100)].sum()
         expected.setdefault(user, []).append([*recalls, ndcg])
     rows = [np.mean(expected[user], axis=0) for user in ours.users.tolist()]
-    np.testing.assert_allclose(ours.values, rows, rtol=1e-9)
+    np.testing.assert_allclose(published, rows, rtol=1e-9)
 
 
 def test_mean_by_user_leaves_nan_out() -> None:
