@@ -1,4 +1,4 @@
-"""Claim: features on Dask equal those of one process, and no worker needs more memory for more items.
+"""Claim: features on Dask equal those of one process.
 
     python benchmarks/scale.py [items …, default 27,000 300,000]
 

@@ -14,12 +14,15 @@ from tests_support import free_port
 
 @contextmanager
 def running_scheduler(workers: int = 1, **environment: str) -> Iterator[str]:
-    """Yield the address of a scheduler; its single-threaded workers have these variables of the environment."""
+    """Yield the address of a scheduler.
+
+    Its single-threaded workers have these variables of the environment; none starts again after its end.
+    """
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     module, options = [sys.executable, "-m"], ["--no-dashboard"]
     dask = [*module, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), *options]
-    worker = [*module, "distributed.cli.dask_worker", address, "--nworkers", "1", "--nthreads", "1", *options]
+    worker = [*module, "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", *options]
     env = os.environ | {"PYTHONWARNINGS": "ignore"}
     commands = [(dask, env), *[(worker, env | environment)] * workers]
     processes = [

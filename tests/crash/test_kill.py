@@ -37,7 +37,7 @@ def kill_at(env: dict[str, str], home: Path, sign: str, parameters: list[str]) -
     while process.poll() is None and not set(home.glob(sign)) - known:
         time.sleep(0.002)
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)  # its Dask workers too, as the machine's death would
+        os.killpg(process.pid, signal.SIGKILL)  # its other processes too, as the machine's death would
     process.wait()
     assert process.returncode == -signal.SIGKILL, f"{sign} never showed; exit code {process.returncode}"
 
