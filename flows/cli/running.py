@@ -62,7 +62,8 @@ def resolved_profile(
         place[last] = yaml.safe_load(text)
         target = values
         for parent in parents:
-            target = target.setdefault(parent, {})
+            target[parent] = dict(target.get(parent, {}))  # a copy: parameters that are a YAML alias share their values
+            target = target[parent]
         target[last] = place[last]
     try:
         return Profile.model_validate(values)

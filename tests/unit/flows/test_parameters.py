@@ -121,6 +121,8 @@ def test_a_preset_fills_in_what_neither_profile_nor_command_line_says() -> None:
 def test_changes_build_on_each_other() -> None:
     train = resolved_profile("sample", changes=["train.td3={hidden_dim: 16}", "train.td3.hidden_dim=32"]).train
     assert train.td3.hidden_dim == 32
+    train = resolved_profile("sample", changes=["train.td3.hidden_dim=32"]).train  # there ddpg is an alias of td3
+    assert (train.td3.hidden_dim, train.ddpg.hidden_dim) == (32, 256)
     with pytest.raises(typer.BadParameter):
         resolved_profile("sample", changes=["train.td3=5", "train.td3.hidden_dim=32"])
 
