@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import FunctionType
 from typing import Any, cast
 
@@ -44,6 +45,8 @@ INFRASTRUCTURE = {
     "tasks.sources": "other tasks import its parameters, which are in the digest; its own tasks count as the task's own file",
 }
 
+PARSING = Lock()
+
 
 def code_fingerprint(function: Callable[..., Any]) -> str:
     """SHA-256 of all code that shapes what a task writes; comments, docstrings and layout do not count.
@@ -61,7 +64,7 @@ def code_fingerprint(function: Callable[..., Any]) -> str:
 def shaping_modules(function: Callable[..., Any]) -> set[str]:
     """The names of this repository's modules whose code shapes what a task writes."""
     own = cast(FunctionType, inspect.unwrap(function))
-    imported = first_party_imports(ast.parse(Path(own.__code__.co_filename).read_text()))
+    imported = first_party_imports(parsed(Path(own.__code__.co_filename)))
     used = {name for node in reached_definitions(own).values() for name in names_used(node)}
     waiting = {module for name, module in imported if name in used}
     found: set[str] = set()
@@ -71,6 +74,16 @@ def shaping_modules(function: Callable[..., Any]) -> set[str]:
             found.add(name)
             waiting |= imports_of(name)
     return found
+
+
+def parsed(file: Path) -> ast.Module:
+    """The parsed code of a file.
+
+    One thread parses at a time: tasks run in threads, and Python counts the depth of all trees that are being made together, so
+    that it sometimes raises SystemError (github.com/python/cpython/issues/106905).
+    """
+    with PARSING:
+        return ast.parse(file.read_text())
 
 
 @cache
@@ -112,7 +125,7 @@ def module_tree(name: str) -> ast.Module:
     file = module_file(name)
     if file is None:
         raise ModuleNotFoundError(f"{name}: expected a module to hash; found none.", name=name)
-    return ast.parse(file.read_text())
+    return parsed(file)
 
 
 @cache
@@ -131,7 +144,7 @@ def reached_definitions(function: Callable[..., Any]) -> dict[str, ast.stmt]:
     """The function and the top-level definitions of its file that it reaches, by name and without decorators."""
     own = cast(FunctionType, inspect.unwrap(function))
     definitions: dict[str, ast.stmt] = {}
-    for node in ast.parse(Path(own.__code__.co_filename).read_text()).body:
+    for node in parsed(Path(own.__code__.co_filename)).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             definitions[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):

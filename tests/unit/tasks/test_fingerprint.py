@@ -1,11 +1,13 @@
 """A digest depends on all code that a task reaches, and not on comments, places or unused names."""
 
+import gc
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import tasks.gates
 import tasks.ingest
 import tasks.texts
 import tasks.train
-from tasks.fingerprint import INFRASTRUCTURE, code_fingerprint, function_code, module_tree, shaping_modules
+from tasks.fingerprint import INFRASTRUCTURE, code_fingerprint, function_code, module_tree, parsed, shaping_modules
 
 
 @pytest.mark.parametrize(
@@ -119,3 +121,29 @@ def test_a_changed_suite_or_validation_changes_its_results_alone(tmp_path: Path)
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.stdout.splitlines() == ["movies False True", "validate False False"], done.stderr
+
+
+def test_threads_may_parse_at_once() -> None:
+    """Python switches threads while it makes a tree if a destructor of garbage runs then."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.own = self
+
+        def __del__(self) -> None:
+            sum(range(50))
+
+    def parse_some(_: int) -> None:
+        for _ in range(10):
+            Slow()
+            parsed(Path(__file__))
+
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(5, 2, 2)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(parse_some, range(12)))
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*threshold)
