@@ -154,6 +154,7 @@ def prefect_env(shared: Shared) -> dict[str, str]:
             "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # of SQLite, which the tests of all processes share
+            "PREFECT_CLIENT_MAX_RETRIES": "20",  # of requests that it answers by 503 while it is busy
             "HF_HUB_OFFLINE": "1",
         }
         command = [
