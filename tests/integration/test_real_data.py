@@ -14,10 +14,13 @@ from storage.artifacts.store import ArtifactStore
 def test_real_release_end_to_end(real_data: Path, marquee: Marquee, tmp_path: Path) -> None:
     overrides = {
         "features.text.max_tokens": "16",
+        "train.learners": "[ranking, td3]",
         "train.trainer": "{steps: 200, validate_every: 100, log_every: 100}",
         "train.sequence_trainer": "{steps: 100, validate_every: 100, log_every: 100}",
         "train.validation_steps": "500",
         "evaluate.max_steps": "500",
+        "evaluate.baselines.names": "[popularity, markov, ease]",
+        "evaluate.leave_out": "[off_policy, distances]",
     }
     done = marquee(
         "retrain", "--profile", "ml-latest-small", "--data", f"{real_data}/ml-latest-small",
