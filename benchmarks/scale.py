@@ -27,9 +27,9 @@ from shaped import conditions
 from models.encoders.blocks import BLOCKS
 from models.encoders.columns import Terms
 from models.encoders.passes import embed_partitions
-from storage.tables import MOVIES_SCHEMA
+from storage.tables import MOVIES_SCHEMA, list_column
 from tasks.dask_cluster import ClusterParams, workers
-from tasks.feature_blocks import OF_EVENTS, lists_of, rows_of
+from tasks.feature_blocks import OF_EVENTS, lists_of
 from tasks.item_partitions import item_partitions
 
 WAYS = {"0": "in one process", "1": "Dask, 1 worker", "2": "Dask, 2 workers"}
@@ -70,10 +70,10 @@ def generated_rows(items: int) -> pa.Table:
     return pa.table(
         movies
         | {
-            "text_vector": rows_of(rng.standard_normal((items, 384), dtype=np.float32)),
+            "text_vector": list_column(rng.standard_normal((items, 384), dtype=np.float32)),
             "train": pa.array(rng.random(items) < 0.9),
-            f"{OF_EVENTS}ratings": rows_of(statistics),
-            f"{OF_EVENTS}collaborative": rows_of(rng.standard_normal((items, 64), dtype=np.float32)),
+            f"{OF_EVENTS}ratings": list_column(statistics),
+            f"{OF_EVENTS}collaborative": list_column(rng.standard_normal((items, 64), dtype=np.float32)),
         }
     )
 

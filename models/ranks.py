@@ -20,9 +20,8 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import Parameter
 
 T = TypeVar("T")
-_shared = (
-    False  # whether this process computes an update together with the other ranks; ONNX's exporter can follow a bool
-)
+# Whether this process computes an update together with the other ranks. ONNX's exporter can follow a bool.
+_shared = False
 
 
 def rank_count() -> int:

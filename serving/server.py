@@ -1,6 +1,5 @@
 """Run the HTTP API of published policies."""
 
-import ctypes
 import gc
 import logging
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ import uvicorn
 
 from serving.api import create_app
 from serving.served import ServedPolicies, served_from
+from storage.machine import set_malloc
 
 logger = logging.getLogger("marquee.serving")
 KEEP_ALIVE_SECONDS = 30
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LARGE_BYTES = 8 << 20  # a policy's matrices are larger, the scores of a batch smaller
 SHUTDOWN_SECONDS = 15  # in which requests that have begun are answered
 
@@ -46,7 +45,8 @@ def serve(
         MarqueeError, LearnerError: a policy does not exist or is not valid.
     """
     torch.set_num_threads(1)  # the other core reads and writes
-    give_back_large_blocks()
+    # Otherwise glibc soon takes blocks of up to 32 MiB from its heap, and policies that are replaced leave gaps there.
+    set_malloc(LARGE_BYTES)
     pa.set_memory_pool(pa.system_memory_pool())  # which gives memory back; Arrow's own pool keeps what a table took
     followed = ServedPolicies(served_from(where, policies, baselines, items), refresh_seconds)
     followed.start()
@@ -69,12 +69,3 @@ def serve(
         uvicorn.Server(config).run()
     finally:
         followed.stop()
-
-
-def give_back_large_blocks() -> None:
-    """Let each large block leave memory when it is freed.
-
-    Otherwise glibc soon takes blocks of up to 32 MiB from its heap, and policies that are replaced leave gaps there.
-    """
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # only glibc has it
-        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)

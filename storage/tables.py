@@ -86,7 +86,6 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
         title if year is None else f"{title} ({year})"
         for title, year in zip(movies["title"].to_pylist(), years, strict=True)
     ]
-    flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
     return pa.table(
         {
             "item_index": pa.array(np.arange(movies.num_rows, dtype=np.int32)),
@@ -97,7 +96,7 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
             "title": pa.array(titles),
             "year": movies["year"],
             "genres": movies["genres"],
-            "embedding": pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1]),
+            "embedding": list_column(embedding.astype(np.float32, copy=False)),
             "has_text": pa.array(has_text),
             "has_metadata": movies["has_metadata"],
         }
@@ -106,8 +105,18 @@ def items_table(movies: pa.Table, embedding: NDArray[np.float32], has_text: NDAr
 
 def embedding_matrix(items: pa.Table) -> NDArray[np.float32]:
     """The (I, D) float32 embeddings of an items table."""
-    column = items["embedding"].combine_chunks()
-    return np.asarray(array_of(column.flatten()), dtype=np.float32).reshape(-1, column.type.list_size)
+    return matrix_of(items["embedding"]).astype(np.float32, copy=False)
+
+
+def list_column(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
+    """A matrix (I, C), C ≥ 1, as a column of lists, without a copy if it is contiguous."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+
+
+def matrix_of(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The matrix (I, C) of a column of lists without nulls."""
+    whole = column.combine_chunks()
+    return array_of(whole.flatten()).reshape(-1, whole.type.list_size)
 
 
 def array_of(values: pa.Array) -> NDArray[Any]:

@@ -1,6 +1,5 @@
 """Where texts are encoded and features are computed: in this process, or on the workers of a Dask cluster."""
 
-import ctypes
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,14 +17,13 @@ from storage.artifacts.manifest import package_versions
 from storage.drafts import draft_beside
 from storage.errors import MarqueeError
 from storage.home import home
-from storage.machine import free_memory, usable_cores
+from storage.machine import free_memory, set_malloc, usable_cores
 from tasks.fingerprint import code_fingerprint
 
 logger = logging.getLogger("marquee.cluster")
 Submit = Callable[..., Any]  # of a function and its arguments, which may be futures; gives a future
 LOCAL = "local"
 BYTES_PER_ITEM = 16 << 10  # at most, while features are computed: 2,000 columns, the item's data and its embedding
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's names and numbers, malloc.h
 
 
 class ClusterParams(BaseModel):
@@ -206,13 +204,10 @@ def checked(expected: dict[str, str], function: Callable[..., Any], *arguments: 
 
 @lru_cache
 def settle_worker() -> None:
-    """Compute on one thread, since Dask runs one task per core, and let this process reuse freed memory (glibc only).
+    """Compute on one thread, since Dask runs one task per core, and let this process reuse freed memory.
 
     Dask makes its workers return freed memory to the system at once. Encoding allocates and frees activations of a few
     MB all the time. Getting these pages from the system again took as long as the encoding itself.
     """
     torch.set_num_threads(1)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        mallopt(M_TRIM_THRESHOLD, 256 << 20)
+    set_malloc(largest_in_heap=32 << 20, most_kept=256 << 20)

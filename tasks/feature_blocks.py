@@ -5,7 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.encoders.blocks import BLOCKS
 from models.encoders.columns import Genome, ItemColumns, Terms, TrainingEvents
 from storage.dataset.item_index import ItemIndex
+from storage.tables import list_column, matrix_of
 
 TERMS = (
     "genres", "metadata_genres", "countries", "languages", "original_language", "companies", "collection", "cast",
@@ -56,15 +57,15 @@ def item_rows(
     training = read_training_events(events, movie_ids, users)
     train = np.zeros(len(movie_ids), dtype=bool)
     train[training.item] = True
-    columns = {"text_vector": rows_of(text_vectors), "train": pa.array(train)}
+    columns = {"text_vector": list_column(text_vectors), "train": pa.array(train)}
     for name, block in BLOCKS.items():
         if block.of_events is not None and (values := block.of_events(training, len(movie_ids))).shape[1]:
-            columns[OF_EVENTS + name] = rows_of(values)
+            columns[OF_EVENTS + name] = list_column(values)
     if tags is not None:
         columns["tags"] = lists_of(stored_tags(tags / "tags.parquet", movie_ids, users), len(movie_ids))
     found = stored_genome(genome, movie_ids) if genome is not None else None
     if found is not None:
-        columns |= {"genome": rows_of(found.relevance), "genome_known": pa.array(found.known)}
+        columns |= {"genome": list_column(found.relevance), "genome_known": pa.array(found.known)}
     table = pa.table(dict(zip(movies.column_names, movies.columns, strict=True)) | columns)
     return table.replace_schema_metadata({"genome": json.dumps(found.tags)} if found is not None else None)
 
@@ -84,16 +85,6 @@ def item_columns(rows: pa.Table) -> ItemColumns:
         genome=genome,
         of_events={name.removeprefix(OF_EVENTS): matrix_of(rows[name]) for name in names},
     )
-
-
-def rows_of(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
-    """A matrix (I, C), C ≥ 1, as a column of lists, without a copy if it is contiguous."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
-
-
-def matrix_of(column: pa.ChunkedArray) -> NDArray[Any]:
-    """The matrix (I, C) of a column of lists without nulls."""
-    return np.asarray(column.combine_chunks().flatten().to_numpy()).reshape(-1, column.type.list_size)
 
 
 def lists_of(terms: Terms, items: int) -> pa.ListArray:
